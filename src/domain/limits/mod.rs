@@ -1,0 +1,114 @@
+//! Limits: how many per how long, counted by whom. Pure: state in, decision and new state out.
+//!
+//! An attempt draws on several meters at once and is granted by all of them or by none. It is
+//! reserved before any work is done and given back when it proves to be honest.
+
+mod meter;
+mod quota;
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+pub use meter::{Meter, Nanos};
+pub use quota::{Quota, QuotaProblem};
+
+/// Whose bucket an attempt draws on. Two kinds of attempt never share a bucket.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum LimitKey {
+    /// Sign-in attempts of one client.
+    SignInClient(IpAddr),
+    /// Sign-in attempts for one name, existing or invented.
+    SignInName(NameDigest),
+    /// Sign-in attempts of one client for one name.
+    SignInClientName(IpAddr, NameDigest),
+    /// Reset requests of one client.
+    ResetClient(IpAddr),
+    /// Reset requests for one address, existing or invented.
+    ResetEmail(NameDigest),
+    /// Links presented by one client.
+    TicketClient(IpAddr),
+}
+
+impl LimitKey {
+    /// The stable name of the rule in metrics and logs.
+    pub const fn rule(&self) -> &'static str {
+        match self {
+            Self::SignInClient(_) => "sign-in.client",
+            Self::SignInName(_) => "sign-in.account",
+            Self::SignInClientName(..) => "sign-in.client+account",
+            Self::ResetClient(_) => "reset.client",
+            Self::ResetEmail(_) => "reset.email",
+            Self::TicketClient(_) => "ticket.client",
+        }
+    }
+}
+
+/// A name somebody typed, as a keyed digest: bounded in size, and no list of names in memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct NameDigest(pub u64, pub u64);
+
+/// One draw on one meter.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Draw {
+    /// Whose bucket.
+    pub key: LimitKey,
+    /// How large it is and how fast it refills.
+    pub quota: Quota,
+}
+
+/// What the limits say to an attempt.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Decision {
+    /// Every meter granted; what was drawn may be given back.
+    Granted(Reservation),
+    /// A meter refused; none was drawn on.
+    Refused {
+        /// When all meters would grant, if nobody else drew.
+        retry_after: Duration,
+        /// The rule that refuses for longest.
+        rule: &'static str,
+    },
+}
+
+/// What a granted attempt has drawn. Giving it back makes exactly that room again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reservation(pub Vec<Draw>);
+
+/// Judges an attempt that draws once on each of `meters`, all or nothing. On a grant the meters are moved on.
+///
+/// # Errors
+/// The longest wait any meter asks for, and its index.
+pub fn reserve(meters: &mut [(Meter, &Quota)], now: Nanos) -> Result<(), (Duration, usize)> {
+    let mut refused: Option<(Duration, usize)> = None;
+    for (index, (meter, quota)) in meters.iter().enumerate() {
+        if let Err(wait) = meter.draw(quota, now)
+            && refused.is_none_or(|(longest, _)| wait > longest)
+        {
+            refused = Some((wait, index));
+        }
+    }
+    if let Some(refused) = refused {
+        return Err(refused);
+    }
+    for (meter, quota) in meters {
+        if let Ok(drawn) = meter.draw(quota, now) {
+            *meter = drawn;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_attempt_is_granted_by_all_meters_or_draws_on_none() {
+        let (one, five): (Quota, Quota) = ("1 per 1m".parse().unwrap(), "5 per 1m".parse().unwrap());
+        let mut meters = [(Meter::default(), &five), (Meter::default(), &one)];
+        assert_eq!(reserve(&mut meters, Nanos(0)), Ok(()));
+        let before = meters;
+        assert_eq!(reserve(&mut meters, Nanos(0)), Err((Duration::from_mins(1), 1)));
+        assert_eq!(meters, before);
+    }
+}

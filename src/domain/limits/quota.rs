@@ -1,0 +1,89 @@
+//! A quota: how many per how long, as the operator writes it.
+
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
+/// So many attempts at once, and as many again spread evenly over each period.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Quota {
+    burst: u32,
+    period: Duration,
+}
+
+impl Quota {
+    /// The longest period: a year.
+    pub const MAX_PERIOD: Duration = Duration::from_hours(8784);
+
+    /// `burst` attempts per `period`; neither may be nothing.
+    pub fn new(burst: u32, period: Duration) -> Option<Self> {
+        (burst > 0 && burst <= 1_000_000 && period >= Duration::from_secs(1) && period <= Self::MAX_PERIOD)
+            .then_some(Self { burst, period })
+    }
+
+    /// How many may come at once.
+    pub const fn burst(&self) -> u32 {
+        self.burst
+    }
+
+    /// The time in which an empty bucket fills.
+    pub const fn period(&self) -> Duration {
+        self.period
+    }
+
+    /// The time in which room for one attempt comes back.
+    pub fn interval(&self) -> Duration {
+        self.period / self.burst
+    }
+}
+
+impl fmt::Display for Quota {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} per {}", self.burst, humantime::format_duration(self.period))
+    }
+}
+
+/// Why a quota was refused.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a quota reads like \"10 per 15m\": a number from 1 to 1000000, and a time from 1s to 1year")]
+pub struct QuotaProblem;
+
+impl FromStr for Quota {
+    type Err = QuotaProblem;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (burst, period) = text.split_once(" per ").ok_or(QuotaProblem)?;
+        let burst = burst.trim().parse().map_err(|_| QuotaProblem)?;
+        let period = humantime::parse_duration(period.trim()).map_err(|_| QuotaProblem)?;
+        Self::new(burst, period).ok_or(QuotaProblem)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_quota_reads_as_it_is_written() {
+        let quota: Quota = "10 per 15m".parse().unwrap();
+        assert_eq!(
+            (quota.burst(), quota.period().as_secs(), quota.interval().as_secs()),
+            (10, 900, 90)
+        );
+        assert_eq!(quota.to_string(), "10 per 15m");
+        for bad in [
+            "",
+            "10",
+            "10 per",
+            "0 per 1m",
+            "-1 per 1m",
+            "10 per 0s",
+            "10 per 15",
+            "10 / 15m",
+            "10 per 10years",
+            "9999999 per 1m",
+        ] {
+            assert!(bad.parse::<Quota>().is_err(), "{bad:?}");
+        }
+    }
+}

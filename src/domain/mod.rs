@@ -1,0 +1,22 @@
+//! The pure heart of the gateway: what accounts, sessions, tickets, paths and limits *are*.
+//!
+//! Nothing here awaits, reads a clock, draws randomness or touches a file; time and chance are
+//! handed in. It compiles with everything else deleted, so every rule can be tested as a value.
+
+pub mod account;
+pub mod assertion;
+pub mod client;
+pub mod doors;
+pub mod event;
+pub mod fault;
+pub mod key;
+pub mod language;
+pub mod limits;
+pub mod outbox;
+pub mod password;
+pub mod policy;
+pub mod principal;
+pub mod session;
+pub mod target;
+pub mod ticket;
+pub mod token;

@@ -1,0 +1,120 @@
+//! Mail accepted but not yet sent: what a letter is about, and when to try again.
+
+use std::fmt;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::account::{AccountId, Email};
+use super::client::ClientAddr;
+use super::ticket::Purpose;
+
+/// A letter to be written. It names facts, never a token: links are made when the letter is written,
+/// so that no secret ever waits in the store.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Letter {
+    /// Names the letter in logs and listings.
+    pub id: LetterId,
+    /// What it is about.
+    pub matter: Matter,
+    /// When it was accepted.
+    pub created_at: Timestamp,
+}
+
+/// Names a letter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct LetterId(Uuid);
+
+impl LetterId {
+    /// From a fresh UUID (version 7).
+    pub const fn new(uuid: Uuid) -> Self {
+        Self(uuid)
+    }
+
+    /// From its textual form.
+    pub fn parse(text: &str) -> Option<Self> {
+        Uuid::parse_str(text).ok().map(Self)
+    }
+}
+
+impl fmt::Display for LetterId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// What a letter is about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Matter {
+    /// Invite the person to set the first password.
+    Welcome {
+        /// Whom.
+        account: AccountId,
+    },
+    /// Somebody typed this address into the forgot-password page. Whether anybody is written to is
+    /// decided when the letter is worked on, never while the request waits.
+    ResetRequested {
+        /// The address as typed.
+        email: Email,
+        /// Who asked.
+        client: ClientAddr,
+    },
+    /// Tell the person that the password was changed.
+    PasswordChanged {
+        /// Whom.
+        account: AccountId,
+    },
+}
+
+impl Matter {
+    /// The name in the store, in events and in metrics.
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Self::Welcome { .. } => "welcome",
+            Self::ResetRequested { .. } => "reset",
+            Self::PasswordChanged { .. } => "password-changed",
+        }
+    }
+
+    /// The purpose of the ticket that goes into the letter, when one does.
+    pub const fn purpose(&self) -> Option<Purpose> {
+        match self {
+            Self::Welcome { .. } => Some(Purpose::Welcome),
+            Self::ResetRequested { .. } => Some(Purpose::Reset),
+            Self::PasswordChanged { .. } => None,
+        }
+    }
+}
+
+/// A letter taken from the outbox to be worked on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct QueuedLetter {
+    /// The letter.
+    pub letter: Letter,
+    /// How often it has been tried before.
+    pub attempts: u32,
+}
+
+/// How long to wait after the n-th failed attempt (the first is 1): 5 s, doubling, at most 15 minutes.
+pub fn backoff(attempts: u32) -> Duration {
+    let doubled = 5_u64.saturating_mul(1 << attempts.saturating_sub(1).min(16));
+    Duration::from_secs(doubled.min(900))
+}
+
+/// A letter is given up when it has waited this long; RFC 5321 section 4.5.4.1 asks for four to five days.
+pub const GIVE_UP_AFTER: Duration = Duration::from_hours(96);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waiting_grows_and_is_bounded() {
+        let waits: Vec<u64> = (1..=10).map(|n| backoff(n).as_secs()).collect();
+        assert_eq!(waits, [5, 10, 20, 40, 80, 160, 320, 640, 900, 900]);
+        assert_eq!(backoff(u32::MAX).as_secs(), 900);
+    }
+}

@@ -1,0 +1,250 @@
+//! Passwords as people type them, the rules a new one must meet, and the stored hash.
+
+use std::fmt;
+
+use unicode_normalization::UnicodeNormalization;
+use zeroize::{Zeroize, Zeroizing};
+use zxcvbn::Score;
+
+/// A password somebody typed: normalised once to NFC, wiped on drop, never printed.
+#[derive(Clone)]
+pub struct Password(Zeroizing<String>);
+
+impl Password {
+    /// Takes a password exactly as typed, apart from one NFC normalisation
+    /// (NIST SP 800-63B-4 section 3.1.1.2), counted in code points.
+    ///
+    /// # Errors
+    /// [`TooLong`] beyond `max_chars`: refused before any hashing.
+    pub fn parse(typed: &str, max_chars: usize) -> Result<Self, TooLong> {
+        // Four bytes hold any code point, and NFC never makes a text longer than three times its size.
+        if typed.len() > 4 * max_chars {
+            return Err(TooLong);
+        }
+        let mut normal = Zeroizing::new(String::with_capacity(3 * typed.len()));
+        normal.extend(typed.nfc());
+        if normal.chars().count() > max_chars {
+            Err(TooLong)
+        } else {
+            Ok(Self(normal))
+        }
+    }
+
+    /// The bytes to hash. Greppable on purpose.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether two typed passwords are the same.
+    pub fn same_as(&self, other: &Self) -> bool {
+        self.0 == other.0
+    }
+}
+
+impl fmt::Debug for Password {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Password(..)")
+    }
+}
+
+impl Zeroize for Password {
+    fn zeroize(&mut self) {
+        self.0.zeroize();
+    }
+}
+
+/// More characters than the rules allow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the password is longer than allowed")]
+pub struct TooLong;
+
+/// What a new password must meet. No composition rules by default (NIST SP 800-63B-4 section 3.1.1.2).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PasswordRules {
+    /// Fewest characters (code points after NFC).
+    pub min_chars: usize,
+    /// Most characters; longer is refused without hashing.
+    pub max_chars: usize,
+    /// The least zxcvbn score, 0 to 4.
+    pub min_score: u8,
+    /// Words of this site that make a password guessable: company and product names.
+    pub site_words: Vec<String>,
+}
+
+impl Default for PasswordRules {
+    fn default() -> Self {
+        Self {
+            min_chars: 12,
+            max_chars: 256,
+            min_score: 3,
+            site_words: Vec::new(),
+        }
+    }
+}
+
+/// Why a new password is not good enough. Closed, so that every page can say it in every language.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Weakness {
+    /// Fewer characters than the rules ask for.
+    TooShort,
+    /// More characters than the rules allow.
+    TooLong,
+    /// Built from the person's own name, number or address, or the site's name.
+    Personal,
+    /// One of the passwords everybody tries first, or a slight change of one.
+    Common,
+    /// A run on the keyboard, a sequence or a repetition.
+    Pattern,
+    /// Guessable for another reason.
+    Guessable,
+}
+
+impl Weakness {
+    /// The stable name in JSON answers and message keys.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::TooShort => "too-short",
+            Self::TooLong => "too-long",
+            Self::Personal => "personal",
+            Self::Common => "common",
+            Self::Pattern => "pattern",
+            Self::Guessable => "guessable",
+        }
+    }
+}
+
+impl PasswordRules {
+    /// Judges a new password. `own_words` are the person's name, number and address.
+    ///
+    /// # Errors
+    /// The first weakness to tell the person about.
+    pub fn check(&self, password: &Password, own_words: &[&str]) -> Result<(), Weakness> {
+        let typed = password.expose();
+        match typed.chars().count() {
+            n if n < self.min_chars => return Err(Weakness::TooShort),
+            n if n > self.max_chars => return Err(Weakness::TooLong),
+            _ => {}
+        }
+        let mut words: Vec<&str> = self.site_words.iter().map(String::as_str).collect();
+        words.extend(own_words.iter().flat_map(|word| {
+            std::iter::once(*word).chain(
+                word.split(|c: char| !c.is_alphanumeric())
+                    .filter(|part| part.chars().count() >= 3),
+            )
+        }));
+        // zxcvbn is quadratic in the length; what follows the first 72 characters can only add strength.
+        let head: Zeroizing<String> = Zeroizing::new(typed.chars().take(72).collect());
+        let estimate = zxcvbn::zxcvbn(&head, &words);
+        if estimate.score() >= score(self.min_score) {
+            Ok(())
+        } else {
+            Err(reason(&estimate, &words))
+        }
+    }
+}
+
+fn score(n: u8) -> Score {
+    match n {
+        0 => Score::Zero,
+        1 => Score::One,
+        2 => Score::Two,
+        3 => Score::Three,
+        _ => Score::Four,
+    }
+}
+
+fn reason(estimate: &zxcvbn::Entropy, words: &[&str]) -> Weakness {
+    use zxcvbn::matching::patterns::MatchPattern;
+
+    let longest = estimate.sequence().iter().max_by_key(|part| part.token.chars().count());
+    let own = |token: &str| words.iter().any(|word| word.to_lowercase() == token.to_lowercase());
+    match longest.map(|part| (&part.pattern, own(&part.token))) {
+        Some((MatchPattern::Dictionary(_), true)) => Weakness::Personal,
+        Some((MatchPattern::Dictionary(_), false)) => Weakness::Common,
+        Some((MatchPattern::Spatial(_) | MatchPattern::Repeat(_) | MatchPattern::Sequence(_), _)) => Weakness::Pattern,
+        _ => Weakness::Guessable,
+    }
+}
+
+/// A stored password hash: a PHC string. It is no password, but it is nobody's to read either.
+#[derive(Clone, PartialEq, Eq)]
+pub struct PasswordHash(String);
+
+impl PasswordHash {
+    /// From a PHC string made by the hasher or read from the store.
+    pub const fn from_phc(phc: String) -> Self {
+        Self(phc)
+    }
+
+    /// The PHC string, for the store and the hasher alone.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for PasswordHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("PasswordHash(..)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn password(typed: &str) -> Password {
+        Password::parse(typed, 256).unwrap()
+    }
+
+    #[test]
+    fn both_spellings_of_an_accent_are_one_password() {
+        assert!(password("cafe\u{301} au lait").same_as(&password("caf\u{e9} au lait")));
+        assert!(!password("Cafe au lait").same_as(&password("cafe au lait")));
+        assert!(
+            !password(" padded ").same_as(&password("padded")),
+            "blanks are part of a password"
+        );
+    }
+
+    #[test]
+    fn length_counts_code_points_and_too_long_is_refused() {
+        assert!(Password::parse(&"鍵".repeat(256), 256).is_ok());
+        assert!(Password::parse(&"鍵".repeat(257), 256).is_err());
+        assert!(Password::parse(&"a".repeat(10_000_000), 256).is_err());
+    }
+
+    #[test]
+    fn weak_passwords_are_refused_with_their_reason() {
+        let rules = PasswordRules {
+            site_words: vec!["sekisho".into()],
+            ..PasswordRules::default()
+        };
+        let check = |typed: &str| rules.check(&password(typed), &["Yuki Tanaka", "101", "yuki.tanaka@example.com"]);
+        assert_eq!(check("short"), Err(Weakness::TooShort));
+        assert_eq!(check("password1234"), Err(Weakness::Common));
+        assert_eq!(check("aaaaaaaaaaaaaaaa"), Err(Weakness::Pattern));
+        assert_eq!(check("tanakatanaka"), Err(Weakness::Pattern));
+        assert_eq!(check("sekishotanaka"), Err(Weakness::Personal));
+        assert_eq!(check("correct horse battery staple"), Ok(()));
+        assert_eq!(check("夏の夕立と古い自転車の鍵"), Ok(()));
+    }
+
+    #[test]
+    fn the_longest_password_is_judged_quickly_enough_to_finish() {
+        let rules = PasswordRules::default();
+        let long: String = (0..256_u32).filter_map(|i| char::from_u32(33 + i % 90)).collect();
+        assert_eq!(
+            rules.check(&password(&long), &[]).err(),
+            rules.check(&password(&long), &[]).err()
+        );
+    }
+
+    #[test]
+    fn passwords_and_hashes_never_print_themselves() {
+        let hash = PasswordHash::from_phc("$argon2id$secret".into());
+        assert_eq!(
+            format!("{:?} {hash:?}", password("hunter2 hunter2")),
+            "Password(..) PasswordHash(..)"
+        );
+    }
+}

@@ -1,0 +1,333 @@
+//! Where a request wants to go: [`RequestPath`], every reading of it an upstream might make, and
+//! [`ReturnTo`], a path on our own origin to come back to after signing in.
+
+use std::borrow::Cow;
+
+/// A request path that is safe to judge and to forward byte for byte.
+#[derive(Debug)]
+pub struct RequestPath<'a> {
+    raw: &'a str,
+    readings: Vec<Cow<'a, str>>,
+}
+
+/// Why a path was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PathProblem {
+    /// Does not start with a slash, or is longer than [`RequestPath::MAX_BYTES`].
+    #[error("the path is not in origin form")]
+    Form,
+    /// A control byte, blank, backslash, fragment or byte outside ASCII, raw or encoded.
+    #[error("the path has a byte no honest client sends")]
+    Byte,
+    /// A percent sign that two hexadecimal digits do not follow.
+    #[error("the path has a broken percent-encoding")]
+    Encoding,
+    /// `.` or `..` as a segment, raw or encoded, once or twice.
+    #[error("the path has dot segments")]
+    DotSegment,
+}
+
+impl<'a> RequestPath<'a> {
+    /// The longest path accepted, in bytes.
+    pub const MAX_BYTES: usize = 8 * 1024;
+
+    /// Reads the path of a request target, without its query.
+    ///
+    /// # Errors
+    /// When upstreams are known to disagree about what the path means.
+    pub fn parse(raw: &'a str) -> Result<Self, PathProblem> {
+        if !raw.starts_with('/') || raw.len() > Self::MAX_BYTES {
+            return Err(PathProblem::Form);
+        }
+        if is_plain(raw) {
+            return if has_dot_segment(raw) {
+                Err(PathProblem::DotSegment)
+            } else {
+                Ok(Self {
+                    raw,
+                    readings: vec![Cow::Borrowed(raw)],
+                })
+            };
+        }
+        // An upstream may decode once, or (a proxy behind us) twice; both must be harmless.
+        let once = decode(raw)?;
+        let twice = decode(&once).unwrap_or_else(|_| once.clone());
+        for text in [raw, &once, &twice] {
+            if text.bytes().any(|b| b <= b' ' || b == 0x7f || b == b'\\' || b == b'#') {
+                return Err(PathProblem::Byte);
+            }
+            if has_dot_segment(text)
+                || has_dot_segment(&without_parameters(text))
+                || has_dot_segment(&merge_slashes(text))
+            {
+                return Err(PathProblem::DotSegment);
+            }
+        }
+        if !raw.is_ascii() {
+            return Err(PathProblem::Byte);
+        }
+        let mut readings: Vec<Cow<'a, str>> = vec![Cow::Borrowed(raw)];
+        for base in [raw, &once, &twice] {
+            let merged = merge_slashes(base);
+            for spelling in [
+                base.to_owned(),
+                without_parameters(base),
+                merged.clone(),
+                without_parameters(&merged),
+            ] {
+                let lower = spelling.to_lowercase();
+                for reading in [spelling, lower] {
+                    if !readings.iter().any(|known| *known == reading) {
+                        readings.push(Cow::Owned(reading));
+                    }
+                }
+            }
+        }
+        Ok(Self { raw, readings })
+    }
+
+    /// As it was sent; this is what the upstream gets.
+    pub const fn raw(&self) -> &'a str {
+        self.raw
+    }
+
+    /// Every reading an upstream might make: decoded, doubled slashes merged, `;parameters` dropped, lower case.
+    pub fn readings(&self) -> &[Cow<'a, str>] {
+        &self.readings
+    }
+
+    /// Whether some reading is `route`, or lies under it when it ends in a slash, although the path as
+    /// sent is another. Such a near miss is ours to answer with 404: a password posted to it must not
+    /// reach the upstream.
+    pub fn nearly(&self, route: &str) -> bool {
+        let route = route.to_lowercase();
+        let bare = route.trim_end_matches('/');
+        self.readings.iter().any(|reading| {
+            let reading = reading.to_lowercase();
+            let trimmed = reading.trim_end_matches('/');
+            trimmed == bare || (route.ends_with('/') && reading.starts_with(&route))
+        })
+    }
+}
+
+/// Only bytes that every upstream reads alike, and no `//`.
+fn is_plain(path: &str) -> bool {
+    let mut previous = 0;
+    path.bytes().all(|b| {
+        let plain =
+            matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~') || (b == b'/' && previous != b'/');
+        previous = b;
+        plain
+    })
+}
+
+fn has_dot_segment(path: &str) -> bool {
+    path.split('/').any(|segment| matches!(segment, "." | ".."))
+}
+
+fn decode(text: &str) -> Result<String, PathProblem> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((&b, tail)) = rest.split_first() {
+        if b == b'%' {
+            let digits = tail
+                .get(..2)
+                .and_then(|hex| std::str::from_utf8(hex).ok())
+                .ok_or(PathProblem::Encoding)?;
+            if !digits.bytes().all(|d| d.is_ascii_hexdigit()) {
+                return Err(PathProblem::Encoding);
+            }
+            bytes.push(u8::from_str_radix(digits, 16).map_err(|_| PathProblem::Encoding)?);
+            rest = tail.get(2..).unwrap_or_default();
+        } else {
+            bytes.push(b);
+            rest = tail;
+        }
+    }
+    // Bytes that are no UTF-8 cannot match a rule; the replacement character stands for them.
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+fn without_parameters(path: &str) -> String {
+    path.split('/')
+        .map(|segment| segment.split(';').next().unwrap_or_default())
+        .collect::<Vec<_>>()
+        .join("/")
+}
+
+fn merge_slashes(path: &str) -> String {
+    let mut merged = String::with_capacity(path.len());
+    for c in path.chars() {
+        if c != '/' || !merged.ends_with('/') {
+            merged.push(c);
+        }
+    }
+    merged
+}
+
+/// A path on our own origin to come back to after signing in. By construction it cannot leave it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReturnTo(String);
+
+impl ReturnTo {
+    /// The longest return path accepted, in bytes.
+    pub const MAX_BYTES: usize = 2048;
+
+    /// Reads a return path. Whatever is not plainly a path on this origin is `None`, never repaired.
+    pub fn parse(text: &str) -> Option<Self> {
+        let (path, query) = text
+            .split_once('?')
+            .map_or((text, None), |(path, query)| (path, Some(query)));
+        let visible = |part: &str| part.bytes().all(|b| b.is_ascii_graphic() && b != b'\\' && b != b'#');
+        if text.len() > Self::MAX_BYTES || !visible(text) || query.is_some_and(|query| decode(query).is_err()) {
+            return None;
+        }
+        let path = RequestPath::parse(path).ok()?;
+        let stays = path.readings().iter().all(|reading| !reading.starts_with("//"));
+        stays.then(|| Self(text.to_owned()))
+    }
+
+    /// The root of the web client.
+    pub fn root() -> Self {
+        Self("/".to_owned())
+    }
+
+    /// The path and query, to be used as a relative `Location`.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn a_plain_path_has_one_reading() {
+        for path in ["/", "/a/b.js", "/.well-known/x", "/a-b_c~"] {
+            assert_eq!(RequestPath::parse(path).unwrap().readings(), [path]);
+        }
+    }
+
+    #[test]
+    fn ambiguous_paths_are_refused() {
+        use PathProblem::{Byte, DotSegment, Encoding, Form};
+        for (path, problem) in [
+            ("", Form),
+            ("a", Form),
+            ("*", Form),
+            ("http://h/", Form),
+            ("/a b", Byte),
+            ("/a\0", Byte),
+            ("/%00", Byte),
+            ("/%0a", Byte),
+            ("/a\\b", Byte),
+            ("/%5c", Byte),
+            ("/a#b", Byte),
+            ("/%2523", Byte),
+            ("/é", Byte),
+            ("/%", Encoding),
+            ("/%4", Encoding),
+            ("/%zz", Encoding),
+            ("/%+1", Encoding),
+            ("/a/../b", DotSegment),
+            ("/./a", DotSegment),
+            ("/..", DotSegment),
+            ("/%2e%2E/a", DotSegment),
+            ("/%2e", DotSegment),
+            ("/%252e%252e/a", DotSegment),
+            ("/..;x/a", DotSegment),
+            ("/a%2f..%2fb", DotSegment),
+        ] {
+            assert_eq!(RequestPath::parse(path).err(), Some(problem), "{path:?}");
+        }
+    }
+
+    #[test]
+    fn every_reading_of_an_odd_path_is_judged() {
+        let path = RequestPath::parse("/Public//x;y/%61%2Fb").unwrap();
+        for reading in [
+            "/Public//x;y/%61%2Fb",
+            "/Public//x;y/a/b",
+            "/public/x/a/b",
+            "/Public/x/a/b",
+        ] {
+            assert!(path.readings().iter().any(|known| known == reading), "{reading}");
+        }
+    }
+
+    #[test]
+    fn near_misses_of_our_routes_are_seen() {
+        for path in [
+            "/Login",
+            "/login/",
+            "/login;x",
+            "/%6cogin",
+            "//login",
+            "/login//",
+            "/%256cogin",
+            "/LOGIN;a/",
+        ] {
+            assert!(RequestPath::parse(path).unwrap().nearly("/login"), "{path}");
+        }
+        for path in ["/loginx", "/login/x", "/my/login"] {
+            assert!(!RequestPath::parse(path).unwrap().nearly("/login"), "{path}");
+        }
+        for path in ["/.sekisho", "/.Sekisho/x", "//.sekisho/x", "/%2esekisho/x"] {
+            assert!(RequestPath::parse(path).unwrap().nearly("/.sekisho/"), "{path}");
+        }
+    }
+
+    #[test]
+    fn a_return_path_never_leaves_the_origin() {
+        for bad in [
+            "",
+            "a",
+            "//evil.example",
+            "/\\evil.example",
+            "\\\\evil",
+            "/%09/evil.example",
+            "/%2f/evil.example",
+            "https:evil.example",
+            "https://evil.example",
+            "/\t/evil",
+            "/a\r\nLocation: x",
+            "javascript:alert(1)",
+            "//user@evil",
+            "/．．/evil",
+            "/..//evil",
+            "/%5cevil",
+            " /a",
+            "/a b",
+            "/a#b",
+            "/?%",
+            "/a?x=\u{a0}",
+            "/;//evil",
+            "/%252f/evil",
+        ] {
+            assert_eq!(ReturnTo::parse(bad), None, "{bad:?}");
+        }
+        assert_eq!(
+            ReturnTo::parse("/calls?day=1&q=%E5%86%85").unwrap().as_str(),
+            "/calls?day=1&q=%E5%86%85"
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn a_browser_resolves_every_return_path_to_our_origin(text in "[/\\\\a-z%0-9:;?@.\t#]{0,24}") {
+            if let Some(path) = ReturnTo::parse(&text) {
+                let base = url::Url::parse("https://door.example/login").unwrap();
+                prop_assert_eq!(base.join(path.as_str()).unwrap().origin(), base.origin());
+            }
+        }
+
+        #[test]
+        fn no_path_makes_the_parser_panic(text in "\\PC{0,64}") {
+            let _ = RequestPath::parse(&text);
+            let _ = ReturnTo::parse(&text);
+        }
+    }
+}

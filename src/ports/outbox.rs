@@ -1,0 +1,72 @@
+//! The outbox: letters accepted and not yet handed to the mail server. Most letters enter it as
+//! consequences of other acts, in the same transaction.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+
+use crate::domain::event::{Consequences, Event};
+use crate::domain::fault::Fault;
+use crate::domain::outbox::{Letter, LetterId, QueuedLetter};
+
+/// Letters on their way.
+#[async_trait]
+pub trait Outbox: Send + Sync {
+    /// Accepts letters and events that no other change causes: a reset request.
+    async fn accept(&self, then: Consequences) -> Result<(), Fault>;
+
+    /// Takes up to `most` letters that are due, oldest first, and hides them from other takers for `lease`.
+    async fn take(&self, now: Timestamp, most: usize, lease: Duration) -> Result<Vec<QueuedLetter>, Fault>;
+
+    /// Gives back what a process took that is no longer there. Called once, at start, by the one server
+    /// that holds the store.
+    async fn give_back_taken(&self) -> Result<(), Fault>;
+
+    /// The mail server accepted it, with these words.
+    async fn delivered(&self, id: LetterId, now: Timestamp, words: &str, event: Event) -> Result<(), Fault>;
+
+    /// It was decided that nothing is sent.
+    async fn withheld(&self, id: LetterId, now: Timestamp, event: Event) -> Result<(), Fault>;
+
+    /// The attempt failed with these words; it is due again at `again_at`.
+    async fn failed(&self, id: LetterId, words: &str, again_at: Timestamp) -> Result<(), Fault>;
+
+    /// It failed for good with these words and stays in listings.
+    async fn given_up(&self, id: LetterId, now: Timestamp, words: &str, event: Event) -> Result<(), Fault>;
+
+    /// When the next letter is due; `None` when nothing waits.
+    async fn next_due(&self) -> Result<Option<Timestamp>, Fault>;
+
+    /// All letters, newest first, at most `most`.
+    async fn list(&self, most: usize) -> Result<Vec<LetterListing>, Fault>;
+
+    /// Removes letters that ended before `before`. Answers how many.
+    async fn sweep(&self, before: Timestamp) -> Result<u64, Fault>;
+}
+
+/// A letter in a listing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LetterListing {
+    /// The letter.
+    pub letter: Letter,
+    /// Where it stands.
+    pub status: LetterStatus,
+    /// Failed attempts.
+    pub attempts: u32,
+    /// The mail server's last words.
+    pub words: Option<String>,
+}
+
+/// Where a letter stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LetterStatus {
+    /// Waits until then.
+    Waiting(Timestamp),
+    /// Handed to the mail server.
+    Delivered(Timestamp),
+    /// Not sent, on purpose.
+    Withheld(Timestamp),
+    /// Given up.
+    GivenUp(Timestamp),
+}

@@ -1,0 +1,66 @@
+//! Tickets: the rights to set a password.
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+
+use crate::domain::account::Account;
+use crate::domain::event::Consequences;
+use crate::domain::fault::Fault;
+use crate::domain::password::PasswordHash;
+use crate::domain::ticket::{Ticket, TicketState};
+use crate::domain::token::TokenDigest;
+
+/// Tickets and what they are exchanged for.
+#[async_trait]
+pub trait Tickets: Send + Sync {
+    /// Stores a new ticket; every earlier live ticket of the account is replaced by it.
+    /// Refused when the account is gone or disabled.
+    async fn issue(&self, ticket: &Ticket) -> Result<Issue, Fault>;
+
+    /// The ticket with this digest and its account.
+    async fn find(&self, digest: &TokenDigest) -> Result<Option<TicketRecord>, Fault>;
+
+    /// In one transaction, provided that the ticket is live at `now` and the account not disabled:
+    /// spends the ticket, replaces the account's other live tickets, stores the hash, makes the account
+    /// Active, raises its generation (every session ends) and records the consequences.
+    /// Answered only when it is durable.
+    async fn redeem(
+        &self,
+        digest: &TokenDigest,
+        hash: &PasswordHash,
+        now: Timestamp,
+        then: Consequences,
+    ) -> Result<Redemption, Fault>;
+
+    /// Removes tickets that expired before `before`. Answers how many.
+    async fn sweep(&self, before: Timestamp) -> Result<u64, Fault>;
+}
+
+/// What became of a new ticket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Issue {
+    /// It is stored.
+    Done,
+    /// The account is gone or disabled.
+    NoAccount,
+}
+
+/// A ticket and the account it is for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TicketRecord {
+    /// The ticket.
+    pub ticket: Ticket,
+    /// Its account.
+    pub account: Account,
+}
+
+/// What became of a redemption.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Redemption {
+    /// The password is set.
+    Done,
+    /// The ticket is not live (any more).
+    Refused(TicketState),
+    /// There is no such ticket, or its account is gone or disabled.
+    Unknown,
+}

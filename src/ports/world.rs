@@ -1,0 +1,30 @@
+//! Time and chance. Only the composition root owns the real ones.
+
+use jiff::Timestamp;
+use uuid::Uuid;
+
+use crate::domain::limits::Nanos;
+use crate::domain::token::TOKEN_BYTES;
+
+/// Tells the time.
+pub trait Clock: Send + Sync {
+    /// The time of day, which may be set and may jump.
+    fn now(&self) -> Timestamp;
+
+    /// A clock that never goes back, for limits.
+    fn monotonic(&self) -> Nanos;
+}
+
+/// Draws randomness from the operating system.
+pub trait Entropy: Send + Sync {
+    /// Fresh bytes for a token.
+    fn token(&self) -> [u8; TOKEN_BYTES];
+}
+
+/// A fresh UUID version 7 (RFC 9562): it sorts by time.
+pub fn fresh_uuid(now: Timestamp, entropy: &dyn Entropy) -> Uuid {
+    let random = entropy.token();
+    let mut bytes = [0; 10];
+    bytes.copy_from_slice(&random[..10]);
+    uuid::Builder::from_unix_timestamp_millis(u64::try_from(now.as_millisecond()).unwrap_or(0), &bytes).into_uuid()
+}
