@@ -1,1 +1,80 @@
-//! placeholder
+//! What the gateway does, one file per thing a person or a request can do.
+//!
+//! A flow knows the ports and the domain, nothing else: no HTTP, no SQL, no page. Decisions come
+//! back as values; `Err` means that something we depend on is not working.
+
+mod accounts;
+mod authenticate;
+mod deliver_letters;
+mod forgot_password;
+mod housekeeping;
+mod record_seen;
+mod set_password;
+mod sign_in;
+mod sign_out;
+
+pub use accounts::{AccountChange, AccountOffice, NewAccount, NewAccountProblem};
+pub use authenticate::{Authenticate, Presented, Refusal, Standing};
+pub use deliver_letters::{DeliverLetters, Delivery};
+pub use forgot_password::{ForgotPassword, ResetLimits, ResetRequest};
+pub use housekeeping::Housekeeping;
+pub use record_seen::{RecordSeen, SeenSender};
+pub use set_password::{Look, NewPassword, SetPassword, TicketLimits, WithTicket};
+pub use sign_in::{Attempt, SignIn, SignInLimits, SignInOutcome};
+pub use sign_out::SignOut;
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use uuid::Uuid;
+
+use crate::domain::account::AccountId;
+use crate::domain::client::ClientAddr;
+use crate::domain::event::{Actor, Event, Fact};
+use crate::domain::limits::Nanos;
+use crate::domain::token::TOKEN_BYTES;
+use crate::ports::{Clock, Entropy, fresh_uuid};
+
+/// Time and chance, as every flow needs them.
+#[derive(Clone)]
+pub struct World {
+    clock: Arc<dyn Clock>,
+    entropy: Arc<dyn Entropy>,
+}
+
+impl World {
+    /// From the real ones, or from those of a test.
+    pub fn new(clock: Arc<dyn Clock>, entropy: Arc<dyn Entropy>) -> Self {
+        Self { clock, entropy }
+    }
+
+    /// The time of day.
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// The clock that never goes back.
+    pub fn monotonic(&self) -> Nanos {
+        self.clock.monotonic()
+    }
+
+    /// A fresh id.
+    pub fn uuid(&self) -> Uuid {
+        fresh_uuid(self.now(), &*self.entropy)
+    }
+
+    fn token(&self) -> [u8; TOKEN_BYTES] {
+        self.entropy.token()
+    }
+
+    fn event(&self, actor: Actor, client: Option<ClientAddr>, account: Option<AccountId>, fact: Fact) -> Event {
+        Event {
+            id: self.uuid(),
+            at: self.now(),
+            actor,
+            client,
+            account,
+            fact,
+        }
+    }
+}

@@ -1,0 +1,230 @@
+//! Works the outbox off: decides whether a letter goes out, makes its link, hands it over.
+//!
+//! A link's token exists in this file and in the letter, nowhere else: it is made for each attempt,
+//! its digest is stored before the letter leaves, and a repeated letter carries a newer link.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use crate::domain::account::{Account, AccountState, Email};
+use crate::domain::event::{Actor, Fact, Reason};
+use crate::domain::fault::Fault;
+use crate::domain::outbox::{GIVE_UP_AFTER, Letter, Matter, QueuedLetter, backoff};
+use crate::domain::session::later;
+use crate::domain::ticket::{Purpose, Ticket, TicketLife};
+use crate::domain::token::TicketToken;
+use crate::ports::{Accounts, Content, EmailMatch, Issue, Mail, Mailer, Outbox, Receipt, Refusal, Tickets};
+
+use super::World;
+
+/// Delivers what waits in the outbox.
+pub struct DeliverLetters {
+    /// What waits.
+    pub outbox: Arc<dyn Outbox>,
+    /// To whom.
+    pub accounts: Arc<dyn Accounts>,
+    /// Where links are made.
+    pub tickets: Arc<dyn Tickets>,
+    /// The mail server.
+    pub mailer: Arc<dyn Mailer>,
+    /// Time and chance.
+    pub world: World,
+    /// How long links work.
+    pub life: TicketLife,
+}
+
+/// What one round did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Delivery {
+    /// Handed to the mail server.
+    pub delivered: usize,
+    /// Not sent, on purpose.
+    pub withheld: usize,
+    /// To be tried again.
+    pub failed: usize,
+    /// Failed for good.
+    pub given_up: usize,
+}
+
+/// What is to be done about a letter.
+enum Plan {
+    Send { account: Box<Account>, to: Email },
+    Withhold(Option<Box<Account>>, Reason),
+}
+
+/// A letter is hidden from other workers for this long while one works on it.
+const LEASE: Duration = Duration::from_mins(5);
+/// Letters taken at once.
+const BATCH: usize = 8;
+
+impl DeliverLetters {
+    /// Works off what is due now, up to one batch.
+    ///
+    /// # Errors
+    /// When the store is down. Letters taken by then are due again when their lease ends.
+    pub async fn run_once(&self) -> Result<Delivery, Fault> {
+        let mut delivery = Delivery::default();
+        for queued in self.outbox.take(self.world.now(), BATCH, LEASE).await? {
+            self.work(&queued, &mut delivery).await?;
+        }
+        Ok(delivery)
+    }
+
+    async fn work(&self, queued: &QueuedLetter, delivery: &mut Delivery) -> Result<(), Fault> {
+        let letter = &queued.letter;
+        let (account, to) = match self.plan(&letter.matter).await? {
+            Plan::Send { account, to } => (account, to),
+            Plan::Withhold(account, reason) => {
+                delivery.withheld += 1;
+                return self.withhold(letter, account.as_deref(), reason).await;
+            }
+        };
+        let sent = match letter.matter.purpose() {
+            None => {
+                let content = Content::PasswordChanged { at: letter.created_at };
+                self.mailer
+                    .send(Mail {
+                        to: &to,
+                        account: &account,
+                        content,
+                    })
+                    .await
+            }
+            Some(purpose) => match self.ticket(&account, purpose).await? {
+                None => {
+                    delivery.withheld += 1;
+                    return self.withhold(letter, Some(&account), Reason::Disabled).await;
+                }
+                Some(token) => {
+                    let (token, life) = (&token, self.life.of(purpose));
+                    let content = match purpose {
+                        Purpose::Welcome => Content::Welcome { token, life },
+                        Purpose::Reset => Content::Reset { token, life },
+                    };
+                    self.mailer
+                        .send(Mail {
+                            to: &to,
+                            account: &account,
+                            content,
+                        })
+                        .await
+                }
+            },
+        };
+        match sent {
+            Ok(receipt) => {
+                delivery.delivered += 1;
+                self.delivered(letter, &account, &receipt).await
+            }
+            Err(refusal) => self.failed(queued, &account, &refusal, delivery).await,
+        }
+    }
+
+    /// Decides whom a letter goes to, if anybody.
+    async fn plan(&self, matter: &Matter) -> Result<Plan, Fault> {
+        let account = match matter {
+            Matter::Welcome { account } | Matter::PasswordChanged { account } => self.accounts.find(*account).await?,
+            Matter::ResetRequested { email, .. } => match self.accounts.find_by_email(email).await? {
+                EmailMatch::Nobody => None,
+                EmailMatch::One(account) => Some(*account),
+                EmailMatch::Shared(_) => return Ok(Plan::Withhold(None, Reason::SharedEmail)),
+            },
+        };
+        let Some(account) = account.map(Box::new) else {
+            return Ok(Plan::Withhold(None, Reason::UnknownName));
+        };
+        if account.state == AccountState::Disabled {
+            return Ok(Plan::Withhold(Some(account), Reason::Disabled));
+        }
+        if matches!(matter, Matter::Welcome { .. }) && account.state == AccountState::Active {
+            return Ok(Plan::Withhold(Some(account), Reason::AlreadyActive));
+        }
+        Ok(match account.email.clone() {
+            Some(to) => Plan::Send { account, to },
+            None => Plan::Withhold(Some(account), Reason::NoEmail),
+        })
+    }
+
+    /// Makes the link's token and stores its digest, before the letter leaves.
+    async fn ticket(&self, account: &Account, purpose: Purpose) -> Result<Option<TicketToken>, Fault> {
+        let token = TicketToken::from_entropy(self.world.token());
+        let now = self.world.now();
+        let ticket = Ticket {
+            digest: token.digest(),
+            account: account.id,
+            purpose,
+            created_at: now,
+            expires_at: later(now, self.life.of(purpose)),
+            ended: None,
+        };
+        Ok(match self.tickets.issue(&ticket).await? {
+            Issue::Done => Some(token),
+            Issue::NoAccount => None,
+        })
+    }
+
+    async fn delivered(&self, letter: &Letter, account: &Account, receipt: &Receipt) -> Result<(), Fault> {
+        let fact = letter
+            .matter
+            .purpose()
+            .map_or(Fact::NoticeSent(letter.matter.as_str()), Fact::LinkSent);
+        let event = self.world.event(Actor::Gateway, None, Some(account.id), fact);
+        tracing::info!(letter = %letter.id, matter = letter.matter.as_str(), account = %account.id, "letter handed to the mail server");
+        self.outbox
+            .delivered(letter.id, self.world.now(), &receipt.words, event)
+            .await
+    }
+
+    async fn withhold(&self, letter: &Letter, account: Option<&Account>, reason: Reason) -> Result<(), Fault> {
+        let matter = letter.matter.as_str();
+        let purpose = letter.matter.purpose().unwrap_or(Purpose::Reset);
+        let client = match &letter.matter {
+            Matter::ResetRequested { client, .. } => Some(*client),
+            Matter::Welcome { .. } | Matter::PasswordChanged { .. } => None,
+        };
+        if reason == Reason::SharedEmail {
+            tracing::warn!(letter = %letter.id, matter, "letter withheld: several accounts share the address; give each its own, or reset by the administrator");
+        } else {
+            tracing::info!(letter = %letter.id, matter, reason = reason.as_str(), "letter withheld");
+        }
+        let fact = Fact::LinkWithheld(purpose, reason);
+        let event = self
+            .world
+            .event(Actor::Gateway, client, account.map(|account| account.id), fact);
+        self.outbox.withheld(letter.id, self.world.now(), event).await
+    }
+
+    async fn failed(
+        &self,
+        queued: &QueuedLetter,
+        account: &Account,
+        refusal: &Refusal,
+        delivery: &mut Delivery,
+    ) -> Result<(), Fault> {
+        let (letter, now) = (&queued.letter, self.world.now());
+        let matter = letter.matter.as_str();
+        if refusal.permanent || is_over(letter, now, self.life) {
+            delivery.given_up += 1;
+            tracing::warn!(letter = %letter.id, matter, words = refusal.words, "letter given up");
+            let event = self
+                .world
+                .event(Actor::Gateway, None, Some(account.id), Fact::LetterGivenUp(matter));
+            return self.outbox.given_up(letter.id, now, &refusal.words, event).await;
+        }
+        delivery.failed += 1;
+        let wait = backoff(queued.attempts.saturating_add(1));
+        tracing::warn!(letter = %letter.id, matter, words = refusal.words, wait = ?wait, "letter not delivered; it is tried again");
+        self.outbox.failed(letter.id, &refusal.words, later(now, wait)).await
+    }
+}
+
+/// A reset nobody could deliver for a day is of no use to anybody; other letters wait as long as RFC 5321 asks.
+fn is_over(letter: &Letter, now: Timestamp, life: TicketLife) -> bool {
+    let patience = match letter.matter {
+        Matter::ResetRequested { .. } => life.reset.max(Duration::from_hours(24)),
+        Matter::Welcome { .. } | Matter::PasswordChanged { .. } => GIVE_UP_AFTER,
+    };
+    now >= later(letter.created_at, patience)
+}

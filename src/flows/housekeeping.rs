@@ -1,0 +1,48 @@
+//! Sweeps out what has ended long ago: sessions, tickets, letters, changes.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::domain::fault::Fault;
+use crate::domain::session::{Lifetime, earlier};
+use crate::ports::{Outbox, Sessions, Tickets};
+
+use super::World;
+
+/// Keeps the store from growing without end.
+pub struct Housekeeping {
+    /// Sessions past their limits go.
+    pub sessions: Arc<dyn Sessions>,
+    /// Tickets go a month after their end, so that an old link is still explained kindly.
+    pub tickets: Arc<dyn Tickets>,
+    /// Letters go a month after their end.
+    pub outbox: Arc<dyn Outbox>,
+    /// Time and chance.
+    pub world: World,
+    /// When sessions are past their limits.
+    pub lifetime: Lifetime,
+}
+
+/// How long ended tickets and letters stay to be looked up.
+const KEEP: Duration = Duration::from_hours(30 * 24);
+
+impl Housekeeping {
+    /// One round.
+    pub async fn run_once(&self) -> Result<(), Fault> {
+        let now = self.world.now();
+        let before = earlier(now, KEEP);
+        // A request may have used a session up to a minute after the stored time.
+        let seen_before = earlier(earlier(now, self.lifetime.idle), Duration::from_mins(2));
+        let sessions = self
+            .sessions
+            .sweep(earlier(now, self.lifetime.absolute), seen_before)
+            .await?;
+        let tickets = self.tickets.sweep(before).await?;
+        let letters = self.outbox.sweep(before).await?;
+        self.sessions
+            .sweep_changes(earlier(now, Duration::from_hours(1)))
+            .await?;
+        tracing::debug!(sessions, tickets, letters, "swept");
+        Ok(())
+    }
+}

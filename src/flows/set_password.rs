@@ -1,0 +1,196 @@
+//! Setting a password by link: looking at a ticket changes nothing; redeeming spends it, once.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::domain::account::{Account, AccountState};
+use crate::domain::client::ClientAddr;
+use crate::domain::event::{Actor, Consequences, Fact, Reason};
+use crate::domain::fault::Fault;
+use crate::domain::limits::{Decision, Draw, LimitKey, Quota};
+use crate::domain::outbox::Matter;
+use crate::domain::password::{Password, PasswordRules, Weakness};
+use crate::domain::ticket::{Purpose, TicketState};
+use crate::domain::token::TicketToken;
+use crate::ports::{Events, Hasher, Limiter, Redemption, TicketRecord, Tickets};
+
+use super::World;
+
+/// How often somebody may present links.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TicketLimits {
+    /// From one client, good links and bad.
+    pub client: Quota,
+}
+
+/// What a presented link is worth.
+#[derive(Debug)]
+pub enum Look {
+    /// It may set the password of this account.
+    Live {
+        /// Whose password.
+        account: Box<Account>,
+        /// Why it was made.
+        purpose: Purpose,
+    },
+    /// It worked once, but no longer.
+    Dead {
+        /// Why not.
+        state: TicketState,
+        /// Why it was made, so that the page can offer the right next step.
+        purpose: Purpose,
+    },
+    /// It never worked, or is long gone.
+    Unknown,
+    /// Too many links; try again after this time.
+    Throttled(Duration),
+}
+
+/// What was typed into the form.
+#[derive(Debug)]
+pub struct NewPassword<'a> {
+    /// The first field.
+    pub password: &'a str,
+    /// The second field.
+    pub confirmation: &'a str,
+}
+
+/// What became of a redemption.
+#[derive(Debug)]
+pub enum WithTicket {
+    /// The password is set, durably; every other session of the account has ended.
+    Done(Box<Account>),
+    /// The two fields differ; the link still works.
+    Differ(Box<Account>, Purpose),
+    /// The password is not good enough; the link still works.
+    Weak(Box<Account>, Purpose, Weakness),
+    /// The link does not work.
+    NotLive(Look),
+}
+
+/// Sets passwords by link.
+pub struct SetPassword {
+    /// The rights to set one.
+    pub tickets: Arc<dyn Tickets>,
+    /// Where openings and refusals are recorded.
+    pub events: Arc<dyn Events>,
+    /// Charged before any work.
+    pub limiter: Arc<dyn Limiter>,
+    /// Hashes the new password.
+    pub hasher: Arc<dyn Hasher>,
+    /// Time and chance.
+    pub world: World,
+    /// What a new password must meet.
+    pub rules: PasswordRules,
+    /// `None` when the operator switched limits off.
+    pub limits: Option<TicketLimits>,
+}
+
+impl SetPassword {
+    /// Looks at a link without spending it, and records that it was opened.
+    pub async fn look(&self, token: Option<&TicketToken>, client: ClientAddr) -> Result<Look, Fault> {
+        let look = self.judge(token, client).await?;
+        let (account, fact) = match &look {
+            Look::Live { account, purpose } => (Some(account.id), Fact::LinkOpened(*purpose)),
+            Look::Dead { state, .. } => (None, Fact::LinkRefused(refusal(*state))),
+            // Invented links are counted by the limits; recording each would let a stranger fill the store.
+            Look::Unknown | Look::Throttled(_) => return Ok(look),
+        };
+        self.events
+            .append(&[self.world.event(Actor::Stranger, Some(client), account, fact)])
+            .await?;
+        Ok(look)
+    }
+
+    /// Spends the link and sets the password, provided that everything is in order.
+    ///
+    /// # Errors
+    /// A fault when the store is down or the hashing queue is full; the link still works then.
+    pub async fn redeem(
+        &self,
+        token: Option<&TicketToken>,
+        typed: NewPassword<'_>,
+        client: ClientAddr,
+    ) -> Result<WithTicket, Fault> {
+        let (account, purpose) = match self.judge(token, client).await? {
+            Look::Live { account, purpose } => (account, purpose),
+            other => return Ok(WithTicket::NotLive(other)),
+        };
+        let Some(token) = token else {
+            return Ok(WithTicket::NotLive(Look::Unknown));
+        };
+        let password = match self.read(&typed, &account) {
+            Ok(Some(password)) => password,
+            Ok(None) => return Ok(WithTicket::Differ(account, purpose)),
+            Err(weakness) => return Ok(WithTicket::Weak(account, purpose, weakness)),
+        };
+        let hash = self.hasher.hash(&password).await?;
+        let (id, now) = (account.id, self.world.now());
+        let set = self
+            .world
+            .event(Actor::Person(id), Some(client), Some(id), Fact::PasswordSet(purpose));
+        let notice = Matter::PasswordChanged { account: id };
+        // The very first password needs no notice: the person has just answered the Welcome letter.
+        let then = match purpose {
+            Purpose::Welcome => Consequences::event(set),
+            Purpose::Reset => Consequences::event(set).and_letter(self.world.uuid(), notice, now),
+        };
+        Ok(match self.tickets.redeem(&token.digest(), &hash, now, then).await? {
+            Redemption::Done => WithTicket::Done(account),
+            Redemption::Refused(state) => WithTicket::NotLive(Look::Dead { state, purpose }),
+            Redemption::Unknown => WithTicket::NotLive(Look::Unknown),
+        })
+    }
+
+    /// Judges what somebody is about to choose, for a page that says so while they type.
+    pub fn rules(&self) -> &PasswordRules {
+        &self.rules
+    }
+
+    async fn judge(&self, token: Option<&TicketToken>, client: ClientAddr) -> Result<Look, Fault> {
+        let draws = self.limits.iter().map(|limits| Draw {
+            key: LimitKey::TicketClient(client.limit_key()),
+            quota: limits.client,
+        });
+        if let Decision::Refused { retry_after, .. } = self.limiter.reserve(draws.collect(), self.world.monotonic()) {
+            return Ok(Look::Throttled(retry_after));
+        }
+        let Some(token) = token else {
+            return Ok(Look::Unknown);
+        };
+        let Some(TicketRecord { ticket, account }) = self.tickets.find(&token.digest()).await? else {
+            return Ok(Look::Unknown);
+        };
+        let purpose = ticket.purpose;
+        Ok(match ticket.state_at(self.world.now()) {
+            TicketState::Live if account.state == AccountState::Disabled => Look::Dead {
+                state: TicketState::Replaced,
+                purpose,
+            },
+            TicketState::Live => Look::Live {
+                account: Box::new(account),
+                purpose,
+            },
+            state => Look::Dead { state, purpose },
+        })
+    }
+
+    /// The password, `None` when the two fields differ.
+    fn read(&self, typed: &NewPassword<'_>, account: &Account) -> Result<Option<Password>, Weakness> {
+        let parse = |text| Password::parse(text, self.rules.max_chars).map_err(|_| Weakness::TooLong);
+        let (password, confirmation) = (parse(typed.password)?, parse(typed.confirmation)?);
+        let email = account.email.as_ref().map_or("", |email| email.as_typed());
+        self.rules
+            .check(&password, &[&account.name, account.extension.as_str(), email])?;
+        Ok(password.same_as(&confirmation).then_some(password))
+    }
+}
+
+const fn refusal(state: TicketState) -> Reason {
+    match state {
+        TicketState::Expired => Reason::LinkExpired,
+        TicketState::Used => Reason::LinkUsed,
+        TicketState::Replaced => Reason::LinkReplaced,
+        TicketState::Live => Reason::LinkUnknown,
+    }
+}

@@ -1,0 +1,249 @@
+//! Signing in: login name and password become a new session.
+//!
+//! Every refusal costs the same work (the limits, one look-up, one hash, one event) and gives the
+//! same answer, so that a stranger learns nothing about who has an account.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use crate::domain::account::{Account, AccountState, LoginName};
+use crate::domain::client::ClientAddr;
+use crate::domain::event::{Actor, Consequences, Fact, Reason};
+use crate::domain::fault::Fault;
+use crate::domain::limits::{Decision, Draw, LimitKey, Quota};
+use crate::domain::password::{Password, PasswordHash};
+use crate::domain::session::{Session, SessionId};
+use crate::domain::token::{SessionToken, TokenDigest};
+use crate::ports::{Accounts, Credential, Events, Hasher, Limiter, Sessions, Verification};
+
+use super::World;
+
+/// How often somebody may try.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SignInLimits {
+    /// From one client, for any name.
+    pub client: Quota,
+    /// For one name, from anywhere.
+    pub account: Quota,
+    /// From one client for one name.
+    pub client_account: Quota,
+}
+
+/// One attempt to sign in.
+#[derive(Debug)]
+pub struct Attempt<'a> {
+    /// What was typed as the name.
+    pub name: &'a str,
+    /// The password; `None` when it was longer than any password may be.
+    pub password: Option<Password>,
+    /// From where.
+    pub client: ClientAddr,
+    /// The browser's own words about itself.
+    pub user_agent: &'a str,
+    /// The session this browser has had until now; it ends with the new one.
+    pub replaces: Option<TokenDigest>,
+}
+
+/// What became of an attempt.
+#[derive(Debug)]
+pub enum SignInOutcome {
+    /// Signed in.
+    Done {
+        /// For the cookie, once.
+        token: SessionToken,
+        /// The new session.
+        session: Box<Session>,
+        /// Who signed in.
+        account: Box<Account>,
+    },
+    /// Wrong, for whatever reason: one answer for all.
+    Refused,
+    /// Too many attempts; try again after this time.
+    Throttled(std::time::Duration),
+}
+
+/// Signs people in.
+pub struct SignIn {
+    /// Names and hashes.
+    pub accounts: Arc<dyn Accounts>,
+    /// Where the session goes.
+    pub sessions: Arc<dyn Sessions>,
+    /// Where refusals are recorded.
+    pub events: Arc<dyn Events>,
+    /// Charged before any work.
+    pub limiter: Arc<dyn Limiter>,
+    /// Compares the password.
+    pub hasher: Arc<dyn Hasher>,
+    /// Time and chance.
+    pub world: World,
+    /// `None` when the operator switched limits off.
+    pub limits: Option<SignInLimits>,
+    /// When a throttled attempt was last recorded as an event, in seconds; see [`SignIn::note_throttled`].
+    pub throttled_noted_at: AtomicI64,
+}
+
+/// Longest user agent that is stored, in characters.
+const USER_AGENT_CHARS: usize = 256;
+
+impl SignIn {
+    /// Judges one attempt.
+    ///
+    /// # Errors
+    /// A fault when the store is down or the hashing queue is full; nobody is signed in then.
+    pub async fn run(&self, attempt: Attempt<'_>) -> Result<SignInOutcome, Fault> {
+        let name = LoginName::parse(attempt.name).ok();
+        let reservation = match self.reserve(&attempt, name.as_ref()) {
+            Decision::Granted(reservation) => reservation,
+            Decision::Refused { retry_after, rule } => {
+                tracing::info!(client = %attempt.client, rule, "sign-in throttled");
+                self.note_throttled(attempt.client).await?;
+                return Ok(SignInOutcome::Throttled(retry_after));
+            }
+        };
+        let credential = match &name {
+            Some(name) => self.accounts.credential(name).await?,
+            None => None,
+        };
+        match self.compare(credential, attempt.password.as_ref()).await? {
+            Ok((account, stale)) => {
+                if let (Some(old), Some(password)) = (stale, &attempt.password) {
+                    self.rehash(&account, &old, password).await;
+                }
+                let outcome = self.begin(&attempt, account).await?;
+                if matches!(outcome, SignInOutcome::Done { .. }) {
+                    self.limiter.refund(&reservation);
+                }
+                Ok(outcome)
+            }
+            Err((account, reason)) => self.refuse(attempt.client, account.as_ref(), reason).await,
+        }
+    }
+
+    /// Charges before any work. A name that is no name is counted like one.
+    fn reserve(&self, attempt: &Attempt<'_>, name: Option<&LoginName>) -> Decision {
+        let client = attempt.client.limit_key();
+        let digest = name.map_or_else(
+            || self.limiter.digest_text(attempt.name),
+            |name| self.limiter.digest(name),
+        );
+        let draws = self.limits.iter().flat_map(|limits| {
+            [
+                (LimitKey::SignInClient(client), limits.client),
+                (LimitKey::SignInName(digest), limits.account),
+                (LimitKey::SignInClientName(client, digest), limits.client_account),
+            ]
+        });
+        let draws = draws.map(|(key, quota)| Draw { key, quota }).collect();
+        self.limiter.reserve(draws, self.world.monotonic())
+    }
+
+    /// One hash, whoever it is. On a match, answers the hash when it is stale.
+    async fn compare(
+        &self,
+        credential: Option<Credential>,
+        password: Option<&Password>,
+    ) -> Result<Result<(Account, Option<PasswordHash>), (Option<Account>, Reason)>, Fault> {
+        let Some(password) = password else {
+            // Refused without hashing, for every name alike.
+            return Ok(Err((credential.map(|c| c.account), Reason::WrongPassword)));
+        };
+        let hash = credential
+            .as_ref()
+            .filter(|credential| credential.account.state == AccountState::Active)
+            .and_then(|credential| credential.hash.as_ref());
+        let verification = self.hasher.verify(password, hash).await?;
+        Ok(match (credential, verification) {
+            (None, _) => Err((None, Reason::UnknownName)),
+            (Some(Credential { account, hash }), verification) => match (account.state, hash, verification) {
+                (AccountState::Disabled, ..) => Err((Some(account), Reason::Disabled)),
+                (AccountState::Invited, ..) | (_, None, _) => Err((Some(account), Reason::NeverActivated)),
+                (AccountState::Active, Some(hash), Verification::Match { stale }) => {
+                    Ok((account, stale.then_some(hash)))
+                }
+                (AccountState::Active, Some(_), Verification::Mismatch) => Err((Some(account), Reason::WrongPassword)),
+            },
+        })
+    }
+
+    /// Parameters or pepper have moved on: hash anew. Signing in does not depend on it.
+    async fn rehash(&self, account: &Account, old: &PasswordHash, password: &Password) {
+        let renewed = match self.hasher.hash(password).await {
+            Ok(new) => self.accounts.rehash(account.id, old, &new).await,
+            Err(fault) => Err(fault),
+        };
+        if let Err(fault) = renewed {
+            tracing::warn!(account = %account.id, fault = fault.chain(), "could not renew a password hash; the next sign-in tries again");
+        }
+    }
+
+    async fn begin(&self, attempt: &Attempt<'_>, account: Account) -> Result<SignInOutcome, Fault> {
+        let token = SessionToken::from_entropy(self.world.token());
+        let now = self.world.now();
+        let session = Session {
+            id: SessionId::new(self.world.uuid()),
+            digest: token.digest(),
+            account: account.id,
+            generation: account.generation,
+            created_at: now,
+            last_seen_at: now,
+            client: attempt.client,
+            user_agent: attempt
+                .user_agent
+                .chars()
+                .filter(|c| !c.is_control())
+                .take(USER_AGENT_CHARS)
+                .collect(),
+        };
+        let event = self.world.event(
+            Actor::Person(account.id),
+            Some(attempt.client),
+            Some(account.id),
+            Fact::SignedIn(session.id),
+        );
+        if self
+            .sessions
+            .begin(&session, attempt.replaces, Consequences::event(event))
+            .await?
+        {
+            Ok(SignInOutcome::Done {
+                token,
+                session: Box::new(session),
+                account: Box::new(account),
+            })
+        } else {
+            // Disabled, or the password changed, while the hash was being computed.
+            Ok(SignInOutcome::Refused)
+        }
+    }
+
+    async fn refuse(
+        &self,
+        client: ClientAddr,
+        account: Option<&Account>,
+        reason: Reason,
+    ) -> Result<SignInOutcome, Fault> {
+        let event = self.world.event(
+            Actor::Stranger,
+            Some(client),
+            account.map(|account| account.id),
+            Fact::SignInRefused(reason),
+        );
+        self.events.append(&[event]).await?;
+        Ok(SignInOutcome::Refused)
+    }
+
+    /// Throttled attempts are cheap to make, so at most one a second becomes an event; all are counted and logged.
+    async fn note_throttled(&self, client: ClientAddr) -> Result<(), Fault> {
+        let second = self.world.now().as_second();
+        if self.throttled_noted_at.swap(second, Ordering::Relaxed) == second {
+            return Ok(());
+        }
+        let event = self.world.event(
+            Actor::Stranger,
+            Some(client),
+            None,
+            Fact::SignInRefused(Reason::Throttled),
+        );
+        self.events.append(&[event]).await
+    }
+}
