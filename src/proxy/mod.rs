@@ -1,1 +1,24 @@
-//! placeholder
+//! The proxied path, and the only module that names Pingora.
+//!
+//! A request walks through [`gateway`]: its head is refused when upstreams could read it in two ways
+//! ([`framing`]), its client is told ([`client`]), its session is looked up, the policy judges it, and
+//! only a permit lets it on ([`exchange`]). What the upstream may rely on is set at the very last
+//! moment ([`headers`]).
+
+mod bridge;
+mod client;
+mod connections;
+mod exchange;
+mod framing;
+mod gateway;
+mod guarded;
+mod headers;
+mod listeners;
+mod upstream;
+
+pub use client::TrustedProxies;
+pub use connections::{Connections, ConnectionLimits};
+pub use gateway::{Gateway, GatewayParts, GatewayTimes, Issuing};
+pub use headers::Protected;
+pub use listeners::{Front, TlsFiles, bind};
+pub use upstream::{UpstreamPeers, UpstreamTerms};

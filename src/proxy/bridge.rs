@@ -1,0 +1,106 @@
+//! Between Pingora's session and plain `http` values: reading a bounded body, writing a whole answer.
+
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use http::header::{CONTENT_LENGTH, EXPECT, HeaderName};
+use http::request::Parts;
+use pingora::http::ResponseHeader;
+use pingora::proxy::Session;
+
+/// The head of a request as an `http` value.
+pub fn parts(session: &Session) -> Parts {
+    let head = session.req_header();
+    let (mut parts, ()) = http::Request::new(()).into_parts();
+    parts.method.clone_from(&head.method);
+    parts.uri.clone_from(&head.uri);
+    parts.version = head.version;
+    parts.headers.clone_from(&head.headers);
+    parts
+}
+
+/// Why the body of a request could not be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BodyProblem {
+    /// More than we take.
+    TooLarge,
+    /// Not there in time.
+    TooSlow,
+    /// The client went away, or its framing is broken.
+    Broken,
+}
+
+/// Reads the whole body of a request that we answer ourselves.
+pub async fn read_body(session: &mut Session, most: usize, limit: Duration) -> Result<Bytes, BodyProblem> {
+    let declared = session
+        .req_header()
+        .headers
+        .get(CONTENT_LENGTH)
+        .and_then(|value| value.to_str().ok())
+        .and_then(|value| value.parse::<usize>().ok());
+    if declared.is_some_and(|declared| declared > most) {
+        return Err(BodyProblem::TooLarge);
+    }
+    let reading = async {
+        if session.req_header().headers.contains_key(EXPECT) {
+            session.write_continue_response().await.map_err(|_| BodyProblem::Broken)?;
+        }
+        let mut body = BytesMut::with_capacity(declared.unwrap_or(0));
+        while let Some(chunk) = session.read_request_body().await.map_err(|_| BodyProblem::Broken)? {
+            if body.len() + chunk.len() > most {
+                return Err(BodyProblem::TooLarge);
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok(body.freeze())
+    };
+    tokio::time::timeout(limit, reading).await.unwrap_or(Err(BodyProblem::TooSlow))
+}
+
+/// The most of an unread body that is read and thrown away after an early answer.
+const DRAIN_BYTES: usize = 256 << 10;
+/// The longest that may take.
+const DRAIN_TIME: Duration = Duration::from_secs(2);
+
+/// Writes a whole answer. When part of the request's body has not been read, a bounded rest is drained so that the
+/// client can read the answer, and the connection is closed: the rest is never taken for the next request.
+pub async fn write(session: &mut Session, response: http::Response<Bytes>) -> pingora::Result<()> {
+    let (parts, body) = response.into_parts();
+    let mut head = ResponseHeader::build(parts.status, Some(parts.headers.len() + 1))?;
+    for (name, value) in &parts.headers {
+        head.append_header(name.clone(), value.clone())?;
+    }
+    let bodiless = parts.status == http::StatusCode::NO_CONTENT || parts.status == http::StatusCode::NOT_MODIFIED;
+    if !bodiless && !parts.headers.contains_key(CONTENT_LENGTH) {
+        head.insert_header(CONTENT_LENGTH, body.len())?;
+    }
+    let unread = !session.is_body_done();
+    if unread {
+        session.set_keepalive(None);
+        if !session.is_http2() {
+            head.insert_header(HeaderName::from_static("connection"), "close")?;
+        }
+    }
+    let empty = body.is_empty() || bodiless || session.req_header().method == http::Method::HEAD;
+    session.write_response_header(Box::new(head), empty).await?;
+    if !empty {
+        session.write_response_body(Some(body), true).await?;
+    }
+    if unread {
+        drain(session).await;
+    }
+    Ok(())
+}
+
+async fn drain(session: &mut Session) {
+    let draining = async {
+        let mut left = DRAIN_BYTES;
+        while let Ok(Some(chunk)) = session.read_request_body().await {
+            match left.checked_sub(chunk.len()) {
+                Some(rest) => left = rest,
+                None => break,
+            }
+        }
+    };
+    let _ = tokio::time::timeout(DRAIN_TIME, draining).await;
+}

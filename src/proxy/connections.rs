@@ -1,0 +1,134 @@
+//! How many connections are open, in all and by client, so that one client cannot take them all and a
+//! stop knows when the last has ended.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use dashmap::DashMap;
+use tokio::sync::Notify;
+
+use crate::domain::client::ClientAddr;
+
+/// Bounds on open connections.
+#[derive(Clone, Copy, Debug)]
+pub struct ConnectionLimits {
+    /// In all.
+    pub total: usize,
+    /// Of one client (IPv6: of one /64).
+    pub per_client: usize,
+}
+
+/// The open connections.
+pub struct Connections {
+    limits: ConnectionLimits,
+    open: AtomicUsize,
+    by_client: DashMap<IpAddr, usize>,
+    ended: Notify,
+}
+
+impl Connections {
+    /// None are open.
+    pub fn new(limits: ConnectionLimits) -> Arc<Self> {
+        Arc::new(Self {
+            limits,
+            open: AtomicUsize::new(0),
+            by_client: DashMap::new(),
+            ended: Notify::new(),
+        })
+    }
+
+    /// Counts a new connection in; `None` when there is no room for it.
+    pub fn enter(self: &Arc<Self>, peer: IpAddr) -> Option<OpenConnection> {
+        let client = ClientAddr::new(peer).limit_key();
+        if self.open.fetch_add(1, Ordering::AcqRel) >= self.limits.total {
+            self.leave_total();
+            return None;
+        }
+        let mut of_client = self.by_client.entry(client).or_insert(0);
+        if *of_client >= self.limits.per_client {
+            drop(of_client);
+            self.leave_total();
+            return None;
+        }
+        *of_client += 1;
+        drop(of_client);
+        Some(OpenConnection {
+            connections: Arc::clone(self),
+            client,
+        })
+    }
+
+    /// How many are open.
+    pub fn open(&self) -> usize {
+        self.open.load(Ordering::Acquire)
+    }
+
+    /// Waits until none is open.
+    pub async fn drained(&self) {
+        loop {
+            let ended = self.ended.notified();
+            if self.open() == 0 {
+                return;
+            }
+            ended.await;
+        }
+    }
+
+    fn leave_total(&self) {
+        self.open.fetch_sub(1, Ordering::AcqRel);
+        self.ended.notify_waiters();
+    }
+}
+
+/// One open connection; dropping it counts it out.
+pub struct OpenConnection {
+    connections: Arc<Connections>,
+    client: IpAddr,
+}
+
+impl Drop for OpenConnection {
+    fn drop(&mut self) {
+        self.connections.by_client.remove_if_mut(&self.client, |_, count| {
+            *count = count.saturating_sub(1);
+            *count == 0
+        });
+        self.connections.leave_total();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ip(text: &str) -> IpAddr {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn one_client_cannot_take_every_connection() {
+        let connections = Connections::new(ConnectionLimits { total: 3, per_client: 2 });
+        let first = connections.enter(ip("2001:db8::1")).unwrap();
+        let _second = connections.enter(ip("2001:db8::2")).unwrap();
+        assert!(connections.enter(ip("2001:db8::3")).is_none(), "the same /64");
+        let _other = connections.enter(ip("192.0.2.1")).unwrap();
+        assert!(connections.enter(ip("192.0.2.2")).is_none(), "full");
+        drop(first);
+        assert!(connections.enter(ip("2001:db8::3")).is_some());
+    }
+
+    #[tokio::test]
+    async fn a_stop_waits_for_the_last_connection() {
+        let connections = Connections::new(ConnectionLimits { total: 3, per_client: 2 });
+        let open = connections.enter(ip("192.0.2.1")).unwrap();
+        let waiting = tokio::spawn({
+            let connections = Arc::clone(&connections);
+            async move { connections.drained().await }
+        });
+        tokio::task::yield_now().await;
+        assert!(!waiting.is_finished());
+        drop(open);
+        waiting.await.unwrap();
+        assert!(connections.by_client.is_empty());
+    }
+}

@@ -1,0 +1,55 @@
+//! What is known about one request while it is on its way through the gateway.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use crate::domain::policy::Permit;
+
+use super::headers::Origin;
+
+/// The state of one request.
+#[derive(Debug)]
+pub struct Exchange {
+    /// Names the request in logs and on error pages.
+    pub request_id: Arc<str>,
+    /// When its head was complete.
+    pub started: Instant,
+    /// Where it came from, once that is known.
+    pub origin: Option<Origin>,
+    /// How far it has come.
+    pub stage: Stage,
+    /// An upgrade or a stream, which may be silent for long.
+    pub stream: bool,
+}
+
+/// How far a request has come.
+#[derive(Debug)]
+pub enum Stage {
+    /// Its head is here, nothing is decided.
+    Received,
+    /// The policy let it through. Nothing else makes a request reach the upstream.
+    Admitted(Permit),
+    /// The gateway answered it itself.
+    Answered,
+}
+
+impl Exchange {
+    /// A request whose head is complete.
+    pub fn new(request_id: Arc<str>, started: Instant) -> Self {
+        Self {
+            request_id,
+            started,
+            origin: None,
+            stage: Stage::Received,
+            stream: false,
+        }
+    }
+
+    /// The proof that it was let through.
+    pub const fn permit(&self) -> Option<&Permit> {
+        match &self.stage {
+            Stage::Admitted(permit) => Some(permit),
+            Stage::Received | Stage::Answered => None,
+        }
+    }
+}

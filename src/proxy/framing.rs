@@ -1,0 +1,240 @@
+//! Request heads that two servers could read in two ways are refused, never repaired.
+//!
+//! Pingora mends or passes on several of them, so the raw head is read again here, by the letter of
+//! RFC 9112. One reading then decides both the judgement and what is forwarded.
+
+/// Why a head was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum HeadProblem {
+    /// More bytes than configured.
+    #[error("the request head is too large")]
+    TooLarge,
+    /// More than [`MOST_FIELDS`] fields.
+    #[error("the request head has too many fields")]
+    TooManyFields,
+    /// A bare CR or LF, a folded line, a blank before the colon or another byte that has no place.
+    #[error("the request head is malformed")]
+    Malformed,
+    /// Not `method SP target SP HTTP/1.x`.
+    #[error("the request line is malformed")]
+    RequestLine,
+    /// None, or more than one.
+    #[error("the request has no single Host field")]
+    Host,
+    /// Length and encoding together, several lengths, odd lengths, or an encoding other than chunked.
+    #[error("the length of the request body is ambiguous")]
+    BodyLength,
+    /// An HTTP/1.0 request with a body.
+    #[error("an HTTP/1.0 request with a body")]
+    OldBody,
+}
+
+/// Most fields in a head.
+pub const MOST_FIELDS: usize = 100;
+
+/// Judges a raw HTTP/1 head, from the method to the blank line.
+///
+/// # Errors
+/// The first thing that makes it ambiguous.
+pub fn check(raw: &[u8], max_bytes: usize) -> Result<(), HeadProblem> {
+    if raw.len() > max_bytes {
+        return Err(HeadProblem::TooLarge);
+    }
+    let head = raw.strip_suffix(b"\r\n\r\n").ok_or(HeadProblem::Malformed)?;
+    let mut lines = Lines(Some(head));
+    let old = request_line(lines.next().ok_or(HeadProblem::RequestLine)??)?;
+    let mut body = Body::default();
+    let (mut fields, mut hosts) = (0, 0);
+    for line in lines {
+        let (name, value) = field(line?)?;
+        fields += 1;
+        if fields > MOST_FIELDS {
+            return Err(HeadProblem::TooManyFields);
+        }
+        match name.len() {
+            4 if name.eq_ignore_ascii_case(b"host") => hosts += 1,
+            14 if same_name(name, b"content-length") => body.length(name, value)?,
+            17 if same_name(name, b"transfer-encoding") => body.encoding(name, value)?,
+            _ => {}
+        }
+    }
+    if hosts != 1 {
+        return Err(HeadProblem::Host);
+    }
+    body.judge(old)
+}
+
+/// Lines that end in CR LF and hold neither elsewhere.
+struct Lines<'a>(Option<&'a [u8]>);
+
+impl<'a> Iterator for Lines<'a> {
+    type Item = Result<&'a [u8], HeadProblem>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let rest = self.0?;
+        let line = match rest.iter().position(|b| *b == b'\n') {
+            None => {
+                self.0 = None;
+                rest
+            }
+            Some(end) => {
+                let (line, tail) = rest.split_at(end);
+                self.0 = tail.get(1..);
+                match line.strip_suffix(b"\r") {
+                    Some(line) => line,
+                    None => return Some(Err(HeadProblem::Malformed)),
+                }
+            }
+        };
+        if line.contains(&b'\r') || line.contains(&0) {
+            return Some(Err(HeadProblem::Malformed));
+        }
+        Some(Ok(line))
+    }
+}
+
+/// Answers whether it is HTTP/1.0.
+fn request_line(line: &[u8]) -> Result<bool, HeadProblem> {
+    let mut parts = line.split(|b| *b == b' ');
+    let (method, target, version) = (parts.next(), parts.next(), parts.next());
+    let sound = parts.next().is_none()
+        && method.is_some_and(|method| !method.is_empty() && method.iter().all(|b| is_token(*b)))
+        && target.is_some_and(|target| !target.is_empty() && target.iter().all(u8::is_ascii_graphic));
+    match version {
+        Some(b"HTTP/1.1") if sound => Ok(false),
+        Some(b"HTTP/1.0") if sound => Ok(true),
+        _ => Err(HeadProblem::RequestLine),
+    }
+}
+
+fn field(line: &[u8]) -> Result<(&[u8], &[u8]), HeadProblem> {
+    let colon = line.iter().position(|b| *b == b':').ok_or(HeadProblem::Malformed)?;
+    let (name, value) = line.split_at(colon);
+    // A leading blank would be a folded line, a trailing one a blank before the colon; neither is a token byte.
+    if name.is_empty() || !name.iter().all(|b| is_token(*b)) {
+        return Err(HeadProblem::Malformed);
+    }
+    let value = value.get(1..).unwrap_or_default();
+    if value.iter().any(|b| (*b < b' ' && *b != b'\t') || *b == 0x7f) {
+        return Err(HeadProblem::Malformed);
+    }
+    Ok((name, value.trim_ascii()))
+}
+
+const fn is_token(b: u8) -> bool {
+    b.is_ascii_alphanumeric() || matches!(b, b'!' | b'#' | b'$' | b'%' | b'&' | b'\'' | b'*' | b'+' | b'-' | b'.' | b'^' | b'_' | b'`' | b'|' | b'~')
+}
+
+/// Alike after folding case and `_` to `-`, as some upstreams fold.
+fn same_name(name: &[u8], lower: &[u8]) -> bool {
+    name.iter()
+        .map(|b| if *b == b'_' { b'-' } else { b.to_ascii_lowercase() })
+        .eq(lower.iter().copied())
+}
+
+#[derive(Default)]
+struct Body {
+    length: Option<u64>,
+    chunked: bool,
+}
+
+impl Body {
+    fn length(&mut self, name: &[u8], value: &[u8]) -> Result<(), HeadProblem> {
+        let digits = !value.is_empty() && value.len() <= 18 && value.iter().all(u8::is_ascii_digit);
+        let number = std::str::from_utf8(value).ok().filter(|_| digits).and_then(|text| text.parse().ok());
+        match number {
+            Some(number) if self.length.is_none() && !name.contains(&b'_') => {
+                self.length = Some(number);
+                Ok(())
+            }
+            _ => Err(HeadProblem::BodyLength),
+        }
+    }
+
+    fn encoding(&mut self, name: &[u8], value: &[u8]) -> Result<(), HeadProblem> {
+        if self.chunked || name.contains(&b'_') || !value.eq_ignore_ascii_case(b"chunked") {
+            return Err(HeadProblem::BodyLength);
+        }
+        self.chunked = true;
+        Ok(())
+    }
+
+    const fn judge(&self, old: bool) -> Result<(), HeadProblem> {
+        match (self.length, self.chunked) {
+            (Some(_), true) => Err(HeadProblem::BodyLength),
+            (None | Some(0), false) => Ok(()),
+            _ if old => Err(HeadProblem::OldBody),
+            _ => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use rstest::rstest;
+
+    use super::*;
+
+    fn head(rest: &str) -> Result<(), HeadProblem> {
+        check(format!("GET / HTTP/1.1\r\nHost: a\r\n{rest}\r\n").as_bytes(), 32 << 10)
+    }
+
+    #[test]
+    fn what_browsers_send_passes() {
+        assert_eq!(head(""), Ok(()));
+        assert_eq!(head("Content-Length: 10\r\nAccept: */*\r\nX-Empty:\r\nCookie: a=\"b\"; c=\u{e9}\r\n"), Ok(()));
+        assert_eq!(head("transfer-encoding: Chunked\r\n"), Ok(()));
+    }
+
+    #[rstest]
+    #[case::both("Content-Length: 1\r\nTransfer-Encoding: chunked\r\n", HeadProblem::BodyLength)]
+    #[case::two_equal_lengths("Content-Length: 1\r\nContent-Length: 1\r\n", HeadProblem::BodyLength)]
+    #[case::list("Content-Length: 1, 1\r\n", HeadProblem::BodyLength)]
+    #[case::plus("Content-Length: +1\r\n", HeadProblem::BodyLength)]
+    #[case::hex("Content-Length: 0x1\r\n", HeadProblem::BodyLength)]
+    #[case::huge("Content-Length: 99999999999999999999\r\n", HeadProblem::BodyLength)]
+    #[case::no_length("Content-Length:\r\n", HeadProblem::BodyLength)]
+    #[case::gzip("Transfer-Encoding: gzip, chunked\r\n", HeadProblem::BodyLength)]
+    #[case::twice("Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n", HeadProblem::BodyLength)]
+    #[case::underscore("Transfer_Encoding: chunked\r\n", HeadProblem::BodyLength)]
+    #[case::underscore_length("Content_Length: 1\r\n", HeadProblem::BodyLength)]
+    #[case::folded("X-A: b\r\n c\r\n", HeadProblem::Malformed)]
+    #[case::blank_before_colon("X-A : b\r\n", HeadProblem::Malformed)]
+    #[case::bare_lf("X-A: b\nX-C: d\r\n", HeadProblem::Malformed)]
+    #[case::bare_cr("X-A: b\rX-C: d\r\n", HeadProblem::Malformed)]
+    #[case::nul("X-A: b\0\r\n", HeadProblem::Malformed)]
+    #[case::no_colon("X-A\r\n", HeadProblem::Malformed)]
+    #[case::second_host("Host: b\r\n", HeadProblem::Host)]
+    fn ambiguous_heads_are_refused(#[case] rest: &str, #[case] problem: HeadProblem) {
+        assert_eq!(head(rest), Err(problem));
+    }
+
+    #[rstest]
+    #[case::no_host("GET / HTTP/1.1\r\n\r\n", HeadProblem::Host)]
+    #[case::two_blanks("GET  / HTTP/1.1\r\nHost: a\r\n\r\n", HeadProblem::RequestLine)]
+    #[case::no_version("GET /\r\nHost: a\r\n\r\n", HeadProblem::RequestLine)]
+    #[case::other_version("GET / HTTP/2.0\r\nHost: a\r\n\r\n", HeadProblem::RequestLine)]
+    #[case::nul_target("GET /\0 HTTP/1.1\r\nHost: a\r\n\r\n", HeadProblem::Malformed)]
+    #[case::old_body("POST / HTTP/1.0\r\nHost: a\r\nContent-Length: 1\r\n\r\n", HeadProblem::OldBody)]
+    #[case::old_chunked("POST / HTTP/1.0\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n", HeadProblem::OldBody)]
+    #[case::bare_end("GET / HTTP/1.1\nHost: a\n\n", HeadProblem::Malformed)]
+    fn broken_heads_are_refused(#[case] raw: &str, #[case] problem: HeadProblem) {
+        assert_eq!(check(raw.as_bytes(), 32 << 10), Err(problem));
+    }
+
+    #[test]
+    fn large_heads_are_refused() {
+        assert_eq!(head(&format!("X: {}\r\n", "a".repeat(33 << 10))), Err(HeadProblem::TooLarge));
+        assert_eq!(head(&"X: a\r\n".repeat(99)), Ok(()));
+        assert_eq!(head(&"X: a\r\n".repeat(100)), Err(HeadProblem::TooManyFields));
+    }
+
+    proptest! {
+        #[test]
+        fn no_head_makes_the_check_panic(raw in prop::collection::vec(any::<u8>(), 0..200)) {
+            let _ = check(&raw, 100);
+            let _ = check(&[b"GET / HTTP/1.1\r\n", &raw[..], b"\r\n\r\n"].concat(), 1000);
+        }
+    }
+}

@@ -1,0 +1,480 @@
+//! The walk of a proxied request, phase by phase. Each phase is a few lines that call elsewhere.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use governor::DefaultKeyedRateLimiter;
+use http::header::{ACCEPT, HOST};
+use http::{HeaderValue, Method, Version};
+use pingora::http::{RequestHeader, ResponseHeader};
+use pingora::proxy::{FailToProxy, ProxyHttp, Session};
+use pingora::upstreams::peer::HttpPeer;
+use pingora::{Error, ErrorSource, ErrorType};
+
+use crate::domain::assertion::{Assertion, AssertionTerms};
+use crate::domain::client::ClientAddr;
+use crate::domain::doors::Doors;
+use crate::domain::fault::Fault;
+use crate::domain::policy::{Permit, Policy, Verdict};
+use crate::domain::principal::{Pass, Principal};
+use crate::domain::session::later;
+use crate::domain::target::RequestPath;
+use crate::flows::{Authenticate, World};
+use crate::ports::Signer;
+use crate::web::{Failure, Owner, Portal, RequestId, cookie};
+
+use super::bridge::{self, BodyProblem};
+use super::client::TrustedProxies;
+use super::exchange::{Exchange, Stage};
+use super::framing;
+use super::guarded::Guarded;
+use super::headers::{Origin, Protected};
+use super::upstream::UpstreamPeers;
+
+/// Signing assertions for the upstream.
+pub struct Issuing {
+    /// Who signs.
+    pub signer: Arc<dyn Signer>,
+    /// Issuer, audience and life.
+    pub terms: AssertionTerms,
+    /// The audience once more, ready to be shared with every pass.
+    pub audience: Arc<str>,
+}
+
+/// Time limits and bounds of the proxied path.
+#[derive(Clone, Copy, Debug)]
+pub struct GatewayTimes {
+    /// The largest request head, in bytes.
+    pub max_header_bytes: usize,
+    /// The most a client may take to send a form to one of our own pages.
+    pub body_timeout: Duration,
+}
+
+/// What the gateway is made of.
+pub struct GatewayParts {
+    /// The public addresses; a request for another host is not for us.
+    pub doors: Doors,
+    /// Whose word about its client is believed.
+    pub trusted: TrustedProxies,
+    /// Who is asking.
+    pub authenticate: Arc<Authenticate>,
+    /// Who may go where.
+    pub policy: Policy,
+    /// Our own pages.
+    pub portal: Arc<Portal>,
+    /// Signs assertions.
+    pub issuing: Issuing,
+    /// What is stripped and set.
+    pub protected: Protected,
+    /// Where permitted requests go.
+    pub upstream: Arc<UpstreamPeers>,
+    /// `Some`: the `Host` the upstream sees; `None`: the one the browser used.
+    pub upstream_host: Option<HeaderValue>,
+    /// Guards our own pages; `None` when limits are off.
+    pub pages: Option<Arc<DefaultKeyedRateLimiter<IpAddr>>>,
+    /// Time limits.
+    pub times: GatewayTimes,
+    /// Time and chance.
+    pub world: World,
+}
+
+/// The gateway as Pingora drives it.
+pub struct Gateway {
+    parts: GatewayParts,
+    authorities: [String; 2],
+    run: String,
+    requests: AtomicU64,
+}
+
+/// The largest form we take.
+const MOST_FORM_BYTES: usize = 64 << 10;
+
+/// Why a request is answered before anybody looked at who sent it.
+struct Refused(Failure);
+
+impl Gateway {
+    /// From its parts.
+    pub fn new(parts: GatewayParts) -> Self {
+        let authorities = [
+            parts.doors.in_office.authority().to_lowercase(),
+            parts.doors.out_of_office.authority().to_lowercase(),
+        ];
+        // Request ids of two runs of the gateway differ in their first part.
+        let run = parts.world.uuid().simple().to_string();
+        let run = run.get(20..).unwrap_or_default().to_owned();
+        Self {
+            parts,
+            authorities,
+            run,
+            requests: AtomicU64::new(0),
+        }
+    }
+
+    /// Walks 1 to 3: refuses what could be read in two ways, and tells where the request comes from.
+    fn receive<'a>(&self, session: &'a Session, exchange: &mut Exchange) -> Result<RequestPath<'a>, Refused> {
+        let head = session.req_header();
+        if let Some(h1) = session.as_http1() {
+            framing::check(&h1.get_headers_raw_bytes(), self.parts.times.max_header_bytes).map_err(|problem| {
+                tracing::info!(request = &*exchange.request_id, %problem, "refused");
+                Refused(match problem {
+                    framing::HeadProblem::TooLarge | framing::HeadProblem::TooManyFields => Failure::HeadTooLarge,
+                    _ => Failure::BadRequest,
+                })
+            })?;
+        } else if head.headers.len() > framing::MOST_FIELDS || head_bytes(head) > self.parts.times.max_header_bytes {
+            return Err(Refused(Failure::HeadTooLarge));
+        }
+        if !is_forwardable(&head.method) {
+            return Err(Refused(Failure::MethodNotAllowed));
+        }
+        exchange.origin = Some(self.origin(session)?);
+        let path = std::str::from_utf8(head.raw_path()).ok().map(without_query);
+        let path = path.ok_or(Refused(Failure::BadRequest))?;
+        let path = strip_absolute(path).ok_or(Refused(Failure::BadRequest))?;
+        RequestPath::parse(path).map_err(|problem| {
+            tracing::info!(request = &*exchange.request_id, %problem, "refused");
+            Refused(Failure::BadRequest)
+        })
+    }
+
+    /// The client, and the host it asked for, which must be one of the doors.
+    fn origin(&self, session: &Session) -> Result<Origin, Refused> {
+        let head = session.req_header();
+        let peer = session
+            .client_addr()
+            .and_then(|address| address.as_inet())
+            .map(|address| address.ip().to_canonical())
+            .ok_or(Refused(Failure::BadRequest))?;
+        let authority = head.uri.authority().map(http::uri::Authority::as_str);
+        let mut hosts = head.headers.get_all(HOST).iter();
+        let named = match (hosts.next(), hosts.next()) {
+            (Some(host), None) => Some(host.to_str().map_err(|_| Refused(Failure::BadRequest))?),
+            (None, _) if head.version == Version::HTTP_2 => None,
+            _ => return Err(Refused(Failure::BadRequest)),
+        };
+        let host = match (authority, named) {
+            (Some(authority), Some(host)) if !authority.eq_ignore_ascii_case(host) => {
+                return Err(Refused(Failure::BadRequest));
+            }
+            (Some(host), _) | (None, Some(host)) => host,
+            (None, None) => return Err(Refused(Failure::BadRequest)),
+        };
+        if !self.authorities.iter().any(|door| door.eq_ignore_ascii_case(host)) {
+            return Err(Refused(Failure::Misdirected));
+        }
+        Ok(Origin {
+            client: self.parts.trusted.resolve(peer, &head.headers),
+            peer,
+            host: HeaderValue::from_str(host).map_err(|_| Refused(Failure::BadRequest))?,
+        })
+    }
+
+    /// Walks 4 and 5: who is asking, and what the policy says to it. `Some` is an answer of ours.
+    async fn judge(&self, session: &mut Session, exchange: &mut Exchange) -> Option<http::Response<Bytes>> {
+        let path = match self.receive(session, exchange) {
+            Ok(path) => path,
+            Err(Refused(failure)) => return Some(self.fail(Some(session), exchange, failure)),
+        };
+        match self.parts.portal.owner(&path) {
+            Owner::Ours => return Some(self.own_page(session, exchange).await),
+            Owner::NearMiss => return Some(self.fail(Some(session), exchange, Failure::NotFound)),
+            Owner::Upstream => {}
+        }
+        let presented = cookie::presented(&session.req_header().headers, self.parts.portal.session_cookie());
+        let standing = match self.parts.authenticate.run(&presented).await {
+            Ok(standing) => standing,
+            Err(fault) => return Some(self.fault(session, exchange, &fault)),
+        };
+        match self.parts.policy.judge(&path, standing.principal()) {
+            Verdict::Allow(permit) => {
+                exchange.stage = Stage::Admitted(permit);
+                None
+            }
+            Verdict::Challenge => {
+                let parts = self.parts_for_portal(session, exchange);
+                Some(self.parts.portal.challenge(&parts, standing.refusal()))
+            }
+        }
+    }
+
+    /// Our own pages: the body is read only here, within a bound and a time limit.
+    async fn own_page(&self, session: &mut Session, exchange: &Exchange) -> http::Response<Bytes> {
+        if let (Some(limiter), Some(origin)) = (&self.parts.pages, &exchange.origin)
+            && limiter.check_key(&origin.client.limit_key()).is_err()
+        {
+            return self.fail(Some(session), exchange, Failure::TooManyRequests);
+        }
+        let body = match bridge::read_body(session, MOST_FORM_BYTES, self.parts.times.body_timeout).await {
+            Ok(body) => body,
+            Err(problem) => {
+                let failure = match problem {
+                    BodyProblem::TooLarge => Failure::BodyTooLarge,
+                    BodyProblem::TooSlow => Failure::RequestTimeout,
+                    BodyProblem::Broken => Failure::BadRequest,
+                };
+                return self.fail(Some(session), exchange, failure);
+            }
+        };
+        let parts = self.parts_for_portal(session, exchange);
+        self.parts.portal.respond(http::Request::from_parts(parts, body)).await
+    }
+
+    fn parts_for_portal(&self, session: &Session, exchange: &Exchange) -> http::request::Parts {
+        let mut parts = bridge::parts(session);
+        parts.extensions.insert(RequestId(Arc::clone(&exchange.request_id)));
+        if let Some(origin) = &exchange.origin {
+            parts.extensions.insert::<ClientAddr>(origin.client);
+        }
+        parts
+    }
+
+    fn fail(&self, session: Option<&Session>, exchange: &Exchange, failure: Failure) -> http::Response<Bytes> {
+        let parts = session.map(|session| self.parts_for_portal(session, exchange));
+        self.parts.portal.failure(parts.as_ref(), failure)
+    }
+
+    fn fault(&self, session: &Session, exchange: &Exchange, fault: &Fault) -> http::Response<Bytes> {
+        tracing::error!(request = &*exchange.request_id, fault = fault.chain(), "could not judge a request");
+        self.fail(Some(session), exchange, Failure::Unavailable)
+    }
+
+    /// The assertion for this permit: reused until half its life is over, then signed anew.
+    fn pass(&self, permit: &Permit, principal: &Principal) -> Result<Bytes, Fault> {
+        let Issuing { signer, terms, audience } = &self.parts.issuing;
+        let now = self.parts.world.now();
+        if let Some(jwt) = principal.pass_for(audience, now) {
+            return Ok(jwt);
+        }
+        let jti = self.parts.world.uuid().to_string();
+        let assertion = Assertion::for_permit(permit, terms, jti, now)
+            .ok_or_else(|| Fault::corrupt("a permit that names nobody was to be signed", "this is a fault of the gateway"))?;
+        let jwt = signer.sign(&assertion)?;
+        principal.keep_pass(Pass {
+            jwt: jwt.clone(),
+            audience: Arc::clone(audience),
+            refresh_at: later(now, terms.life / 2),
+        });
+        Ok(jwt)
+    }
+
+    fn set_upstream_headers(&self, request: &mut RequestHeader, exchange: &Exchange) -> pingora::Result<()> {
+        let permit = exchange
+            .permit()
+            .ok_or_else(|| Error::explain(ErrorType::InternalError, "nothing is forwarded without a permit"))?;
+        let origin = exchange
+            .origin
+            .as_ref()
+            .ok_or_else(|| Error::explain(ErrorType::InternalError, "nothing is forwarded from nowhere"))?;
+        self.parts.protected.strip(request);
+        if let Some(principal) = permit.principal() {
+            let jwt = self.pass(permit, principal).map_err(|fault| {
+                tracing::error!(request = &*exchange.request_id, fault = fault.chain(), "could not sign an assertion");
+                Error::explain(ErrorType::HTTPStatus(503), "no assertion")
+            })?;
+            self.parts.protected.set_identity(request, jwt, &principal.account)?;
+        }
+        origin.set(request)?;
+        origin.set_host(request, self.parts.upstream_host.as_ref())?;
+        request.insert_header("X-Request-Id", &*exchange.request_id)?;
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl ProxyHttp for Gateway {
+    type CTX = Exchange;
+
+    fn new_ctx(&self) -> Exchange {
+        let number = self.requests.fetch_add(1, Ordering::Relaxed);
+        let id = format!("{}-{number:x}", self.run);
+        Exchange::new(id.into(), Instant::now())
+    }
+
+    async fn early_request_filter(&self, session: &mut Session, exchange: &mut Exchange) -> pingora::Result<()> {
+        exchange.started = Instant::now();
+        if let Some(stream) = session.stream() {
+            Guarded::head_done(stream);
+        }
+        let upgrade = session.is_upgrade_req();
+        let events = session
+            .req_header()
+            .headers
+            .get(ACCEPT)
+            .is_some_and(|accept| accept.as_bytes().starts_with(b"text/event-stream"));
+        exchange.stream = upgrade || events;
+        if upgrade {
+            // Pingora's limit for reading a request also covers upgraded connections: a WebSocket would die
+            // after a minute of silence.
+            session.set_read_timeout(None);
+        }
+        Ok(())
+    }
+
+    async fn request_filter(&self, session: &mut Session, exchange: &mut Exchange) -> pingora::Result<bool> {
+        let Some(response) = self.judge(session, exchange).await else {
+            return Ok(false);
+        };
+        exchange.stage = Stage::Answered;
+        bridge::write(session, response).await?;
+        Ok(true)
+    }
+
+    async fn upstream_peer(&self, _session: &mut Session, exchange: &mut Exchange) -> pingora::Result<Box<HttpPeer>> {
+        if exchange.permit().is_none() {
+            return Error::e_explain(ErrorType::InternalError, "no peer without a permit");
+        }
+        match self.parts.upstream.peer(exchange.stream) {
+            Some(peer) => Ok(Box::new(peer)),
+            None => Error::e_explain(ErrorType::HTTPStatus(502), "the upstream's name has never resolved"),
+        }
+    }
+
+    async fn upstream_request_filter(
+        &self,
+        _session: &mut Session,
+        request: &mut RequestHeader,
+        exchange: &mut Exchange,
+    ) -> pingora::Result<()> {
+        self.set_upstream_headers(request, exchange)
+    }
+
+    async fn response_filter(
+        &self,
+        _session: &mut Session,
+        response: &mut ResponseHeader,
+        exchange: &mut Exchange,
+    ) -> pingora::Result<()> {
+        let signed_in = exchange.permit().is_some_and(|permit| permit.principal().is_some());
+        if response.status.is_informational() {
+            return Ok(());
+        }
+        self.parts.protected.guard_response(response, signed_in)
+    }
+
+    async fn fail_to_proxy(&self, session: &mut Session, error: &Error, exchange: &mut Exchange) -> FailToProxy {
+        let failure = failure_of(error);
+        if let Some(failure) = failure {
+            tracing::warn!(request = &*exchange.request_id, error = %error.etype().as_str(), source = error.esource().as_str(), cause = %first_line(error), "could not proxy a request");
+            if session.response_written().is_none() {
+                let response = self.fail(Some(session), exchange, failure);
+                let _ = bridge::write(session, response).await;
+            }
+        }
+        FailToProxy {
+            error_code: failure.map_or(0, |failure| failure.status().as_u16()),
+            can_reuse_downstream: false,
+        }
+    }
+
+    async fn logging(&self, session: &mut Session, _error: Option<&Error>, exchange: &mut Exchange) {
+        if let Some(stream) = session.stream() {
+            Guarded::request_done(stream);
+        }
+        if !tracing::enabled!(target: "sekisho::access", tracing::Level::INFO) {
+            return;
+        }
+        let head = session.req_header();
+        let status = session.response_written().map_or(0, |response| response.status.as_u16());
+        let path = String::from_utf8_lossy(head.raw_path());
+        let account = exchange.permit().and_then(Permit::principal).map(|principal| principal.account.extension.as_str());
+        tracing::info!(
+            target: "sekisho::access",
+            request = &*exchange.request_id,
+            client = exchange.origin.as_ref().map(|origin| tracing::field::display(origin.client)),
+            method = %head.method,
+            path = without_query(&path),
+            status,
+            extension = account,
+            milliseconds = u64::try_from(exchange.started.elapsed().as_millis()).unwrap_or(u64::MAX),
+            "request"
+        );
+    }
+
+    /// Pingora's own summary holds the whole target with its query: tokens would reach the log.
+    fn request_summary(&self, _session: &Session, exchange: &Exchange) -> String {
+        format!("request {}", exchange.request_id)
+    }
+
+    /// Failures are logged once, by [`Gateway::fail_to_proxy`].
+    fn suppress_error_log(&self, _session: &Session, _exchange: &Exchange, _error: &Error) -> bool {
+        true
+    }
+}
+
+/// What the client is told about an error of the proxied path; `None` when it is gone.
+fn failure_of(error: &Error) -> Option<Failure> {
+    use ErrorType::{ConnectTimedout, ConnectionClosed, ReadError, ReadTimedout, TLSHandshakeTimedout, WriteError, WriteTimedout};
+    Some(match (error.etype(), error.esource()) {
+        (ErrorType::HTTPStatus(503), _) => Failure::Unavailable,
+        (ErrorType::HTTPStatus(413), _) => Failure::BodyTooLarge,
+        (ConnectTimedout | ReadTimedout | TLSHandshakeTimedout, ErrorSource::Upstream) => Failure::GatewayTimeout,
+        (_, ErrorSource::Upstream) | (ErrorType::HTTPStatus(502), _) => Failure::BadGateway,
+        (WriteError | ReadError | ConnectionClosed | WriteTimedout, ErrorSource::Downstream) => return None,
+        (ReadTimedout, ErrorSource::Downstream) => Failure::RequestTimeout,
+        (_, ErrorSource::Downstream) => Failure::BadRequest,
+        (_, ErrorSource::Internal | ErrorSource::Unset) => Failure::Internal,
+    })
+}
+
+/// The first line of an error's chain; what follows may hold raw bytes of a request.
+fn first_line(error: &Error) -> String {
+    error.root_cause().to_string().lines().next().unwrap_or_default().chars().take(200).collect()
+}
+
+/// TRACE would echo our headers back to the client, CONNECT would open a tunnel, and a method nobody registered is
+/// nobody's honest request.
+fn is_forwardable(method: &Method) -> bool {
+    const REGISTERED: [&str; 15] = [
+        "ACL", "COPY", "LOCK", "MKCOL", "MOVE", "PROPFIND", "PROPPATCH", "REPORT", "SEARCH", "UNLOCK", "MKCALENDAR", "BIND",
+        "UNBIND", "REBIND", "QUERY",
+    ];
+    matches!(
+        *method,
+        Method::GET | Method::HEAD | Method::POST | Method::PUT | Method::PATCH | Method::DELETE | Method::OPTIONS
+    ) || REGISTERED.contains(&method.as_str())
+}
+
+fn without_query(target: &str) -> &str {
+    target.split('?').next().unwrap_or_default()
+}
+
+/// The path of a target in absolute form; its host has been compared already.
+fn strip_absolute(target: &str) -> Option<&str> {
+    if target.starts_with('/') {
+        return Some(target);
+    }
+    let rest = target.strip_prefix("https://").or_else(|| target.strip_prefix("http://"))?;
+    rest.find('/').and_then(|slash| rest.get(slash..))
+}
+
+fn head_bytes(head: &RequestHeader) -> usize {
+    let fields: usize = head.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
+    fields + head.raw_path().len()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_methods_with_a_registered_meaning_go_on() {
+        for method in ["GET", "HEAD", "POST", "PROPFIND", "OPTIONS"] {
+            assert!(is_forwardable(&method.parse().unwrap()), "{method}");
+        }
+        for method in ["TRACE", "CONNECT", "get", "FOO", "DEBUG"] {
+            assert!(!is_forwardable(&method.parse().unwrap()), "{method}");
+        }
+    }
+
+    #[test]
+    fn an_absolute_target_is_judged_by_its_path() {
+        assert_eq!(strip_absolute("/a"), Some("/a"));
+        assert_eq!(strip_absolute("https://door.example/a"), Some("/a"));
+        assert_eq!(strip_absolute("https://door.example"), None);
+        assert_eq!(strip_absolute("ftp://door.example/a"), None);
+    }
+}

@@ -1,0 +1,190 @@
+//! A connection with a deadline for whole request heads.
+//!
+//! Pingora's time limit is per read, so a client that sends a byte a minute holds a connection for
+//! hours. This wrapper counts from the first byte of a head to its end.
+
+use std::fmt;
+use std::future::Future;
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use pingora::protocols::raw_connect::ProxyDigest;
+use pingora::protocols::tls::{SslDigest, TlsRef};
+use pingora::protocols::{
+    ALPN, GetProxyDigest, GetSocketDigest, GetTimingDigest, Peek, Shutdown, SocketDigest, Ssl, Stream, TimingDigest,
+    UniqueID, UniqueIDType,
+};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::{Instant, Sleep};
+
+/// Between two requests: the next byte starts a head.
+const WAITING: u8 = 0;
+/// Within a head.
+const HEAD: u8 = 1;
+/// The head is complete: bodies have their own time limits.
+const BODY: u8 = 2;
+
+/// Bytes of the HTTP/2 preface; after it HTTP/2's own limits take over.
+const H2_PREFACE_BYTES: usize = 24;
+
+/// The connection.
+pub struct Guarded {
+    inner: Stream,
+    phase: AtomicU8,
+    deadline: Pin<Box<Sleep>>,
+    limit: Duration,
+    /// Bytes of the HTTP/2 preface still expected; 0 on HTTP/1.
+    preface_left: usize,
+}
+
+impl Guarded {
+    /// A fresh connection: its first head is due within `limit`.
+    pub fn new(inner: Stream, limit: Duration) -> Self {
+        let preface_left = match inner.selected_alpn_proto() {
+            Some(ALPN::H2) => H2_PREFACE_BYTES,
+            _ => 0,
+        };
+        Self {
+            inner,
+            phase: AtomicU8::new(HEAD),
+            deadline: Box::pin(tokio::time::sleep(limit)),
+            limit,
+            preface_left,
+        }
+    }
+
+    /// The head of the current request is complete.
+    pub fn head_done(stream: &Stream) {
+        Self::set(stream, BODY);
+    }
+
+    /// The current request is over.
+    pub fn request_done(stream: &Stream) {
+        Self::set(stream, WAITING);
+    }
+
+    fn set(stream: &Stream, phase: u8) {
+        if let Some(guarded) = (**stream).as_any().downcast_ref::<Self>() {
+            guarded.phase.store(phase, Ordering::Relaxed);
+        }
+    }
+
+    /// Notes that bytes have come in.
+    fn received(&mut self, bytes: usize) {
+        if bytes == 0 {
+            return;
+        }
+        if self.preface_left > 0 {
+            self.preface_left = self.preface_left.saturating_sub(bytes);
+            if self.preface_left == 0 {
+                self.phase.store(BODY, Ordering::Relaxed);
+            }
+        } else if self.phase.load(Ordering::Relaxed) == WAITING {
+            self.deadline.as_mut().reset(Instant::now() + self.limit);
+            self.phase.store(HEAD, Ordering::Relaxed);
+        }
+    }
+}
+
+impl fmt::Debug for Guarded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.inner.fmt(f)
+    }
+}
+
+impl AsyncRead for Guarded {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if self.phase.load(Ordering::Relaxed) == HEAD && self.deadline.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the request head took too long")));
+        }
+        let before = buf.filled().len();
+        let polled = Pin::new(&mut self.inner).poll_read(cx, buf);
+        if polled.is_ready() {
+            self.received(buf.filled().len() - before);
+        }
+        polled
+    }
+}
+
+impl AsyncWrite for Guarded {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.inner).poll_write(cx, buf)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.inner).poll_write_vectored(cx, bufs)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.inner.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_shutdown(cx)
+    }
+}
+
+#[async_trait]
+impl Shutdown for Guarded {
+    async fn shutdown(&mut self) {
+        (*self.inner).shutdown().await;
+    }
+}
+
+impl UniqueID for Guarded {
+    fn id(&self) -> UniqueIDType {
+        (*self.inner).id()
+    }
+}
+
+impl Ssl for Guarded {
+    fn get_ssl(&self) -> Option<&TlsRef> {
+        (*self.inner).get_ssl()
+    }
+
+    fn get_ssl_digest(&self) -> Option<Arc<SslDigest>> {
+        (*self.inner).get_ssl_digest()
+    }
+
+    fn selected_alpn_proto(&self) -> Option<ALPN> {
+        (*self.inner).selected_alpn_proto()
+    }
+}
+
+impl GetTimingDigest for Guarded {
+    fn get_timing_digest(&self) -> Vec<Option<TimingDigest>> {
+        (*self.inner).get_timing_digest()
+    }
+}
+
+impl GetProxyDigest for Guarded {
+    fn get_proxy_digest(&self) -> Option<Arc<ProxyDigest>> {
+        (*self.inner).get_proxy_digest()
+    }
+}
+
+impl GetSocketDigest for Guarded {
+    fn get_socket_digest(&self) -> Option<Arc<SocketDigest>> {
+        (*self.inner).get_socket_digest()
+    }
+}
+
+#[async_trait]
+impl Peek for Guarded {
+    async fn try_peek(&mut self, buf: &mut [u8]) -> io::Result<bool> {
+        (*self.inner).try_peek(buf).await
+    }
+}
