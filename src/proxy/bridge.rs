@@ -43,7 +43,10 @@ pub async fn read_body(session: &mut Session, most: usize, limit: Duration) -> R
     }
     let reading = async {
         if session.req_header().headers.contains_key(EXPECT) {
-            session.write_continue_response().await.map_err(|_| BodyProblem::Broken)?;
+            session
+                .write_continue_response()
+                .await
+                .map_err(|_| BodyProblem::Broken)?;
         }
         let mut body = BytesMut::with_capacity(declared.unwrap_or(0));
         while let Some(chunk) = session.read_request_body().await.map_err(|_| BodyProblem::Broken)? {
@@ -54,7 +57,9 @@ pub async fn read_body(session: &mut Session, most: usize, limit: Duration) -> R
         }
         Ok(body.freeze())
     };
-    tokio::time::timeout(limit, reading).await.unwrap_or(Err(BodyProblem::TooSlow))
+    tokio::time::timeout(limit, reading)
+        .await
+        .unwrap_or(Err(BodyProblem::TooSlow))
 }
 
 /// The most of an unread body that is read and thrown away after an early answer.

@@ -107,7 +107,10 @@ mod tests {
 
     #[test]
     fn one_client_cannot_take_every_connection() {
-        let connections = Connections::new(ConnectionLimits { total: 3, per_client: 2 });
+        let connections = Connections::new(ConnectionLimits {
+            total: 3,
+            per_client: 2,
+        });
         let first = connections.enter(ip("2001:db8::1")).unwrap();
         let _second = connections.enter(ip("2001:db8::2")).unwrap();
         assert!(connections.enter(ip("2001:db8::3")).is_none(), "the same /64");
@@ -119,7 +122,10 @@ mod tests {
 
     #[tokio::test]
     async fn a_stop_waits_for_the_last_connection() {
-        let connections = Connections::new(ConnectionLimits { total: 3, per_client: 2 });
+        let connections = Connections::new(ConnectionLimits {
+            total: 3,
+            per_client: 2,
+        });
         let open = connections.enter(ip("192.0.2.1")).unwrap();
         let waiting = tokio::spawn({
             let connections = Arc::clone(&connections);

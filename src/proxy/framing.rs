@@ -122,7 +122,11 @@ fn field(line: &[u8]) -> Result<(&[u8], &[u8]), HeadProblem> {
 }
 
 const fn is_token(b: u8) -> bool {
-    b.is_ascii_alphanumeric() || matches!(b, b'!' | b'#' | b'$' | b'%' | b'&' | b'\'' | b'*' | b'+' | b'-' | b'.' | b'^' | b'_' | b'`' | b'|' | b'~')
+    b.is_ascii_alphanumeric()
+        || matches!(
+            b,
+            b'!' | b'#' | b'$' | b'%' | b'&' | b'\'' | b'*' | b'+' | b'-' | b'.' | b'^' | b'_' | b'`' | b'|' | b'~'
+        )
 }
 
 /// Alike after folding case and `_` to `-`, as some upstreams fold.
@@ -141,7 +145,10 @@ struct Body {
 impl Body {
     fn length(&mut self, name: &[u8], value: &[u8]) -> Result<(), HeadProblem> {
         let digits = !value.is_empty() && value.len() <= 18 && value.iter().all(u8::is_ascii_digit);
-        let number = std::str::from_utf8(value).ok().filter(|_| digits).and_then(|text| text.parse().ok());
+        let number = std::str::from_utf8(value)
+            .ok()
+            .filter(|_| digits)
+            .and_then(|text| text.parse().ok());
         match number {
             Some(number) if self.length.is_none() && !name.contains(&b'_') => {
                 self.length = Some(number);
@@ -183,7 +190,10 @@ mod tests {
     #[test]
     fn what_browsers_send_passes() {
         assert_eq!(head(""), Ok(()));
-        assert_eq!(head("Content-Length: 10\r\nAccept: */*\r\nX-Empty:\r\nCookie: a=\"b\"; c=\u{e9}\r\n"), Ok(()));
+        assert_eq!(
+            head("Content-Length: 10\r\nAccept: */*\r\nX-Empty:\r\nCookie: a=\"b\"; c=\u{e9}\r\n"),
+            Ok(())
+        );
         assert_eq!(head("transfer-encoding: Chunked\r\n"), Ok(()));
     }
 
@@ -196,7 +206,10 @@ mod tests {
     #[case::huge("Content-Length: 99999999999999999999\r\n", HeadProblem::BodyLength)]
     #[case::no_length("Content-Length:\r\n", HeadProblem::BodyLength)]
     #[case::gzip("Transfer-Encoding: gzip, chunked\r\n", HeadProblem::BodyLength)]
-    #[case::twice("Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n", HeadProblem::BodyLength)]
+    #[case::twice(
+        "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n",
+        HeadProblem::BodyLength
+    )]
     #[case::underscore("Transfer_Encoding: chunked\r\n", HeadProblem::BodyLength)]
     #[case::underscore_length("Content_Length: 1\r\n", HeadProblem::BodyLength)]
     #[case::folded("X-A: b\r\n c\r\n", HeadProblem::Malformed)]
@@ -217,7 +230,10 @@ mod tests {
     #[case::other_version("GET / HTTP/2.0\r\nHost: a\r\n\r\n", HeadProblem::RequestLine)]
     #[case::nul_target("GET /\0 HTTP/1.1\r\nHost: a\r\n\r\n", HeadProblem::Malformed)]
     #[case::old_body("POST / HTTP/1.0\r\nHost: a\r\nContent-Length: 1\r\n\r\n", HeadProblem::OldBody)]
-    #[case::old_chunked("POST / HTTP/1.0\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n", HeadProblem::OldBody)]
+    #[case::old_chunked(
+        "POST / HTTP/1.0\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n",
+        HeadProblem::OldBody
+    )]
     #[case::bare_end("GET / HTTP/1.1\nHost: a\n\n", HeadProblem::Malformed)]
     fn broken_heads_are_refused(#[case] raw: &str, #[case] problem: HeadProblem) {
         assert_eq!(check(raw.as_bytes(), 32 << 10), Err(problem));
@@ -225,7 +241,10 @@ mod tests {
 
     #[test]
     fn large_heads_are_refused() {
-        assert_eq!(head(&format!("X: {}\r\n", "a".repeat(33 << 10))), Err(HeadProblem::TooLarge));
+        assert_eq!(
+            head(&format!("X: {}\r\n", "a".repeat(33 << 10))),
+            Err(HeadProblem::TooLarge)
+        );
         assert_eq!(head(&"X: a\r\n".repeat(99)), Ok(()));
         assert_eq!(head(&"X: a\r\n".repeat(100)), Err(HeadProblem::TooManyFields));
     }

@@ -68,6 +68,8 @@ pub struct GatewayParts {
     pub portal: Arc<Portal>,
     /// Signs assertions.
     pub issuing: Issuing,
+    /// Name of the session cookie.
+    pub session_cookie: String,
     /// What is stripped and set.
     pub protected: Protected,
     /// Where permitted requests go.
@@ -92,6 +94,14 @@ pub struct Gateway {
 
 /// The largest form we take.
 const MOST_FORM_BYTES: usize = 64 << 10;
+
+/// When somebody who asked for too many pages may come back.
+const RETRY_PAGES: Duration = Duration::from_secs(10);
+
+/// Something we depend on is down: closed, and worth another try soon.
+const UNAVAILABLE: Failure = Failure::Unavailable {
+    retry_after: Duration::from_secs(5),
+};
 
 /// Why a request is answered before anybody looked at who sent it.
 struct Refused(Failure);
@@ -129,7 +139,9 @@ impl Gateway {
             return Err(Refused(Failure::HeadTooLarge));
         }
         if !is_forwardable(&head.method) {
-            return Err(Refused(Failure::MethodNotAllowed));
+            return Err(Refused(Failure::MethodNotAllowed {
+                allow: "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS",
+            }));
         }
         exchange.origin = Some(self.origin(session)?);
         let path = std::str::from_utf8(head.raw_path()).ok().map(without_query);
@@ -184,7 +196,7 @@ impl Gateway {
             Owner::NearMiss => return Some(self.fail(Some(session), exchange, Failure::NotFound)),
             Owner::Upstream => {}
         }
-        let presented = cookie::presented(&session.req_header().headers, self.parts.portal.session_cookie());
+        let presented = cookie::presented(&session.req_header().headers, &self.parts.session_cookie);
         let standing = match self.parts.authenticate.run(&presented).await {
             Ok(standing) => standing,
             Err(fault) => return Some(self.fault(session, exchange, &fault)),
@@ -195,7 +207,7 @@ impl Gateway {
                 None
             }
             Verdict::Challenge => {
-                let parts = self.parts_for_portal(session, exchange);
+                let parts = parts_for_portal(session, exchange);
                 Some(self.parts.portal.challenge(&parts, standing.refusal()))
             }
         }
@@ -206,7 +218,13 @@ impl Gateway {
         if let (Some(limiter), Some(origin)) = (&self.parts.pages, &exchange.origin)
             && limiter.check_key(&origin.client.limit_key()).is_err()
         {
-            return self.fail(Some(session), exchange, Failure::TooManyRequests);
+            return self.fail(
+                Some(session),
+                exchange,
+                Failure::TooManyRequests {
+                    retry_after: RETRY_PAGES,
+                },
+            );
         }
         let body = match bridge::read_body(session, MOST_FORM_BYTES, self.parts.times.body_timeout).await {
             Ok(body) => body,
@@ -219,39 +237,42 @@ impl Gateway {
                 return self.fail(Some(session), exchange, failure);
             }
         };
-        let parts = self.parts_for_portal(session, exchange);
+        let parts = parts_for_portal(session, exchange);
         self.parts.portal.respond(http::Request::from_parts(parts, body)).await
     }
 
-    fn parts_for_portal(&self, session: &Session, exchange: &Exchange) -> http::request::Parts {
-        let mut parts = bridge::parts(session);
-        parts.extensions.insert(RequestId(Arc::clone(&exchange.request_id)));
-        if let Some(origin) = &exchange.origin {
-            parts.extensions.insert::<ClientAddr>(origin.client);
-        }
-        parts
-    }
-
     fn fail(&self, session: Option<&Session>, exchange: &Exchange, failure: Failure) -> http::Response<Bytes> {
-        let parts = session.map(|session| self.parts_for_portal(session, exchange));
+        let parts = session.map(|session| parts_for_portal(session, exchange));
         self.parts.portal.failure(parts.as_ref(), failure)
     }
 
     fn fault(&self, session: &Session, exchange: &Exchange, fault: &Fault) -> http::Response<Bytes> {
-        tracing::error!(request = &*exchange.request_id, fault = fault.chain(), "could not judge a request");
-        self.fail(Some(session), exchange, Failure::Unavailable)
+        tracing::error!(
+            request = &*exchange.request_id,
+            fault = fault.chain(),
+            "could not judge a request"
+        );
+        self.fail(Some(session), exchange, UNAVAILABLE)
     }
 
     /// The assertion for this permit: reused until half its life is over, then signed anew.
     fn pass(&self, permit: &Permit, principal: &Principal) -> Result<Bytes, Fault> {
-        let Issuing { signer, terms, audience } = &self.parts.issuing;
+        let Issuing {
+            signer,
+            terms,
+            audience,
+        } = &self.parts.issuing;
         let now = self.parts.world.now();
         if let Some(jwt) = principal.pass_for(audience, now) {
             return Ok(jwt);
         }
         let jti = self.parts.world.uuid().to_string();
-        let assertion = Assertion::for_permit(permit, terms, jti, now)
-            .ok_or_else(|| Fault::corrupt("a permit that names nobody was to be signed", "this is a fault of the gateway"))?;
+        let assertion = Assertion::for_permit(permit, terms, jti, now).ok_or_else(|| {
+            Fault::corrupt(
+                "a permit that names nobody was to be signed",
+                "this is a fault of the gateway",
+            )
+        })?;
         let jwt = signer.sign(&assertion)?;
         principal.keep_pass(Pass {
             jwt: jwt.clone(),
@@ -272,7 +293,11 @@ impl Gateway {
         self.parts.protected.strip(request);
         if let Some(principal) = permit.principal() {
             let jwt = self.pass(permit, principal).map_err(|fault| {
-                tracing::error!(request = &*exchange.request_id, fault = fault.chain(), "could not sign an assertion");
+                tracing::error!(
+                    request = &*exchange.request_id,
+                    fault = fault.chain(),
+                    "could not sign an assertion"
+                );
                 Error::explain(ErrorType::HTTPStatus(503), "no assertion")
             })?;
             self.parts.protected.set_identity(request, jwt, &principal.account)?;
@@ -356,16 +381,17 @@ impl ProxyHttp for Gateway {
     }
 
     async fn fail_to_proxy(&self, session: &mut Session, error: &Error, exchange: &mut Exchange) -> FailToProxy {
-        let failure = failure_of(error);
-        if let Some(failure) = failure {
+        let mut error_code = 0;
+        if let Some(failure) = failure_of(error) {
             tracing::warn!(request = &*exchange.request_id, error = %error.etype().as_str(), source = error.esource().as_str(), cause = %first_line(error), "could not proxy a request");
             if session.response_written().is_none() {
                 let response = self.fail(Some(session), exchange, failure);
+                error_code = response.status().as_u16();
                 let _ = bridge::write(session, response).await;
             }
         }
         FailToProxy {
-            error_code: failure.map_or(0, |failure| failure.status().as_u16()),
+            error_code,
             can_reuse_downstream: false,
         }
     }
@@ -378,9 +404,14 @@ impl ProxyHttp for Gateway {
             return;
         }
         let head = session.req_header();
-        let status = session.response_written().map_or(0, |response| response.status.as_u16());
+        let status = session
+            .response_written()
+            .map_or(0, |response| response.status.as_u16());
         let path = String::from_utf8_lossy(head.raw_path());
-        let account = exchange.permit().and_then(Permit::principal).map(|principal| principal.account.extension.as_str());
+        let account = exchange
+            .permit()
+            .and_then(Permit::principal)
+            .map(|principal| principal.account.extension.as_str());
         tracing::info!(
             target: "sekisho::access",
             request = &*exchange.request_id,
@@ -405,11 +436,23 @@ impl ProxyHttp for Gateway {
     }
 }
 
+/// The head of a request as the pages see it.
+fn parts_for_portal(session: &Session, exchange: &Exchange) -> http::request::Parts {
+    let mut parts = bridge::parts(session);
+    parts.extensions.insert(RequestId(Arc::clone(&exchange.request_id)));
+    if let Some(origin) = &exchange.origin {
+        parts.extensions.insert::<ClientAddr>(origin.client);
+    }
+    parts
+}
+
 /// What the client is told about an error of the proxied path; `None` when it is gone.
 fn failure_of(error: &Error) -> Option<Failure> {
-    use ErrorType::{ConnectTimedout, ConnectionClosed, ReadError, ReadTimedout, TLSHandshakeTimedout, WriteError, WriteTimedout};
+    use ErrorType::{
+        ConnectTimedout, ConnectionClosed, ReadError, ReadTimedout, TLSHandshakeTimedout, WriteError, WriteTimedout,
+    };
     Some(match (error.etype(), error.esource()) {
-        (ErrorType::HTTPStatus(503), _) => Failure::Unavailable,
+        (ErrorType::HTTPStatus(503), _) => UNAVAILABLE,
         (ErrorType::HTTPStatus(413), _) => Failure::BodyTooLarge,
         (ConnectTimedout | ReadTimedout | TLSHandshakeTimedout, ErrorSource::Upstream) => Failure::GatewayTimeout,
         (_, ErrorSource::Upstream) | (ErrorType::HTTPStatus(502), _) => Failure::BadGateway,
@@ -422,15 +465,36 @@ fn failure_of(error: &Error) -> Option<Failure> {
 
 /// The first line of an error's chain; what follows may hold raw bytes of a request.
 fn first_line(error: &Error) -> String {
-    error.root_cause().to_string().lines().next().unwrap_or_default().chars().take(200).collect()
+    error
+        .root_cause()
+        .to_string()
+        .lines()
+        .next()
+        .unwrap_or_default()
+        .chars()
+        .take(200)
+        .collect()
 }
 
 /// TRACE would echo our headers back to the client, CONNECT would open a tunnel, and a method nobody registered is
 /// nobody's honest request.
 fn is_forwardable(method: &Method) -> bool {
     const REGISTERED: [&str; 15] = [
-        "ACL", "COPY", "LOCK", "MKCOL", "MOVE", "PROPFIND", "PROPPATCH", "REPORT", "SEARCH", "UNLOCK", "MKCALENDAR", "BIND",
-        "UNBIND", "REBIND", "QUERY",
+        "ACL",
+        "COPY",
+        "LOCK",
+        "MKCOL",
+        "MOVE",
+        "PROPFIND",
+        "PROPPATCH",
+        "REPORT",
+        "SEARCH",
+        "UNLOCK",
+        "MKCALENDAR",
+        "BIND",
+        "UNBIND",
+        "REBIND",
+        "QUERY",
     ];
     matches!(
         *method,
@@ -447,12 +511,18 @@ fn strip_absolute(target: &str) -> Option<&str> {
     if target.starts_with('/') {
         return Some(target);
     }
-    let rest = target.strip_prefix("https://").or_else(|| target.strip_prefix("http://"))?;
+    let rest = target
+        .strip_prefix("https://")
+        .or_else(|| target.strip_prefix("http://"))?;
     rest.find('/').and_then(|slash| rest.get(slash..))
 }
 
 fn head_bytes(head: &RequestHeader) -> usize {
-    let fields: usize = head.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
+    let fields: usize = head
+        .headers
+        .iter()
+        .map(|(name, value)| name.as_str().len() + value.len() + 4)
+        .sum();
     fields + head.raw_path().len()
 }
 

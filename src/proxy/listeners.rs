@@ -119,7 +119,12 @@ impl Front {
     }
 
     /// Takes connections until `stop` turns true, then waits for the open ones, at most `drain`.
-    pub async fn serve(self: Arc<Self>, listeners: Vec<StdListener>, stop: watch::Receiver<bool>, drain: Duration) -> io::Result<()> {
+    pub async fn serve(
+        self: Arc<Self>,
+        listeners: Vec<StdListener>,
+        stop: watch::Receiver<bool>,
+        drain: Duration,
+    ) -> io::Result<()> {
         let mut loops = Vec::with_capacity(listeners.len());
         for listener in listeners {
             let listener = TcpListener::from_std(listener)?;

@@ -17,7 +17,7 @@ mod listeners;
 mod upstream;
 
 pub use client::TrustedProxies;
-pub use connections::{Connections, ConnectionLimits};
+pub use connections::{ConnectionLimits, Connections};
 pub use gateway::{Gateway, GatewayParts, GatewayTimes, Issuing};
 pub use headers::Protected;
 pub use listeners::{Front, TlsFiles, bind};

@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use pingora::protocols::{ALPN, TcpKeepalive};
 use pingora::protocols::tls::CaType;
+use pingora::protocols::{ALPN, TcpKeepalive};
 use pingora::upstreams::peer::HttpPeer;
 use pingora::utils::tls::{WrappedX509, parse_x509};
 use rustls::RootCertStore;
@@ -41,7 +41,7 @@ pub struct UpstreamPeers {
 }
 
 /// Idle connections to the upstream are closed after this time.
-const IDLE: Duration = Duration::from_secs(60);
+const IDLE: Duration = Duration::from_mins(1);
 
 impl UpstreamPeers {
     /// Resolves the host once; failing that, requests are answered 502 until it resolves.
@@ -50,7 +50,10 @@ impl UpstreamPeers {
     /// When the CA file cannot be used, or the host is empty: an empty name would switch verification off.
     pub async fn new(terms: UpstreamTerms, ca_file: Option<&Path>) -> Result<Self, Fault> {
         if terms.host.is_empty() {
-            return Err(Fault::corrupt("upstream.url names no host", "an empty name cannot be verified"));
+            return Err(Fault::corrupt(
+                "upstream.url names no host",
+                "an empty name cannot be verified",
+            ));
         }
         let ca = ca_file.map(read_ca).transpose()?;
         let peers = Self {
@@ -77,7 +80,9 @@ impl UpstreamPeers {
                     self.addresses.store(Arc::new(found));
                 }
             }
-            Err(error) => tracing::warn!(host, %error, "could not resolve the upstream's name; its last addresses stay"),
+            Err(error) => {
+                tracing::warn!(host, %error, "could not resolve the upstream's name; its last addresses stay");
+            }
         }
     }
 
@@ -85,9 +90,17 @@ impl UpstreamPeers {
     /// silent for as long as it likes.
     pub fn peer(&self, stream: bool) -> Option<HttpPeer> {
         let addresses = self.addresses.load();
-        let index = if addresses.len() > 1 { self.next.fetch_add(1, Ordering::Relaxed) % addresses.len() } else { 0 };
+        let index = if addresses.len() > 1 {
+            self.next.fetch_add(1, Ordering::Relaxed) % addresses.len()
+        } else {
+            0
+        };
         let address = *addresses.get(index)?;
-        let sni = if self.terms.tls { self.terms.host.clone() } else { String::new() };
+        let sni = if self.terms.tls {
+            self.terms.host.clone()
+        } else {
+            String::new()
+        };
         let mut peer = HttpPeer::new(address, self.terms.tls, sni);
         let options = &mut peer.options;
         options.alpn = ALPN::H1;
@@ -110,7 +123,11 @@ impl UpstreamPeers {
     pub fn authority(&self) -> String {
         let UpstreamTerms { host, port, tls, .. } = &self.terms;
         let standard = if *tls { 443 } else { 80 };
-        if *port == standard { host.clone() } else { format!("{host}:{port}") }
+        if *port == standard {
+            host.clone()
+        } else {
+            format!("{host}:{port}")
+        }
     }
 }
 
@@ -126,8 +143,13 @@ fn read_ca(path: &Path) -> Result<Arc<CaType>, Fault> {
     let mut roots = RootCertStore::empty();
     for certificate in &found {
         // Pingora's own parser would panic on what is no certificate.
-        roots.add(certificate.clone()).map_err(|error| Fault::corrupt(describe(), error))?;
+        roots
+            .add(certificate.clone())
+            .map_err(|error| Fault::corrupt(describe(), error))?;
     }
-    let wrapped: Vec<_> = found.iter().map(|der| WrappedX509::new(der.to_vec(), parse_x509)).collect();
+    let wrapped: Vec<_> = found
+        .iter()
+        .map(|der| WrappedX509::new(der.to_vec(), parse_x509))
+        .collect();
     Ok(Arc::from(wrapped))
 }

@@ -1,1 +1,3 @@
-//! placeholder
+//! What the operator sees of a running gateway: its log.
+
+pub mod log;
