@@ -8,6 +8,8 @@ mod lock;
 mod outbox;
 mod rows;
 mod sessions;
+#[cfg(test)]
+mod tests;
 mod tickets;
 
 use std::fmt::Display;
@@ -96,14 +98,14 @@ impl SqliteStore {
 
     /// Under the writer's lock, so that two processes that start together do not migrate twice.
     async fn migrate(&self) -> Result<(), Trouble> {
-        let mut tx = self.begin().await?;
+        let mut tx = self.transaction().await?;
         migrations().run_direct(None, &mut *tx, false).await?;
         Ok(tx.commit().await?)
     }
 
     /// A transaction that has the right to write from its first moment. Dropped before its commit, also because the
     /// caller went away, it is rolled back before the connection is used again.
-    async fn begin(&self) -> Result<Transaction<'static, Sqlite>, Trouble> {
+    async fn transaction(&self) -> Result<Transaction<'static, Sqlite>, Trouble> {
         Ok(self.writer.begin_with("BEGIN IMMEDIATE").await?)
     }
 
@@ -170,7 +172,8 @@ fn migrations() -> Migrator {
     )])
 }
 
-/// Makes directory and database file for their owner alone. SQLite gives its log files the mode of the database.
+/// Makes a directory and a file in it for their owner alone, where they are not there yet. SQLite gives its log
+/// files the mode of the database.
 fn make_private(directory: &Path, file: &Path) -> Result<(), Fault> {
     fs::DirBuilder::new()
         .recursive(true)
@@ -184,7 +187,7 @@ fn make_private(directory: &Path, file: &Path) -> Result<(), Fault> {
         .open(file);
     match made {
         Err(cause) if cause.kind() != io::ErrorKind::AlreadyExists => Err(Fault::unavailable(
-            format!("could not make the database {}", file.display()),
+            format!("could not make the file {}", file.display()),
             cause,
         )),
         _ => Ok(()),
