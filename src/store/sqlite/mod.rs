@@ -33,11 +33,15 @@ pub const DATABASE: &str = "sekisho.db";
 /// A read waits for nobody: a reader of a write-ahead log never blocks.
 const READ_DEADLINE: Duration = Duration::from_secs(2);
 
-/// A write waits for its turn at the one writer, and for the writer of another process.
-const WRITE_DEADLINE: Duration = Duration::from_secs(10);
+/// A write waits for its turn at the one writer, and for the writer of another process: people are told within two
+/// seconds that it cannot be done now.
+const WRITE_DEADLINE: Duration = Duration::from_secs(2);
 
 /// How long SQLite itself waits for the writer of another process.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+const BUSY_TIMEOUT: Duration = Duration::from_millis(1500);
+
+/// Bringing the tables up to date may take longer; nobody waits for an answer then.
+const MIGRATION_DEADLINE: Duration = Duration::from_secs(30);
 
 const READERS: u32 = 4;
 
@@ -80,7 +84,7 @@ impl SqliteStore {
             file,
         };
         store
-            .within(WRITE_DEADLINE, "prepare the tables", store.migrate())
+            .within(MIGRATION_DEADLINE, "prepare the tables", store.migrate())
             .await?;
         Ok(store)
     }
