@@ -68,15 +68,15 @@ fn routes(inbox: Inbox, smtp: SocketAddr) -> Router {
         .route("/clear", post(clear))
         .route(
             "/inbox.css",
-            get(|| asset("text/css; charset=utf-8", include_str!("page/inbox.css"))),
+            get(async || asset("text/css; charset=utf-8", include_str!("page/inbox.css"))),
         )
         .route(
             "/inbox.js",
-            get(|| asset("text/javascript; charset=utf-8", include_str!("page/inbox.js"))),
+            get(async || asset("text/javascript; charset=utf-8", include_str!("page/inbox.js"))),
         )
         .route(
             "/mark.svg",
-            get(|| asset("image/svg+xml", include_str!("page/mark.svg"))),
+            get(async || asset("image/svg+xml", include_str!("page/mark.svg"))),
         )
         .layer(DefaultBodyLimit::max(1024))
         .layer(middleware::from_fn(guard))
@@ -235,7 +235,7 @@ async fn clear(State(catcher): State<Arc<Catcher>>, headers: HeaderMap) -> Respo
     }
 }
 
-async fn asset(kind: &'static str, content: &'static str) -> Response {
+fn asset(kind: &'static str, content: &'static str) -> Response {
     ([(CONTENT_TYPE, kind)], content).into_response()
 }
 
@@ -318,7 +318,7 @@ mod tests {
             "{html}"
         );
         let (_, _, text) = ask(&inbox, get("/messages/1?view=text")).await;
-        assert!(text.contains("target=\"_blank\" rel=\"noopener noreferrer\">https:&#x2f;&#x2f;example.com&#x2f;?a=1&amp;b=2</a> &lt;i&gt;"), "{text}");
+        assert!(text.contains("href=\"https:&#x2f;&#x2f;example.com&#x2f;?a=1&amp;b=2\">https:&#x2f;&#x2f;example.com&#x2f;?a=1&amp;b=2</a> &lt;i&gt;"), "{text}");
         let (_, _, source) = ask(&inbox, get("/messages/1?view=source")).await;
         assert!(source.contains("Subject: =?utf-8?b?"));
         let (_, headers, raw) = ask(&inbox, get("/messages/1/raw")).await;

@@ -198,7 +198,7 @@ fn sealed(message: &Message) -> Vec<u8> {
 fn open(id: u64, mut file: &[u8]) -> Message {
     let mut from = String::new();
     if let Some((value, rest)) = header_line(file, "Return-Path: ") {
-        from = value.trim_matches(['<', '>']).to_owned();
+        value.trim_matches(['<', '>']).clone_into(&mut from);
         file = rest;
     }
     let mut to = Vec::new();

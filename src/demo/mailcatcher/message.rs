@@ -60,12 +60,12 @@ impl Message {
             id,
             from,
             to,
+            raw,
             sender,
             subject,
             date,
             text,
             html,
-            raw,
         }
     }
 

@@ -147,13 +147,17 @@ fn linked(text: &str) -> Value {
     let mut html = String::with_capacity(text.len() * 2);
     for piece in text.split_inclusive(char::is_whitespace) {
         let word = piece.trim_end();
-        let address = HtmlEscape(word);
+        let address = HtmlEscape(word).to_string();
         if word.starts_with("https://") || word.starts_with("http://") {
-            html.push_str(&format!(
-                "<a href=\"{address}\" target=\"_blank\" rel=\"noopener noreferrer\">{address}</a>"
-            ));
+            html.extend([
+                "<a target=\"_blank\" rel=\"noopener noreferrer\" href=\"",
+                &address,
+                "\">",
+                &address,
+                "</a>",
+            ]);
         } else {
-            html.push_str(&address.to_string());
+            html.push_str(&address);
         }
         html.push_str(&piece[word.len()..]);
     }

@@ -1,7 +1,7 @@
 //! What letters say: text and HTML in English and Japanese, rendered from the templates beside this
 //! file. Separate from sending, so that every letter can be read, tested and changed without a server.
 
-mod phrase;
+pub(in crate::mail) mod phrase;
 #[cfg(test)]
 pub(super) mod tests;
 

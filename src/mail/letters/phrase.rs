@@ -87,14 +87,19 @@ pub(super) fn moment(language: Language, at: Timestamp, zone: &TimeZone) -> Stri
 pub(in crate::mail) fn one_line(text: &str) -> String {
     let visible: String = text
         .chars()
-        .map(|c| match c {
-            '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => ' ',
-            '\u{2028}' | '\u{2029}' => ' ',
-            c if c.is_control() => ' ',
-            c => c,
+        .map(|c| {
+            if c.is_control() || turns_lines_or_direction(c) {
+                ' '
+            } else {
+                c
+            }
         })
         .collect();
     visible.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+fn turns_lines_or_direction(c: char) -> bool {
+    matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// White or near-black, whichever contrasts more with `#rrggbb` (WCAG 2.2 relative luminance).
