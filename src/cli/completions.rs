@@ -52,7 +52,13 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         let sheet = Sheet::default();
         man(super::super::Cli::command(), home.path(), &mut sheet.output()).unwrap();
-        for page in ["sekisho.1", "sekisho-serve.1", "sekisho-account.1", "sekisho-account-add.1", "sekisho-key-rotate.1"] {
+        for page in [
+            "sekisho.1",
+            "sekisho-serve.1",
+            "sekisho-account.1",
+            "sekisho-account-add.1",
+            "sekisho-key-rotate.1",
+        ] {
             assert!(home.path().join(page).is_file(), "{page}");
         }
         let page = fs::read_to_string(home.path().join("sekisho-account-add.1")).unwrap();

@@ -75,7 +75,10 @@ impl People {
     }
 
     fn with(&self, extension: &Extension) -> Option<AccountId> {
-        self.0.values().find(|account| account.extension == *extension).map(|account| account.id)
+        self.0
+            .values()
+            .find(|account| account.extension == *extension)
+            .map(|account| account.id)
     }
 
     /// Extension and name, or that the account has been removed.
@@ -108,7 +111,10 @@ fn show(events: &[Event], people: &People, json: bool, output: &mut Output) -> a
             actor: event.actor.to_string(),
             client: event.client.map(|client| client.to_string()),
             account: event.account,
-            extension: event.account.and_then(|id| people.find(id)).map(|account| &account.extension),
+            extension: event
+                .account
+                .and_then(|id| people.find(id))
+                .map(|account| &account.extension),
         };
         // Borrowed from `people`, so collected here and not in a function of their own.
         return output.json(&events.iter().map(entry).collect::<Vec<_>>());
@@ -122,7 +128,9 @@ fn show(events: &[Event], people: &People, json: bool, output: &mut Output) -> a
             output.time(event.at).into(),
             Styled::new(event.fact.name(), weight(&event.fact)),
             Styled::or_dash(detail(&event.fact).as_deref()),
-            event.account.map_or_else(|| Styled::or_dash(None), |id| people.words(id)),
+            event
+                .account
+                .map_or_else(|| Styled::or_dash(None), |id| people.words(id)),
             by(event, people),
             Styled::or_dash(event.client.map(|client| client.to_string()).as_deref()),
         ]);
@@ -182,7 +190,11 @@ mod tests {
         let yuki = account("101", "田中 ゆき");
         let gone = AccountId::new(Uuid::from_u128(99));
         let events = [
-            event(Actor::Stranger, Some(yuki.id), Fact::SignInRefused(Reason::WrongPassword)),
+            event(
+                Actor::Stranger,
+                Some(yuki.id),
+                Fact::SignInRefused(Reason::WrongPassword),
+            ),
             event(Actor::Person(yuki.id), Some(yuki.id), Fact::AccountCreated),
             event(Actor::Operator, Some(gone), Fact::AccountRemoved),
         ];
@@ -194,7 +206,14 @@ mod tests {
         };
         let text = print(false);
         let lines: Vec<_> = text.lines().collect();
-        for words in ["2026-01-02 03:04:05", "sign-in.refused", "wrong-password", "101 田中 ゆき", "stranger", "192.0.2.1"] {
+        for words in [
+            "2026-01-02 03:04:05",
+            "sign-in.refused",
+            "wrong-password",
+            "101 田中 ゆき",
+            "stranger",
+            "192.0.2.1",
+        ] {
             assert!(lines[2].contains(words), "{words}: {text}");
         }
         assert!(lines[3].contains("the person"), "{text}");

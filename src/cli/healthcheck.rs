@@ -51,9 +51,11 @@ impl Way {
         let door = &config.doors.in_office;
         let mut url = Url::parse(&door.link(&format!("{RESERVED_PREFIX}health/ready")))?;
         if !matches!(url.host(), Some(url::Host::Domain(_))) {
-            url.set_ip_host(address.ip()).map_err(|()| anyhow!("{door} has no host"))?;
+            url.set_ip_host(address.ip())
+                .map_err(|()| anyhow!("{door} has no host"))?;
         }
-        url.set_port(Some(address.port())).map_err(|()| anyhow!("{door} has no port"))?;
+        url.set_port(Some(address.port()))
+            .map_err(|()| anyhow!("{door} has no port"))?;
         Ok(Self {
             url,
             host: door.authority(),
@@ -80,7 +82,11 @@ impl Way {
             .map_err(reqwest::Error::without_url)
             .with_context(asked)?;
         let status = answer.status();
-        let body = answer.text().await.map_err(reqwest::Error::without_url).with_context(asked)?;
+        let body = answer
+            .text()
+            .await
+            .map_err(reqwest::Error::without_url)
+            .with_context(asked)?;
         Ok((status, body))
     }
 }
@@ -98,7 +104,11 @@ fn judge(status: StatusCode, body: &str) -> anyhow::Result<()> {
     match serde_json::from_str::<Readiness>(body) {
         Ok(Readiness { ready: true, .. }) if status == StatusCode::OK => Ok(()),
         Ok(Readiness { parts, .. }) => {
-            let failing: Vec<_> = parts.iter().filter(|(_, well)| !**well).map(|(name, _)| &**name).collect();
+            let failing: Vec<_> = parts
+                .iter()
+                .filter(|(_, well)| !**well)
+                .map(|(name, _)| &**name)
+                .collect();
             if failing.is_empty() {
                 bail!("the gateway is not ready ({status})");
             }
@@ -123,12 +133,18 @@ mod tests {
     #[test]
     fn the_gateway_is_asked_at_home_under_the_name_of_its_door() {
         let office = way("https://phone.office.example", "0.0.0.0:8443").unwrap();
-        assert_eq!(office.url.as_str(), "https://phone.office.example:8443/.sekisho/health/ready");
+        assert_eq!(
+            office.url.as_str(),
+            "https://phone.office.example:8443/.sekisho/health/ready"
+        );
         assert_eq!(office.host, "phone.office.example");
         assert_eq!(office.address, "127.0.0.1:8443".parse().unwrap());
 
         let six = way("https://localhost:9443", "[::]:9443").unwrap();
-        assert_eq!((six.host.as_str(), six.address), ("localhost:9443", "[::1]:9443".parse().unwrap()));
+        assert_eq!(
+            (six.host.as_str(), six.address),
+            ("localhost:9443", "[::1]:9443".parse().unwrap())
+        );
 
         let number = way("https://192.0.2.7", "127.0.0.1:8443").unwrap();
         assert_eq!(number.url.as_str(), "https://127.0.0.1:8443/.sekisho/health/ready");
@@ -146,7 +162,10 @@ mod tests {
         let words = |status, body| judge(status, body).unwrap_err().to_string();
         judge(StatusCode::OK, r#"{"ready":true,"parts":{"store":true}}"#).unwrap();
         assert_eq!(
-            words(StatusCode::SERVICE_UNAVAILABLE, r#"{"ready":false,"parts":{"store":false,"other":true}}"#),
+            words(
+                StatusCode::SERVICE_UNAVAILABLE,
+                r#"{"ready":false,"parts":{"store":false,"other":true}}"#
+            ),
             "the gateway is not ready: not working: store"
         );
         assert!(words(StatusCode::SERVICE_UNAVAILABLE, r#"{"ready":true}"#).contains("503"));

@@ -22,9 +22,11 @@ pub enum Command {
         json: bool,
     },
     /// Make a new key that signs from now on
-    #[command(after_help = "Rotate at once when a key may have been seen by somebody else. By age it happens by itself: see\n\
-        assertion.rotate_every in the configuration. Nobody is signed out; the old key stays published until the\n\
-        last assertion it signed has expired.")]
+    #[command(
+        after_help = "Rotate at once when a key may have been seen by somebody else. By age it happens by itself: see \
+        assertion.rotate_every in the configuration. Nobody is signed out; the old key stays published until the \
+        last assertion it signed has expired."
+    )]
     Rotate,
 }
 
@@ -60,7 +62,9 @@ impl<'a> Entry<'a> {
 }
 
 fn list(path: &Path, json: bool, output: &mut Output) -> anyhow::Result<()> {
-    let keys = open::office(path, async |office, config| Ok(office.keys(config)?.store.list().await?))?;
+    let keys = open::office(path, async |office, config| {
+        Ok(office.keys(config)?.store.list().await?)
+    })?;
     show(&keys, json, output)
 }
 

@@ -17,9 +17,11 @@ use super::table::{Styled, Table};
 #[derive(Subcommand)]
 pub enum Command {
     /// List letters, newest first, with the mail server's own words
-    #[command(after_help = "A letter is waiting until the mail server takes it (delivered), until it is decided that nothing is\n\
+    #[command(
+        after_help = "A letter is waiting until the mail server takes it (delivered), until it is decided that nothing is \
         sent (withheld; the event says why), or until four days have passed (given-up).\n\n\
-        Examples:\n  sekisho mail list\n  sekisho mail list --most 1000 --json")]
+        Examples:\n  sekisho mail list\n  sekisho mail list --most 1000 --json"
+    )]
     List(List),
 }
 
@@ -84,7 +86,14 @@ fn show(letters: &[LetterListing], people: &People, json: bool, output: &mut Out
     if letters.is_empty() {
         return output.line("No letters yet.");
     }
-    let mut table = Table::new(["Accepted", "Matter", "To", "Status", "Failed tries", "The mail server said"]);
+    let mut table = Table::new([
+        "Accepted",
+        "Matter",
+        "To",
+        "Status",
+        "Failed tries",
+        "The mail server said",
+    ]);
     for listing in letters {
         table.row([
             output.time(listing.letter.created_at).into(),
@@ -162,7 +171,12 @@ mod tests {
         assert!(text.contains("550 no such user"), "{text}");
 
         let json: serde_json::Value = serde_json::from_str(&print(true)).unwrap();
-        let statuses: Vec<_> = json.as_array().unwrap().iter().map(|entry| entry["status"].clone()).collect();
+        let statuses: Vec<_> = json
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|entry| entry["status"].clone())
+            .collect();
         assert_eq!(statuses, ["waiting", "waiting", "delivered", "withheld", "given-up"]);
         assert_eq!(
             json[1],

@@ -42,9 +42,11 @@ const STYLES: Styles = Styles::styled()
 /// somebody signed in to the web client behind it with a signed statement of who that is.
 #[derive(Parser)]
 #[command(name = "sekisho", version, styles = STYLES, max_term_width = 100)]
-#[command(after_help = "Try it out:       sekisho demo\n\
-    First account:    sekisho account add 100 --name \"Sam Taylor\" --email sam@example.com --role admin\n\
-    Help to a command: sekisho account add --help")]
+#[command(after_help = "Examples:\n  \
+    sekisho demo\n  \
+    sekisho serve --config /etc/sekisho/sekisho.toml\n  \
+    sekisho account add 100 --name \"Sam Taylor\" --email sam@example.com --role admin\n  \
+    sekisho account add --help")]
 struct Cli {
     /// The configuration file
     #[arg(
@@ -52,6 +54,7 @@ struct Cli {
         global = true,
         value_name = "PATH",
         env = "SEKISHO_CONFIG",
+        hide_env_values = true,
         default_value = "/etc/sekisho/sekisho.toml"
     )]
     config: PathBuf,
@@ -62,8 +65,10 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     /// Run the gateway in the foreground
-    #[command(after_help = "Prints a line `listening on ADDRESS` for each address and then `ready`; logs to standard error.\n\
-        SIGTERM and SIGINT stop it in order: open requests are finished first. A second signal ends it at once.")]
+    #[command(
+        after_help = "Prints a line `listening on ADDRESS` for each address and then `ready`; logs to standard error. \
+        SIGTERM and SIGINT stop it in order: open requests are finished first. A second signal ends it at once."
+    )]
     Serve,
     /// Try it out on this machine: gateway, sample web client and mail catcher, with sample accounts
     Demo(demo::Demo),
@@ -86,8 +91,10 @@ enum Command {
     #[command(subcommand)]
     Config(config::Command),
     /// Ask the running gateway whether it is ready; exit code 0 when it is
-    #[command(after_help = "Connects to the first address of server.listen under the name of the in-office door. Prints nothing\n\
-        when all is well, otherwise one line that says why not.")]
+    #[command(
+        after_help = "Connects to the first address of server.listen under the name of the in-office door. Prints nothing \
+        when all is well, otherwise one line that says why not."
+    )]
     Healthcheck,
     /// Print a completion script for a shell
     #[command(after_help = "Example:\n  sekisho completions bash > /usr/share/bash-completion/completions/sekisho")]
@@ -205,7 +212,12 @@ mod tests {
                 seen += 1;
                 let mut names = vec![arg.get_id().as_str()];
                 names.extend(arg.get_long());
-                names.extend(arg.get_value_names().unwrap_or_default().iter().map(|name| name.as_str()));
+                names.extend(
+                    arg.get_value_names()
+                        .unwrap_or_default()
+                        .iter()
+                        .map(|name| name.as_str()),
+                );
                 for name in names {
                     let name = name.to_lowercase();
                     let secret = ["password", "passwd", "passphrase", "secret", "pepper"];
@@ -226,7 +238,12 @@ mod tests {
             assert!(command.get_about().is_some(), "{}", command.get_name());
             for arg in command.get_arguments() {
                 let known = matches!(arg.get_id().as_str(), "help" | "version");
-                assert!(known || arg.get_help().is_some(), "{} {}", command.get_name(), arg.get_id());
+                assert!(
+                    known || arg.get_help().is_some(),
+                    "{} {}",
+                    command.get_name(),
+                    arg.get_id()
+                );
             }
         });
     }

@@ -80,9 +80,9 @@ impl Whom {
     fn refusal(&self, directory: &Path) -> String {
         let users = fs::read_to_string("/etc/passwd").unwrap_or_default();
         let directory = directory.display();
-        let me = self
-            .me
-            .map_or_else(String::new, |me| format!(", and this command runs as {}", user_name(&users, me)));
+        let me = self.me.map_or_else(String::new, |me| {
+            format!(", and this command runs as {}", user_name(&users, me))
+        });
         match self.owner {
             Some(owner) if self.me != Some(owner) => {
                 let owner = user_name(&users, owner);
@@ -132,8 +132,14 @@ mod tests {
             owner: Some(0),
         };
         let line = whom.refusal(Path::new("/var/lib/sekisho"));
-        assert!(line.starts_with("the store in /var/lib/sekisho belongs to root"), "{line}");
-        assert!(line.ends_with("run it as that user: sudo -u root sekisho ..."), "{line}");
+        assert!(
+            line.starts_with("the store in /var/lib/sekisho belongs to root"),
+            "{line}"
+        );
+        assert!(
+            line.ends_with("run it as that user: sudo -u root sekisho ..."),
+            "{line}"
+        );
 
         let hidden = Whom { me: None, owner: None };
         assert!(hidden.refusal(Path::new("/x")).contains("sudo -u USER sekisho"));

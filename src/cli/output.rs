@@ -82,9 +82,7 @@ impl Output {
 
     /// A moment as the clock on this machine's wall shows it, to the second.
     pub fn time(&self, at: Timestamp) -> String {
-        at.to_zoned(self.zone.clone())
-            .strftime("%Y-%m-%d %H:%M:%S")
-            .to_string()
+        at.to_zoned(self.zone.clone()).strftime("%Y-%m-%d %H:%M:%S").to_string()
     }
 
     /// The same, and a word where there is none.
@@ -225,7 +223,11 @@ pub mod tests {
             zone: TimeZone::UTC,
         };
         assert!(output.line("x").unwrap_err().is::<ReaderGone>());
-        assert!(!arrived(Err(io::ErrorKind::StorageFull.into())).unwrap_err().is::<ReaderGone>());
+        assert!(
+            !arrived(Err(io::ErrorKind::StorageFull.into()))
+                .unwrap_err()
+                .is::<ReaderGone>()
+        );
     }
 
     #[test]
@@ -247,7 +249,10 @@ pub mod tests {
     #[test]
     fn nothing_a_stranger_wrote_acts_on_the_terminal() {
         assert_eq!(plain("田中 ゆき"), "田中 ゆき");
-        assert_eq!(plain("a\u{1b}[31mb\rc\u{202e}d\u{9b}"), "a\\u{1b}[31mb c\\u{202e}d\\u{9b}");
+        assert_eq!(
+            plain("a\u{1b}[31mb\rc\u{202e}d\u{9b}"),
+            "a\\u{1b}[31mb c\\u{202e}d\\u{9b}"
+        );
     }
 
     #[test]

@@ -19,14 +19,18 @@ use super::table::{Styled, Table};
 #[derive(Subcommand)]
 pub enum Command {
     /// List sessions, newest first
-    #[command(after_help = "A session is live, idle (no request for longer than sessions.idle), expired (older than \
+    #[command(
+        after_help = "A session is live, idle (no request for longer than sessions.idle), expired (older than \
         sessions.absolute) or ended (its account was disabled, or signed out everywhere). Only a live one opens \
-        anything; the others are swept away in time.")]
+        anything; the others are swept away in time."
+    )]
     List(List),
     /// End one session, or all sessions of an account
-    #[command(after_help = "Examples:\n  sekisho session end 0190b5f2-7f3c-7d1e-9c55-1f0f5e0a6a01\n  \
+    #[command(
+        after_help = "Examples:\n  sekisho session end 0190b5f2-7f3c-7d1e-9c55-1f0f5e0a6a01\n  \
         sekisho session end --account 101\n\nThe requests of an ended session stop within a second, open WebSocket connections \
-        too.\nWho may sign in can do so again: to prevent that, disable the account.")]
+        too. Who may sign in can do so again: to prevent that, disable the account."
+    )]
     End(End),
 }
 
@@ -147,7 +151,15 @@ fn show(
     if sessions.is_empty() {
         return output.line("Nobody is signed in.");
     }
-    let mut table = Table::new(["Session", "Account", "Signed in", "Last seen", "From", "Browser", "State"]);
+    let mut table = Table::new([
+        "Session",
+        "Account",
+        "Signed in",
+        "Last seen",
+        "From",
+        "Browser",
+        "State",
+    ]);
     for (session, account) in sessions {
         let state = state(session, account);
         let style = match state {
@@ -253,7 +265,10 @@ mod tests {
 
     #[test]
     fn a_browser_goes_by_its_name() {
-        assert_eq!(browser("Mozilla/5.0 (iPhone) AppleWebKit CriOS/120 Mobile Safari/604"), "Chrome");
+        assert_eq!(
+            browser("Mozilla/5.0 (iPhone) AppleWebKit CriOS/120 Mobile Safari/604"),
+            "Chrome"
+        );
         assert_eq!(browser("Mozilla/5.0 (X11; rv:120) Gecko Firefox/120"), "Firefox");
         assert_eq!(browser("curl/8.1 (x)"), "curl/8.1");
         assert_eq!(browser(""), "");

@@ -59,7 +59,10 @@ pub fn start_in(file: File, level: &str) {
         .compact()
         .with_ansi(false)
         .with_target(false);
-    let _ = tracing_subscriber::registry().with(filter(level)).with(layer).try_init();
+    let _ = tracing_subscriber::registry()
+        .with(filter(level))
+        .with(layer)
+        .try_init();
 }
 
 fn filter(level: &str) -> EnvFilter {

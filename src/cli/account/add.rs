@@ -83,18 +83,18 @@ impl Add {
     fn read(&self, language: Language) -> anyhow::Result<NewAccount> {
         let email = self.email.as_deref();
         NewAccount::parse(&self.extension, &self.name, email, self.role, &self.groups, language)
-            .map_err(|problem| anyhow!("{}", self.explain(problem)))
+            .map_err(|problem| anyhow!("{}", self.explain(&problem)))
     }
 
     /// The problem, with the argument it is about as it was typed.
-    fn explain(&self, problem: NewAccountProblem) -> String {
+    fn explain(&self, problem: &NewAccountProblem) -> String {
         let typed = match problem {
             NewAccountProblem::Extension(_) => format!("EXTENSION {:?}", self.extension),
             NewAccountProblem::Email(_) => format!("--email {:?}", self.email.as_deref().unwrap_or_default()),
             NewAccountProblem::Name => format!("--name {:?}", self.name),
             NewAccountProblem::Group => format!("--group {:?}", self.groups.join(" ")),
         };
-        format!("{typed}: {}", reason(&problem))
+        format!("{typed}: {}", reason(problem))
     }
 }
 
@@ -104,7 +104,9 @@ fn reason(problem: &NewAccountProblem) -> String {
         NewAccountProblem::Extension(problem) | NewAccountProblem::Email(problem) => problem.to_string(),
         NewAccountProblem::Name | NewAccountProblem::Group => {
             let words = problem.to_string();
-            words.split_once(": ").map_or(words.clone(), |(_, reason)| reason.to_owned())
+            words
+                .split_once(": ")
+                .map_or(words.clone(), |(_, reason)| reason.to_owned())
         }
     }
 }
@@ -201,13 +203,20 @@ mod tests {
         assert!(added(&yuki, false).ends_with("sekisho account welcome 101"));
         yuki.email = None;
         let words = added(&yuki, true);
-        assert!(words.contains("there is no e-mail address") && words.contains("--email"), "{words}");
+        assert!(
+            words.contains("there is no e-mail address") && words.contains("--email"),
+            "{words}"
+        );
     }
 
     #[test]
     fn a_shared_address_is_pointed_out() {
         let yuki = account("101", "Yuki Tanaka");
         assert_eq!(shared_note(&yuki, 1), None);
-        assert!(shared_note(&yuki, 2).unwrap().starts_with("Note: 2 accounts now have the address yuki@phone.example."));
+        assert!(
+            shared_note(&yuki, 2)
+                .unwrap()
+                .starts_with("Note: 2 accounts now have the address yuki@phone.example.")
+        );
     }
 }

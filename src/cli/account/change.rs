@@ -72,12 +72,18 @@ impl Remove {
     pub fn run(&self, path: &Path, output: &mut Output) -> anyhow::Result<()> {
         let extension = &self.extension;
         let words = act(path, async |accounts| {
-            let account = accounts.find(extension).await?.ok_or_else(|| no_such_account(extension))?;
+            let account = accounts
+                .find(extension)
+                .await?
+                .ok_or_else(|| no_such_account(extension))?;
             if !self.yes && !confirmed(&account)? {
                 return Ok("Nothing was removed.".to_owned());
             }
             judge(extension, accounts.remove(extension).await?, |account| {
-                format!("Removed {}. Sessions and links have ended; the events stay.", person(account))
+                format!(
+                    "Removed {}. Sessions and links have ended; the events stay.",
+                    person(account)
+                )
             })
         })?;
         output.line(plain(&words))
@@ -144,20 +150,30 @@ mod tests {
     use super::*;
 
     fn outcome(change: AccountChange) -> Result<String, String> {
-        judge(&Extension::parse("101").unwrap(), change, |account| format!("did it to {}", person(account)))
-            .map_err(|error| error.to_string())
+        judge(&Extension::parse("101").unwrap(), change, |account| {
+            format!("did it to {}", person(account))
+        })
+        .map_err(|error| error.to_string())
     }
 
     #[test]
     fn every_outcome_is_said_in_words_and_a_refusal_says_what_to_do_instead() {
         let yuki = || Box::new(account("101", "Yuki"));
         assert_eq!(outcome(AccountChange::Done(yuki())).unwrap(), "did it to 101 Yuki");
-        assert!(outcome(AccountChange::Unchanged(yuki())).unwrap().contains("is not disabled"));
+        assert!(
+            outcome(AccountChange::Unchanged(yuki()))
+                .unwrap()
+                .contains("is not disabled")
+        );
         let disabled = Box::new(Account {
             state: AccountState::Disabled,
             ..*yuki()
         });
-        assert!(outcome(AccountChange::Unchanged(disabled)).unwrap().contains("disabled already"));
+        assert!(
+            outcome(AccountChange::Unchanged(disabled))
+                .unwrap()
+                .contains("disabled already")
+        );
         for (change, advice) in [
             (AccountChange::NotFound, "sekisho account list"),
             (AccountChange::LastAdministrator, "--role admin"),

@@ -112,15 +112,28 @@ mod tests {
         config.store.directory = home.path().join("store");
         let accounts = gather(&config).await.unwrap();
         assert_eq!(accounts.len(), SAMPLES.len());
-        assert!(accounts.iter().all(|listing| listing.account.state == AccountState::Invited));
-        let shared = accounts.iter().filter(|listing| listing.account.email.as_ref().unwrap().as_typed() == SHARED);
+        assert!(
+            accounts
+                .iter()
+                .all(|listing| listing.account.state == AccountState::Invited)
+        );
+        let shared = accounts
+            .iter()
+            .filter(|listing| listing.account.email.as_ref().unwrap().as_typed() == SHARED);
         assert_eq!(shared.count(), 2);
 
         let office = Office::open(&config).await.unwrap();
         assert_eq!(office.outbox.list(10).await.unwrap().len(), 2);
         let first = &accounts[1].account.extension;
-        assert!(matches!(office.accounts.remove(first).await.unwrap(), AccountChange::Done(_)));
+        assert!(matches!(
+            office.accounts.remove(first).await.unwrap(),
+            AccountChange::Done(_)
+        ));
         office.close().await;
-        assert_eq!(gather(&config).await.unwrap().len(), SAMPLES.len() - 1, "what was removed stays removed");
+        assert_eq!(
+            gather(&config).await.unwrap().len(),
+            SAMPLES.len() - 1,
+            "what was removed stays removed"
+        );
     }
 }

@@ -21,11 +21,7 @@ const BUILT_IN: &str = include_str!("../../../config/demo.toml");
 /// The file where it is at hand, so that it can be changed, and what was built in elsewhere.
 pub fn load() -> anyhow::Result<Config> {
     let file = Path::new(FILE);
-    if file.is_file() {
-        open::config(file)
-    } else {
-        built_in()
-    }
+    if file.is_file() { open::config(file) } else { built_in() }
 }
 
 fn built_in() -> anyhow::Result<Config> {
