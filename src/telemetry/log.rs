@@ -67,7 +67,7 @@ pub fn start_in(file: File, level: &str) {
 
 fn filter(level: &str) -> EnvFilter {
     let directives = format!(
-        "{level},pingora=off,pingora_core=off,pingora_proxy=off,pingora_pool=error,pingora_rustls=off,lettre=off,h2=error,\
+        "{level},pingora=off,pingora_core=off,pingora_proxy=off,pingora_pool=error,pingora_rustls=off,lettre=off,mailin=off,h2=error,\
          hyper=error,hyper_util=error,rustls=error,sqlx=warn,reqwest=error,mio=error,tower=error"
     );
     EnvFilter::try_new(directives).unwrap_or_else(|_| EnvFilter::new("info"))
