@@ -1,25 +1,59 @@
 //! The configuration: what the operator wrote, read once into domain types.
 //!
-//! [`Config`] is what the rest of the program sees. How it is read from TOML, with every error of
-//! the file reported in one run, is this module's own business.
+//! [`Config`] is what the rest of the program sees. Each section has a file of its own, which names
+//! its keys once; reading them with every error in one run, showing them, `config/sekisho.toml` and
+//! the JSON Schema all come from that one description (see `keys`). What must hold of the machine,
+//! not of the text, is asked by [`Config::check_files`].
 
-use std::net::SocketAddr;
-use std::path::PathBuf;
-use std::time::Duration;
+mod access;
+mod assertion;
+mod branding;
+mod doors;
+mod files;
+mod keys;
+mod limits;
+mod links;
+mod log;
+mod mail;
+mod passwords;
+mod problem;
+mod routes;
+mod server;
+mod sessions;
+mod store;
+#[cfg(test)]
+mod tests;
+mod upstream;
 
-use ipnet::IpNet;
+use std::fs;
+use std::io;
+use std::path::Path;
 
-use crate::domain::assertion::AssertionTerms;
+use toml::de::DeTable;
+
+pub use assertion::Assertion;
+pub use branding::Branding;
+pub use limits::Limits;
+pub use log::{Log, LogFormat};
+pub use mail::{Mail, MailSecurity};
+pub use passwords::{Hashing, Passwords};
+pub use problem::{ConfigErrors, Problem};
+pub use routes::{JWKS_PATH, RESERVED_PREFIX, Routes};
+pub use server::Server;
+pub use sessions::Sessions;
+pub use store::{Secrets, Store};
+pub use upstream::Upstream;
+
 use crate::domain::doors::Doors;
-use crate::domain::key::SigningAlgorithm;
-use crate::domain::language::Language;
-use crate::domain::limits::Quota;
-use crate::domain::password::PasswordRules;
 use crate::domain::policy::Policy;
-use crate::domain::session::Lifetime;
 use crate::domain::ticket::TicketLife;
+use keys::Walker;
+use keys::reader::{Reader, line_of};
+use keys::schema::Schema;
+use keys::writer::Writer;
 
-/// Everything the operator decides.
+/// Everything the operator decides. Paths that do not start with a slash are relative to the
+/// directory the program is started in, not to the file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
     /// `[server]`
@@ -54,217 +88,148 @@ pub struct Config {
     pub log: Log,
 }
 
-/// Where the gateway listens and whom it believes.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Server {
-    /// Addresses to serve HTTPS on. Default `["0.0.0.0:8443", "[::]:8443"]`.
-    pub listen: Vec<SocketAddr>,
-    /// PEM file with the certificate chain. Default `/etc/sekisho/tls/fullchain.pem`.
-    pub tls_certificate: PathBuf,
-    /// PEM file with its private key (0600 or 0640). Default `/etc/sekisho/tls/privkey.pem`.
-    pub tls_key: PathBuf,
-    /// Proxies whose `X-Forwarded-For` is believed. Default none; `/0` is refused.
-    pub trusted_proxies: Vec<IpNet>,
-    /// The most a client may take to send a whole request head. Default `15s`.
-    pub header_timeout: Duration,
-    /// The most a client may take to send a form to one of our own pages. Default `15s`.
-    pub body_timeout: Duration,
-    /// The largest request head, in bytes. Default `32 KiB`.
-    pub max_header_bytes: usize,
-    /// Most open connections in all. Default 10000.
-    pub max_connections: usize,
-    /// Most open connections of one client address (IPv6: of one /64). Default 500.
-    pub max_connections_per_client: usize,
-    /// How long a stop waits for open requests. Default `30s`.
-    pub drain_timeout: Duration,
+impl Default for Config {
+    /// Every default; the keys that have none are as in `config/sekisho.toml`.
+    fn default() -> Self {
+        let doors = doors::example();
+        Self {
+            server: Server::default(),
+            upstream: Upstream::default(),
+            routes: Routes::default(),
+            policy: Policy::default(),
+            store: Store::default(),
+            secrets: Secrets::default(),
+            sessions: Sessions::default(),
+            passwords: Passwords::default(),
+            links: TicketLife::default(),
+            assertion: Assertion::default_for(&doors),
+            mail: Mail::default(),
+            limits: Limits::default(),
+            branding: Branding::default(),
+            log: Log::default(),
+            doors,
+        }
+    }
 }
 
-/// The web client behind the gateway.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Upstream {
-    /// `http://host:port` or `https://host:port`; nothing else may be in it. Parts of `url`.
-    pub tls: bool,
-    /// Host name or address of `url`; also the name verified under TLS.
-    pub host: String,
-    /// Port of `url`.
-    pub port: u16,
-    /// PEM file with the CA certificates that sign the upstream's certificate. Default: the system's.
-    pub ca_file: Option<PathBuf>,
-    /// Sends the upstream the `Host` the browser used (default `true`), or the upstream's own.
-    pub preserve_host: bool,
-    /// Connecting, TLS included. Default `5s`.
-    pub connect_timeout: Duration,
-    /// Waiting for the first byte of an answer. Default `60s`. Never cuts an upgraded or streaming answer.
-    pub response_timeout: Duration,
-}
+/// How the documented file begins.
+const PREFACE: &str = "Configuration of Sekisho. Every key is here with its default; doors, upstream.url, mail.from and \
+mail.smtp_host have none and hold examples: set them first. A key that is commented out (#key = ..) may stay so. Keys may \
+be left out, unknown ones are refused.
+Check it: sekisho config check --config FILE. See what is in effect: sekisho config show --config FILE.
+Durations and sizes carry their unit: \"30m\", \"8h\", \"7d\", \"8 KiB\". Paths that do not start with a slash are relative \
+to the directory the gateway is started in. A restart makes changes take effect.";
 
-/// Paths of the gateway's own pages, so that they take the place of the web client's.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Routes {
-    /// Default `/login`.
-    pub login: String,
-    /// Default `/logout`.
-    pub logout: String,
-    /// Default `/set-password`.
-    pub set_password: String,
-    /// Default `/forgot-password`.
-    pub forgot_password: String,
-}
+impl Config {
+    /// Reads a configuration file.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it, in the order of the file.
+    pub fn load(path: &Path) -> Result<Self, ConfigErrors> {
+        let unreadable = |error: io::Error| {
+            let message = match error.kind() {
+                io::ErrorKind::NotFound => {
+                    "there is no such file; start from a copy of config/sekisho.toml, which explains every key, or name \
+                     another file with --config"
+                        .to_owned()
+                }
+                io::ErrorKind::PermissionDenied => {
+                    "it may not be read; give the user the gateway runs as the right to read it".to_owned()
+                }
+                io::ErrorKind::InvalidData => "it is not text (UTF-8)".to_owned(),
+                _ => format!("it cannot be read: {error}"),
+            };
+            ConfigErrors(vec![Problem::of_file(path, None, message)])
+        };
+        let text = fs::read_to_string(path).map_err(unreadable)?;
+        Self::parse(&text, path)
+    }
 
-/// Everything else of the gateway lives under this prefix.
-pub const RESERVED_PREFIX: &str = "/.sekisho/";
+    /// Reads a configuration. `file` is the name that errors give it.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it, in the order of the file; of a text that is not TOML, the
+    /// first place where it is not.
+    pub fn parse(text: &str, file: &Path) -> Result<Self, ConfigErrors> {
+        let (root, errors) = DeTable::parse_recoverable(text);
+        // The first place where it is not TOML: what follows is mostly a consequence.
+        let offset = |error: &toml::de::Error| error.span().map_or(usize::MAX, |span| span.start);
+        if let Some(error) = errors.iter().min_by_key(|error| offset(error)) {
+            let line = error.span().map(|span| line_of(text, span.start));
+            let words: Vec<_> = error.message().split_whitespace().collect();
+            let message = format!("this is not TOML: {}", words.join(" "));
+            return Err(ConfigErrors(vec![Problem::of_file(file, line, message)]));
+        }
+        let mut config = Self::default();
+        let mut reader = Reader::new(file, text, root.get_ref());
+        config.walk(&mut reader);
+        let problems = reader.finish();
+        if problems.is_empty() {
+            Ok(config)
+        } else {
+            Err(ConfigErrors(problems))
+        }
+    }
 
-/// Where upstreams fetch the public keys.
-pub const JWKS_PATH: &str = "/.well-known/sekisho/jwks.json";
+    /// The configuration in effect, as TOML that reads back as the same. It holds no secrets, only
+    /// the paths of their files.
+    pub fn show(&self) -> String {
+        let mut writer = Writer::bare();
+        self.clone().walk(&mut writer);
+        writer.finish()
+    }
 
-/// The embedded database.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Store {
-    /// Directory of the database files. Default `/var/lib/sekisho`.
-    pub directory: PathBuf,
-}
+    /// The content of `config/sekisho.toml`: every key with its explanation and its default.
+    pub fn documented() -> String {
+        let mut writer = Writer::documented(PREFACE);
+        Self::default().walk(&mut writer);
+        writer.finish()
+    }
 
-/// The files that hold secrets: made on first start where they can be, 0600, never inside the store's directory.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Secrets {
-    /// Directory of `pepper` and `sealing.key`. Default `/etc/sekisho/secrets`.
-    pub directory: PathBuf,
-}
+    /// The JSON Schema (draft 2020-12) of the file.
+    pub fn schema() -> serde_json::Value {
+        let mut schema = Schema::default();
+        Self::default().walk(&mut schema);
+        schema.finish()
+    }
 
-/// `[sessions]`
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Sessions {
-    /// `idle = "8h"`, `absolute = "7d"`.
-    pub lifetime: Lifetime,
-    /// How long sessions known in memory keep passing while the store is down. Default `60s`.
-    pub outage_grace: Duration,
-    /// Name of the cookie. Default `__Host-sekisho`; must start with `__Host-`.
-    pub cookie: String,
-}
+    /// Every section in the order of the file. Later ones look at earlier ones for what follows from them.
+    fn walk(&mut self, walker: &mut impl Walker) {
+        doors::walk(&mut self.doors, walker);
+        self.server.walk(walker);
+        self.upstream.walk(walker, &self.server);
+        self.mail.walk(walker);
+        self.routes.walk(walker);
+        access::walk(&mut self.policy, walker);
+        self.store.walk(walker);
+        self.secrets.walk(walker, &self.store);
+        self.sessions.walk(walker);
+        self.passwords.walk(walker);
+        links::walk(&mut self.links, walker);
+        self.assertion.walk(walker, &self.doors);
+        self.limits.walk(walker);
+        self.branding.walk(walker);
+        self.log.walk(walker);
+    }
 
-/// `[passwords]`: `min_chars`, `max_chars`, `min_score`, `site_words` and the hashing.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Passwords {
-    /// What a new password must meet.
-    pub rules: PasswordRules,
-    /// `[passwords.hashing]`
-    pub hashing: Hashing,
-}
-
-/// Argon2id and its bounds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Hashing {
-    /// Memory of one hash. Default `19456 KiB` (OWASP); at least `8 MiB`... `1 GiB`.
-    pub memory_kib: u32,
-    /// Passes. Default 2; 1 to 20.
-    pub passes: u32,
-    /// Hashing threads. Default 0: one fewer than cores, at least one.
-    pub threads: usize,
-    /// Waiting hashes beyond which sign-ins are answered 503. Default 16.
-    pub queue: usize,
-}
-
-/// `[assertion]`
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Assertion {
-    /// Header that carries it. Default `X-Sekisho-Assertion`.
-    pub header: String,
-    /// `issuer` (default: the out-of-office door), `audience` (default `sekisho-upstream`), `life` (default `60s`, at most `5m`).
-    pub terms: AssertionTerms,
-    /// `ES256` (default) or `EdDSA`.
-    pub algorithm: SigningAlgorithm,
-    /// Age at which a key is replaced by itself. Default `90d`.
-    pub rotate_every: Duration,
-    /// Also set `Remote-User`, `Remote-Name`, `Remote-Email`, `Remote-Groups`. Default `false`; stripped from clients always.
-    pub plain_headers: bool,
-}
-
-/// `[mail]`
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Mail {
-    /// Sender address.
-    pub from: String,
-    /// Sender's name. Default: the product name of `[branding]`.
-    pub from_name: Option<String>,
-    /// Mail server.
-    pub smtp_host: String,
-    /// Default: 587, or 465 with `tls`, or 25 with `danger_plain`.
-    pub smtp_port: u16,
-    /// `starttls` (default), `tls` or `danger_plain`.
-    pub security: MailSecurity,
-    /// PEM file with the CA certificates that sign the server's certificate. Default: the system's.
-    pub ca_file: Option<PathBuf>,
-    /// User name for authentication. Default none.
-    pub username: Option<String>,
-    /// File with its password (0600).
-    pub password_file: Option<PathBuf>,
-    /// Time limit of one conversation. Default `30s`.
-    pub timeout: Duration,
-}
-
-/// How the conversation with the mail server is protected.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum MailSecurity {
-    /// Begins in the clear and must turn to TLS; never falls back.
-    StartTls,
-    /// TLS from the first byte.
-    Tls,
-    /// In the clear: for a mail server on this machine.
-    DangerPlain,
-}
-
-/// `[limits]`
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Limits {
-    /// `false` switches all limits off, and says so in the log. Default `true`.
-    pub enabled: bool,
-    /// `sign_in_per_client`. Default `30 per 15m`.
-    pub sign_in_client: Quota,
-    /// `sign_in_per_account`. Default `100 per 1h`.
-    pub sign_in_account: Quota,
-    /// `sign_in_per_client_and_account`. Default `10 per 15m`.
-    pub sign_in_client_account: Quota,
-    /// `reset_per_client`. Default `10 per 1h`.
-    pub reset_client: Quota,
-    /// `reset_per_email`. Default `3 per 1h`.
-    pub reset_email: Quota,
-    /// `link_per_client`: links presented. Default `60 per 15m`.
-    pub ticket_client: Quota,
-    /// `pages_per_client`: any request to our own pages. Default `600 per 1m`.
-    pub pages_client: Quota,
-}
-
-/// `[branding]`
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Branding {
-    /// The name on pages and letters. Default `Sekisho`.
-    pub name: String,
-    /// SVG or PNG file shown on pages. Default: the built-in mark.
-    pub logo: Option<PathBuf>,
-    /// Accent colour, `#rrggbb`. Default `#0f766e`.
-    pub accent: String,
-    /// Language where the browser asks for none we speak. Default `en`.
-    pub language: Language,
-    /// Whom people ask for help; shown on pages. Default none.
-    pub support: Option<String>,
-}
-
-/// `[log]`
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Log {
-    /// `json` or `human`; default `auto`: human on a terminal.
-    pub format: LogFormat,
-    /// `error`, `warn`, `info` (default), `debug` or `trace`.
-    pub level: String,
-}
-
-/// Form of the log.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LogFormat {
-    /// Human on a terminal, JSON elsewhere.
-    Auto,
-    /// One JSON object a line.
-    Json,
-    /// For reading.
-    Human,
+    /// What is allowed and yet weakens the gateway; for the log at start and for `config check`.
+    pub fn warnings(&self) -> Vec<Problem> {
+        let mut warnings = Vec::new();
+        if self.mail.is_exposed() {
+            let message = format!(
+                "letters and the links in them travel to {} in the clear; use \"starttls\" or \"tls\"",
+                self.mail.smtp_host
+            );
+            warnings.push(Problem::of_key("mail.security", message));
+        }
+        if !self.limits.enabled {
+            let message = "all limits are off; passwords can be guessed as fast as they can be hashed";
+            warnings.push(Problem::of_key("limits.enabled", message));
+        }
+        if self.policy.rules().iter().any(|rule| rule.to_string() == "/*") {
+            let message = "\"/*\" opens the whole web client to everybody, signed in or not";
+            warnings.push(Problem::of_key("access.public", message));
+        }
+        warnings
+    }
 }

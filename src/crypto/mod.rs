@@ -1,1 +1,37 @@
-//! placeholder
+//! The cryptographic adapters: the only module that names Argon2, JWT, AES or X.509.
+//!
+//! | File | Holds |
+//! |---|---|
+//! | [`entropy`] | the real source of randomness |
+//! | [`secrets`] | the pepper and the sealing key, and the files they live in |
+//! | [`argon2`] | password hashes on threads of their own |
+//! | [`seal`] | private keys wrapped for the store |
+//! | [`jwt`] | assertions signed and verified, the key ring, the JWKS |
+//! | [`devca`] | certificates for the demo and the tests |
+
+pub mod argon2;
+pub mod devca;
+pub mod entropy;
+pub mod jwt;
+pub mod seal;
+pub mod secrets;
+
+mod durable;
+
+#[cfg(test)]
+mod testing {
+    use std::sync::atomic::{AtomicU8, Ordering};
+
+    use crate::domain::token::TOKEN_BYTES;
+    use crate::ports::Entropy;
+
+    /// Entropy that never repeats and is the same in every run.
+    #[derive(Default)]
+    pub struct Counting(AtomicU8);
+
+    impl Entropy for Counting {
+        fn token(&self) -> [u8; TOKEN_BYTES] {
+            [self.0.fetch_add(1, Ordering::Relaxed); TOKEN_BYTES]
+        }
+    }
+}

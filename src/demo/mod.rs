@@ -1,1 +1,4 @@
-//! placeholder
+//! The parts that exist for the demonstration only; nothing but the command line may import them.
+
+pub mod client;
+pub mod mailcatcher;

@@ -41,6 +41,18 @@ pub enum Actor {
     Gateway,
 }
 
+impl Actor {
+    /// Reads what [`Actor`] displays as.
+    pub fn parse(text: &str) -> Option<Self> {
+        match text {
+            "stranger" => Some(Self::Stranger),
+            "operator" => Some(Self::Operator),
+            "gateway" => Some(Self::Gateway),
+            _ => AccountId::parse(text.strip_prefix("account:")?).map(Self::Person),
+        }
+    }
+}
+
 impl fmt::Display for Actor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -142,6 +154,27 @@ impl Reason {
             Self::LinkUnknown => "link-unknown",
         }
     }
+
+    /// Every reason there is.
+    pub const ALL: [Self; 12] = [
+        Self::UnknownName,
+        Self::WrongPassword,
+        Self::Disabled,
+        Self::NeverActivated,
+        Self::AlreadyActive,
+        Self::SharedEmail,
+        Self::NoEmail,
+        Self::Throttled,
+        Self::LinkExpired,
+        Self::LinkUsed,
+        Self::LinkReplaced,
+        Self::LinkUnknown,
+    ];
+
+    /// The opposite of [`Reason::as_str`].
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|reason| reason.as_str() == text)
+    }
 }
 
 impl Fact {
@@ -192,6 +225,40 @@ impl Fact {
             | Self::ResetRequested => None,
         }
     }
+
+    /// The opposite of [`Fact::name`] and [`Fact::detail`] together.
+    pub fn parse(name: &str, detail: Option<&str>) -> Option<Self> {
+        let plain = |fact| detail.is_none().then_some(fact);
+        let reason = || detail.and_then(Reason::parse);
+        let purpose = || detail.and_then(Purpose::parse);
+        let session = || detail.and_then(SessionId::parse);
+        let matter = || detail.and_then(Matter::name);
+        match name {
+            "account.created" => plain(Self::AccountCreated),
+            "account.disabled" => plain(Self::AccountDisabled),
+            "account.enabled" => plain(Self::AccountEnabled),
+            "account.removed" => plain(Self::AccountRemoved),
+            "sign-in.done" => session().map(Self::SignedIn),
+            "sign-in.refused" => reason().map(Self::SignInRefused),
+            "session.signed-out" => session().map(Self::SignedOut),
+            "session.ended" => plain(Self::SessionsEnded),
+            "welcome.requested" => plain(Self::WelcomeRequested),
+            "reset.requested" => plain(Self::ResetRequested),
+            "reset.refused" => reason().map(Self::ResetRefused),
+            "link.sent" => purpose().map(Self::LinkSent),
+            "link.withheld" => {
+                let (purpose, reason) = detail?.split_once(' ')?;
+                Some(Self::LinkWithheld(Purpose::parse(purpose)?, Reason::parse(reason)?))
+            }
+            "link.opened" => purpose().map(Self::LinkOpened),
+            "link.refused" => reason().map(Self::LinkRefused),
+            "password.set" => purpose().map(Self::PasswordSet),
+            "notice.sent" => matter().map(Self::NoticeSent),
+            "letter.given-up" => matter().map(Self::LetterGivenUp),
+            "key.rotated" => Some(Self::KeyRotated(detail?.to_owned())),
+            _ => None,
+        }
+    }
 }
 
 /// What is written in the same transaction as the change that caused it.
@@ -228,5 +295,64 @@ impl Consequences {
     pub fn and_event(mut self, event: Event) -> Self {
         self.events.push(event);
         self
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// One fact of each kind.
+    pub(crate) fn every_fact() -> Vec<Fact> {
+        let session = SessionId::new(Uuid::from_u128(7));
+        vec![
+            Fact::AccountCreated,
+            Fact::AccountDisabled,
+            Fact::AccountEnabled,
+            Fact::AccountRemoved,
+            Fact::SignedIn(session),
+            Fact::SignInRefused(Reason::WrongPassword),
+            Fact::SignedOut(session),
+            Fact::SessionsEnded,
+            Fact::WelcomeRequested,
+            Fact::ResetRequested,
+            Fact::ResetRefused(Reason::Throttled),
+            Fact::LinkSent(Purpose::Welcome),
+            Fact::LinkWithheld(Purpose::Reset, Reason::SharedEmail),
+            Fact::LinkOpened(Purpose::Reset),
+            Fact::LinkRefused(Reason::LinkReplaced),
+            Fact::PasswordSet(Purpose::Welcome),
+            Fact::NoticeSent("password-changed"),
+            Fact::LetterGivenUp("reset"),
+            Fact::KeyRotated("kid".into()),
+        ]
+    }
+
+    #[test]
+    fn every_fact_reads_back_from_its_name_and_detail() {
+        for fact in every_fact() {
+            assert_eq!(
+                Fact::parse(fact.name(), fact.detail().as_deref()),
+                Some(fact.clone()),
+                "{fact:?}"
+            );
+        }
+        for reason in Reason::ALL {
+            assert_eq!(Reason::parse(reason.as_str()), Some(reason));
+        }
+        assert_eq!(Fact::parse("account.created", Some("more")), None);
+        assert_eq!(Fact::parse("sign-in.refused", None), None);
+        assert_eq!(Fact::parse("link.withheld", Some("reset")), None);
+        assert_eq!(Fact::parse("notice.sent", Some("something-else")), None);
+        assert_eq!(Fact::parse("no.such.fact", None), None);
+    }
+
+    #[test]
+    fn every_actor_reads_back_from_its_text() {
+        let person = Actor::Person(AccountId::new(Uuid::from_u128(1)));
+        for actor in [Actor::Stranger, person, Actor::Operator, Actor::Gateway] {
+            assert_eq!(Actor::parse(&actor.to_string()), Some(actor));
+        }
+        assert_eq!(Actor::parse("account:me"), None);
     }
 }

@@ -79,6 +79,13 @@ impl Matter {
         }
     }
 
+    /// The name equal to this text, when a matter has it.
+    pub fn name(text: &str) -> Option<&'static str> {
+        ["welcome", "reset", "password-changed"]
+            .into_iter()
+            .find(|name| *name == text)
+    }
+
     /// The purpose of the ticket that goes into the letter, when one does.
     pub const fn purpose(&self) -> Option<Purpose> {
         match self {

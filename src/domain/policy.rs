@@ -1,6 +1,7 @@
 //! Who may go where. A [`Permit`] is the only thing that lets a request through, and only
 //! [`Policy::judge`] makes one.
 
+use std::fmt;
 use std::sync::Arc;
 
 use super::principal::Principal;
@@ -53,6 +54,15 @@ impl Rule {
     }
 }
 
+impl fmt::Display for Rule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Exact(path) => f.write_str(path),
+            Self::Under(prefix) => write!(f, "{prefix}*"),
+        }
+    }
+}
+
 /// The judgement on a request.
 #[derive(Debug)]
 pub enum Verdict {
@@ -79,6 +89,11 @@ impl Policy {
     /// From the operator's rules.
     pub const fn new(rules: Vec<Rule>) -> Self {
         Self { rules }
+    }
+
+    /// What the operator wrote.
+    pub fn rules(&self) -> &[Rule] {
+        &self.rules
     }
 
     /// Judges a request by its path and who is asking.

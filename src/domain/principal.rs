@@ -52,9 +52,12 @@ impl Principal {
 
     /// What the session is worth now.
     pub fn state_at(&self, now: Timestamp, lifetime: Lifetime) -> SessionState {
-        let seen = self.last_seen_ms.load(Ordering::Relaxed);
-        let seen = Timestamp::from_millisecond(seen).unwrap_or(self.session.last_seen_at);
-        self.session.state_at(now, seen, &self.account, lifetime)
+        self.session.state_at(now, self.last_seen(), &self.account, lifetime)
+    }
+
+    /// The last request seen, whether or not the store has heard of it yet.
+    pub fn last_seen(&self) -> Timestamp {
+        Timestamp::from_millisecond(self.last_seen_ms.load(Ordering::Relaxed)).unwrap_or(self.session.last_seen_at)
     }
 
     /// Notes a request. Answers `true` when the store's record is older than `record_every` and this

@@ -58,6 +58,11 @@ impl World {
         self.clock.monotonic()
     }
 
+    /// The clock itself, for an adapter that keeps its own time limits.
+    pub fn clock(&self) -> Arc<dyn Clock> {
+        Arc::clone(&self.clock)
+    }
+
     /// A fresh id.
     pub fn uuid(&self) -> Uuid {
         fresh_uuid(self.now(), &*self.entropy)

@@ -1,1 +1,9 @@
-//! placeholder
+//! Letters to people: what they say ([`letters`]) and how they reach the mail server ([`smtp`]).
+
+mod clear_text;
+pub mod letters;
+mod mime;
+mod relay;
+pub mod smtp;
+#[cfg(test)]
+mod tests;

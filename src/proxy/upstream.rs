@@ -69,7 +69,7 @@ impl UpstreamPeers {
     /// Looks the host up again. What cannot be resolved keeps its last addresses.
     pub async fn resolve(&self) {
         let UpstreamTerms { host, port, .. } = &self.terms;
-        if let Ok(ip) = host.trim_matches(['[', ']']).parse::<IpAddr>() {
+        if let Ok(ip) = host.parse::<IpAddr>() {
             self.addresses.store(Arc::new(vec![SocketAddr::new(ip, *port)]));
             return;
         }
@@ -122,6 +122,11 @@ impl UpstreamPeers {
     /// The host as the upstream knows itself.
     pub fn authority(&self) -> String {
         let UpstreamTerms { host, port, tls, .. } = &self.terms;
+        let host = if host.contains(':') {
+            format!("[{host}]")
+        } else {
+            host.clone()
+        };
         let standard = if *tls { 443 } else { 80 };
         if *port == standard {
             host.clone()

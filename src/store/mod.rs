@@ -1,1 +1,19 @@
-//! placeholder
+//! The adapters of the data ports: where accounts, sessions, tickets, letters, events, keys and meters are kept.
+
+pub mod cached;
+pub mod limiter;
+pub mod memory;
+pub mod sqlite;
+
+#[cfg(test)]
+mod conformance;
+
+pub use cached::{CachedSessions, Followed};
+pub use limiter::MemoryLimiter;
+pub use memory::MemoryStore;
+pub use sqlite::{SqliteStore, StoreLock};
+
+/// When a change happened whose port method is handed no time: at its newest event.
+fn change_time(then: &crate::domain::event::Consequences) -> Option<jiff::Timestamp> {
+    then.events.iter().map(|event| event.at).max()
+}

@@ -1,0 +1,393 @@
+//! A running gateway, from the configuration to an orderly stop.
+
+use std::net::{IpAddr, SocketAddr};
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::sync::atomic::AtomicI64;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use governor::{DefaultKeyedRateLimiter, Quota as GovernorQuota, RateLimiter};
+use http::{HeaderName, HeaderValue};
+use jiff::tz::TimeZone;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use zeroize::Zeroizing;
+
+use crate::config::Config;
+use crate::crypto::argon2::Argon2Hasher;
+use crate::crypto::entropy::OsEntropy;
+use crate::crypto::jwt::JwtSigner;
+use crate::crypto::secrets::SecretFiles;
+use crate::domain::fault::Fault;
+use crate::domain::limits::Quota;
+use crate::flows::{
+    Authenticate, DeliverLetters, ForgotPassword, Housekeeping, RecordSeen, ResetLimits, SetPassword, SignIn,
+    SignInLimits, SignOut, TicketLimits, World,
+};
+use crate::mail::letters::LetterPress;
+use crate::mail::smtp::SmtpMailer;
+use crate::ports::{Hasher, Limiter, Outbox, Sessions};
+use crate::proxy::{
+    ConnectionLimits, Connections, Front, Gateway, GatewayParts, GatewayTimes, Issuing, Protected, TlsFiles,
+    TrustedProxies, UpstreamPeers, UpstreamTerms, bind,
+};
+use crate::store::{CachedSessions, MemoryLimiter, SqliteStore, StoreLock};
+use crate::web::{Branding, Health, Logo, Portal, PortalFlows, PortalRoutes, PortalSettings};
+
+use super::keys::SigningKeys;
+use super::office::world;
+use super::tasks::{self, Tasks};
+
+/// What a gateway that has just become ready can tell.
+#[derive(Clone, Debug)]
+pub struct Listening {
+    /// The addresses it listens on, with their real ports.
+    pub addresses: Vec<SocketAddr>,
+}
+
+/// Most meters the limits keep: about 100 bytes each.
+const METERS: usize = 500_000;
+/// Most sessions kept in memory; others are read from the store at each use.
+const SESSIONS_IN_MEMORY: u64 = 200_000;
+/// A stop waits this long for background work, mail under way among it.
+const FINISH: Duration = Duration::from_secs(10);
+/// Uses of sessions are written down this often.
+const SEEN: Duration = Duration::from_secs(1);
+
+/// Serves until `stop`, then drains. `ready` is called once everything is in place.
+///
+/// # Errors
+/// When something needed at start is missing: says what, where and how to mend it.
+pub async fn serve(config: Config, stop: CancellationToken, ready: impl FnOnce(Listening)) -> Result<(), Fault> {
+    let _lock = StoreLock::acquire(&config.store.directory)?;
+    let listeners = bind(&config.server.listen)?;
+    let addresses = listeners
+        .iter()
+        .filter_map(|listener| listener.local_addr().ok())
+        .collect();
+    let store = Arc::new(SqliteStore::open(&config.store.directory).await?);
+    store.give_back_taken().await?;
+
+    let tasks = Tasks::new(stop.clone());
+    let front = Arc::new(compose(&config, &store, &tasks).await?);
+    if !config.limits.enabled {
+        tracing::warn!("limits.enabled = false: passwords can be guessed without bound");
+    }
+    ready(Listening { addresses });
+
+    let (stopping, stopped) = watch::channel(false);
+    let serving = tokio::spawn(front.serve(listeners, stopped, config.server.drain_timeout));
+    stop.cancelled().await;
+    tracing::info!("stopping: no new connections are taken, open requests are finished");
+    let _ = stopping.send(true);
+    match serving.await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => return Err(Fault::unavailable("could not serve", error)),
+        Err(error) => return Err(Fault::unavailable("a listener ended unexpectedly", error)),
+    }
+    tasks.finish(FINISH).await;
+    store.close().await;
+    Ok(())
+}
+
+/// Builds everything between the sockets and the store, and starts the background work.
+async fn compose(config: &Config, store: &Arc<SqliteStore>, tasks: &Tasks) -> Result<Front, Fault> {
+    let world = world();
+    let secrets = SecretFiles::open_or_make(&config.secrets.directory, &OsEntropy)?;
+    for file in &secrets.made {
+        tracing::info!(file = %file.display(), "secret made; keep a copy of it somewhere safe, apart from the store");
+    }
+    let sealing = Arc::new(secrets.sealing_key);
+    let limiter = Arc::new(MemoryLimiter::new(METERS, sealing.derive("limits")));
+    let hasher = Argon2Hasher::start(config.passwords.hashing, secrets.pepper, Arc::new(OsEntropy))?;
+    let keys = Arc::new(SigningKeys {
+        store: store.clone(),
+        sealing: Arc::clone(&sealing),
+        algorithm: config.assertion.algorithm,
+        world: world.clone(),
+    });
+    keys.keep(config.assertion.rotate_every).await?;
+    let signer = Arc::new(JwtSigner::new(keys.ring().await?));
+    let sessions = Arc::new(CachedSessions::new(
+        store.clone(),
+        world.clock(),
+        SESSIONS_IN_MEMORY,
+        config.sessions.outage_grace,
+    ));
+    let upstream = Arc::new(upstream(config).await?);
+    let pages = config.limits.enabled.then(|| pages(&config.limits.pages_client));
+
+    let (record_seen, seen) = RecordSeen::new(store.clone());
+    tasks.run(record_seen.run(SEEN));
+    let authenticate = Arc::new(Authenticate::new(
+        sessions.clone(),
+        world.clone(),
+        config.sessions.lifetime,
+        seen,
+    ));
+    let flows = flows(
+        config,
+        store,
+        &sessions,
+        Arc::clone(&authenticate),
+        limiter.clone(),
+        Arc::new(hasher),
+        &signer,
+        &world,
+    );
+    let portal = Arc::new(
+        Portal::new(settings(config, sealing.derive("forms"))?, flows)
+            .map_err(|problem| Fault::corrupt("the gateway's own pages cannot be built", problem))?,
+    );
+
+    start(
+        config,
+        store,
+        tasks,
+        &world,
+        Background {
+            sessions,
+            keys,
+            signer: signer.clone(),
+            limiter,
+            pages: pages.clone(),
+            upstream: upstream.clone(),
+        },
+    )?;
+    let gateway = gateway(config, authenticate, portal, signer, upstream, pages, &world)?;
+    let connections = Connections::new(ConnectionLimits {
+        total: config.server.max_connections,
+        per_client: config.server.max_connections_per_client,
+    });
+    let tls = TlsFiles {
+        certificate: config.server.tls_certificate.clone(),
+        key: config.server.tls_key.clone(),
+    };
+    let threads = std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get);
+    Front::new(gateway, &tls, connections, config.server.header_timeout, threads)
+}
+
+async fn upstream(config: &Config) -> Result<UpstreamPeers, Fault> {
+    let upstream = &config.upstream;
+    let terms = UpstreamTerms {
+        tls: upstream.tls,
+        host: upstream.host.clone(),
+        port: upstream.port,
+        connect_timeout: upstream.connect_timeout,
+        response_timeout: upstream.response_timeout,
+    };
+    UpstreamPeers::new(terms, upstream.ca_file.as_deref()).await
+}
+
+#[expect(clippy::too_many_arguments, reason = "a wiring list, called once")]
+fn flows(
+    config: &Config,
+    store: &Arc<SqliteStore>,
+    sessions: &Arc<CachedSessions>,
+    authenticate: Arc<Authenticate>,
+    limiter: Arc<dyn Limiter>,
+    hasher: Arc<dyn Hasher>,
+    signer: &Arc<JwtSigner>,
+    world: &World,
+) -> PortalFlows {
+    let limits = &config.limits;
+    let signer = Arc::clone(signer);
+    PortalFlows {
+        authenticate,
+        sign_in: Arc::new(SignIn {
+            accounts: store.clone(),
+            sessions: store.clone(),
+            events: store.clone(),
+            limiter: Arc::clone(&limiter),
+            hasher: Arc::clone(&hasher),
+            world: world.clone(),
+            limits: limits.enabled.then_some(SignInLimits {
+                client: limits.sign_in_client,
+                account: limits.sign_in_account,
+                client_account: limits.sign_in_client_account,
+            }),
+            throttled_noted_at: AtomicI64::new(0),
+        }),
+        sign_out: Arc::new(SignOut {
+            sessions: store.clone(),
+            principals: sessions.clone(),
+            world: world.clone(),
+        }),
+        forgot_password: Arc::new(ForgotPassword {
+            outbox: store.clone(),
+            limiter: Arc::clone(&limiter),
+            world: world.clone(),
+            limits: limits.enabled.then_some(ResetLimits {
+                client: limits.reset_client,
+                email: limits.reset_email,
+            }),
+        }),
+        set_password: Arc::new(SetPassword {
+            tickets: store.clone(),
+            events: store.clone(),
+            limiter,
+            hasher,
+            world: world.clone(),
+            rules: config.passwords.rules.clone(),
+            limits: limits.enabled.then_some(TicketLimits {
+                client: limits.ticket_client,
+            }),
+        }),
+        jwks: Arc::new(move || signer.jwks_json()),
+        health: Arc::new(StoreHealth(store.clone())),
+    }
+}
+
+fn settings(config: &Config, form_key: [u8; 32]) -> Result<PortalSettings, Fault> {
+    let routes = &config.routes;
+    Ok(PortalSettings {
+        routes: PortalRoutes {
+            login: routes.login.clone(),
+            logout: routes.logout.clone(),
+            set_password: routes.set_password.clone(),
+            forgot_password: routes.forgot_password.clone(),
+        },
+        doors: config.doors.clone(),
+        branding: Branding {
+            name: config.branding.name.clone(),
+            logo: config.branding.logo.as_deref().map(logo).transpose()?,
+            accent: config.branding.accent.clone(),
+            support: config.branding.support.clone(),
+        },
+        cookie: config.sessions.cookie.clone(),
+        language: config.branding.language,
+        lifetime: config.sessions.lifetime,
+        form_key: Zeroizing::new(form_key),
+    })
+}
+
+fn logo(path: &std::path::Path) -> Result<Logo, Fault> {
+    let bytes = std::fs::read(path)
+        .map_err(|error| Fault::unavailable(format!("could not read branding.logo from {}", path.display()), error))?;
+    let media_type = if bytes.starts_with(b"\x89PNG") {
+        "image/png"
+    } else {
+        "image/svg+xml"
+    };
+    Ok(Logo {
+        bytes: bytes.into(),
+        media_type,
+    })
+}
+
+struct Background {
+    sessions: Arc<CachedSessions>,
+    keys: Arc<SigningKeys>,
+    signer: Arc<JwtSigner>,
+    limiter: Arc<MemoryLimiter>,
+    pages: Option<Arc<DefaultKeyedRateLimiter<IpAddr>>>,
+    upstream: Arc<UpstreamPeers>,
+}
+
+fn start(
+    config: &Config,
+    store: &Arc<SqliteStore>,
+    tasks: &Tasks,
+    world: &World,
+    parts: Background,
+) -> Result<(), Fault> {
+    let Background {
+        sessions,
+        keys,
+        signer,
+        limiter,
+        pages,
+        upstream,
+    } = parts;
+    tasks::follow(tasks, sessions, Arc::clone(&keys), signer, world.clone());
+    let press = LetterPress::new(
+        &config.branding,
+        config.doors.clone(),
+        &config.routes,
+        TimeZone::system(),
+    )?;
+    let mailer = SmtpMailer::new(&config.mail, press, world.clock(), Arc::new(OsEntropy))?;
+    let letters = Arc::new(DeliverLetters {
+        outbox: store.clone(),
+        accounts: store.clone(),
+        tickets: store.clone(),
+        mailer: Arc::new(mailer),
+        world: world.clone(),
+        life: config.links,
+    });
+    tasks::deliver(tasks, letters, store.clone(), world.clone());
+    let housekeeping = Housekeeping {
+        sessions: store.clone(),
+        tickets: store.clone(),
+        outbox: store.clone(),
+        world: world.clone(),
+        lifetime: config.sessions.lifetime,
+    };
+    tasks::keep(tasks, housekeeping, keys, config.assertion.rotate_every, upstream);
+    tasks::keep_limits(tasks, limiter, pages, world.clone());
+    Ok(())
+}
+
+fn gateway(
+    config: &Config,
+    authenticate: Arc<Authenticate>,
+    portal: Arc<Portal>,
+    signer: Arc<JwtSigner>,
+    upstream: Arc<UpstreamPeers>,
+    pages: Option<Arc<DefaultKeyedRateLimiter<IpAddr>>>,
+    world: &World,
+) -> Result<Gateway, Fault> {
+    let assertion = &config.assertion;
+    let header = HeaderName::from_bytes(assertion.header.as_bytes())
+        .map_err(|error| Fault::corrupt(format!("assertion.header = {:?}", assertion.header), error))?;
+    let own_host = if config.upstream.preserve_host {
+        None
+    } else {
+        Some(HeaderValue::from_str(&upstream.authority()).map_err(|error| Fault::corrupt("upstream.url", error))?)
+    };
+    Ok(Gateway::new(GatewayParts {
+        doors: config.doors.clone(),
+        trusted: TrustedProxies::new(config.server.trusted_proxies.clone()),
+        authenticate,
+        policy: config.policy.clone(),
+        portal,
+        issuing: Issuing {
+            signer,
+            audience: assertion.terms.audience.as_str().into(),
+            terms: assertion.terms.clone(),
+        },
+        session_cookie: config.sessions.cookie.clone(),
+        protected: Protected::new(header, &config.sessions.cookie, assertion.plain_headers),
+        upstream,
+        upstream_host: own_host,
+        pages,
+        times: GatewayTimes {
+            max_header_bytes: config.server.max_header_bytes,
+            body_timeout: config.server.body_timeout,
+        },
+        world: world.clone(),
+    }))
+}
+
+fn pages(quota: &Quota) -> Arc<DefaultKeyedRateLimiter<IpAddr>> {
+    let burst = NonZeroU32::new(quota.burst()).unwrap_or(NonZeroU32::MIN);
+    let quota = GovernorQuota::with_period(quota.interval())
+        .unwrap_or_else(|| GovernorQuota::per_second(NonZeroU32::MIN))
+        .allow_burst(burst);
+    Arc::new(RateLimiter::keyed(quota))
+}
+
+/// Ready means that people can be served: the store answers.
+struct StoreHealth(Arc<SqliteStore>);
+
+#[async_trait]
+impl Health for StoreHealth {
+    fn live(&self) -> bool {
+        true
+    }
+
+    async fn ready(&self) -> Vec<(&'static str, bool)> {
+        vec![("store", self.0.changes_since(None).await.is_ok())]
+    }
+}

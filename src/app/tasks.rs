@@ -1,0 +1,162 @@
+//! What a running gateway does besides answering: follow changes, deliver letters, sweep, rotate.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use governor::DefaultKeyedRateLimiter;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::crypto::jwt::JwtSigner;
+use crate::domain::fault::Fault;
+use crate::flows::{DeliverLetters, Housekeeping, World};
+use crate::ports::Outbox;
+use crate::proxy::UpstreamPeers;
+use crate::store::{CachedSessions, MemoryLimiter};
+
+use super::keys::SigningKeys;
+
+/// Changes made by another process are seen after this time at the latest.
+const FOLLOW: Duration = Duration::from_millis(200);
+/// A letter waits at most this long for the worker to look.
+const LETTERS: Duration = Duration::from_millis(250);
+
+/// The background work of one gateway.
+pub struct Tasks {
+    tracker: TaskTracker,
+    stop: CancellationToken,
+}
+
+impl Tasks {
+    /// Nothing runs yet. Everything started ends soon after `stop`.
+    pub fn new(stop: CancellationToken) -> Self {
+        Self {
+            tracker: TaskTracker::new(),
+            stop,
+        }
+    }
+
+    /// Runs `round` now and then after each pause, until the stop; a round under way is finished.
+    pub fn every<F, R>(&self, pause: Duration, what: &'static str, mut round: F)
+    where
+        F: FnMut() -> R + Send + 'static,
+        R: Future<Output = Result<(), Fault>> + Send,
+    {
+        let stop = self.stop.clone();
+        self.tracker.spawn(async move {
+            let mut failing = false;
+            loop {
+                match round().await {
+                    Ok(()) if failing => {
+                        failing = false;
+                        tracing::info!(what, "works again");
+                    }
+                    Ok(()) => {}
+                    // Said once, not every round.
+                    Err(_) if failing => {}
+                    Err(fault) => {
+                        failing = true;
+                        tracing::error!(what, fault = fault.chain(), "background work fails; it is tried again");
+                    }
+                }
+                tokio::select! {
+                    () = tokio::time::sleep(pause) => {}
+                    () = stop.cancelled() => return,
+                }
+            }
+        });
+    }
+
+    /// Runs something that ends by itself.
+    pub fn run(&self, work: impl Future<Output = ()> + Send + 'static) {
+        self.tracker.spawn(work);
+    }
+
+    /// Waits for rounds under way, at most `limit`.
+    pub async fn finish(self, limit: Duration) {
+        self.tracker.close();
+        if tokio::time::timeout(limit, self.tracker.wait()).await.is_err() {
+            tracing::warn!("stopping although background work is still under way");
+        }
+    }
+}
+
+/// Sees what other processes change: sessions, accounts, keys.
+pub fn follow(
+    tasks: &Tasks,
+    sessions: Arc<CachedSessions>,
+    keys: Arc<SigningKeys>,
+    signer: Arc<JwtSigner>,
+    world: World,
+) {
+    tasks.every(FOLLOW, "following changes in the store", move || {
+        let (sessions, keys, signer) = (Arc::clone(&sessions), Arc::clone(&keys), Arc::clone(&signer));
+        let now = world.monotonic();
+        async move {
+            if sessions.follow(now).await?.keys_changed {
+                signer.replace(keys.ring().await?);
+                sessions.drop_passes();
+            }
+            Ok(())
+        }
+    });
+}
+
+/// Delivers letters as they fall due.
+pub fn deliver(tasks: &Tasks, letters: Arc<DeliverLetters>, outbox: Arc<dyn Outbox>, world: World) {
+    let stop = tasks.stop.clone();
+    tasks.every(LETTERS, "delivering letters", move || {
+        let (letters, outbox, stop) = (Arc::clone(&letters), Arc::clone(&outbox), stop.clone());
+        let world = world.clone();
+        async move {
+            while !stop.is_cancelled() && outbox.next_due().await?.is_some_and(|due| due <= world.now()) {
+                letters.run_once().await?;
+            }
+            Ok(())
+        }
+    });
+}
+
+/// Sweeps, rotates and resolves, each in its own time.
+pub fn keep(
+    tasks: &Tasks,
+    housekeeping: Housekeeping,
+    keys: Arc<SigningKeys>,
+    rotate_every: Duration,
+    upstream: Arc<UpstreamPeers>,
+) {
+    let housekeeping = Arc::new(housekeeping);
+    tasks.every(Duration::from_mins(10), "sweeping the store", move || {
+        let housekeeping = Arc::clone(&housekeeping);
+        async move { housekeeping.run_once().await }
+    });
+    tasks.every(Duration::from_mins(10), "keeping the signing keys", move || {
+        let keys = Arc::clone(&keys);
+        async move { keys.keep(rotate_every).await }
+    });
+    tasks.every(Duration::from_secs(30), "resolving the upstream", move || {
+        let upstream = Arc::clone(&upstream);
+        async move {
+            upstream.resolve().await;
+            Ok(())
+        }
+    });
+}
+
+/// Keeps the limits' memory small.
+pub fn keep_limits(
+    tasks: &Tasks,
+    limiter: Arc<MemoryLimiter>,
+    pages: Option<Arc<DefaultKeyedRateLimiter<IpAddr>>>,
+    world: World,
+) {
+    tasks.every(Duration::from_secs(30), "sweeping the limits", move || {
+        limiter.sweep(world.monotonic());
+        if let Some(pages) = &pages {
+            pages.retain_recent();
+            pages.shrink_to_fit();
+        }
+        async { Ok(()) }
+    });
+}

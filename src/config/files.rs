@@ -1,0 +1,377 @@
+//! What must hold of the machine for a configuration to work: files that exist, can be read and are
+//! nobody else's to read.
+
+use std::fs::{self, File, Metadata};
+use std::io::{self, Read};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use rustls_pki_types::pem::{self, PemObject};
+use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+use zeroize::Zeroizing;
+
+use super::{Config, Problem};
+
+/// No file the configuration names is anywhere near this large; a device would never end.
+const MOST_BYTES: u64 = 4 * 1024 * 1024;
+
+/// Permission bits of everybody who is neither the owner nor in the group.
+const OTHERS: u32 = 0o007;
+
+/// [`OTHERS`], and writing by the group.
+const OTHERS_AND_GROUP_WRITE: u32 = 0o027;
+
+impl Config {
+    /// Checks the files and directories that the configuration names, as the user who runs this.
+    pub fn check_files(&self) -> Vec<Problem> {
+        let mut checks = Checks::default();
+        checks.certificates("server.tls_certificate", &self.server.tls_certificate);
+        checks.private_key("server.tls_key", &self.server.tls_key);
+        if let Some(path) = &self.upstream.ca_file {
+            checks.certificates("upstream.ca_file", path);
+        }
+        if let Some(path) = &self.mail.ca_file {
+            checks.certificates("mail.ca_file", path);
+        }
+        if let Some(path) = &self.mail.password_file {
+            checks.password("mail.password_file", path);
+        }
+        checks.directory("store.directory", &self.store.directory);
+        checks.directory("secrets.directory", &self.secrets.directory);
+        checks.secrets(&self.secrets.directory, &self.store.directory);
+        if let Some(path) = &self.branding.logo {
+            checks.readable("branding.logo", path);
+        }
+        checks.problems
+    }
+}
+
+#[derive(Default)]
+struct Checks {
+    problems: Vec<Problem>,
+}
+
+impl Checks {
+    fn report(&mut self, key: &str, message: String) {
+        self.problems.push(Problem::of_key(key, message));
+    }
+
+    fn readable(&mut self, key: &str, path: &Path) -> Option<Zeroizing<Vec<u8>>> {
+        read(path).map_err(|why| self.report(key, why)).ok()
+    }
+
+    /// A file that is no business of others.
+    fn private(&mut self, key: &str, path: &Path, forbidden: u32) -> Option<Zeroizing<Vec<u8>>> {
+        let content = self.readable(key, path)?;
+        if let Ok(metadata) = fs::metadata(path)
+            && let Some(why) = exposed(path, &metadata, forbidden)
+        {
+            self.report(key, why);
+        }
+        Some(content)
+    }
+
+    fn certificates(&mut self, key: &str, path: &Path) {
+        let Some(content) = self.readable(key, path) else {
+            return;
+        };
+        let all: Result<Vec<_>, pem::Error> = CertificateDer::pem_slice_iter(&content).collect();
+        match all {
+            Ok(certificates) if !certificates.is_empty() => {}
+            Ok(_) => self.report(
+                key,
+                format!(
+                    "{} holds no certificate in PEM form (-----BEGIN CERTIFICATE-----)",
+                    path.display()
+                ),
+            ),
+            Err(error) => self.report(key, format!("{} is not PEM: {error}", path.display())),
+        }
+    }
+
+    fn private_key(&mut self, key: &str, path: &Path) {
+        if let Some(content) = self.private(key, path, OTHERS)
+            && PrivateKeyDer::from_pem_slice(&content).is_err()
+        {
+            let message = format!(
+                "{} holds no private key in PEM form (-----BEGIN PRIVATE KEY-----)",
+                path.display()
+            );
+            self.report(key, message);
+        }
+    }
+
+    fn password(&mut self, key: &str, path: &Path) {
+        if let Some(content) = self.private(key, path, OTHERS_AND_GROUP_WRITE)
+            && content.trim_ascii().is_empty()
+        {
+            self.report(key, format!("{} is empty; write the password into it", path.display()));
+        }
+    }
+
+    /// A directory that exists or can be made. Whether this user may write there shows when it is used.
+    fn directory(&mut self, key: &str, path: &Path) {
+        let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+        for ancestor in absolute.ancestors() {
+            match fs::metadata(ancestor) {
+                Ok(metadata) if !metadata.is_dir() => {
+                    self.report(
+                        key,
+                        format!("{} is in the way: it is not a directory", ancestor.display()),
+                    );
+                    return;
+                }
+                Ok(metadata) if ancestor != absolute && metadata.permissions().mode() & 0o222 == 0 => {
+                    let message = format!(
+                        "{} is missing and cannot be made, since nobody may write to {}; make it and give it to the user \
+                         the gateway runs as",
+                        path.display(),
+                        ancestor.display()
+                    );
+                    self.report(key, message);
+                    return;
+                }
+                Ok(_) => return,
+                // A file among the ancestors is reported when the walk reaches it.
+                Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {}
+                Err(error) => {
+                    self.report(key, unreachable(ancestor, &error));
+                    return;
+                }
+            }
+        }
+    }
+
+    /// The files that are already among the secrets are private, and really apart from the store.
+    fn secrets(&mut self, directory: &Path, store: &Path) {
+        const KEY: &str = "secrets.directory";
+        if let (Ok(secrets), Ok(store)) = (fs::canonicalize(directory), fs::canonicalize(store))
+            && secrets.starts_with(&store)
+        {
+            let message = format!(
+                "{} leads into store.directory; choose a directory elsewhere",
+                directory.display()
+            );
+            self.report(KEY, message);
+        }
+        let entries = match fs::read_dir(directory) {
+            Ok(entries) => entries,
+            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => return,
+            Err(error) => return self.report(KEY, unreachable(directory, &error)),
+        };
+        let mut paths: Vec<PathBuf> = entries
+            .filter_map(|entry| entry.ok().map(|entry| entry.path()))
+            .collect();
+        paths.sort();
+        for path in paths {
+            if let Ok(metadata) = fs::metadata(&path)
+                && metadata.is_file()
+                && let Some(why) = exposed(&path, &metadata, OTHERS)
+            {
+                self.report(KEY, why);
+            }
+        }
+    }
+}
+
+fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, String> {
+    let metadata = fs::metadata(path).map_err(|error| unreachable(path, &error))?;
+    if !metadata.is_file() {
+        return Err(format!("{} is not a file", path.display()));
+    }
+    if metadata.len() > MOST_BYTES {
+        return Err(format!(
+            "{} is larger than 4 MiB, so it is not what it should be",
+            path.display()
+        ));
+    }
+    // Room for all of it at once: growing would leave copies of a secret behind.
+    let mut content = Zeroizing::new(Vec::with_capacity(
+        usize::try_from(metadata.len()).unwrap_or_default() + 1,
+    ));
+    File::open(path)
+        .and_then(|file| file.take(MOST_BYTES).read_to_end(&mut content))
+        .map_err(|error| unreachable(path, &error))?;
+    Ok(content)
+}
+
+fn unreachable(path: &Path, error: &io::Error) -> String {
+    let path = path.display();
+    match error.kind() {
+        io::ErrorKind::NotFound => format!("{path} does not exist"),
+        io::ErrorKind::PermissionDenied => {
+            format!(
+                "{path} may not be read; give the user the gateway runs as the right to read it and to enter its directories"
+            )
+        }
+        _ => format!("{path} cannot be read: {error}"),
+    }
+}
+
+/// Why the file is not private enough, and how to mend it.
+fn exposed(path: &Path, metadata: &Metadata, forbidden: u32) -> Option<String> {
+    let mode = metadata.permissions().mode() & 0o777;
+    let open = match mode & forbidden {
+        0 => return None,
+        bits if bits & 0o004 != 0 => "can be read by everybody",
+        bits if bits & 0o002 != 0 => "can be written by everybody",
+        bits if bits & 0o020 != 0 => "can be written by its group",
+        _ => "is open to everybody",
+    };
+    let path = path.display();
+    Some(format!(
+        "{path} {open} (mode {mode:04o}); run: chmod {:04o} {path}",
+        mode & !forbidden & 0o640
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use tempfile::TempDir;
+
+    use super::*;
+
+    /// A machine on which everything the configuration names is as it should be.
+    struct Machine {
+        dir: TempDir,
+        config: Config,
+    }
+
+    impl Machine {
+        fn new() -> Self {
+            let dir = tempfile::tempdir().unwrap();
+            let certified = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+            let mut config = Config::default();
+            let machine = |name: &str, content: &str, mode: u32| {
+                let path = dir.path().join(name);
+                fs::write(&path, content).unwrap();
+                fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+                path
+            };
+            let certificate = machine("cert.pem", &certified.cert.pem(), 0o644);
+            config.server.tls_key = machine("key.pem", &certified.signing_key.serialize_pem(), 0o600);
+            config.mail.password_file = Some(machine("password", "hunter2\n", 0o600));
+            config.branding.logo = Some(machine("logo.svg", "<svg/>", 0o644));
+            config.server.tls_certificate = certificate.clone();
+            config.upstream.ca_file = Some(certificate.clone());
+            config.mail.ca_file = Some(certificate);
+            config.store.directory = dir.path().join("deep/down/store");
+            config.secrets.directory = dir.path().join("secrets");
+            Self { dir, config }
+        }
+
+        fn write(&self, name: &str, content: &str, mode: u32) -> PathBuf {
+            let path = self.dir.path().join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(&path, content).unwrap();
+            fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+            path
+        }
+
+        /// The only problem there is, as a line.
+        fn complaint(&self) -> String {
+            let problems = self.config.check_files();
+            assert_eq!(problems.len(), 1, "{problems:?}");
+            let line = problems[0].to_string();
+            assert!(!line.contains('\n') && !line.contains("hunter2"), "{line}");
+            line
+        }
+    }
+
+    #[test]
+    fn a_machine_on_which_all_is_well_has_no_problems() {
+        assert_eq!(Machine::new().config.check_files(), []);
+    }
+
+    #[test]
+    fn a_private_key_that_others_can_read_is_reported_with_its_remedy() {
+        let machine = Machine::new();
+        let key = &machine.config.server.tls_key;
+        fs::set_permissions(key, fs::Permissions::from_mode(0o644)).unwrap();
+        let expected = format!(
+            "server.tls_key: {0} can be read by everybody (mode 0644); run: chmod 0640 {0}",
+            key.display()
+        );
+        assert_eq!(machine.complaint(), expected);
+        fs::set_permissions(key, fs::Permissions::from_mode(0o640)).unwrap();
+        assert_eq!(machine.config.check_files(), [], "a group may read it");
+    }
+
+    #[test]
+    fn a_password_file_is_neither_readable_by_all_nor_writable_by_the_group() {
+        let mut machine = Machine::new();
+        for (mode, reason) in [
+            (0o604, "read by everybody"),
+            (0o660, "written by its group"),
+            (0o602, "written by everybody"),
+        ] {
+            machine.config.mail.password_file = Some(machine.write("password", "hunter2", mode));
+            assert!(machine.complaint().contains(reason), "{mode:o}");
+        }
+        machine.config.mail.password_file = Some(machine.write("password", " \n", 0o600));
+        assert!(machine.complaint().contains("is empty"));
+    }
+
+    #[test]
+    fn a_missing_file_and_one_that_is_not_what_it_should_be_are_named() {
+        let mut machine = Machine::new();
+        let missing = machine.dir.path().join("nowhere/cert.pem");
+        machine.config.server.tls_certificate = missing.clone();
+        let line = machine.complaint();
+        assert_eq!(
+            line,
+            format!("server.tls_certificate: {} does not exist", missing.display())
+        );
+
+        let mut machine = Machine::new();
+        machine.config.server.tls_certificate = machine.config.server.tls_key.clone();
+        assert!(machine.complaint().contains("holds no certificate"));
+
+        let mut machine = Machine::new();
+        machine.config.server.tls_key = machine.write("noise", "-----BEGIN", 0o600);
+        assert!(machine.complaint().contains("holds no private key"));
+
+        let mut machine = Machine::new();
+        let torn = "-----BEGIN CERTIFICATE-----\n!!\n-----END CERTIFICATE-----\n";
+        machine.config.mail.ca_file = Some(machine.write("torn.pem", torn, 0o644));
+        assert!(machine.complaint().starts_with("mail.ca_file: "));
+
+        let mut machine = Machine::new();
+        machine.config.branding.logo = Some("/dev/zero".into());
+        assert!(machine.complaint().contains("is not a file"));
+    }
+
+    #[test]
+    fn a_store_that_cannot_be_made_is_reported() {
+        let mut machine = Machine::new();
+        machine.config.store.directory = machine.write("a-file", "", 0o600).join("store");
+        assert!(machine.complaint().contains("a-file is in the way"));
+
+        let mut machine = Machine::new();
+        let closed = machine.dir.path().join("closed");
+        fs::create_dir(&closed).unwrap();
+        fs::set_permissions(&closed, fs::Permissions::from_mode(0o555)).unwrap();
+        machine.config.store.directory = closed.join("store");
+        assert!(machine.complaint().contains("cannot be made"));
+    }
+
+    #[test]
+    fn secrets_that_exist_are_private_and_apart_from_the_store() {
+        let machine = Machine::new();
+        machine.write("secrets/pepper", "p", 0o600);
+        assert_eq!(machine.config.check_files(), []);
+        let sealing = machine.write("secrets/sealing.key", "k", 0o604);
+        let expected = format!(
+            "secrets.directory: {0} can be read by everybody (mode 0604); run: chmod 0600 {0}",
+            sealing.display()
+        );
+        assert_eq!(machine.complaint(), expected);
+
+        let mut machine = Machine::new();
+        fs::create_dir_all(machine.config.store.directory.join("inner")).unwrap();
+        let link = machine.dir.path().join("link");
+        std::os::unix::fs::symlink(machine.config.store.directory.join("inner"), &link).unwrap();
+        machine.config.secrets.directory = link;
+        assert!(machine.complaint().contains("leads into store.directory"));
+    }
+}

@@ -1,0 +1,107 @@
+//! `[limits]`: how often may be tried.
+
+use serde_json::json;
+
+use super::keys::forms::{Switch, parsed};
+use super::keys::{Slot, Walker};
+use crate::domain::limits::Quota;
+
+/// `[limits]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// `false` switches all limits off, and says so in the log. Default `true`.
+    pub enabled: bool,
+    /// `sign_in_per_client`. Default `30 per 15m`.
+    pub sign_in_client: Quota,
+    /// `sign_in_per_account`. Default `100 per 1h`.
+    pub sign_in_account: Quota,
+    /// `sign_in_per_client_and_account`. Default `10 per 15m`.
+    pub sign_in_client_account: Quota,
+    /// `reset_per_client`. Default `10 per 1h`.
+    pub reset_client: Quota,
+    /// `reset_per_email`. Default `3 per 1h`.
+    pub reset_email: Quota,
+    /// `link_per_client`: links presented. Default `60 per 15m`.
+    pub ticket_client: Quota,
+    /// `pages_per_client`: any request to our own pages. Default `600 per 1m`.
+    pub pages_client: Quota,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            sign_in_client: fixed("30 per 15m"),
+            sign_in_account: fixed("100 per 1h"),
+            sign_in_client_account: fixed("10 per 15m"),
+            reset_client: fixed("10 per 1h"),
+            reset_email: fixed("3 per 1h"),
+            ticket_client: fixed("60 per 15m"),
+            pages_client: fixed("600 per 1m"),
+        }
+    }
+}
+
+#[expect(clippy::expect_used, reason = "only given the texts above, which a test reads")]
+fn fixed(text: &str) -> Quota {
+    text.parse().expect("a quota of the defaults")
+}
+
+impl Limits {
+    pub(super) fn walk(&mut self, walker: &mut impl Walker) {
+        walker.section(
+            "limits",
+            "How often may be tried. \"10 per 15m\" lets ten through at once and then one every 90 seconds. An attempt is \
+             counted before it is judged, for names that exist and for names that do not.",
+        );
+        walker.key(
+            "enabled",
+            "false switches all limits off: passwords can then be guessed as fast as they can be hashed.",
+            &Switch,
+            Slot::Default(&mut self.enabled),
+        );
+        for (name, doc, quota) in [
+            (
+                "sign_in_per_client",
+                "Sign-ins from one client address (IPv6: one /64 network). Raise it where a whole office comes through one \
+                 address.",
+                &mut self.sign_in_client,
+            ),
+            (
+                "sign_in_per_account",
+                "Sign-ins to one account from everywhere. Low enough to stop guessing from many addresses; not so low that \
+                 strangers could lock somebody out easily.",
+                &mut self.sign_in_account,
+            ),
+            (
+                "sign_in_per_client_and_account",
+                "Sign-ins to one account from one client address.",
+                &mut self.sign_in_client_account,
+            ),
+            (
+                "reset_per_client",
+                "Requests for a new password from one client address.",
+                &mut self.reset_client,
+            ),
+            (
+                "reset_per_email",
+                "Requests for a new password for one mail address, so that nobody's mailbox gets flooded.",
+                &mut self.reset_email,
+            ),
+            (
+                "link_per_client",
+                "Links of letters opened from one client address.",
+                &mut self.ticket_client,
+            ),
+            (
+                "pages_per_client",
+                "Requests of any kind to the gateway's own pages from one client address. Requests to the web client are \
+                 not counted.",
+                &mut self.pages_client,
+            ),
+        ] {
+            let form = parsed::<Quota>(json!({ "pattern": "^\\s*[0-9]+\\s* per .*[0-9]", "examples": ["10 per 15m"] }));
+            walker.key(name, doc, &form, Slot::Default(quota));
+        }
+    }
+}

@@ -1,0 +1,222 @@
+//! `[server]`: where the gateway listens and whom it believes.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use ipnet::IpNet;
+use serde_json::json;
+
+use super::keys::forms::{Count, List, Size, Text, Time, parsed, path};
+use super::keys::{Slot, Walker};
+
+/// Where the gateway listens and whom it believes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Server {
+    /// Addresses to serve HTTPS on. Default `["0.0.0.0:8443", "[::]:8443"]`.
+    pub listen: Vec<SocketAddr>,
+    /// PEM file with the certificate chain. Default `/etc/sekisho/tls/fullchain.pem`.
+    pub tls_certificate: PathBuf,
+    /// PEM file with its private key (0600 or 0640). Default `/etc/sekisho/tls/privkey.pem`.
+    pub tls_key: PathBuf,
+    /// Proxies whose `X-Forwarded-For` is believed. Default none; `/0` is refused.
+    pub trusted_proxies: Vec<IpNet>,
+    /// The most a client may take to send a whole request head. Default `15s`.
+    pub header_timeout: Duration,
+    /// The most a client may take to send a form to one of our own pages. Default `15s`.
+    pub body_timeout: Duration,
+    /// The largest request head, in bytes. Default `32 KiB`.
+    pub max_header_bytes: usize,
+    /// Most open connections in all. Default 10000.
+    pub max_connections: usize,
+    /// Most open connections of one client address (IPv6: of one /64). Default 500.
+    pub max_connections_per_client: usize,
+    /// How long a stop waits for open requests. Default `30s`.
+    pub drain_timeout: Duration,
+}
+
+impl Default for Server {
+    fn default() -> Self {
+        Self {
+            listen: vec![
+                SocketAddr::from((Ipv4Addr::UNSPECIFIED, 8443)),
+                SocketAddr::from((Ipv6Addr::UNSPECIFIED, 8443)),
+            ],
+            tls_certificate: "/etc/sekisho/tls/fullchain.pem".into(),
+            tls_key: "/etc/sekisho/tls/privkey.pem".into(),
+            trusted_proxies: Vec::new(),
+            header_timeout: Duration::from_secs(15),
+            body_timeout: Duration::from_secs(15),
+            max_header_bytes: 32 * 1024,
+            max_connections: 10_000,
+            max_connections_per_client: 500,
+            drain_timeout: Duration::from_secs(30),
+        }
+    }
+}
+
+impl Server {
+    pub(super) fn walk(&mut self, walker: &mut impl Walker) {
+        walker.section("server", "Where the gateway listens and whom it believes.");
+        walker.key(
+            "listen",
+            "Addresses and ports to serve HTTPS on. Behind a firewall that forwards 443, keep 8443; a port below 1024 \
+             needs the capability CAP_NET_BIND_SERVICE.",
+            &List {
+                of: parsed::<SocketAddr>(json!({ "examples": ["0.0.0.0:8443", "[::]:8443"] })),
+                least: 1,
+            },
+            Slot::Default(&mut self.listen),
+        );
+        walker.key(
+            "tls_certificate",
+            "PEM file with the certificate, followed by its intermediates. It must be valid for both doors.",
+            &path(),
+            Slot::Default(&mut self.tls_certificate),
+        );
+        walker.key(
+            "tls_key",
+            "PEM file with the private key of the certificate. It must not be readable by everybody: mode 0600, or 0640 \
+             with the gateway's group.",
+            &path(),
+            Slot::Default(&mut self.tls_key),
+        );
+        walker.key(
+            "trusted_proxies",
+            "Networks of proxies in front of the gateway whose X-Forwarded-For is believed, such as [\"10.0.0.5/32\"]. \
+             Whoever is listed here can claim any client address and so escape the limits: list your own proxies and \
+             nobody else. Empty: the address of the connection is the client.",
+            &List {
+                of: network(),
+                least: 0,
+            },
+            Slot::Default(&mut self.trusted_proxies),
+        );
+        self.walk_bounds(walker);
+    }
+
+    /// The bounds on what clients may cost.
+    fn walk_bounds(&mut self, walker: &mut impl Walker) {
+        let patience = Time {
+            least: Duration::from_secs(1),
+            most: Duration::from_mins(10),
+        };
+        walker.key(
+            "header_timeout",
+            "The most a client may take to send the head of a request, so that slow clients cannot hold connections.",
+            &patience,
+            Slot::Default(&mut self.header_timeout),
+        );
+        walker.key(
+            "body_timeout",
+            "The most a client may take to send a form to the gateway's own pages. Uploads to the web client behind it \
+             are not limited by this.",
+            &patience,
+            Slot::Default(&mut self.body_timeout),
+        );
+        let mut head = self.max_header_bytes as u64;
+        walker.key(
+            "max_header_bytes",
+            "The largest head of a request. Raise it only for a web client with very large cookies.",
+            &Size {
+                least: 4 * 1024,
+                most: 1024 * 1024,
+                step: 1,
+            },
+            Slot::Default(&mut head),
+        );
+        self.max_header_bytes = usize::try_from(head).unwrap_or(usize::MAX);
+        let connections = Count {
+            least: 1,
+            most: 1_000_000,
+        };
+        walker.key(
+            "max_connections",
+            "The most open connections in all. Each needs a file descriptor here and one towards the web client: keep it \
+             under half of LimitNOFILE.",
+            &connections,
+            Slot::Default(&mut self.max_connections),
+        );
+        walker.key(
+            "max_connections_per_client",
+            "The most open connections of one client address (IPv6: of one /64 network). Raise it where a whole office \
+             comes through one address.",
+            &connections,
+            Slot::Default(&mut self.max_connections_per_client),
+        );
+        let (all, one) = (self.max_connections, self.max_connections_per_client);
+        walker.check(&["server.max_connections_per_client", "server.max_connections"], || {
+            if one <= all {
+                Ok(())
+            } else {
+                Err(format!("{one} is more than server.max_connections, which is {all}"))
+            }
+        });
+        walker.key(
+            "drain_timeout",
+            "How long a stop waits for open requests to finish before it cuts them.",
+            &Time {
+                least: Duration::ZERO,
+                most: Duration::from_hours(1),
+            },
+            Slot::Default(&mut self.drain_timeout),
+        );
+    }
+}
+
+/// A network such as `10.0.0.0/8`, or one address.
+fn network() -> Text<IpNet> {
+    Text {
+        parse: parse_network,
+        print: IpNet::to_string,
+        schema: json!({ "examples": ["10.0.0.5/32", "fd00::/8"] }),
+    }
+}
+
+fn parse_network(text: &str) -> Result<IpNet, String> {
+    let net = match text.parse::<IpAddr>() {
+        Ok(address) => IpNet::from(address),
+        Err(_) => text
+            .parse::<IpNet>()
+            .map_err(|_| format!("{text:?} is not a network such as \"10.0.0.0/8\""))?,
+    };
+    let whole = net.trunc();
+    if net.prefix_len() == 0 {
+        Err(format!(
+            "{text:?} would believe everybody, so that every client could choose its own address and escape all \
+             limits; list the networks of your proxies"
+        ))
+    } else if net == whole {
+        Ok(net)
+    } else {
+        let one = IpNet::from(net.addr());
+        Err(format!(
+            "{text:?} can be read in two ways; write \"{whole}\" for the network or \"{one}\" for the one address"
+        ))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_trusted_network_is_written_exactly_and_never_holds_everybody() {
+        for (text, net) in [
+            ("10.0.0.0/8", "10.0.0.0/8"),
+            ("10.0.0.5", "10.0.0.5/32"),
+            ("::1", "::1/128"),
+        ] {
+            assert_eq!(parse_network(text).unwrap().to_string(), net);
+        }
+        for (bad, reason) in [
+            ("0.0.0.0/0", "everybody"),
+            ("::/0", "everybody"),
+            ("10.0.0.5/8", "\"10.0.0.0/8\""),
+            ("10.0.0.0/33", "not a network"),
+            ("proxy.example", "not a network"),
+        ] {
+            assert!(parse_network(bad).unwrap_err().contains(reason), "{bad}");
+        }
+    }
+}

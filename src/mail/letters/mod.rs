@@ -1,0 +1,196 @@
+//! What letters say: text and HTML in English and Japanese, rendered from the templates beside this
+//! file. Separate from sending, so that every letter can be read, tested and changed without a server.
+
+pub(in crate::mail) mod phrase;
+#[cfg(test)]
+pub(super) mod tests;
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use minijinja::{Environment, UndefinedBehavior, Value, context};
+
+use crate::config::{Branding, Routes};
+use crate::domain::account::Account;
+use crate::domain::doors::Doors;
+use crate::domain::fault::Fault;
+use crate::domain::language::Language;
+use crate::domain::token::TicketToken;
+use crate::ports::Content;
+
+/// Writes letters. Links are built from the configured doors and routes and from nothing else.
+pub struct LetterPress {
+    templates: Environment<'static>,
+    brand: String,
+    accent: String,
+    support: Option<String>,
+    doors: Doors,
+    login: String,
+    set_password: String,
+    zone: TimeZone,
+}
+
+/// A letter, ready to be put into an envelope. It may hold a live token, so it does not print itself.
+pub struct Written {
+    /// One line.
+    pub subject: String,
+    /// For readers without HTML, and for people who prefer it.
+    pub text: String,
+    /// A whole HTML document.
+    pub html: String,
+}
+
+impl LetterPress {
+    /// Loads the templates. `zone` is the time zone in which letters tell the time.
+    ///
+    /// # Errors
+    /// When a template does not parse, which the tests of this module rule out.
+    pub fn new(branding: &Branding, doors: Doors, routes: &Routes, zone: TimeZone) -> Result<Self, Fault> {
+        let mut templates = Environment::new();
+        templates.set_undefined_behavior(UndefinedBehavior::Strict);
+        // Errors of the debug mode quote the values in scope, and a token may be among them.
+        templates.set_debug(false);
+        templates.add_filter("link", link);
+        for (name, source) in TEMPLATES {
+            templates
+                .add_template(name, source)
+                .map_err(|error| Fault::corrupt(format!("could not read the letter template {name}"), error))?;
+        }
+        Ok(Self {
+            templates,
+            brand: phrase::one_line(&branding.name),
+            accent: branding.accent.clone(),
+            support: branding.support.as_deref().map(phrase::one_line),
+            doors,
+            login: routes.login.clone(),
+            set_password: routes.set_password.clone(),
+            zone,
+        })
+    }
+
+    /// The product's name, as letters are signed.
+    pub fn brand(&self) -> &str {
+        &self.brand
+    }
+
+    /// Writes one letter in the account's language.
+    ///
+    /// # Errors
+    /// When a template asks for something it was not given.
+    pub fn write(&self, account: &Account, content: &Content<'_>) -> Result<Written, Fault> {
+        let language = account.language;
+        let (kind, facts) = match content {
+            Content::Welcome { token, life } => ("welcome", self.invitation(token, language, *life)),
+            Content::Reset { token, life } => ("reset", self.invitation(token, language, *life)),
+            Content::PasswordChanged { at } => ("password_changed", self.notice(*at, language)),
+        };
+        let common = self.common(account);
+        let plain = self.render(
+            &format!("{kind}.{language}.txt"),
+            context! { ..facts.clone(), ..common.clone() },
+        )?;
+        let (subject, text) = split_subject(&plain);
+        let html = self.render(
+            &format!("{kind}.{language}.html"),
+            context! { subject, ..context! { ..facts, ..common } },
+        )?;
+        Ok(Written {
+            subject: subject.to_owned(),
+            text: text.to_owned(),
+            html,
+        })
+    }
+
+    /// What every letter may mention.
+    fn common(&self, account: &Account) -> Value {
+        let name = phrase::one_line(&account.name);
+        let extension = account.extension.as_str();
+        context! {
+            lang => account.language.tag(),
+            brand => &self.brand,
+            accent => &self.accent,
+            ink => phrase::ink_on(&self.accent),
+            support => &self.support,
+            name => if name.is_empty() { extension } else { &name },
+            extension,
+        }
+    }
+
+    /// The two links that carry the right to set a password.
+    fn invitation(&self, token: &TicketToken, language: Language, life: std::time::Duration) -> Value {
+        let path = format!("{}?ticket={}", self.set_password, token.expose());
+        context! { life => phrase::duration(language, life), ..self.links(&path) }
+    }
+
+    /// What happened when, with the way to the sign-in page. No token.
+    fn notice(&self, at: Timestamp, language: Language) -> Value {
+        context! { when => phrase::moment(language, at, &self.zone), ..self.links(&self.login) }
+    }
+
+    fn links(&self, path: &str) -> Value {
+        context! {
+            in_office => self.doors.in_office.link(path),
+            out_of_office => self.doors.out_of_office.link(path),
+        }
+    }
+
+    fn render(&self, name: &str, facts: Value) -> Result<String, Fault> {
+        self.templates
+            .get_template(name)
+            .and_then(|template| template.render(facts))
+            .map_err(|error| Fault::corrupt(format!("could not write the letter {name}"), error))
+    }
+}
+
+/// A link as HTML: escaped, but with its slashes as they are, since the scanners of some mail servers
+/// look for addresses without reading HTML.
+fn link(address: &str) -> Value {
+    let mut html = String::with_capacity(address.len());
+    for c in address.chars() {
+        match c {
+            '&' => html.push_str("&amp;"),
+            '<' => html.push_str("&lt;"),
+            '>' => html.push_str("&gt;"),
+            '"' => html.push_str("&quot;"),
+            '\'' => html.push_str("&#x27;"),
+            c => html.push(c),
+        }
+    }
+    Value::from_safe_string(html)
+}
+
+/// The first line of a text template is its subject.
+fn split_subject(plain: &str) -> (&str, &str) {
+    let (first, text) = plain.split_once('\n').unwrap_or((plain, ""));
+    let subject = first.strip_prefix("Subject:").unwrap_or(first);
+    (subject.trim(), text.trim_start_matches('\n'))
+}
+
+/// Each with its name; names that end in `.html` are escaped as HTML, `.txt` not at all.
+const TEMPLATES: [(&str, &str); 14] = [
+    ("layout.html", include_str!("templates/layout.html")),
+    ("parts.html", include_str!("templates/parts.html")),
+    ("welcome.en.txt", include_str!("templates/welcome.en.txt")),
+    ("welcome.ja.txt", include_str!("templates/welcome.ja.txt")),
+    ("welcome.en.html", include_str!("templates/welcome.en.html")),
+    ("welcome.ja.html", include_str!("templates/welcome.ja.html")),
+    ("reset.en.txt", include_str!("templates/reset.en.txt")),
+    ("reset.ja.txt", include_str!("templates/reset.ja.txt")),
+    ("reset.en.html", include_str!("templates/reset.en.html")),
+    ("reset.ja.html", include_str!("templates/reset.ja.html")),
+    (
+        "password_changed.en.txt",
+        include_str!("templates/password_changed.en.txt"),
+    ),
+    (
+        "password_changed.ja.txt",
+        include_str!("templates/password_changed.ja.txt"),
+    ),
+    (
+        "password_changed.en.html",
+        include_str!("templates/password_changed.en.html"),
+    ),
+    (
+        "password_changed.ja.html",
+        include_str!("templates/password_changed.ja.html"),
+    ),
+];

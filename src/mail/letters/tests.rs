@@ -1,0 +1,184 @@
+//! Every letter, in both languages and both forms, as people receive it.
+
+use std::time::Duration;
+
+use jiff::tz::TimeZone;
+use rstest::rstest;
+
+use super::*;
+use crate::config::{Branding, Routes};
+use crate::domain::account::{Account, AccountId, AccountState, Email, Extension, Role};
+use crate::domain::doors::Door;
+
+pub(in crate::mail) fn branding() -> Branding {
+    Branding {
+        name: "Sekisho".into(),
+        logo: None,
+        accent: "#0f766e".into(),
+        language: Language::En,
+        support: Some("helpdesk@example.com".into()),
+    }
+}
+
+pub(in crate::mail) fn press_of(branding: &Branding) -> LetterPress {
+    let doors = Doors {
+        in_office: Door::parse("https://phone.office.example:8443").unwrap(),
+        out_of_office: Door::parse("https://phone.example.com").unwrap(),
+    };
+    let routes = Routes {
+        login: "/login".into(),
+        logout: "/logout".into(),
+        set_password: "/set-password".into(),
+        forgot_password: "/forgot-password".into(),
+    };
+    LetterPress::new(branding, doors, &routes, TimeZone::fixed(jiff::tz::offset(9))).unwrap()
+}
+
+pub(in crate::mail) fn account(language: Language) -> Account {
+    let at = Timestamp::UNIX_EPOCH;
+    Account {
+        id: AccountId::new(uuid::Uuid::from_u128(1)),
+        extension: Extension::parse("101").unwrap(),
+        name: match language {
+            Language::En => "Yuki Tanaka".into(),
+            Language::Ja => "田中 由紀".into(),
+        },
+        email: Some(Email::parse("yuki@example.com").unwrap()),
+        role: Role::User,
+        groups: vec![],
+        language,
+        state: AccountState::Invited,
+        generation: 1,
+        created_at: at,
+        updated_at: at,
+    }
+}
+
+pub(in crate::mail) fn token() -> TicketToken {
+    TicketToken::from_entropy([7; 32])
+}
+
+/// Writes one kind of letter, with the lives and the moment that the defaults give.
+fn written(press: &LetterPress, account: &Account, kind: &str) -> Written {
+    let token = token();
+    let content = match kind {
+        "welcome" => Content::Welcome {
+            token: &token,
+            life: Duration::from_hours(72),
+        },
+        "reset" => Content::Reset {
+            token: &token,
+            life: Duration::from_mins(30),
+        },
+        _ => Content::PasswordChanged {
+            at: "2027-01-15T08:00:00Z".parse().unwrap(),
+        },
+    };
+    press.write(account, &content).unwrap()
+}
+
+#[rstest]
+fn a_letter_reads_as_it_is_meant_to(
+    #[values("welcome", "reset", "password_changed")] kind: &str,
+    #[values(Language::En, Language::Ja)] language: Language,
+) {
+    let letter = written(&press_of(&branding()), &account(language), kind);
+    let text = format!("Subject: {}\n\n{}", letter.subject, letter.text);
+    insta::assert_snapshot!(format!("{kind}.{language}.txt"), text);
+    insta::assert_snapshot!(format!("{kind}.{language}.html"), letter.html);
+}
+
+#[rstest]
+fn a_link_goes_through_both_doors_and_carries_the_token(
+    #[values("welcome", "reset")] kind: &str,
+    #[values(Language::En, Language::Ja)] language: Language,
+) {
+    let letter = written(&press_of(&branding()), &account(language), kind);
+    for door in ["https://phone.office.example:8443", "https://phone.example.com"] {
+        let link = format!("{door}/set-password?ticket={}", token().expose());
+        assert!(
+            letter.text.lines().any(|line| line == link),
+            "alone on its line: {link}"
+        );
+        assert!(letter.html.contains(&format!("href=\"{link}\"")), "{link}");
+    }
+}
+
+#[rstest]
+fn a_notice_carries_no_token(#[values(Language::En, Language::Ja)] language: Language) {
+    let letter = written(&press_of(&branding()), &account(language), "password_changed");
+    for part in [&letter.text, &letter.html] {
+        assert!(!part.contains("ticket"));
+        assert!(part.contains("https://phone.office.example:8443/login"));
+        assert!(part.contains("https://phone.example.com/login"));
+    }
+}
+
+#[rstest]
+fn a_name_is_text_and_never_markup_or_a_new_line(
+    #[values("welcome", "reset", "password_changed")] kind: &str,
+    #[values(Language::En, Language::Ja)] language: Language,
+) {
+    let mut person = account(language);
+    person.name = "<b>Yuki</b> & \"Co\"\r\nBcc: thief@example.com".into();
+    let press = press_of(&Branding {
+        name: "A<i>B\r\nX-Forged: 1".into(),
+        support: Some("<script>alert(1)</script>".into()),
+        ..branding()
+    });
+    let letter = written(&press, &person, kind);
+    assert!(
+        letter
+            .html
+            .contains("&lt;b&gt;Yuki&lt;&#x2f;b&gt; &amp; &quot;Co&quot;"),
+        "{}",
+        letter.html
+    );
+    for markup in ["<b>", "<i>", "<script>"] {
+        assert!(!letter.html.contains(markup), "{markup}");
+    }
+    assert!(
+        letter.text.contains("<b>Yuki</b> & \"Co\" Bcc: thief@example.com"),
+        "the text is not escaped"
+    );
+    assert!(
+        letter
+            .text
+            .lines()
+            .all(|line| !line.starts_with("Bcc") && !line.starts_with("X-Forged"))
+    );
+    assert!(letter.subject.contains("A<i>B X-Forged: 1") && !letter.subject.contains(['\r', '\n']));
+}
+
+#[rstest]
+fn a_letter_without_support_address_names_none(
+    #[values("welcome", "reset", "password_changed")] kind: &str,
+    #[values(Language::En, Language::Ja)] language: Language,
+) {
+    let press = press_of(&Branding {
+        support: None,
+        ..branding()
+    });
+    let letter = written(&press, &account(language), kind);
+    for part in [&letter.text, &letter.html] {
+        for trace in [
+            "helpdesk",
+            ">none<",
+            ": none",
+            "Questions?",
+            "Get in touch",
+            "ご不明な点",
+            "ご連絡ください:",
+        ] {
+            assert!(!part.contains(trace), "{trace}: {part}");
+        }
+    }
+}
+
+#[test]
+fn a_person_without_a_name_is_addressed_by_extension() {
+    let mut person = account(Language::En);
+    person.name = " ".into();
+    let letter = written(&press_of(&branding()), &person, "reset");
+    assert!(letter.text.starts_with("Hello 101,\n"), "{}", letter.text);
+}

@@ -1,0 +1,332 @@
+//! Hands letters to the operator's mail server by SMTP: the adapter of [`Mailer`].
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use lettre::message::Mailbox;
+use lettre::transport::smtp::authentication::Credentials;
+use lettre::transport::smtp::client::{Certificate, CertificateStore, TlsParameters};
+use lettre::transport::smtp::response::Response;
+
+use super::letters::LetterPress;
+use super::letters::phrase::one_line;
+use super::mime;
+use super::relay::{Cause, Parked, Protection, Relay, Step, Trouble};
+use crate::config::{self, MailSecurity};
+use crate::domain::account::Email;
+use crate::domain::fault::Fault;
+use crate::domain::token::TicketToken;
+use crate::ports::{Clock, Content, Entropy, Mail, Mailer, Receipt, Refusal, fresh_uuid};
+
+/// The most kept of what a mail server says, in characters.
+const MAX_WORDS: usize = 300;
+
+/// The largest file read as a password or a list of CA certificates, in bytes.
+const MAX_FILE: u64 = 1 << 20;
+
+/// Writes letters and hands them to the mail server of `[mail]`.
+pub struct SmtpMailer {
+    press: LetterPress,
+    relay: Relay,
+    from: Mailbox,
+    clock: Arc<dyn Clock>,
+    entropy: Arc<dyn Entropy>,
+}
+
+impl SmtpMailer {
+    /// Reads the password and the CA certificates; speaks to nobody yet.
+    ///
+    /// # Errors
+    /// When the sender is no address, or one of the files cannot be used; the error names the key.
+    pub fn new(
+        config: &config::Mail,
+        press: LetterPress,
+        clock: Arc<dyn Clock>,
+        entropy: Arc<dyn Entropy>,
+    ) -> Result<Self, Fault> {
+        let address = Email::parse(&config.from)
+            .map_err(|problem| Fault::corrupt(format!("[mail] from = {:?} cannot be used", config.from), problem))
+            .map(|email| mime::address(&email))?
+            .ok_or_else(|| Fault::corrupt("[mail] from cannot be used", format!("{:?} is no address", config.from)))?;
+        let name = config
+            .from_name
+            .as_deref()
+            .map_or_else(|| press.brand().to_owned(), one_line);
+        let relay = Relay {
+            host: config.smtp_host.clone(),
+            port: config.smtp_port,
+            protection: protection(config)?,
+            credentials: credentials(config)?,
+            timeout: config.timeout,
+            parked: Parked::default(),
+        };
+        Ok(Self {
+            press,
+            relay,
+            from: Mailbox::new(Some(name).filter(|name| !name.is_empty()), address),
+            clock,
+            entropy,
+        })
+    }
+}
+
+#[async_trait]
+impl Mailer for SmtpMailer {
+    async fn send(&self, mail: Mail<'_>) -> Result<Receipt, Refusal> {
+        let secret = token_of(&mail.content).map(TicketToken::expose);
+        let secret = secret.as_deref();
+        let Some(address) = mime::address(mail.to) else {
+            return Err(refusal(true, "the address cannot be written to", secret));
+        };
+        let unwritten = |what: String| refusal(false, &what, secret);
+        let letter = self
+            .press
+            .write(mail.account, &mail.content)
+            .map_err(|fault| unwritten(fault.chain()))?;
+        let to = Mailbox::new(
+            Some(one_line(&mail.account.name)).filter(|name| !name.is_empty()),
+            address,
+        );
+        let now = self.clock.now();
+        let id = fresh_uuid(now, self.entropy.as_ref());
+        let recipient = to.email.clone();
+        let message = mime::message(letter, self.from.clone(), to, id, now)
+            .map_err(|error| unwritten(format!("could not put the letter into a message: {error}")))?;
+        match self.relay.deliver(&self.from.email, &recipient, &message).await {
+            Some(Ok(response)) => Ok(Receipt {
+                words: bounded(&said(&response), secret),
+            }),
+            Some(Err(trouble)) => Err(self.refused(&trouble, secret)),
+            None => Err(unwritten(format!(
+                "{} did not take the letter within {:?}",
+                self.server(),
+                self.relay.timeout
+            ))),
+        }
+    }
+}
+
+impl SmtpMailer {
+    fn server(&self) -> String {
+        format!("{}:{}", self.relay.host, self.relay.port)
+    }
+
+    fn refused(&self, trouble: &Trouble, secret: Option<&str>) -> Refusal {
+        let server = self.server();
+        let cause = words_of(&trouble.cause);
+        let words = match trouble.step {
+            Step::Connect => format!("could not reach {server}: {cause}"),
+            Step::Encrypt => format!("{server} did not turn to TLS: {cause}"),
+            Step::Authenticate => format!("{server} did not take the user name and password of [mail]: {cause}"),
+            Step::Sender => format!("{server} did not take {} as the sender: {cause}", self.from.email),
+            Step::Recipient | Step::Message => cause,
+        };
+        refusal(is_permanent(trouble), &words, secret)
+    }
+}
+
+/// Whether the server has spoken finally about this recipient or this message. What it says about the
+/// connection, our password or our sender is for the operator to mend, and letters wait for that.
+fn is_permanent(trouble: &Trouble) -> bool {
+    if !matches!(trouble.step, Step::Recipient | Step::Message) {
+        return false;
+    }
+    match &trouble.cause {
+        Cause::Smtp(error) => error
+            .status()
+            .map(u16::from)
+            .is_some_and(|code| (500..600).contains(&code) && !wants_authentication(code)),
+        Cause::Known(_) => trouble.step == Step::Recipient,
+        Cause::Io(_) => false,
+    }
+}
+
+/// RFC 4954 section 6: these ask for a sign-in or complain about one, at whatever step.
+const fn wants_authentication(code: u16) -> bool {
+    matches!(code, 530 | 534 | 535 | 538)
+}
+
+fn token_of<'a>(content: &Content<'a>) -> Option<&'a TicketToken> {
+    match content {
+        Content::Welcome { token, .. } | Content::Reset { token, .. } => Some(token),
+        Content::PasswordChanged { .. } => None,
+    }
+}
+
+fn said(response: &Response) -> String {
+    let lines: Vec<&str> = response.message().collect();
+    format!("{} {}", response.code(), lines.join(" "))
+}
+
+/// The server's code and words, or the root of what went wrong on the way to it.
+fn words_of(cause: &Cause) -> String {
+    match cause {
+        Cause::Known(words) => (*words).to_owned(),
+        Cause::Io(error) => error.to_string(),
+        Cause::Smtp(error) => {
+            let mut root: &dyn std::error::Error = error;
+            while let Some(source) = root.source() {
+                root = source;
+            }
+            match error.status() {
+                Some(code) => format!("{code} {root}"),
+                None => root.to_string(),
+            }
+        }
+    }
+}
+
+fn refusal(permanent: bool, words: &str, secret: Option<&str>) -> Refusal {
+    Refusal {
+        permanent,
+        words: bounded(words, secret),
+    }
+}
+
+/// Words fit to be stored and shown: one line, of bounded length, without the token. A content filter
+/// may quote the very link it objects to.
+fn bounded(words: &str, secret: Option<&str>) -> String {
+    let line = one_line(words);
+    let line = secret.map_or_else(|| line.clone(), |secret| without(secret, &line));
+    if line.chars().count() <= MAX_WORDS {
+        return line;
+    }
+    let mut short: String = line.chars().take(MAX_WORDS - 1).collect();
+    short.push('…');
+    short
+}
+
+/// Blots out every run of token characters that is, holds, or is a good part of the secret: servers
+/// break long lines.
+fn without(secret: &str, line: &str) -> String {
+    const TELLING: usize = 8;
+    let of_token = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+    let mut rest = line;
+    let mut clean = String::with_capacity(line.len());
+    while !rest.is_empty() {
+        let run = rest.find(|c| !of_token(c)).unwrap_or(rest.len());
+        let (word, after) = rest.split_at(run);
+        let telling = word.contains(secret) || (word.len() >= TELLING && secret.contains(word));
+        clean.push_str(if telling { "…" } else { word });
+        let gap = after.find(of_token).unwrap_or(after.len());
+        clean.push_str(&after[..gap]);
+        rest = &after[gap..];
+    }
+    clean
+}
+
+fn protection(config: &config::Mail) -> Result<Protection, Fault> {
+    Ok(match config.security {
+        MailSecurity::StartTls => Protection::StartTls(tls(config)?),
+        MailSecurity::Tls => Protection::Tls(tls(config)?),
+        MailSecurity::DangerPlain => Protection::Plain,
+    })
+}
+
+/// The certificates the server's own must be signed by: those of `ca_file` alone, or the system's.
+fn tls(config: &config::Mail) -> Result<TlsParameters, Fault> {
+    let mut builder = TlsParameters::builder(config.smtp_host.clone());
+    if let Some(path) = &config.ca_file {
+        let unusable = |why: String| Fault::corrupt(format!("[mail] ca_file {} cannot be used", path.display()), why);
+        let pem = read("ca_file", path)?;
+        if !pem.windows(27).any(|bytes| bytes == b"-----BEGIN CERTIFICATE-----") {
+            return Err(unusable("there is no certificate in PEM form in it".into()));
+        }
+        let certificates = Certificate::from_pem(&pem).map_err(|error| unusable(error.to_string()))?;
+        builder = builder
+            .certificate_store(CertificateStore::None)
+            .add_root_certificate(certificates);
+    }
+    builder
+        .build()
+        .map_err(|error| Fault::corrupt(format!("could not prepare TLS to {}", config.smtp_host), error))
+}
+
+fn credentials(config: &config::Mail) -> Result<Option<Credentials>, Fault> {
+    match (&config.username, &config.password_file) {
+        (None, None) => Ok(None),
+        (Some(username), Some(path)) => Ok(Some(Credentials::new(username.clone(), password(path)?))),
+        (Some(_), None) => Err(Fault::corrupt(
+            "[mail] username is set without password_file",
+            "set both, or neither",
+        )),
+        (None, Some(_)) => Err(Fault::corrupt(
+            "[mail] password_file is set without username",
+            "set both, or neither",
+        )),
+    }
+}
+
+fn password(path: &Path) -> Result<String, Fault> {
+    let unusable = |why: &str| {
+        Fault::corrupt(
+            format!("[mail] password_file {} cannot be used", path.display()),
+            why.to_owned(),
+        )
+    };
+    let bytes = read("password_file", path)?;
+    let mode = fs::metadata(path).map_or(0, |metadata| metadata.permissions().mode());
+    if mode & 0o007 != 0 {
+        return Err(unusable("everybody on this machine may read it; run chmod 0600 on it"));
+    }
+    let text = String::from_utf8(bytes).map_err(|_| unusable("it is not text in UTF-8"))?;
+    let password = text.strip_suffix('\n').unwrap_or(&text);
+    let password = password.strip_suffix('\r').unwrap_or(password);
+    if password.is_empty() {
+        return Err(unusable("it is empty"));
+    }
+    Ok(password.to_owned())
+}
+
+fn read(key: &str, path: &Path) -> Result<Vec<u8>, Fault> {
+    let what = || format!("could not read [mail] {key} {}", path.display());
+    let size = fs::metadata(path)
+        .map_err(|error| Fault::unavailable(what(), error))?
+        .len();
+    if size > MAX_FILE {
+        return Err(Fault::corrupt(
+            what(),
+            format!("it has {size} bytes; is it the right file?"),
+        ));
+    }
+    fs::read(path).map_err(|error| Fault::unavailable(what(), error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_are_one_bounded_line() {
+        assert_eq!(bounded("550 a\r\nb\u{7}c", None), "550 a b c");
+        let long = bounded(&"あ".repeat(1000), None);
+        assert_eq!((long.chars().count(), long.chars().last()), (MAX_WORDS, Some('…')));
+    }
+
+    #[test]
+    fn words_never_hold_the_token_nor_a_part_of_it() {
+        let secret = TicketToken::from_entropy([0x5a, 0x91].repeat(16).try_into().unwrap()).expose();
+        let (front, back) = secret.split_at(20);
+        for quoted in [
+            format!("554 blocked: https://a.example/set-password?ticket={secret}"),
+            format!("554 blocked: ticket={secret}, sorry"),
+            format!("554 blocked: ticket=3D{secret}"),
+            format!("554 blocked: ticket={front}\r\n{back} blocked"),
+            format!("554 {secret}{}", "x".repeat(400)),
+        ] {
+            let words = bounded(&quoted, Some(&secret));
+            assert!(
+                !words.contains(&secret) && !words.contains(front) && !words.contains(back),
+                "{words}"
+            );
+            assert!(words.starts_with("554 "));
+        }
+        assert_eq!(
+            bounded("550 5.1.1 No such user", Some(&secret)),
+            "550 5.1.1 No such user"
+        );
+    }
+}

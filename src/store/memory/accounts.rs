@@ -1,0 +1,181 @@
+//! Accounts in memory.
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+
+use super::{MemoryStore, State, StoredAccount};
+use crate::domain::account::{Account, AccountId, AccountState, Email, Extension, LoginName};
+use crate::domain::event::Consequences;
+use crate::domain::fault::Fault;
+use crate::domain::password::PasswordHash;
+use crate::ports::{AccountListing, Accounts, Change, Changed, Creation, Credential, EmailMatch};
+
+#[async_trait]
+impl Accounts for MemoryStore {
+    async fn create(&self, account: &Account, then: Consequences) -> Result<Creation, Fault> {
+        let mut state = self.state.lock();
+        if state.by_extension(&account.extension).is_some() {
+            return Ok(Creation::ExtensionTaken);
+        }
+        state.accounts.insert(
+            account.id,
+            StoredAccount {
+                account: account.clone(),
+                hash: None,
+                password_set_at: None,
+                last_sign_in_at: None,
+            },
+        );
+        state.record(then);
+        Ok(Creation::Done)
+    }
+
+    async fn find(&self, id: AccountId) -> Result<Option<Account>, Fault> {
+        let state = self.state.lock();
+        Ok(state.accounts.get(&id).map(|stored| stored.account.clone()))
+    }
+
+    async fn find_by_extension(&self, extension: &Extension) -> Result<Option<Account>, Fault> {
+        let state = self.state.lock();
+        Ok(state.by_extension(extension).map(|stored| stored.account.clone()))
+    }
+
+    async fn find_by_email(&self, email: &Email) -> Result<EmailMatch, Fault> {
+        let state = self.state.lock();
+        Ok(match state.by_email(email).as_slice() {
+            [] => EmailMatch::Nobody,
+            [one] => EmailMatch::One(Box::new(one.account.clone())),
+            several => EmailMatch::Shared(several.len()),
+        })
+    }
+
+    async fn credential(&self, name: &LoginName) -> Result<Option<Credential>, Fault> {
+        let state = self.state.lock();
+        let found = match name {
+            LoginName::Extension(extension) => state.by_extension(extension),
+            LoginName::Email(email) => match state.by_email(email).as_slice() {
+                [one] => Some(*one),
+                _ => None,
+            },
+        };
+        Ok(found.map(|stored| Credential {
+            account: stored.account.clone(),
+            hash: stored.hash.clone(),
+        }))
+    }
+
+    async fn rehash(&self, id: AccountId, old: &PasswordHash, new: &PasswordHash) -> Result<(), Fault> {
+        let mut state = self.state.lock();
+        if let Some(stored) = state.accounts.get_mut(&id)
+            && stored.hash.as_ref() == Some(old)
+        {
+            stored.hash = Some(new.clone());
+        }
+        Ok(())
+    }
+
+    async fn list(&self) -> Result<Vec<AccountListing>, Fault> {
+        let state = self.state.lock();
+        let mut listings: Vec<_> = state
+            .accounts
+            .values()
+            .map(|stored| AccountListing {
+                account: stored.account.clone(),
+                password_set_at: stored.password_set_at,
+                last_sign_in_at: stored.last_sign_in_at,
+            })
+            .collect();
+        listings.sort_by(|one, other| one.account.extension.cmp(&other.account.extension));
+        Ok(listings)
+    }
+
+    async fn disable(&self, id: AccountId, now: Timestamp, then: Consequences) -> Result<Change, Fault> {
+        let mut state = self.state.lock();
+        let last = state.is_last_administrator(id);
+        let Some(stored) = state.accounts.get_mut(&id) else {
+            return Ok(Change::NotFound);
+        };
+        if stored.account.state == AccountState::Disabled {
+            return Ok(Change::Unchanged);
+        }
+        if last {
+            return Ok(Change::LastAdministrator);
+        }
+        stored.account.state = AccountState::Disabled;
+        stored.account.generation += 1;
+        stored.account.updated_at = now;
+        state.replace_tickets(id, now);
+        state.note(now, Changed::Account(id));
+        state.record(then);
+        Ok(Change::Done)
+    }
+
+    async fn enable(&self, id: AccountId, now: Timestamp, then: Consequences) -> Result<Change, Fault> {
+        let mut state = self.state.lock();
+        let Some(stored) = state.accounts.get_mut(&id) else {
+            return Ok(Change::NotFound);
+        };
+        if stored.account.state != AccountState::Disabled {
+            return Ok(Change::Unchanged);
+        }
+        stored.account.state = match stored.hash {
+            Some(_) => AccountState::Active,
+            None => AccountState::Invited,
+        };
+        stored.account.updated_at = now;
+        state.note(now, Changed::Account(id));
+        state.record(then);
+        Ok(Change::Done)
+    }
+
+    async fn remove(&self, id: AccountId, now: Timestamp, then: Consequences) -> Result<Change, Fault> {
+        let mut state = self.state.lock();
+        if state.is_last_administrator(id) {
+            return Ok(Change::LastAdministrator);
+        }
+        if state.accounts.remove(&id).is_none() {
+            return Ok(Change::NotFound);
+        }
+        state.sessions.retain(|_, session| session.account != id);
+        state.tickets.retain(|_, ticket| ticket.account != id);
+        state.note(now, Changed::Account(id));
+        state.record(then);
+        Ok(Change::Done)
+    }
+
+    async fn end_sessions(&self, id: AccountId, now: Timestamp, then: Consequences) -> Result<Change, Fault> {
+        let mut state = self.state.lock();
+        let Some(stored) = state.accounts.get_mut(&id) else {
+            return Ok(Change::NotFound);
+        };
+        stored.account.generation += 1;
+        stored.account.updated_at = now;
+        state.note(now, Changed::Account(id));
+        state.record(then);
+        Ok(Change::Done)
+    }
+
+    async fn record(&self, id: AccountId, then: Consequences) -> Result<Change, Fault> {
+        let mut state = self.state.lock();
+        if !state.accounts.contains_key(&id) {
+            return Ok(Change::NotFound);
+        }
+        state.record(then);
+        Ok(Change::Done)
+    }
+}
+
+impl State {
+    fn by_extension(&self, extension: &Extension) -> Option<&StoredAccount> {
+        self.accounts
+            .values()
+            .find(|stored| stored.account.extension == *extension)
+    }
+
+    fn by_email(&self, email: &Email) -> Vec<&StoredAccount> {
+        self.accounts
+            .values()
+            .filter(|stored| stored.account.email.as_ref() == Some(email))
+            .collect()
+    }
+}

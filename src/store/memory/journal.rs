@@ -1,0 +1,61 @@
+//! Events and signing keys in memory.
+
+use std::cmp::Reverse;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+
+use super::MemoryStore;
+use crate::domain::event::{Consequences, Event};
+use crate::domain::fault::Fault;
+use crate::domain::key::KeyRecord;
+use crate::ports::{Changed, EventFilter, Events, Keys};
+
+#[async_trait]
+impl Events for MemoryStore {
+    async fn append(&self, events: &[Event]) -> Result<(), Fault> {
+        self.state.lock().events.extend_from_slice(events);
+        Ok(())
+    }
+
+    async fn list(&self, filter: EventFilter) -> Result<Vec<Event>, Fault> {
+        let state = self.state.lock();
+        let mut events: Vec<_> = state
+            .events
+            .iter()
+            .filter(|event| filter.account.is_none_or(|account| event.account == Some(account)))
+            .filter(|event| filter.since.is_none_or(|since| event.at >= since))
+            .collect();
+        events.sort_by_key(|event| Reverse((event.at, event.id)));
+        Ok(events.into_iter().take(filter.most).cloned().collect())
+    }
+}
+
+#[async_trait]
+impl Keys for MemoryStore {
+    async fn list(&self) -> Result<Vec<KeyRecord>, Fault> {
+        let mut keys = self.state.lock().keys.clone();
+        keys.sort_by(|one, other| (other.created_at, &other.kid).cmp(&(one.created_at, &one.kid)));
+        Ok(keys)
+    }
+
+    async fn add(&self, key: &KeyRecord, then: Consequences) -> Result<(), Fault> {
+        let mut state = self.state.lock();
+        for earlier in state.keys.iter_mut().filter(|earlier| earlier.retired_at.is_none()) {
+            earlier.retired_at = Some(key.created_at);
+        }
+        state.keys.push(key.clone());
+        state.note(key.created_at, Changed::Keys);
+        state.record(then);
+        Ok(())
+    }
+
+    async fn sweep(&self, before: Timestamp) -> Result<u64, Fault> {
+        let mut state = self.state.lock();
+        let held = state.keys.len();
+        state
+            .keys
+            .retain(|key| key.retired_at.is_none_or(|retired| retired >= before));
+        Ok((held - state.keys.len()) as u64)
+    }
+}

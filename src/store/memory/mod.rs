@@ -1,0 +1,98 @@
+//! [`MemoryStore`]: the ports over plain maps. It is the reference model that every other adapter is compared with,
+//! and the store of fast tests; nothing in it outlives the process.
+
+mod accounts;
+mod journal;
+mod outbox;
+mod sessions;
+mod tickets;
+
+use std::collections::{BTreeMap, HashMap};
+
+use jiff::Timestamp;
+use parking_lot::Mutex;
+
+use self::outbox::StoredLetter;
+use crate::domain::account::{Account, AccountId, AccountState, Role};
+use crate::domain::event::{Consequences, Event};
+use crate::domain::key::KeyRecord;
+use crate::domain::password::PasswordHash;
+use crate::domain::session::Session;
+use crate::domain::ticket::{Ticket, TicketEnd, TicketState};
+use crate::domain::token::TokenDigest;
+use crate::ports::Changed;
+
+/// Accounts, sessions, tickets, letters, events and keys behind one lock: every port method holds it from
+/// beginning to end, so that it is one atomic act by construction.
+#[derive(Default)]
+pub struct MemoryStore {
+    state: Mutex<State>,
+}
+
+impl MemoryStore {
+    /// An empty store.
+    pub fn new() -> Self {
+        Self::default()
+    }
+}
+
+#[derive(Default)]
+struct State {
+    accounts: BTreeMap<AccountId, StoredAccount>,
+    sessions: HashMap<TokenDigest, Session>,
+    tickets: HashMap<TokenDigest, Ticket>,
+    letters: Vec<StoredLetter>,
+    events: Vec<Event>,
+    keys: Vec<KeyRecord>,
+    changes: Vec<StoredChange>,
+    newest_change: i64,
+}
+
+struct StoredAccount {
+    account: Account,
+    hash: Option<PasswordHash>,
+    password_set_at: Option<Timestamp>,
+    last_sign_in_at: Option<Timestamp>,
+}
+
+struct StoredChange {
+    seq: i64,
+    at: Timestamp,
+    what: Changed,
+}
+
+impl State {
+    fn record(&mut self, then: Consequences) {
+        self.events.extend(then.events);
+        self.letters.extend(then.letters.into_iter().map(StoredLetter::new));
+    }
+
+    fn note(&mut self, at: Timestamp, what: Changed) {
+        self.newest_change += 1;
+        self.changes.push(StoredChange {
+            seq: self.newest_change,
+            at,
+            what,
+        });
+    }
+
+    /// Replaces every ticket of the account that is live at `now`.
+    fn replace_tickets(&mut self, account: AccountId, now: Timestamp) {
+        let of_account = self.tickets.values_mut().filter(|ticket| ticket.account == account);
+        for ticket in of_account.filter(|ticket| ticket.state_at(now) == TicketState::Live) {
+            ticket.ended = Some(TicketEnd::Replaced);
+        }
+    }
+
+    /// Whether nobody but this account is an administrator who can sign in, and this one is.
+    fn is_last_administrator(&self, id: AccountId) -> bool {
+        let can_administrate = |stored: &StoredAccount| {
+            stored.account.role == Role::Admin && stored.account.state == AccountState::Active && stored.hash.is_some()
+        };
+        self.accounts.get(&id).is_some_and(can_administrate)
+            && !self
+                .accounts
+                .values()
+                .any(|other| other.account.id != id && can_administrate(other))
+    }
+}

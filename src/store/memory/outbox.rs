@@ -1,0 +1,169 @@
+//! The outbox in memory.
+
+use std::cmp::Reverse;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+
+use super::{MemoryStore, State};
+use crate::domain::event::{Consequences, Event};
+use crate::domain::fault::Fault;
+use crate::domain::outbox::{Letter, LetterId, QueuedLetter};
+use crate::domain::session::later;
+use crate::ports::{LetterListing, LetterStatus, Outbox};
+
+/// A letter and where it stands. It ends once: an outcome reported after that records nothing.
+pub(super) struct StoredLetter {
+    letter: Letter,
+    status: LetterStatus,
+    attempts: u32,
+    taken_until: Option<Timestamp>,
+    words: Option<String>,
+}
+
+impl StoredLetter {
+    pub(super) fn new(letter: Letter) -> Self {
+        Self {
+            status: LetterStatus::Waiting(letter.created_at),
+            letter,
+            attempts: 0,
+            taken_until: None,
+            words: None,
+        }
+    }
+
+    /// When it may be taken next; a letter that has ended never is.
+    fn free_at(&self) -> Option<Timestamp> {
+        match self.status {
+            LetterStatus::Waiting(due) => Some(self.taken_until.map_or(due, |until| until.max(due))),
+            LetterStatus::Delivered(_) | LetterStatus::Withheld(_) | LetterStatus::GivenUp(_) => None,
+        }
+    }
+
+    fn age(&self) -> (Timestamp, String) {
+        (self.letter.created_at, self.letter.id.to_string())
+    }
+
+    fn ended_at(&self) -> Option<Timestamp> {
+        match self.status {
+            LetterStatus::Waiting(_) => None,
+            LetterStatus::Delivered(at) | LetterStatus::Withheld(at) | LetterStatus::GivenUp(at) => Some(at),
+        }
+    }
+}
+
+#[async_trait]
+impl Outbox for MemoryStore {
+    async fn accept(&self, then: Consequences) -> Result<(), Fault> {
+        self.state.lock().record(then);
+        Ok(())
+    }
+
+    async fn take(&self, now: Timestamp, most: usize, lease: Duration) -> Result<Vec<QueuedLetter>, Fault> {
+        let mut state = self.state.lock();
+        let mut due: Vec<_> = state
+            .letters
+            .iter_mut()
+            .filter(|stored| stored.free_at().is_some_and(|free| free <= now))
+            .collect();
+        due.sort_by_key(|stored| stored.age());
+        due.truncate(most);
+        Ok(due
+            .into_iter()
+            .map(|stored| {
+                stored.taken_until = Some(later(now, lease));
+                QueuedLetter {
+                    letter: stored.letter.clone(),
+                    attempts: stored.attempts,
+                }
+            })
+            .collect())
+    }
+
+    async fn give_back_taken(&self) -> Result<(), Fault> {
+        for stored in &mut self.state.lock().letters {
+            stored.taken_until = None;
+        }
+        Ok(())
+    }
+
+    async fn delivered(&self, id: LetterId, now: Timestamp, words: &str, event: Event) -> Result<(), Fault> {
+        let mut state = self.state.lock();
+        if let Some(stored) = state.waiting(id) {
+            stored.status = LetterStatus::Delivered(now);
+            stored.words = Some(words.to_owned());
+            state.events.push(event);
+        }
+        Ok(())
+    }
+
+    async fn withheld(&self, id: LetterId, now: Timestamp, event: Event) -> Result<(), Fault> {
+        let mut state = self.state.lock();
+        if let Some(stored) = state.waiting(id) {
+            stored.status = LetterStatus::Withheld(now);
+            state.events.push(event);
+        }
+        Ok(())
+    }
+
+    async fn failed(&self, id: LetterId, words: &str, again_at: Timestamp) -> Result<(), Fault> {
+        let mut state = self.state.lock();
+        if let Some(stored) = state.waiting(id) {
+            stored.status = LetterStatus::Waiting(again_at);
+            stored.taken_until = None;
+            stored.attempts += 1;
+            stored.words = Some(words.to_owned());
+        }
+        Ok(())
+    }
+
+    async fn given_up(&self, id: LetterId, now: Timestamp, words: &str, event: Event) -> Result<(), Fault> {
+        let mut state = self.state.lock();
+        if let Some(stored) = state.waiting(id) {
+            stored.status = LetterStatus::GivenUp(now);
+            stored.attempts += 1;
+            stored.words = Some(words.to_owned());
+            state.events.push(event);
+        }
+        Ok(())
+    }
+
+    async fn next_due(&self) -> Result<Option<Timestamp>, Fault> {
+        let state = self.state.lock();
+        Ok(state.letters.iter().filter_map(StoredLetter::free_at).min())
+    }
+
+    async fn list(&self, most: usize) -> Result<Vec<LetterListing>, Fault> {
+        let state = self.state.lock();
+        let mut letters: Vec<_> = state.letters.iter().collect();
+        letters.sort_by_key(|stored| Reverse(stored.age()));
+        letters.truncate(most);
+        Ok(letters
+            .into_iter()
+            .map(|stored| LetterListing {
+                letter: stored.letter.clone(),
+                status: stored.status,
+                attempts: stored.attempts,
+                words: stored.words.clone(),
+            })
+            .collect())
+    }
+
+    async fn sweep(&self, before: Timestamp) -> Result<u64, Fault> {
+        let mut state = self.state.lock();
+        let held = state.letters.len();
+        state
+            .letters
+            .retain(|stored| stored.ended_at().is_none_or(|ended| ended >= before));
+        Ok((held - state.letters.len()) as u64)
+    }
+}
+
+impl State {
+    fn waiting(&mut self, id: LetterId) -> Option<&mut StoredLetter> {
+        self.letters
+            .iter_mut()
+            .find(|stored| stored.letter.id == id && matches!(stored.status, LetterStatus::Waiting(_)))
+    }
+}

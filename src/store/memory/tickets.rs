@@ -1,0 +1,87 @@
+//! Tickets in memory.
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+
+use super::{MemoryStore, State, StoredAccount};
+use crate::domain::account::{AccountId, AccountState};
+use crate::domain::event::Consequences;
+use crate::domain::fault::Fault;
+use crate::domain::password::PasswordHash;
+use crate::domain::ticket::{Ticket, TicketEnd, TicketState};
+use crate::domain::token::TokenDigest;
+use crate::ports::{Changed, Issue, Redemption, TicketRecord, Tickets};
+
+#[async_trait]
+impl Tickets for MemoryStore {
+    async fn issue(&self, ticket: &Ticket) -> Result<Issue, Fault> {
+        let mut state = self.state.lock();
+        if state.enabled(ticket.account).is_none() {
+            return Ok(Issue::NoAccount);
+        }
+        state.replace_tickets(ticket.account, ticket.created_at);
+        state.tickets.insert(ticket.digest, ticket.clone());
+        Ok(Issue::Done)
+    }
+
+    async fn find(&self, digest: &TokenDigest) -> Result<Option<TicketRecord>, Fault> {
+        let state = self.state.lock();
+        Ok(state.tickets.get(digest).and_then(|ticket| {
+            let stored = state.accounts.get(&ticket.account)?;
+            Some(TicketRecord {
+                ticket: ticket.clone(),
+                account: stored.account.clone(),
+            })
+        }))
+    }
+
+    async fn redeem(
+        &self,
+        digest: &TokenDigest,
+        hash: &PasswordHash,
+        now: Timestamp,
+        then: Consequences,
+    ) -> Result<Redemption, Fault> {
+        let mut state = self.state.lock();
+        let Some(ticket) = state.tickets.get(digest).cloned() else {
+            return Ok(Redemption::Unknown);
+        };
+        let Some(stored) = state.enabled(ticket.account) else {
+            return Ok(Redemption::Unknown);
+        };
+        match ticket.state_at(now) {
+            TicketState::Live => {}
+            dead => return Ok(Redemption::Refused(dead)),
+        }
+        stored.hash = Some(hash.clone());
+        stored.password_set_at = Some(now);
+        stored.account.state = AccountState::Active;
+        stored.account.generation += 1;
+        stored.account.updated_at = now;
+        let used = Ticket {
+            ended: Some(TicketEnd::Used),
+            ..ticket
+        };
+        let account = used.account;
+        state.tickets.insert(*digest, used);
+        state.replace_tickets(account, now);
+        state.note(now, Changed::Account(account));
+        state.record(then);
+        Ok(Redemption::Done)
+    }
+
+    async fn sweep(&self, before: Timestamp) -> Result<u64, Fault> {
+        let mut state = self.state.lock();
+        let held = state.tickets.len();
+        state.tickets.retain(|_, ticket| ticket.expires_at >= before);
+        Ok((held - state.tickets.len()) as u64)
+    }
+}
+
+impl State {
+    fn enabled(&mut self, account: AccountId) -> Option<&mut StoredAccount> {
+        self.accounts
+            .get_mut(&account)
+            .filter(|stored| stored.account.state != AccountState::Disabled)
+    }
+}

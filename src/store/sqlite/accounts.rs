@@ -1,0 +1,296 @@
+//! Accounts in SQLite.
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use sqlx::sqlite::SqliteRow;
+use sqlx::{SqliteConnection, query, query_scalar};
+
+use super::SqliteStore;
+use super::events::record;
+use super::rows::{self, Trouble, account_columns, ms};
+use super::sessions::note;
+use super::tickets::replace_live;
+use crate::domain::account::{Account, AccountId, AccountState, Email, Extension, LoginName, Role};
+use crate::domain::event::Consequences;
+use crate::domain::fault::Fault;
+use crate::domain::password::PasswordHash;
+use crate::ports::{AccountListing, Accounts, Change, Changed, Creation, Credential, EmailMatch};
+
+#[async_trait]
+impl Accounts for SqliteStore {
+    async fn create(&self, account: &Account, then: Consequences) -> Result<Creation, Fault> {
+        self.write(format!("create account {}", account.id), async {
+            let mut tx = self.begin().await?;
+            if !insert(&mut tx, account).await? {
+                return Ok(Creation::ExtensionTaken);
+            }
+            record(&mut tx, &then).await?;
+            tx.commit().await?;
+            Ok(Creation::Done)
+        })
+        .await
+    }
+
+    async fn find(&self, id: AccountId) -> Result<Option<Account>, Fault> {
+        self.read(format!("look up account {id}"), async {
+            let row = query(concat!(
+                "SELECT ",
+                account_columns!(),
+                " FROM accounts a WHERE a.id = $1"
+            ))
+            .bind(id.to_string())
+            .fetch_optional(&self.readers)
+            .await?;
+            row.as_ref().map(rows::account).transpose()
+        })
+        .await
+    }
+
+    async fn find_by_extension(&self, extension: &Extension) -> Result<Option<Account>, Fault> {
+        let found = self.credential(&LoginName::Extension(extension.clone())).await?;
+        Ok(found.map(|credential| credential.account))
+    }
+
+    async fn find_by_email(&self, email: &Email) -> Result<EmailMatch, Fault> {
+        self.read("look up an account by e-mail address", async {
+            let found = self.by_email(email).await?;
+            Ok(match found.as_slice() {
+                [] => EmailMatch::Nobody,
+                [one] => EmailMatch::One(Box::new(rows::account(one)?)),
+                several => EmailMatch::Shared(several.len()),
+            })
+        })
+        .await
+    }
+
+    async fn credential(&self, name: &LoginName) -> Result<Option<Credential>, Fault> {
+        self.read("look up a credential", async {
+            let found = match name {
+                LoginName::Extension(extension) => self.by_extension(extension).await?,
+                LoginName::Email(email) => self.by_email(email).await?,
+            };
+            match found.as_slice() {
+                [one] => rows::credential(one).map(Some),
+                _ => Ok(None),
+            }
+        })
+        .await
+    }
+
+    async fn rehash(&self, id: AccountId, old: &PasswordHash, new: &PasswordHash) -> Result<(), Fault> {
+        self.write(format!("renew the password hash of account {id}"), async {
+            let mut tx = self.begin().await?;
+            query("UPDATE accounts SET password_hash = $3 WHERE id = $1 AND password_hash = $2")
+                .bind(id.to_string())
+                .bind(old.expose())
+                .bind(new.expose())
+                .execute(&mut *tx)
+                .await?;
+            Ok(tx.commit().await?)
+        })
+        .await
+    }
+
+    async fn list(&self) -> Result<Vec<AccountListing>, Fault> {
+        self.read("list the accounts", async {
+            let found = query(concat!(
+                "SELECT ",
+                account_columns!(),
+                ", a.password_set_at, a.last_sign_in_at FROM accounts a ORDER BY a.extension"
+            ))
+            .fetch_all(&self.readers)
+            .await?;
+            found.iter().map(listing).collect()
+        })
+        .await
+    }
+
+    async fn disable(&self, id: AccountId, now: Timestamp, then: Consequences) -> Result<Change, Fault> {
+        self.write(format!("disable account {id}"), async {
+            let mut tx = self.begin().await?;
+            match state(&mut tx, id).await? {
+                None => return Ok(Change::NotFound),
+                Some(AccountState::Disabled) => return Ok(Change::Unchanged),
+                Some(AccountState::Invited | AccountState::Active) => {}
+            }
+            if is_last_administrator(&mut tx, id).await? {
+                return Ok(Change::LastAdministrator);
+            }
+            query("UPDATE accounts SET state = $2, generation = generation + 1, updated_at = $3 WHERE id = $1")
+                .bind(id.to_string())
+                .bind(AccountState::Disabled.as_str())
+                .bind(ms(now))
+                .execute(&mut *tx)
+                .await?;
+            replace_live(&mut tx, id, now).await?;
+            note(&mut tx, now, &Changed::Account(id)).await?;
+            record(&mut tx, &then).await?;
+            tx.commit().await?;
+            Ok(Change::Done)
+        })
+        .await
+    }
+
+    async fn enable(&self, id: AccountId, now: Timestamp, then: Consequences) -> Result<Change, Fault> {
+        self.write(format!("enable account {id}"), async {
+            let mut tx = self.begin().await?;
+            match state(&mut tx, id).await? {
+                None => return Ok(Change::NotFound),
+                Some(AccountState::Invited | AccountState::Active) => return Ok(Change::Unchanged),
+                Some(AccountState::Disabled) => {}
+            }
+            query(
+                "UPDATE accounts SET state = CASE WHEN password_hash IS NULL THEN $2 ELSE $3 END, updated_at = $4 \
+                 WHERE id = $1",
+            )
+            .bind(id.to_string())
+            .bind(AccountState::Invited.as_str())
+            .bind(AccountState::Active.as_str())
+            .bind(ms(now))
+            .execute(&mut *tx)
+            .await?;
+            note(&mut tx, now, &Changed::Account(id)).await?;
+            record(&mut tx, &then).await?;
+            tx.commit().await?;
+            Ok(Change::Done)
+        })
+        .await
+    }
+
+    async fn remove(&self, id: AccountId, now: Timestamp, then: Consequences) -> Result<Change, Fault> {
+        self.write(format!("remove account {id}"), async {
+            let mut tx = self.begin().await?;
+            if is_last_administrator(&mut tx, id).await? {
+                return Ok(Change::LastAdministrator);
+            }
+            for statement in [
+                "DELETE FROM sessions WHERE account = $1",
+                "DELETE FROM tickets WHERE account = $1",
+            ] {
+                query(statement).bind(id.to_string()).execute(&mut *tx).await?;
+            }
+            let removed = query("DELETE FROM accounts WHERE id = $1")
+                .bind(id.to_string())
+                .execute(&mut *tx)
+                .await?;
+            if removed.rows_affected() == 0 {
+                return Ok(Change::NotFound);
+            }
+            note(&mut tx, now, &Changed::Account(id)).await?;
+            record(&mut tx, &then).await?;
+            tx.commit().await?;
+            Ok(Change::Done)
+        })
+        .await
+    }
+
+    async fn end_sessions(&self, id: AccountId, now: Timestamp, then: Consequences) -> Result<Change, Fault> {
+        self.write(format!("end the sessions of account {id}"), async {
+            let mut tx = self.begin().await?;
+            let raised = query("UPDATE accounts SET generation = generation + 1, updated_at = $2 WHERE id = $1")
+                .bind(id.to_string())
+                .bind(ms(now))
+                .execute(&mut *tx)
+                .await?;
+            if raised.rows_affected() == 0 {
+                return Ok(Change::NotFound);
+            }
+            note(&mut tx, now, &Changed::Account(id)).await?;
+            record(&mut tx, &then).await?;
+            tx.commit().await?;
+            Ok(Change::Done)
+        })
+        .await
+    }
+
+    async fn record(&self, id: AccountId, then: Consequences) -> Result<Change, Fault> {
+        self.write(format!("record what concerns account {id}"), async {
+            let mut tx = self.begin().await?;
+            if state(&mut tx, id).await?.is_none() {
+                return Ok(Change::NotFound);
+            }
+            record(&mut tx, &then).await?;
+            tx.commit().await?;
+            Ok(Change::Done)
+        })
+        .await
+    }
+}
+
+impl SqliteStore {
+    async fn by_extension(&self, extension: &Extension) -> Result<Vec<SqliteRow>, Trouble> {
+        let found = query(concat!(
+            "SELECT ",
+            account_columns!(),
+            ", a.password_hash FROM accounts a WHERE a.extension = $1"
+        ))
+        .bind(extension.as_str())
+        .fetch_all(&self.readers)
+        .await?;
+        Ok(found)
+    }
+
+    async fn by_email(&self, email: &Email) -> Result<Vec<SqliteRow>, Trouble> {
+        let found = query(concat!(
+            "SELECT ",
+            account_columns!(),
+            ", a.password_hash FROM accounts a WHERE a.email_key = $1"
+        ))
+        .bind(email.key())
+        .fetch_all(&self.readers)
+        .await?;
+        Ok(found)
+    }
+}
+
+/// The state of an account, when there is one.
+pub(super) async fn state(tx: &mut SqliteConnection, id: AccountId) -> Result<Option<AccountState>, Trouble> {
+    let found = query("SELECT state FROM accounts WHERE id = $1")
+        .bind(id.to_string())
+        .fetch_optional(tx)
+        .await?;
+    found.as_ref().map(rows::state).transpose()
+}
+
+/// `false` when the extension number is taken.
+async fn insert(tx: &mut SqliteConnection, account: &Account) -> Result<bool, Trouble> {
+    let inserted = query(
+        "INSERT INTO accounts (id, extension, name, email, email_key, role, groups_json, language, state, \
+         generation, created_at, updated_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) \
+         ON CONFLICT (extension) DO NOTHING",
+    )
+    .bind(account.id.to_string())
+    .bind(account.extension.as_str())
+    .bind(&account.name)
+    .bind(account.email.as_ref().map(Email::as_typed))
+    .bind(account.email.as_ref().map(Email::key))
+    .bind(account.role.as_str())
+    .bind(rows::groups(&account.groups))
+    .bind(account.language.tag())
+    .bind(account.state.as_str())
+    .bind(rows::generation(account.generation)?)
+    .bind(ms(account.created_at))
+    .bind(ms(account.updated_at))
+    .execute(tx)
+    .await?;
+    Ok(inserted.rows_affected() == 1)
+}
+
+/// Whether this account is an administrator who can sign in, and nobody else is.
+async fn is_last_administrator(tx: &mut SqliteConnection, id: AccountId) -> Result<bool, Trouble> {
+    let administrators: Vec<String> =
+        query_scalar("SELECT id FROM accounts WHERE role = $1 AND state = $2 AND password_hash IS NOT NULL")
+            .bind(Role::Admin.as_str())
+            .bind(AccountState::Active.as_str())
+            .fetch_all(tx)
+            .await?;
+    Ok(administrators == [id.to_string()])
+}
+
+fn listing(row: &SqliteRow) -> Result<AccountListing, Trouble> {
+    Ok(AccountListing {
+        account: rows::account(row)?,
+        password_set_at: rows::time_if_any(row, "password_set_at")?,
+        last_sign_in_at: rows::time_if_any(row, "last_sign_in_at")?,
+    })
+}

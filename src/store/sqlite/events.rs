@@ -1,0 +1,74 @@
+//! Events in SQLite, and the consequences that every other change writes in its own transaction.
+
+use async_trait::async_trait;
+use sqlx::{SqliteConnection, query};
+
+use super::SqliteStore;
+use super::outbox;
+use super::rows::{self, Trouble, limit, ms};
+use crate::domain::event::{Consequences, Event};
+use crate::domain::fault::Fault;
+use crate::ports::{EventFilter, Events};
+
+#[async_trait]
+impl Events for SqliteStore {
+    async fn append(&self, events: &[Event]) -> Result<(), Fault> {
+        self.write("record events", async {
+            let mut tx = self.begin().await?;
+            for event in events {
+                insert(&mut tx, event).await?;
+            }
+            Ok(tx.commit().await?)
+        })
+        .await
+    }
+
+    async fn list(&self, filter: EventFilter) -> Result<Vec<Event>, Fault> {
+        self.read("list the events", async {
+            let since = filter.since.map_or(i64::MIN, ms);
+            let statement = match filter.account {
+                Some(account) => query(
+                    "SELECT id, at, actor, client, account, name, detail FROM events \
+                     WHERE at >= $1 AND account = $3 ORDER BY at DESC, id DESC LIMIT $2",
+                )
+                .bind(since)
+                .bind(limit(filter.most))
+                .bind(account.to_string()),
+                None => query(
+                    "SELECT id, at, actor, client, account, name, detail FROM events \
+                     WHERE at >= $1 ORDER BY at DESC, id DESC LIMIT $2",
+                )
+                .bind(since)
+                .bind(limit(filter.most)),
+            };
+            let found = statement.fetch_all(&self.readers).await?;
+            found.iter().map(rows::event).collect()
+        })
+        .await
+    }
+}
+
+/// Writes what follows from a change, in the transaction that makes it.
+pub(super) async fn record(tx: &mut SqliteConnection, then: &Consequences) -> Result<(), Trouble> {
+    for event in &then.events {
+        insert(tx, event).await?;
+    }
+    for letter in &then.letters {
+        outbox::insert(tx, letter).await?;
+    }
+    Ok(())
+}
+
+pub(super) async fn insert(tx: &mut SqliteConnection, event: &Event) -> Result<(), Trouble> {
+    query("INSERT INTO events (id, at, actor, client, account, name, detail) VALUES ($1, $2, $3, $4, $5, $6, $7)")
+        .bind(event.id.to_string())
+        .bind(ms(event.at))
+        .bind(event.actor.to_string())
+        .bind(event.client.map(|client| client.to_string()))
+        .bind(event.account.map(|account| account.to_string()))
+        .bind(event.fact.name())
+        .bind(event.fact.detail())
+        .execute(tx)
+        .await?;
+    Ok(())
+}

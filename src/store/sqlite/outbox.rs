@@ -1,0 +1,195 @@
+//! The outbox in SQLite.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use sqlx::sqlite::SqliteRow;
+use sqlx::{SqliteConnection, query};
+
+use super::SqliteStore;
+use super::events::{self, record};
+use super::rows::{self, Trouble, limit, ms};
+use crate::domain::event::{Consequences, Event};
+use crate::domain::fault::Fault;
+use crate::domain::outbox::{Letter, LetterId, QueuedLetter};
+use crate::domain::session::later;
+use crate::ports::{LetterListing, Outbox};
+
+#[async_trait]
+impl Outbox for SqliteStore {
+    async fn accept(&self, then: Consequences) -> Result<(), Fault> {
+        self.write("accept a letter", async {
+            let mut tx = self.begin().await?;
+            record(&mut tx, &then).await?;
+            Ok(tx.commit().await?)
+        })
+        .await
+    }
+
+    async fn take(&self, now: Timestamp, most: usize, lease: Duration) -> Result<Vec<QueuedLetter>, Fault> {
+        self.write("take letters from the outbox", async {
+            let mut tx = self.begin().await?;
+            let due = query(
+                "SELECT id, matter, account, email, client, created_at, attempts FROM letters \
+                 WHERE status = 'waiting' AND due_at <= $1 AND (taken_until IS NULL OR taken_until <= $1) \
+                 ORDER BY created_at, id LIMIT $2",
+            )
+            .bind(ms(now))
+            .bind(limit(most))
+            .fetch_all(&mut *tx)
+            .await?;
+            let taken = due.iter().map(queued).collect::<Result<Vec<_>, _>>()?;
+            for queued in &taken {
+                query("UPDATE letters SET taken_until = $2 WHERE id = $1")
+                    .bind(queued.letter.id.to_string())
+                    .bind(ms(later(now, lease)))
+                    .execute(&mut *tx)
+                    .await?;
+            }
+            tx.commit().await?;
+            Ok(taken)
+        })
+        .await
+    }
+
+    async fn give_back_taken(&self) -> Result<(), Fault> {
+        self.write("give letters back to the outbox", async {
+            let mut tx = self.begin().await?;
+            query("UPDATE letters SET taken_until = NULL WHERE status = 'waiting' AND taken_until IS NOT NULL")
+                .execute(&mut *tx)
+                .await?;
+            Ok(tx.commit().await?)
+        })
+        .await
+    }
+
+    async fn delivered(&self, id: LetterId, now: Timestamp, words: &str, event: Event) -> Result<(), Fault> {
+        self.write(format!("note that letter {id} was delivered"), async {
+            let ended = query(
+                "UPDATE letters SET status = 'delivered', ended_at = $2, words = $3 \
+                 WHERE id = $1 AND status = 'waiting'",
+            );
+            self.end_letter(ended.bind(id.to_string()).bind(ms(now)).bind(words), &event)
+                .await
+        })
+        .await
+    }
+
+    async fn withheld(&self, id: LetterId, now: Timestamp, event: Event) -> Result<(), Fault> {
+        self.write(format!("note that letter {id} was withheld"), async {
+            let ended =
+                query("UPDATE letters SET status = 'withheld', ended_at = $2 WHERE id = $1 AND status = 'waiting'");
+            self.end_letter(ended.bind(id.to_string()).bind(ms(now)), &event).await
+        })
+        .await
+    }
+
+    async fn failed(&self, id: LetterId, words: &str, again_at: Timestamp) -> Result<(), Fault> {
+        self.write(format!("note that letter {id} failed"), async {
+            let mut tx = self.begin().await?;
+            query(
+                "UPDATE letters SET attempts = attempts + 1, due_at = $2, taken_until = NULL, words = $3 \
+                 WHERE id = $1 AND status = 'waiting'",
+            )
+            .bind(id.to_string())
+            .bind(ms(again_at))
+            .bind(words)
+            .execute(&mut *tx)
+            .await?;
+            Ok(tx.commit().await?)
+        })
+        .await
+    }
+
+    async fn given_up(&self, id: LetterId, now: Timestamp, words: &str, event: Event) -> Result<(), Fault> {
+        self.write(format!("note that letter {id} was given up"), async {
+            let ended = query(
+                "UPDATE letters SET status = 'given-up', attempts = attempts + 1, ended_at = $2, words = $3 \
+                 WHERE id = $1 AND status = 'waiting'",
+            );
+            self.end_letter(ended.bind(id.to_string()).bind(ms(now)).bind(words), &event)
+                .await
+        })
+        .await
+    }
+
+    async fn next_due(&self) -> Result<Option<Timestamp>, Fault> {
+        self.read("look for the next letter", async {
+            let row = query(
+                "SELECT MIN(CASE WHEN taken_until > due_at THEN taken_until ELSE due_at END) AS next_due \
+                 FROM letters WHERE status = 'waiting'",
+            )
+            .fetch_one(&self.readers)
+            .await?;
+            rows::time_if_any(&row, "next_due")
+        })
+        .await
+    }
+
+    async fn list(&self, most: usize) -> Result<Vec<LetterListing>, Fault> {
+        self.read("list the letters", async {
+            let found = query(
+                "SELECT id, matter, account, email, client, created_at, status, attempts, due_at, words, ended_at \
+                 FROM letters ORDER BY created_at DESC, id DESC LIMIT $1",
+            )
+            .bind(limit(most))
+            .fetch_all(&self.readers)
+            .await?;
+            found.iter().map(rows::letter_listing).collect()
+        })
+        .await
+    }
+
+    async fn sweep(&self, before: Timestamp) -> Result<u64, Fault> {
+        self.write("remove old letters", async {
+            let mut tx = self.begin().await?;
+            let removed = query("DELETE FROM letters WHERE status <> 'waiting' AND ended_at < $1")
+                .bind(ms(before))
+                .execute(&mut *tx)
+                .await?;
+            tx.commit().await?;
+            Ok(removed.rows_affected())
+        })
+        .await
+    }
+}
+
+type Statement<'q> = sqlx::query::Query<'q, sqlx::Sqlite, sqlx::sqlite::SqliteArguments>;
+
+impl SqliteStore {
+    /// A letter ends once: an outcome reported after that records nothing.
+    async fn end_letter(&self, statement: Statement<'_>, event: &Event) -> Result<(), Trouble> {
+        let mut tx = self.begin().await?;
+        if statement.execute(&mut *tx).await?.rows_affected() == 1 {
+            events::insert(&mut tx, event).await?;
+            tx.commit().await?;
+        }
+        Ok(())
+    }
+}
+
+/// Accepts a letter, due at once, in the transaction that causes it.
+pub(super) async fn insert(tx: &mut SqliteConnection, letter: &Letter) -> Result<(), Trouble> {
+    let (account, email, client) = rows::matter(&letter.matter);
+    query(
+        "INSERT INTO letters (id, matter, account, email, client, created_at, status, attempts, due_at) \
+         VALUES ($1, $2, $3, $4, $5, $6, 'waiting', 0, $6)",
+    )
+    .bind(letter.id.to_string())
+    .bind(letter.matter.as_str())
+    .bind(account)
+    .bind(email)
+    .bind(client)
+    .bind(ms(letter.created_at))
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+fn queued(row: &SqliteRow) -> Result<QueuedLetter, Trouble> {
+    Ok(QueuedLetter {
+        letter: rows::letter(row)?,
+        attempts: rows::attempts(row)?,
+    })
+}

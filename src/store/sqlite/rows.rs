@@ -1,0 +1,305 @@
+//! A row into a type, and the texts and numbers a type is stored as. What cannot be understood is
+//! [`Fault::Corrupt`]: a guess about stored data could open a door.
+
+use std::net::IpAddr;
+
+use base64::Engine;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use jiff::Timestamp;
+use sqlx::Row;
+use sqlx::error::ErrorKind;
+use sqlx::migrate::MigrateError;
+use sqlx::sqlite::SqliteRow;
+use uuid::Uuid;
+
+use crate::domain::account::{Account, AccountId, AccountState, Email, Extension, Role};
+use crate::domain::client::ClientAddr;
+use crate::domain::event::{Actor, Event, Fact};
+use crate::domain::fault::Fault;
+use crate::domain::key::KeyRecord;
+use crate::domain::outbox::{Letter, LetterId, Matter};
+use crate::domain::password::PasswordHash;
+use crate::domain::session::{Session, SessionId};
+use crate::domain::ticket::{Purpose, Ticket, TicketEnd};
+use crate::domain::token::TokenDigest;
+use crate::ports::{Changed, Credential, LetterListing, LetterStatus};
+
+/// The columns [`account`] reads, from a table named `a`.
+macro_rules! account_columns {
+    () => {
+        "a.id AS account_id, a.extension, a.name AS account_name, a.email AS account_email, a.role, a.groups_json, \
+         a.language, a.state, a.generation AS account_generation, a.created_at AS account_created_at, a.updated_at"
+    };
+}
+pub(super) use account_columns;
+
+/// The columns [`session`] reads, from a table named `s`.
+macro_rules! session_columns {
+    () => {
+        "s.id AS session_id, s.digest, s.account, s.generation, s.created_at, s.last_seen_at, s.client, s.user_agent"
+    };
+}
+pub(super) use session_columns;
+
+/// Why an operation stopped.
+#[derive(Debug)]
+pub(super) enum Trouble {
+    /// The database refused or failed.
+    Database(sqlx::Error),
+    /// The tables could not be brought up to date.
+    Migration(MigrateError),
+    /// A column holds what this version cannot understand.
+    Column(String),
+}
+
+impl From<sqlx::Error> for Trouble {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Database(error)
+    }
+}
+
+impl From<MigrateError> for Trouble {
+    fn from(error: MigrateError) -> Self {
+        Self::Migration(error)
+    }
+}
+
+impl Trouble {
+    pub(super) fn into_fault(self, what: String) -> Fault {
+        match self {
+            Self::Column(problem) => Fault::corrupt(what, problem),
+            Self::Database(error) | Self::Migration(MigrateError::Execute(error)) if is_corruption(&error) => {
+                Fault::corrupt(what, error)
+            }
+            Self::Database(error) => Fault::unavailable(what, error),
+            Self::Migration(MigrateError::VersionMissing(version)) => Fault::unavailable(
+                what,
+                format!("it was written by a newer version (its tables are at {version}); run that version or newer"),
+            ),
+            Self::Migration(error) => Fault::unavailable(what, error),
+        }
+    }
+}
+
+/// A value of another type than expected, or SQLite itself says: malformed (11) or no database at all (26).
+fn is_corruption(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_) => true,
+        sqlx::Error::Database(cause) => {
+            let code = cause.code().and_then(|code| code.parse::<u32>().ok());
+            cause.kind() == ErrorKind::Other && matches!(code.map(|code| code & 0xff), Some(11 | 26))
+        }
+        _ => false,
+    }
+}
+
+/// A time as stored.
+pub(super) fn ms(at: Timestamp) -> i64 {
+    at.as_millisecond()
+}
+
+/// A generation as stored.
+pub(super) fn generation(generation: u64) -> Result<i64, Trouble> {
+    i64::try_from(generation).map_err(|_| Trouble::Column(format!("no column holds the generation {generation}")))
+}
+
+/// How many rows are wanted, as a parameter.
+pub(super) fn limit(most: usize) -> i64 {
+    i64::try_from(most).unwrap_or(i64::MAX)
+}
+
+/// Groups as stored.
+pub(super) fn groups(groups: &[String]) -> String {
+    serde_json::Value::from(groups).to_string()
+}
+
+/// A digest as text, for the log of changes.
+pub(super) fn digest_text(digest: &TokenDigest) -> String {
+    BASE64_URL_SAFE_NO_PAD.encode(digest.as_bytes())
+}
+
+pub(super) fn account(row: &SqliteRow) -> Result<Account, Trouble> {
+    Ok(Account {
+        id: parsed(row, "account_id", AccountId::parse)?,
+        extension: parsed(row, "extension", |text| Extension::parse(text).ok())?,
+        name: row.try_get("account_name")?,
+        email: parsed_if_any(row, "account_email", |text| Email::parse(text).ok())?,
+        role: parsed(row, "role", Role::parse)?,
+        groups: parsed(row, "groups_json", |text| serde_json::from_str(text).ok())?,
+        language: parsed(row, "language", |text| text.parse().ok())?,
+        state: state(row)?,
+        generation: count(row, "account_generation")?,
+        created_at: time(row, "account_created_at")?,
+        updated_at: time(row, "updated_at")?,
+    })
+}
+
+pub(super) fn state(row: &SqliteRow) -> Result<AccountState, Trouble> {
+    parsed(row, "state", AccountState::parse)
+}
+
+pub(super) fn credential(row: &SqliteRow) -> Result<Credential, Trouble> {
+    let hash: Option<String> = row.try_get("password_hash")?;
+    Ok(Credential {
+        account: account(row)?,
+        hash: hash.map(PasswordHash::from_phc),
+    })
+}
+
+pub(super) fn session(row: &SqliteRow) -> Result<Session, Trouble> {
+    Ok(Session {
+        id: parsed(row, "session_id", SessionId::parse)?,
+        digest: digest(row, "digest")?,
+        account: parsed(row, "account", AccountId::parse)?,
+        generation: count(row, "generation")?,
+        created_at: time(row, "created_at")?,
+        last_seen_at: time(row, "last_seen_at")?,
+        client: parsed(row, "client", client)?,
+        user_agent: row.try_get("user_agent")?,
+    })
+}
+
+pub(super) fn ticket(row: &SqliteRow) -> Result<Ticket, Trouble> {
+    Ok(Ticket {
+        digest: digest(row, "digest")?,
+        account: parsed(row, "account", AccountId::parse)?,
+        purpose: parsed(row, "purpose", Purpose::parse)?,
+        created_at: time(row, "created_at")?,
+        expires_at: time(row, "expires_at")?,
+        ended: parsed_if_any(row, "ended", TicketEnd::parse)?,
+    })
+}
+
+pub(super) fn letter(row: &SqliteRow) -> Result<Letter, Trouble> {
+    let account = |row| parsed(row, "account", AccountId::parse);
+    let matter: &str = row.try_get("matter")?;
+    let matter = match matter {
+        "welcome" => Matter::Welcome { account: account(row)? },
+        "password-changed" => Matter::PasswordChanged { account: account(row)? },
+        "reset" => Matter::ResetRequested {
+            email: parsed(row, "email", |text| Email::parse(text).ok())?,
+            client: parsed(row, "client", client)?,
+        },
+        other => return Err(unreadable("matter", other)),
+    };
+    Ok(Letter {
+        id: parsed(row, "id", LetterId::parse)?,
+        matter,
+        created_at: time(row, "created_at")?,
+    })
+}
+
+/// The columns a matter is stored in, apart from its name: account, e-mail, client.
+pub(super) fn matter(matter: &Matter) -> (Option<String>, Option<&str>, Option<String>) {
+    match matter {
+        Matter::Welcome { account } | Matter::PasswordChanged { account } => (Some(account.to_string()), None, None),
+        Matter::ResetRequested { email, client } => (None, Some(email.as_typed()), Some(client.to_string())),
+    }
+}
+
+pub(super) fn attempts(row: &SqliteRow) -> Result<u32, Trouble> {
+    let attempts: i64 = row.try_get("attempts")?;
+    u32::try_from(attempts).map_err(|_| unreadable("attempts", attempts))
+}
+
+pub(super) fn letter_listing(row: &SqliteRow) -> Result<LetterListing, Trouble> {
+    let status = match row.try_get("status")? {
+        "waiting" => LetterStatus::Waiting(time(row, "due_at")?),
+        "delivered" => LetterStatus::Delivered(time(row, "ended_at")?),
+        "withheld" => LetterStatus::Withheld(time(row, "ended_at")?),
+        "given-up" => LetterStatus::GivenUp(time(row, "ended_at")?),
+        other => return Err(unreadable("status", other)),
+    };
+    Ok(LetterListing {
+        letter: letter(row)?,
+        status,
+        attempts: attempts(row)?,
+        words: row.try_get("words")?,
+    })
+}
+
+pub(super) fn event(row: &SqliteRow) -> Result<Event, Trouble> {
+    let detail: Option<&str> = row.try_get("detail")?;
+    Ok(Event {
+        id: parsed(row, "id", |text| Uuid::parse_str(text).ok())?,
+        at: time(row, "at")?,
+        actor: parsed(row, "actor", Actor::parse)?,
+        client: parsed_if_any(row, "client", client)?,
+        account: parsed_if_any(row, "account", AccountId::parse)?,
+        fact: parsed(row, "name", |name| Fact::parse(name, detail))?,
+    })
+}
+
+pub(super) fn key(row: &SqliteRow) -> Result<KeyRecord, Trouble> {
+    Ok(KeyRecord {
+        kid: row.try_get("kid")?,
+        algorithm: parsed(row, "algorithm", |text| text.parse().ok())?,
+        sealed: row.try_get("sealed")?,
+        public_jwk: row.try_get("public_jwk")?,
+        created_at: time(row, "created_at")?,
+        retired_at: time_if_any(row, "retired_at")?,
+    })
+}
+
+pub(super) fn changed(row: &SqliteRow) -> Result<Changed, Trouble> {
+    match row.try_get("kind")? {
+        "account" => Ok(Changed::Account(parsed(row, "id", AccountId::parse)?)),
+        "session" => Ok(Changed::Session(parsed(row, "id", digest_from_text)?)),
+        "keys" => Ok(Changed::Keys),
+        other => Err(unreadable("kind", other)),
+    }
+}
+
+pub(super) fn time(row: &SqliteRow, column: &'static str) -> Result<Timestamp, Trouble> {
+    let at: i64 = row.try_get(column)?;
+    Timestamp::from_millisecond(at).map_err(|_| unreadable(column, at))
+}
+
+pub(super) fn time_if_any(row: &SqliteRow, column: &'static str) -> Result<Option<Timestamp>, Trouble> {
+    match row.try_get::<Option<i64>, _>(column)? {
+        Some(_) => time(row, column).map(Some),
+        None => Ok(None),
+    }
+}
+
+fn count(row: &SqliteRow, column: &'static str) -> Result<u64, Trouble> {
+    let count: i64 = row.try_get(column)?;
+    u64::try_from(count).map_err(|_| unreadable(column, count))
+}
+
+fn digest(row: &SqliteRow, column: &'static str) -> Result<TokenDigest, Trouble> {
+    let bytes: &[u8] = row.try_get(column)?;
+    let bytes = bytes
+        .try_into()
+        .map_err(|_| unreadable(column, format_args!("{} bytes", bytes.len())))?;
+    Ok(TokenDigest::from_bytes(bytes))
+}
+
+fn parsed<T>(row: &SqliteRow, column: &'static str, parse: impl FnOnce(&str) -> Option<T>) -> Result<T, Trouble> {
+    let text = row.try_get(column)?;
+    parse(text).ok_or_else(|| unreadable(column, text))
+}
+
+fn parsed_if_any<T>(
+    row: &SqliteRow,
+    column: &'static str,
+    parse: impl FnOnce(&str) -> Option<T>,
+) -> Result<Option<T>, Trouble> {
+    let text: Option<&str> = row.try_get(column)?;
+    text.map(|text| parse(text).ok_or_else(|| unreadable(column, text)))
+        .transpose()
+}
+
+fn client(text: &str) -> Option<ClientAddr> {
+    text.parse::<IpAddr>().ok().map(ClientAddr::new)
+}
+
+fn digest_from_text(text: &str) -> Option<TokenDigest> {
+    let bytes = BASE64_URL_SAFE_NO_PAD.decode(text).ok()?;
+    bytes.try_into().ok().map(TokenDigest::from_bytes)
+}
+
+fn unreadable(column: &str, value: impl std::fmt::Display) -> Trouble {
+    let value: String = value.to_string().chars().take(60).collect();
+    Trouble::Column(format!("the column {column} holds {value:?}"))
+}

@@ -1,0 +1,169 @@
+//! Tickets in SQLite.
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use sqlx::sqlite::SqliteRow;
+use sqlx::{SqliteConnection, query};
+
+use super::SqliteStore;
+use super::accounts::state;
+use super::events::record;
+use super::rows::{self, Trouble, account_columns, ms};
+use super::sessions::note;
+use crate::domain::account::{AccountId, AccountState};
+use crate::domain::event::Consequences;
+use crate::domain::fault::Fault;
+use crate::domain::password::PasswordHash;
+use crate::domain::ticket::{Ticket, TicketEnd, TicketState};
+use crate::domain::token::TokenDigest;
+use crate::ports::{Changed, Issue, Redemption, TicketRecord, Tickets};
+
+#[async_trait]
+impl Tickets for SqliteStore {
+    async fn issue(&self, ticket: &Ticket) -> Result<Issue, Fault> {
+        self.write(format!("issue a ticket to account {}", ticket.account), async {
+            let mut tx = self.begin().await?;
+            match state(&mut tx, ticket.account).await? {
+                None | Some(AccountState::Disabled) => return Ok(Issue::NoAccount),
+                Some(AccountState::Invited | AccountState::Active) => {}
+            }
+            replace_live(&mut tx, ticket.account, ticket.created_at).await?;
+            insert(&mut tx, ticket).await?;
+            tx.commit().await?;
+            Ok(Issue::Done)
+        })
+        .await
+    }
+
+    async fn find(&self, digest: &TokenDigest) -> Result<Option<TicketRecord>, Fault> {
+        self.read("look up a ticket", async {
+            let row = query(concat!(
+                "SELECT t.digest, t.account, t.purpose, t.created_at, t.expires_at, t.ended, ",
+                account_columns!(),
+                " FROM tickets t JOIN accounts a ON a.id = t.account WHERE t.digest = $1"
+            ))
+            .bind(&digest.as_bytes()[..])
+            .fetch_optional(&self.readers)
+            .await?;
+            row.as_ref().map(ticket_record).transpose()
+        })
+        .await
+    }
+
+    async fn redeem(
+        &self,
+        digest: &TokenDigest,
+        hash: &PasswordHash,
+        now: Timestamp,
+        then: Consequences,
+    ) -> Result<Redemption, Fault> {
+        self.write("redeem a ticket", async {
+            let mut tx = self.begin().await?;
+            let Some(ticket) = of_enabled_account(&mut tx, digest).await? else {
+                return Ok(Redemption::Unknown);
+            };
+            match ticket.state_at(now) {
+                TicketState::Live => {}
+                dead => return Ok(Redemption::Refused(dead)),
+            }
+            if !spend(&mut tx, digest).await? {
+                return Ok(Redemption::Refused(TicketState::Used));
+            }
+            replace_live(&mut tx, ticket.account, now).await?;
+            set_password(&mut tx, ticket.account, hash, now).await?;
+            note(&mut tx, now, &Changed::Account(ticket.account)).await?;
+            record(&mut tx, &then).await?;
+            tx.commit().await?;
+            Ok(Redemption::Done)
+        })
+        .await
+    }
+
+    async fn sweep(&self, before: Timestamp) -> Result<u64, Fault> {
+        self.write("remove expired tickets", async {
+            let mut tx = self.begin().await?;
+            let removed = query("DELETE FROM tickets WHERE expires_at < $1")
+                .bind(ms(before))
+                .execute(&mut *tx)
+                .await?;
+            tx.commit().await?;
+            Ok(removed.rows_affected())
+        })
+        .await
+    }
+}
+
+/// Replaces every ticket of the account that is live at `now`.
+pub(super) async fn replace_live(tx: &mut SqliteConnection, id: AccountId, now: Timestamp) -> Result<(), Trouble> {
+    query("UPDATE tickets SET ended = $2 WHERE account = $1 AND ended IS NULL AND expires_at > $3")
+        .bind(id.to_string())
+        .bind(TicketEnd::Replaced.as_str())
+        .bind(ms(now))
+        .execute(tx)
+        .await?;
+    Ok(())
+}
+
+async fn insert(tx: &mut SqliteConnection, ticket: &Ticket) -> Result<(), Trouble> {
+    query(
+        "INSERT INTO tickets (digest, account, purpose, created_at, expires_at, ended) \
+         VALUES ($1, $2, $3, $4, $5, $6)",
+    )
+    .bind(&ticket.digest.as_bytes()[..])
+    .bind(ticket.account.to_string())
+    .bind(ticket.purpose.as_str())
+    .bind(ms(ticket.created_at))
+    .bind(ms(ticket.expires_at))
+    .bind(ticket.ended.map(TicketEnd::as_str))
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+async fn of_enabled_account(tx: &mut SqliteConnection, digest: &TokenDigest) -> Result<Option<Ticket>, Trouble> {
+    let row = query(
+        "SELECT t.digest, t.account, t.purpose, t.created_at, t.expires_at, t.ended \
+         FROM tickets t JOIN accounts a ON a.id = t.account WHERE t.digest = $1 AND a.state <> $2",
+    )
+    .bind(&digest.as_bytes()[..])
+    .bind(AccountState::Disabled.as_str())
+    .fetch_optional(tx)
+    .await?;
+    row.as_ref().map(rows::ticket).transpose()
+}
+
+/// `false` when somebody else was faster: on a database with several writers this update decides.
+async fn spend(tx: &mut SqliteConnection, digest: &TokenDigest) -> Result<bool, Trouble> {
+    let spent = query("UPDATE tickets SET ended = $2 WHERE digest = $1 AND ended IS NULL")
+        .bind(&digest.as_bytes()[..])
+        .bind(TicketEnd::Used.as_str())
+        .execute(tx)
+        .await?;
+    Ok(spent.rows_affected() == 1)
+}
+
+async fn set_password(
+    tx: &mut SqliteConnection,
+    id: AccountId,
+    hash: &PasswordHash,
+    now: Timestamp,
+) -> Result<(), Trouble> {
+    query(
+        "UPDATE accounts SET password_hash = $2, password_set_at = $3, state = $4, generation = generation + 1, \
+         updated_at = $3 WHERE id = $1",
+    )
+    .bind(id.to_string())
+    .bind(hash.expose())
+    .bind(ms(now))
+    .bind(AccountState::Active.as_str())
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+fn ticket_record(row: &SqliteRow) -> Result<TicketRecord, Trouble> {
+    Ok(TicketRecord {
+        ticket: rows::ticket(row)?,
+        account: rows::account(row)?,
+    })
+}
