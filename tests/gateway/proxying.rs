@@ -138,7 +138,7 @@ async fn nothing_reaches_the_upstream_without_a_session() {
     let visitor = house.visitor();
     let browser = visitor.get("/a?b=1").await;
     assert_eq!((browser.status, browser.location()), (303, "/login?return_to=%2Fa%3Fb%3D1"));
-    visitor.fetch("/a").await.is_problem(401, "not-signed-in");
+    visitor.fetch("/a").await.is_problem(401, "sign-in-required");
     for method in [Method::POST, Method::PUT, Method::DELETE, Method::OPTIONS] {
         let answer = visitor.script(method.clone(), "/a").body("x").send().await;
         assert_eq!(answer.status, 401, "{method}: {answer:?}");
@@ -273,7 +273,7 @@ async fn http2_passes_like_http1() {
     assert_eq!(received.header("host"), Some(IN));
     received.assertion();
     let refused = house.visitor().over_http2().fetch("/a").await;
-    refused.is_problem(401, "not-signed-in");
+    refused.is_problem(401, "sign-in-required");
 
     // Browsers send each cookie as a header of its own over HTTP/2 (RFC 9113 section 8.2.3).
     let session = format!("{SESSION}={}", visitor.session());

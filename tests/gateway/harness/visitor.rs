@@ -309,7 +309,7 @@ impl Visitor {
     pub fn script(&self, method: Method, target: &str) -> Asking<'_> {
         let asking = self
             .ask(method.clone(), target)
-            .header("accept", "*/*")
+            .header("accept", "application/json, text/plain, */*")
             .header("sec-fetch-mode", "cors")
             .header("sec-fetch-site", "same-origin")
             .header("sec-fetch-dest", "empty");
@@ -323,12 +323,7 @@ impl Visitor {
 
     /// A script of our own origin posting JSON.
     pub async fn post_json(&self, target: &str, value: &serde_json::Value) -> Answer {
-        self.script(Method::POST, target)
-            .without("accept")
-            .header("accept", "application/json")
-            .json(value)
-            .send()
-            .await
+        self.script(Method::POST, target).json(value).send().await
     }
 
     /// Opens a page, fills its form in and sends it.
