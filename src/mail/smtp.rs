@@ -1,21 +1,17 @@
 //! Hands letters to the operator's mail server by SMTP: the adapter of [`Mailer`].
 
-use std::fs;
-use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use lettre::message::Mailbox;
-use lettre::transport::smtp::authentication::Credentials;
-use lettre::transport::smtp::client::{Certificate, CertificateStore, TlsParameters};
 use lettre::transport::smtp::response::Response;
 
+use super::access;
 use super::letters::LetterPress;
 use super::letters::phrase::one_line;
 use super::mime;
-use super::relay::{Cause, Parked, Protection, Relay, Step, Trouble};
-use crate::config::{self, MailSecurity};
+use super::relay::{Cause, Parked, Relay, Step, Trouble};
+use crate::config;
 use crate::domain::account::Email;
 use crate::domain::fault::Fault;
 use crate::domain::token::TicketToken;
@@ -23,9 +19,6 @@ use crate::ports::{Clock, Content, Entropy, Mail, Mailer, Receipt, Refusal, fres
 
 /// The most kept of what a mail server says, in characters.
 const MAX_WORDS: usize = 300;
-
-/// The largest file read as a password or a list of CA certificates, in bytes.
-const MAX_FILE: u64 = 1 << 20;
 
 /// Writes letters and hands them to the mail server of `[mail]`.
 pub struct SmtpMailer {
@@ -58,8 +51,8 @@ impl SmtpMailer {
         let relay = Relay {
             host: config.smtp_host.clone(),
             port: config.smtp_port,
-            protection: protection(config)?,
-            credentials: credentials(config)?,
+            protection: access::protection(config)?,
+            credentials: access::credentials(config)?,
             timeout: config.timeout,
             parked: Parked::default(),
         };
@@ -216,83 +209,6 @@ fn without(secret: &str, line: &str) -> String {
         rest = &after[gap..];
     }
     clean
-}
-
-fn protection(config: &config::Mail) -> Result<Protection, Fault> {
-    Ok(match config.security {
-        MailSecurity::StartTls => Protection::StartTls(tls(config)?),
-        MailSecurity::Tls => Protection::Tls(tls(config)?),
-        MailSecurity::DangerPlain => Protection::Plain,
-    })
-}
-
-/// The certificates the server's own must be signed by: those of `ca_file` alone, or the system's.
-fn tls(config: &config::Mail) -> Result<TlsParameters, Fault> {
-    let mut builder = TlsParameters::builder(config.smtp_host.clone());
-    if let Some(path) = &config.ca_file {
-        let unusable = |why: String| Fault::corrupt(format!("[mail] ca_file {} cannot be used", path.display()), why);
-        let pem = read("ca_file", path)?;
-        if !pem.windows(27).any(|bytes| bytes == b"-----BEGIN CERTIFICATE-----") {
-            return Err(unusable("there is no certificate in PEM form in it".into()));
-        }
-        let certificates = Certificate::from_pem(&pem).map_err(|error| unusable(error.to_string()))?;
-        builder = builder
-            .certificate_store(CertificateStore::None)
-            .add_root_certificate(certificates);
-    }
-    builder
-        .build()
-        .map_err(|error| Fault::corrupt(format!("could not prepare TLS to {}", config.smtp_host), error))
-}
-
-fn credentials(config: &config::Mail) -> Result<Option<Credentials>, Fault> {
-    match (&config.username, &config.password_file) {
-        (None, None) => Ok(None),
-        (Some(username), Some(path)) => Ok(Some(Credentials::new(username.clone(), password(path)?))),
-        (Some(_), None) => Err(Fault::corrupt(
-            "[mail] username is set without password_file",
-            "set both, or neither",
-        )),
-        (None, Some(_)) => Err(Fault::corrupt(
-            "[mail] password_file is set without username",
-            "set both, or neither",
-        )),
-    }
-}
-
-fn password(path: &Path) -> Result<String, Fault> {
-    let unusable = |why: &str| {
-        Fault::corrupt(
-            format!("[mail] password_file {} cannot be used", path.display()),
-            why.to_owned(),
-        )
-    };
-    let bytes = read("password_file", path)?;
-    let mode = fs::metadata(path).map_or(0, |metadata| metadata.permissions().mode());
-    if mode & 0o007 != 0 {
-        return Err(unusable("everybody on this machine may read it; run chmod 0600 on it"));
-    }
-    let text = String::from_utf8(bytes).map_err(|_| unusable("it is not text in UTF-8"))?;
-    let password = text.strip_suffix('\n').unwrap_or(&text);
-    let password = password.strip_suffix('\r').unwrap_or(password);
-    if password.is_empty() {
-        return Err(unusable("it is empty"));
-    }
-    Ok(password.to_owned())
-}
-
-fn read(key: &str, path: &Path) -> Result<Vec<u8>, Fault> {
-    let what = || format!("could not read [mail] {key} {}", path.display());
-    let size = fs::metadata(path)
-        .map_err(|error| Fault::unavailable(what(), error))?
-        .len();
-    if size > MAX_FILE {
-        return Err(Fault::corrupt(
-            what(),
-            format!("it has {size} bytes; is it the right file?"),
-        ));
-    }
-    fs::read(path).map_err(|error| Fault::unavailable(what(), error))
 }
 
 #[cfg(test)]

@@ -33,7 +33,7 @@ impl LogStyle {
 /// requests with their query strings, and lettre whole conversations, so both stay off below `error`.
 pub fn start(style: LogStyle, level: &str) {
     let directives = format!(
-        "{level},pingora=off,pingora_core=off,pingora_proxy=off,pingora_pool=error,pingora_rustls=off,lettre=off,h2=error,\
+        "{level},pingora=off,pingora_core=off,pingora_proxy=off,pingora_pool=error,pingora_rustls=off,lettre=off,mailin=off,h2=error,\
          hyper=error,hyper_util=error,rustls=error,sqlx=warn,reqwest=error,mio=error,tower=error"
     );
     let filter = EnvFilter::try_new(directives).unwrap_or_else(|_| EnvFilter::new("info"));

@@ -15,7 +15,7 @@ const RINGS_FOR: i64 = 30;
 /// A made-up colleague has something else to do after talking this long, in seconds.
 const TALKS_FOR: i64 = 90;
 /// Calls among the made-up colleagues at any time.
-const CHATTER: usize = 3;
+const CHATTER: usize = 2;
 
 /// What somebody is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -315,12 +315,19 @@ impl Floor {
                 _ => self.end(index, Ending::HungUp, now),
             }
         }
-        if self.calls.len() < CHATTER + self.visitors.len() && self.dice.one_in(3) {
+        if self.chatting() < CHATTER && self.dice.one_in(3) {
             self.chatter(now);
         }
         if self.dice.one_in(4) {
             self.stir();
         }
+    }
+
+    /// Calls without a visitor.
+    fn chatting(&self) -> usize {
+        let made_up = |peer: &Peer| !self.visitors.contains_key(&peer.ext);
+        let calls = self.calls.iter();
+        calls.filter(|call| made_up(&call.from) && made_up(&call.to)).count()
     }
 
     /// Somebody made up comes back, leaves the desk or goes to a meeting.
@@ -596,7 +603,7 @@ mod tests {
             let (notes, records) = floor.take();
             presence += notes.len();
             calls += records.len();
-            assert!(floor.calls.len() <= CHATTER + 2);
+            assert!(floor.calls.len() <= CHATTER);
         }
         assert!(presence > 900, "{presence} changes");
         assert!(calls > 60, "{calls} calls");

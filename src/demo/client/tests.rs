@@ -488,6 +488,65 @@ async fn without_the_gateways_keys_nobody_is_believed() {
     assert!(matches!(keys.find("k1").await, Err(keys::KeyError::Unavailable(_))));
 }
 
+/// A gateway that answers one request after another over TLS, with this certificate.
+fn tls_gateway(certified: &rcgen::CertifiedKey<rcgen::KeyPair>, jwks: String) -> SocketAddr {
+    use std::io::{Read, Write};
+    let key = rustls_pki_types::PrivateKeyDer::Pkcs8(certified.signing_key.serialize_der().into());
+    let config = rustls::ServerConfig::builder()
+        .with_no_client_auth()
+        .with_single_cert(vec![certified.cert.der().clone()], key)
+        .unwrap();
+    let config = Arc::new(config);
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let addr = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let connection = rustls::ServerConnection::new(Arc::clone(&config)).unwrap();
+            let mut tls = rustls::StreamOwned::new(connection, stream.unwrap());
+            let mut request = [0; 4096];
+            // A client that does not trust the certificate leaves during the handshake.
+            if tls.read(&mut request).is_ok_and(|read| read > 0) {
+                let head = format!(
+                    "HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",
+                    jwks.len()
+                );
+                tls.write_all((head + &jwks).as_bytes()).unwrap();
+                tls.conn.send_close_notify();
+                tls.flush().unwrap();
+            }
+        }
+    });
+    addr
+}
+
+#[tokio::test]
+async fn the_keys_come_over_tls_from_a_gateway_whose_authority_is_trusted_and_from_no_other() {
+    rustls::crypto::aws_lc_rs::default_provider().install_default().ok();
+    let certified = rcgen::generate_simple_self_signed(vec!["sekisho.localhost".to_owned()]).unwrap();
+    let addr = tls_gateway(&certified, json!({ "keys": [Key::es256("k1").public] }).to_string());
+    let ca = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(ca.path(), certified.cert.pem()).unwrap();
+    let mut trust = Trust {
+        jwks_url: format!("https://sekisho.localhost:{}/jwks.json", addr.port()),
+        ca_pem: Some(ca.path().to_owned()),
+        issuer: "https://gateway.test".to_owned(),
+        audience: "phone".to_owned(),
+        header: ASSERTION.to_owned(),
+        logout_path: "/logout".to_owned(),
+        door_connect: Some(addr),
+    };
+    assert!(Keys::new(&trust).unwrap().find("k1").await.is_ok());
+    // Another certificate for the same name.
+    let other = rcgen::generate_simple_self_signed(vec!["sekisho.localhost".to_owned()]).unwrap();
+    std::fs::write(ca.path(), other.cert.pem()).unwrap();
+    assert!(matches!(
+        Keys::new(&trust).unwrap().find("k1").await,
+        Err(keys::KeyError::Unavailable(_))
+    ));
+    trust.ca_pem = None;
+    assert!(Keys::new(&trust).unwrap().find("k1").await.is_err());
+}
+
 #[rstest]
 #[case::no_url("nonsense", None, ASSERTION)]
 #[case::no_file("https://localhost/jwks.json", Some("/no/such/ca.pem"), ASSERTION)]

@@ -17,7 +17,7 @@ use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 use tokio_util::sync::DropGuard;
 
-use self::server::{Manner, PASSWORD, Server, Tls, USER};
+use self::server::{Cover, Manner, PASSWORD, Server, USER};
 use super::letters::tests::{account, branding, press_of, token};
 use super::smtp::SmtpMailer;
 use crate::config::{self, MailSecurity};
@@ -387,7 +387,7 @@ impl Files {
 }
 
 const STRICT: Manner = Manner {
-    tls: Tls::StartTls,
+    tls: Cover::StartTls,
     asks_password: true,
     refuses_sender: None,
     quotes_letter: false,
@@ -395,17 +395,17 @@ const STRICT: Manner = Manner {
 };
 
 #[rstest]
-#[case(Tls::StartTls, MailSecurity::StartTls)]
-#[case(Tls::Implicit, MailSecurity::Tls)]
+#[case(Cover::StartTls, MailSecurity::StartTls)]
+#[case(Cover::Implicit, MailSecurity::Tls)]
 #[tokio::test]
-async fn under_tls_nothing_is_said_in_the_clear(#[case] tls: Tls, #[case] security: MailSecurity) {
+async fn under_tls_nothing_is_said_in_the_clear(#[case] tls: Cover, #[case] security: MailSecurity) {
     let server = Server::start("127.0.0.1", Manner { tls, ..STRICT });
     let files = Files::of(&server.ca, &format!("{PASSWORD}\n"));
     send(&mailer(&files.config(&server, security)).unwrap()).await.unwrap();
     let seen = server.seen();
     assert_eq!(seen.letters.len(), 1);
     let said: Vec<_> = seen.clear.iter().map(|line| line.split(' ').next().unwrap()).collect();
-    let expected: &[&str] = if tls == Tls::StartTls {
+    let expected: &[&str] = if tls == Cover::StartTls {
         &["EHLO", "STARTTLS"]
     } else {
         &[]
@@ -442,7 +442,7 @@ async fn answers_sent_ahead_of_tls_are_not_believed() {
     let server = Server::start(
         "127.0.0.1",
         Manner {
-            tls: Tls::StartTlsWithAnswersAhead,
+            tls: Cover::AnswersAhead,
             ..STRICT
         },
     );
@@ -465,7 +465,7 @@ async fn answers_sent_ahead_of_tls_are_not_believed() {
 async fn a_certificate_must_be_the_servers_own(
     #[case] name: &str,
     #[case] another_ca: bool,
-    #[values(Tls::StartTls, Tls::Implicit)] tls: Tls,
+    #[values(Cover::StartTls, Cover::Implicit)] tls: Cover,
 ) {
     let server = Server::start(name, Manner { tls, ..STRICT });
     let trusted = if another_ca {
@@ -474,7 +474,7 @@ async fn a_certificate_must_be_the_servers_own(
         server.ca.clone()
     };
     let files = Files::of(&trusted, PASSWORD);
-    let security = if tls == Tls::Implicit {
+    let security = if tls == Cover::Implicit {
         MailSecurity::Tls
     } else {
         MailSecurity::StartTls

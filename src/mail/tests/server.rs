@@ -15,7 +15,7 @@ use rustls_pki_types::PrivateKeyDer;
 /// What the server does.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Manner {
-    pub(super) tls: Tls,
+    pub(super) tls: Cover,
     /// Asks for [`USER`] and [`PASSWORD`].
     pub(super) asks_password: bool,
     /// Answers `MAIL` with this code.
@@ -27,13 +27,13 @@ pub(super) struct Manner {
 }
 
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
-pub(super) enum Tls {
+pub(super) enum Cover {
     #[default]
     None,
     Implicit,
     StartTls,
     /// Answers ahead of TLS, as somebody in the middle would.
-    StartTlsWithAnswersAhead,
+    AnswersAhead,
 }
 
 pub(super) const USER: &str = "sekisho";
@@ -104,7 +104,7 @@ fn certificate(name: &str) -> (Arc<ServerConfig>, String) {
 fn converse(mut tcp: TcpStream, config: Arc<ServerConfig>, manner: Manner, seen: &Arc<Mutex<Seen>>) -> io::Result<()> {
     tcp.set_read_timeout(Some(Duration::from_secs(20)))?;
     let mut builder = SessionBuilder::new("mail.example.com");
-    if matches!(manner.tls, Tls::StartTls | Tls::StartTlsWithAnswersAhead) {
+    if matches!(manner.tls, Cover::StartTls | Cover::AnswersAhead) {
         builder.enable_start_tls();
     }
     if manner.asks_password {
@@ -120,7 +120,7 @@ fn converse(mut tcp: TcpStream, config: Arc<ServerConfig>, manner: Manner, seen:
         let connection = ServerConnection::new(config).map_err(io::Error::other)?;
         Ok(StreamOwned::new(connection, tcp))
     };
-    if manner.tls == Tls::Implicit {
+    if manner.tls == Cover::Implicit {
         session.tls_active();
         let mut stream = encrypt(tcp)?;
         stream.write_all(&session.greeting().buffer()?)?;
@@ -150,7 +150,7 @@ fn talk(
         }
         let answer = session.process(&line);
         let mut bytes = answer.buffer()?;
-        if answer.action == Action::UpgradeTls && manner.tls == Tls::StartTlsWithAnswersAhead {
+        if answer.action == Action::UpgradeTls && manner.tls == Cover::AnswersAhead {
             bytes.extend_from_slice(b"250-mail.example.com\r\n250 8BITMIME\r\n");
         }
         stream.write_all(&bytes)?;

@@ -58,6 +58,7 @@ switchView();
 keepViewInLanguageLinks();
 addEventListener("hashchange", () => {
   switchView();
+  scrollTo(0, 0);
   keepViewInLanguageLinks();
 });
 startPhone();

@@ -27,7 +27,7 @@ function feed(state, text) {
 }
 
 function add(record) {
-  const list = $("calls");
+  const list = $("calls-list");
   const id = String(record.id);
   if ([...list.children].some((row) => row.dataset.id === id)) {
     return;

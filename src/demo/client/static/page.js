@@ -80,6 +80,12 @@ export function formatDuration(seconds) {
   return hours ? `${hours}:${two(minutes)}:${two(whole % 60)}` : `${minutes}:${two(whole % 60)}`;
 }
 
+/** "0.4 sec" for what is over quickly, minutes and seconds for the rest. */
+export function formatElapsed(seconds) {
+  const style = { style: "unit", unit: "second", unitDisplay: "short", maximumFractionDigits: 1 };
+  return seconds < 60 ? new Intl.NumberFormat(lang, style).format(seconds) : formatDuration(seconds);
+}
+
 export function formatBytes(bytes) {
   const units = ["byte", "kilobyte", "megabyte", "gigabyte", "terabyte"];
   let index = 0;

@@ -115,7 +115,7 @@ function drawPeople() {
   if (me && ["available", "meeting", "away"].includes(me.status)) {
     $("my-status").value = me.status;
   }
-  updateRows($("people"), shown);
+  updateRows($("people-list"), shown);
   $("people-empty").textContent = t("people_nobody");
   show($("people-empty"), shown.length === 0);
 }
@@ -196,13 +196,15 @@ function setCall(next) {
   clearInterval(callTimer);
   const state = call.state;
   $("call").dataset.state = state;
+  show($("place"), state === "idle" || state === "ended");
   show($("answer"), state === "incoming");
   show($("decline"), state === "incoming");
   show($("hang-up"), state === "calling" || state === "connected");
   $("call-timer").textContent = "";
-  $("call-state").textContent = state === "ended" ? t(`ending_${call.reason}`) : t(`call_${state}`);
+  const said = state === "ended" ? t(`ending_${call.reason}`) : t(`call_${state}`);
   const name = call.peer ? nameOf(call.peer) : "";
-  $("call-name").textContent = name && name !== call.peer.ext ? `${name} · ${call.peer.ext}` : name;
+  $("call-state").textContent = name && name !== call.peer.ext ? `${said} · ${call.peer.ext}` : said;
+  $("call-name").textContent = name;
   $("call-avatar").textContent = name ? initials(name) : "";
   $("call-avatar").className = `avatar large ${call.peer ? hue(call.peer.ext) : ""}`;
   if (state === "connected") {

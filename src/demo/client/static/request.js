@@ -2,6 +2,7 @@
 
 import { $, api, formatTime, hasText, icon, make, show, t } from "./page.js";
 
+const order = "name ext email groups sub sid auth_time amr iss aud iat nbf exp jti".split(" ");
 const times = ["iat", "nbf", "exp", "auth_time"];
 const marks = {
   passed: "M5 12.500l4.5 4.500L19 7.5",
@@ -24,9 +25,12 @@ export async function loadRequest() {
   show($("seal"), assertion.verified);
   $("checks").replaceChildren(...assertion.checks.map(check));
   $("jose").replaceChildren(...Object.entries(assertion.header).map(claim));
-  $("claims").replaceChildren(...Object.entries(assertion.claims).map(claim));
+  $("claims").replaceChildren(...Object.entries(assertion.claims).sort(inOrder).map(claim));
   $("headers").replaceChildren(...seen.headers.map((line) => header(line, assertion.name)));
 }
+
+const place = (name) => (order.includes(name) ? order.indexOf(name) : order.length);
+const inOrder = ([one], [other]) => place(one) - place(other);
 
 function check({ name, mark, detail }) {
   const picture = make("span", { className: `check-mark ${mark}`, title: t(`mark_${mark}`) }, icon(marks[mark]));

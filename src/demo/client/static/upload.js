@@ -1,6 +1,6 @@
 // Sends a file and shows what the other side received.
 
-import { $, followLogin, formatBytes, formatDuration, make, show, t } from "./page.js";
+import { $, followLogin, formatBytes, formatDuration, formatElapsed, make, show, t } from "./page.js";
 
 /** Up to this size the browser computes the digest too; it would have to hold larger files in memory. */
 const COMPARED = 64 * 1024 * 1024;
@@ -90,7 +90,7 @@ async function finish(file) {
     file,
     make("dl", {},
       fact(t("upload_received"), formatBytes(receipt.bytes)),
-      fact(t("upload_took"), formatDuration(receipt.seconds)),
+      fact(t("upload_took"), formatElapsed(receipt.seconds)),
       fact(t("upload_speed"), rate),
       fact(t("upload_digest"), digest, "whole")),
     verdict,
