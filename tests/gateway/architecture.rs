@@ -22,11 +22,34 @@ const ARROWS: &[(&str, &[&str])] = &[
     // The composition root knows everyone but those who start it.
     (
         "app",
-        &["proxy", "web", "flows", "ports", "store", "crypto", "mail", "config", "telemetry", "domain"],
+        &[
+            "proxy",
+            "web",
+            "flows",
+            "ports",
+            "store",
+            "crypto",
+            "mail",
+            "config",
+            "telemetry",
+            "domain",
+        ],
     ),
     // The command line starts the gateway and, for `sekisho demo`, the demo's helpers; it speaks in the words of flows
     // and ports when it lists.
-    ("cli", &["app", "demo", "flows", "ports", "config", "telemetry", "domain", "crypto"]),
+    (
+        "cli",
+        &[
+            "app",
+            "demo",
+            "flows",
+            "ports",
+            "config",
+            "telemetry",
+            "domain",
+            "crypto",
+        ],
+    ),
     ("main", &["cli"]),
     ("lib", &[]),
 ];
@@ -47,8 +70,24 @@ const OWNED: &[(&str, &[&str])] = &[
 
 /// What the pure domain must not know.
 const IMPURE: &[&str] = &[
-    "tokio", "axum", "http::", "hyper", "pingora", "sqlx", "std::fs", "std::net::Tcp", "std::thread", "reqwest",
-    "async fn", "async_trait", "SystemTime", "Instant::now", "Timestamp::now", "getrandom", "std::env", "println!",
+    "tokio",
+    "axum",
+    "http::",
+    "hyper",
+    "pingora",
+    "sqlx",
+    "std::fs",
+    "std::net::Tcp",
+    "std::thread",
+    "reqwest",
+    "async fn",
+    "async_trait",
+    "SystemTime",
+    "Instant::now",
+    "Timestamp::now",
+    "getrandom",
+    "std::env",
+    "println!",
 ];
 
 struct Source {
@@ -70,7 +109,14 @@ fn sources() -> Vec<Source> {
                 waiting.push(path);
             } else if name.ends_with(".rs") && name != "tests.rs" && !path.iter().any(|part| part == "tests") {
                 let inside = path.strip_prefix(&root).unwrap();
-                let module = inside.iter().next().unwrap().to_str().unwrap().trim_end_matches(".rs").to_owned();
+                let module = inside
+                    .iter()
+                    .next()
+                    .unwrap()
+                    .to_str()
+                    .unwrap()
+                    .trim_end_matches(".rs")
+                    .to_owned();
                 let code = code_of(&fs::read_to_string(&path).unwrap());
                 found.push(Source { path, module, code });
             }
@@ -107,9 +153,7 @@ fn code_of(text: &str) -> String {
 /// The top-level modules a piece of code names: `crate::x`, and each name of a `crate::{x, y}`.
 fn named(code: &str) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
-    let word = |text: &str| -> String {
-        text.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect()
-    };
+    let word = |text: &str| -> String { text.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect() };
     for prefix in ["crate::", "sekisho::"] {
         for (at, _) in code.match_indices(prefix) {
             let before = code[..at].chars().next_back();
@@ -150,11 +194,19 @@ fn no_arrow_goes_up() {
     let mut wrong = Vec::new();
     for source in sources() {
         let Some(allowed) = table.get(source.module.as_str()) else {
-            panic!("{} is in no known module: give {} a line in the table", source.path.display(), source.module);
+            panic!(
+                "{} is in no known module: give {} a line in the table",
+                source.path.display(),
+                source.module
+            );
         };
         for name in named(&source.code) {
             if name != source.module && !allowed.contains(&name.as_str()) {
-                wrong.push(format!("{} names {name}, which {} must not know", source.path.display(), source.module));
+                wrong.push(format!(
+                    "{} names {name}, which {} must not know",
+                    source.path.display(),
+                    source.module
+                ));
             }
         }
     }
@@ -167,7 +219,10 @@ fn each_library_has_one_owner() {
     for source in sources() {
         for (name, owners) in OWNED {
             if !owners.contains(&source.module.as_str()) && uses(&source.code, name) {
-                wrong.push(format!("{} names {name}, which belongs to {owners:?}", source.path.display()));
+                wrong.push(format!(
+                    "{} names {name}, which belongs to {owners:?}",
+                    source.path.display()
+                ));
             }
         }
     }
@@ -202,7 +257,11 @@ fn uses(code: &str, name: &str) -> bool {
 fn every_file_says_what_it_is_for() {
     for source in sources() {
         let text = fs::read_to_string(&source.path).unwrap();
-        assert!(text.starts_with("//! "), "{} opens with a sentence", source.path.display());
+        assert!(
+            text.starts_with("//! "),
+            "{} opens with a sentence",
+            source.path.display()
+        );
     }
 }
 
@@ -214,5 +273,9 @@ fn names_are_found_however_they_are_written() {
     let found = named(&code);
     let wanted: BTreeSet<String> = ["domain", "flows", "ports", "web", "cli"].map(str::to_owned).into();
     assert_eq!(found, wanted);
-    assert!(uses("use pingora::x", "pingora") && !uses("use crate::pingora_x", "pingora") && !uses("super::http::x", "http::"));
+    assert!(
+        uses("use pingora::x", "pingora")
+            && !uses("use crate::pingora_x", "pingora")
+            && !uses("super::http::x", "http::")
+    );
 }

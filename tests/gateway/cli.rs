@@ -26,13 +26,30 @@ async fn accounts_are_added_listed_and_shown_while_the_server_runs_and_when_it_d
     let gateway = &house.gateway;
     let first: Value = gateway
         .cli_json(&[
-            "account", "add", "101", "--name", "田中 由紀", "--email", "yuki@example.com", "--language", "ja", "--role",
-            "admin", "--group", "sales", "--group", "営業", "--json",
+            "account",
+            "add",
+            "101",
+            "--name",
+            "田中 由紀",
+            "--email",
+            "yuki@example.com",
+            "--language",
+            "ja",
+            "--role",
+            "admin",
+            "--group",
+            "sales",
+            "--group",
+            "営業",
+            "--json",
         ])
         .await;
     assert_eq!(first["extension"], "101", "{first}");
     gateway.start().await;
-    gateway.cli(&["account", "add", "１０２", "--name", "Bob"]).await.succeeded();
+    gateway
+        .cli(&["account", "add", "１０２", "--name", "Bob"])
+        .await
+        .succeeded();
 
     let listed: Vec<Value> = gateway.cli_json(&["account", "list", "--json"]).await;
     assert_eq!(listed.len(), 2);
@@ -57,24 +74,40 @@ async fn accounts_are_added_listed_and_shown_while_the_server_runs_and_when_it_d
     }
     assert_eq!(listed[0]["name"], "田中 由紀");
     assert_eq!(listed[0]["groups"], serde_json::json!(["sales", "営業"]));
-    assert_eq!((&listed[0]["role"], &listed[0]["language"]), (&"admin".into(), &"ja".into()));
+    assert_eq!(
+        (&listed[0]["role"], &listed[0]["language"]),
+        (&"admin".into(), &"ja".into())
+    );
     assert_eq!(listed[1]["extension"], "102", "full-width digits are the same number");
     assert!(listed[1]["email"].is_null());
 
     let table = gateway.cli(&["account", "list"]).await.succeeded();
-    let rows: Vec<&str> = table.lines().filter(|line| line.contains("101") || line.contains("102")).collect();
+    let rows: Vec<&str> = table
+        .lines()
+        .filter(|line| line.contains("101") || line.contains("102"))
+        .collect();
     assert_eq!(rows.len(), 2, "{table}");
     let column = |row: &str, word: &str| -> usize {
         let at = row.find(word).unwrap_or_else(|| panic!("{word} in {row}"));
-        row[..at].chars().map(|c| if u32::from(c) > 0x1100 { 2 } else { 1 }).sum()
+        row[..at]
+            .chars()
+            .map(|c| if u32::from(c) > 0x1100 { 2 } else { 1 })
+            .sum()
     };
-    assert_eq!(column(rows[0], "invited"), column(rows[1], "invited"), "kanji are two columns wide:\n{table}");
+    assert_eq!(
+        column(rows[0], "invited"),
+        column(rows[1], "invited"),
+        "kanji are two columns wide:\n{table}"
+    );
     assert!(!table.contains('\u{1b}'), "no colours where nobody looks");
 
     let shown: Value = gateway.cli_json(&["account", "show", "102", "--json"]).await;
     assert_eq!(shown, listed[1]);
     let shown = gateway.cli(&["account", "show", "101"]).await.succeeded();
-    assert!(shown.contains("田中 由紀") && shown.contains("yuki@example.com"), "{shown}");
+    assert!(
+        shown.contains("田中 由紀") && shown.contains("yuki@example.com"),
+        "{shown}"
+    );
     house.mailbox.next_links("yuki@example.com").await;
 }
 
@@ -82,18 +115,35 @@ async fn accounts_are_added_listed_and_shown_while_the_server_runs_and_when_it_d
 async fn a_mistake_is_one_clear_line_and_changes_nothing() {
     let house = House::closed("").await;
     let gateway = &house.gateway;
-    gateway.cli(&["account", "add", "101", "--name", "A", "--email", "a@example.com"]).await.succeeded();
+    gateway
+        .cli(&["account", "add", "101", "--name", "A", "--email", "a@example.com"])
+        .await
+        .succeeded();
     for (args, says) in [
         (vec!["account", "add", "101", "--name", "B"], "101"),
         (vec!["account", "add", "1/2", "--name", "B"], "extension"),
         (vec!["account", "add", "103", "--name", ""], "name"),
-        (vec!["account", "add", "103", "--name", "B", "--email", "a@example.com,b@example.com"], "e-mail"),
+        (
+            vec![
+                "account",
+                "add",
+                "103",
+                "--name",
+                "B",
+                "--email",
+                "a@example.com,b@example.com",
+            ],
+            "e-mail",
+        ),
         (vec!["account", "show", "999"], "999"),
         (vec!["account", "disable", "999"], "999"),
         (vec!["account", "enable", "999"], "999"),
         (vec!["account", "remove", "999", "--yes"], "999"),
         (vec!["account", "welcome", "999"], "999"),
-        (vec!["session", "end", "00000000-0000-7000-8000-000000000000"], "session"),
+        (
+            vec!["session", "end", "00000000-0000-7000-8000-000000000000"],
+            "session",
+        ),
         (vec!["session", "end", "nonsense"], "session"),
     ] {
         let said = gateway.cli(&args).await.failed();
@@ -124,7 +174,10 @@ async fn a_disabled_account_stops_within_a_second_and_comes_back_without_its_ses
     assert!(visitor.passes().await);
     let disabled = house.gateway.cli(&["account", "disable", "101"]).await.succeeded();
     assert!(disabled.contains("101"), "{disabled}");
-    within(NOTICED, "the requests of a disabled account to stop", async || (!visitor.passes().await).then_some(())).await;
+    within(NOTICED, "the requests of a disabled account to stop", async || {
+        (!visitor.passes().await).then_some(())
+    })
+    .await;
     assert_eq!(visitor.sign_in("101", PASSWORD).await.status, 401);
     assert!(bystander.passes().await);
     let shown: Value = house.gateway.cli_json(&["account", "show", "101", "--json"]).await;
@@ -132,7 +185,10 @@ async fn a_disabled_account_stops_within_a_second_and_comes_back_without_its_ses
 
     house.gateway.cli(&["account", "enable", "101"]).await.succeeded();
     assert!(!visitor.passes().await, "the old session stays dead");
-    assert!(house.visitor().sign_in("101", PASSWORD).await.is_done(), "the password still works");
+    assert!(
+        house.visitor().sign_in("101", PASSWORD).await.is_done(),
+        "the password still works"
+    );
     house.event("account.disabled", None).await;
     house.event("account.enabled", None).await;
 }
@@ -144,10 +200,21 @@ async fn a_removed_account_is_gone_and_a_new_one_with_its_number_is_somebody_els
     let visitor = house.signed_in(&person).await;
     let before: Value = house.gateway.cli_json(&["account", "show", "101", "--json"]).await;
     let unsure = house.gateway.cli(&["account", "remove", "101"]).await;
-    assert_ne!(unsure.code, Some(0), "without --yes and without anybody to ask: {unsure:?}");
+    assert_ne!(
+        unsure.code,
+        Some(0),
+        "without --yes and without anybody to ask: {unsure:?}"
+    );
     assert!(visitor.passes().await);
-    house.gateway.cli(&["account", "remove", "101", "--yes"]).await.succeeded();
-    within(NOTICED, "the requests of a removed account to stop", async || (!visitor.passes().await).then_some(())).await;
+    house
+        .gateway
+        .cli(&["account", "remove", "101", "--yes"])
+        .await
+        .succeeded();
+    within(NOTICED, "the requests of a removed account to stop", async || {
+        (!visitor.passes().await).then_some(())
+    })
+    .await;
     assert_eq!(house.visitor().sign_in("101", PASSWORD).await.status, 401);
     let again = house.welcome("101").await;
     let after: Value = house.gateway.cli_json(&["account", "show", "101", "--json"]).await;
@@ -180,13 +247,28 @@ async fn sessions_are_listed_and_ended_one_by_one_or_by_account() {
     );
     let listed: Vec<Value> = house.gateway.cli_json(&["session", "list", "--json"]).await;
     assert_eq!(listed.len(), 3, "{listed:#?}");
-    let wanted = ["client", "created_at", "extension", "id", "last_seen_at", "name", "state", "user_agent"];
+    let wanted = [
+        "client",
+        "created_at",
+        "extension",
+        "id",
+        "last_seen_at",
+        "name",
+        "state",
+        "user_agent",
+    ];
     for session in &listed {
         assert_eq!(keys(session), wanted, "{session}");
         assert!(is_time(&session["created_at"]) && is_time(&session["last_seen_at"]));
-        assert_eq!((&session["client"], &session["state"]), (&"127.0.0.1".into(), &"live".into()));
+        assert_eq!(
+            (&session["client"], &session["state"]),
+            (&"127.0.0.1".into(), &"live".into())
+        );
     }
-    let of_one: Vec<Value> = house.gateway.cli_json(&["session", "list", "--account", "101", "--json"]).await;
+    let of_one: Vec<Value> = house
+        .gateway
+        .cli_json(&["session", "list", "--account", "101", "--json"])
+        .await;
     assert_eq!(of_one.len(), 2);
     let table = house.gateway.cli(&["session", "list"]).await.succeeded();
     assert!(table.contains("127.0.0.1") && table.contains("102"), "{table}");
@@ -194,15 +276,31 @@ async fn sessions_are_listed_and_ended_one_by_one_or_by_account() {
     one.fetch("/x").await;
     let claims = house.upstream.last().assertion().split('.').nth(1).unwrap().to_owned();
     let claims = base64::Engine::decode(&base64::prelude::BASE64_URL_SAFE_NO_PAD, claims).unwrap();
-    let sid = serde_json::from_slice::<Value>(&claims).unwrap()["sid"].as_str().unwrap().to_owned();
+    let sid = serde_json::from_slice::<Value>(&claims).unwrap()["sid"]
+        .as_str()
+        .unwrap()
+        .to_owned();
     house.gateway.cli(&["session", "end", &sid]).await.succeeded();
-    within(NOTICED, "the ended session to stop", async || (!one.passes().await).then_some(())).await;
+    within(NOTICED, "the ended session to stop", async || {
+        (!one.passes().await).then_some(())
+    })
+    .await;
     assert!(two.passes().await && third.passes().await);
-    house.gateway.cli(&["session", "end", "--account", "101"]).await.succeeded();
-    within(NOTICED, "the account's sessions to stop", async || (!two.passes().await).then_some(())).await;
+    house
+        .gateway
+        .cli(&["session", "end", "--account", "101"])
+        .await
+        .succeeded();
+    within(NOTICED, "the account's sessions to stop", async || {
+        (!two.passes().await).then_some(())
+    })
+    .await;
     assert!(third.passes().await);
     house.event("session.ended", None).await;
-    assert!(house.visitor().sign_in("101", PASSWORD).await.is_done(), "and may sign in again");
+    assert!(
+        house.visitor().sign_in("101", PASSWORD).await.is_done(),
+        "and may sign in again"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -211,8 +309,14 @@ async fn keys_are_listed_and_rotated_whether_the_server_runs_or_not() {
     let listed = async || -> Vec<Value> { house.gateway.cli_json(&["key", "list", "--json"]).await };
     let first = listed().await;
     assert_eq!(first.len(), 1, "made on first start");
-    assert_eq!(keys(&first[0]), ["algorithm", "created_at", "current", "kid", "retired_at"]);
-    assert_eq!((&first[0]["algorithm"], &first[0]["current"]), (&"ES256".into(), &true.into()));
+    assert_eq!(
+        keys(&first[0]),
+        ["algorithm", "created_at", "current", "kid", "retired_at"]
+    );
+    assert_eq!(
+        (&first[0]["algorithm"], &first[0]["current"]),
+        (&"ES256".into(), &true.into())
+    );
     house.gateway.cli(&["key", "rotate"]).await.succeeded();
     let second = listed().await;
     assert_eq!(second.len(), 2);
@@ -241,20 +345,38 @@ async fn events_and_letters_are_listed() {
         events[0]
     );
     assert_eq!(events[0]["name"], "sign-in.refused", "newest first: {events:#?}");
-    assert_eq!((&events[0]["actor"], &events[0]["client"]), (&"stranger".into(), &"127.0.0.1".into()));
+    assert_eq!(
+        (&events[0]["actor"], &events[0]["client"]),
+        (&"stranger".into(), &"127.0.0.1".into())
+    );
     let created = events.iter().find(|event| event["name"] == "account.created").unwrap();
-    assert_eq!((&created["actor"], &created["extension"]), (&"operator".into(), &"101".into()));
-    let few: Vec<Value> = house.gateway.cli_json(&["event", "list", "--most", "2", "--json"]).await;
+    assert_eq!(
+        (&created["actor"], &created["extension"]),
+        (&"operator".into(), &"101".into())
+    );
+    let few: Vec<Value> = house
+        .gateway
+        .cli_json(&["event", "list", "--most", "2", "--json"])
+        .await;
     assert_eq!(few.len(), 2);
-    let none: Vec<Value> = house.gateway.cli_json(&["event", "list", "--account", "101", "--json"]).await;
+    let none: Vec<Value> = house
+        .gateway
+        .cli_json(&["event", "list", "--account", "101", "--json"])
+        .await;
     assert!(none.iter().all(|event| event["extension"] == "101") && !none.is_empty());
     let table = house.gateway.cli(&["event", "list"]).await.succeeded();
     assert!(table.contains("account.created"), "{table}");
 
     let letters: Vec<Value> = house.gateway.cli_json(&["mail", "list", "--json"]).await;
     assert_eq!(letters.len(), 1);
-    assert_eq!(keys(&letters[0]), ["attempts", "created_at", "id", "matter", "status", "words"]);
-    assert_eq!((&letters[0]["matter"], &letters[0]["status"]), (&"welcome".into(), &"delivered".into()));
+    assert_eq!(
+        keys(&letters[0]),
+        ["attempts", "created_at", "id", "matter", "status", "words"]
+    );
+    assert_eq!(
+        (&letters[0]["matter"], &letters[0]["status"]),
+        (&"welcome".into(), &"delivered".into())
+    );
     assert!(is_time(&letters[0]["created_at"]));
     let table = house.gateway.cli(&["mail", "list"]).await.succeeded();
     assert!(table.contains("delivered"), "{table}");
@@ -281,7 +403,10 @@ async fn a_second_server_on_the_same_store_is_refused() {
     let house = House::open().await;
     let ran = house.gateway.cli(&["serve"]).await;
     assert_eq!(ran.code, Some(1), "{ran:?}");
-    assert!(ran.err.contains("another server") && ran.err.contains("store"), "{ran:?}");
+    assert!(
+        ran.err.contains("another server") && ran.err.contains("store"),
+        "{ran:?}"
+    );
     assert!(!ran.out.contains("ready"));
     assert_eq!(house.visitor().get("/login").await.status, 200, "the first goes on");
 }
@@ -293,7 +418,10 @@ async fn a_port_that_is_taken_is_named() {
     let second = House::closed(&format!("[server]\nlisten = [\"{address}\"]")).await;
     let ran = second.gateway.cli(&["serve"]).await;
     assert_eq!(ran.code, Some(1), "{ran:?}");
-    assert!(ran.err.contains(&address.to_string()) && ran.err.contains("server.listen"), "{ran:?}");
+    assert!(
+        ran.err.contains(&address.to_string()) && ran.err.contains("server.listen"),
+        "{ran:?}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -303,12 +431,21 @@ async fn a_stop_is_orderly_and_finishes_what_is_under_way() {
     let visitor = house.signed_in(&person).await;
     let (sender, pieces) = tokio::sync::mpsc::channel(1);
     let upload = tokio::spawn(async move {
-        let answer = visitor.script(http::Method::POST, "/upload").stream(pieces).send().await;
+        let answer = visitor
+            .script(http::Method::POST, "/upload")
+            .stream(pieces)
+            .send()
+            .await;
         (answer.status, answer.json()["bytes"].clone())
     });
     sender.send(bytes::Bytes::from_static(b"first")).await.unwrap();
     crate::harness::eventually("the upload to reach the upstream", async || {
-        house.upstream.received().iter().any(|request| request.target == "/upload").then_some(())
+        house
+            .upstream
+            .received()
+            .iter()
+            .any(|request| request.target == "/upload")
+            .then_some(())
     })
     .await;
     house.gateway.configure("[server]\ndrain_timeout = \"20s\"");
@@ -350,7 +487,11 @@ async fn completions_and_man_pages_are_made() {
         assert!(script.contains("sekisho") && script.contains("account"), "{shell}");
     }
     let directory = house.gateway.home().join("man");
-    house.gateway.cli(&["man", directory.to_str().unwrap()]).await.succeeded();
+    house
+        .gateway
+        .cli(&["man", directory.to_str().unwrap()])
+        .await
+        .succeeded();
     let page = std::fs::read_to_string(directory.join("sekisho.1")).unwrap();
     assert!(page.contains("sekisho"), "{page}");
     let help = house.gateway.cli(&["--help"]).await.succeeded();

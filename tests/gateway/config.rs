@@ -27,16 +27,32 @@ async fn every_error_is_said_in_one_run_with_its_line_and_reason() {
     let good = fs::read_to_string(house.gateway.config()).unwrap();
     let bad = good
         .replace("in_office = \"https://in.test\"", "in_office = \"http://in.test\"")
-        .replace("drain_timeout = \"1s\"", "drain_timeout = \"1 fortnight\"\nno_such_key = true")
-        .replace("sign_in_per_client = \"100000 per 1h\"", "sign_in_per_client = \"often\"")
+        .replace(
+            "drain_timeout = \"1s\"",
+            "drain_timeout = \"1 fortnight\"\nno_such_key = true",
+        )
+        .replace(
+            "sign_in_per_client = \"100000 per 1h\"",
+            "sign_in_per_client = \"often\"",
+        )
         .replace("memory = \"8 MiB\"", "memory = \"8 KiB\"");
     let bad = format!("{bad}\n[no_such_section]\nx = 1\n");
     fs::write(house.gateway.config(), bad).unwrap();
     let ran = house.gateway.cli(&["config", "check"]).await;
     assert_eq!(ran.code, Some(1), "{ran:?}");
-    for text in ["http://in.test", "fortnight", "no_such_key", "often", "8 KiB", "no_such_section"] {
+    for text in [
+        "http://in.test",
+        "fortnight",
+        "no_such_key",
+        "often",
+        "8 KiB",
+        "no_such_section",
+    ] {
         let line = line_of(&house.gateway, text);
-        let found = ran.err.lines().find(|said| said.contains(&format!(":{line}:")) || said.contains(&format!("line {line}")));
+        let found = ran
+            .err
+            .lines()
+            .find(|said| said.contains(&format!(":{line}:")) || said.contains(&format!("line {line}")));
         assert!(found.is_some(), "{text} in line {line}: {}", ran.err);
     }
     assert!(ran.err.lines().count() >= 6);
@@ -96,7 +112,11 @@ async fn what_is_in_effect_is_shown_without_secrets() {
     let table: toml::Table = shown.parse().unwrap_or_else(|error| panic!("{error}: {shown}"));
     assert_eq!(table["doors"]["in_office"].as_str(), Some("https://in.test"));
     assert!(table["sessions"]["idle"].as_str().unwrap().contains("30m"), "{shown}");
-    assert_eq!(table["sessions"]["cookie"].as_str(), Some("__Host-sekisho"), "defaults are shown too");
+    assert_eq!(
+        table["sessions"]["cookie"].as_str(),
+        Some("__Host-sekisho"),
+        "defaults are shown too"
+    );
     // What is shown is itself a config file.
     fs::write(house.gateway.config(), &shown).unwrap();
     house.gateway.cli(&["config", "check"]).await.succeeded();
@@ -107,11 +127,17 @@ async fn what_is_in_effect_is_shown_without_secrets() {
 async fn the_schema_describes_every_section() {
     let house = House::closed("").await;
     let schema: serde_json::Value = house.gateway.cli_json(&["config", "schema"]).await;
-    assert!(schema["$schema"].as_str().unwrap().contains("json-schema.org"), "{schema}");
+    assert!(
+        schema["$schema"].as_str().unwrap().contains("json-schema.org"),
+        "{schema}"
+    );
     let file = fs::read_to_string("config/sekisho.toml").unwrap();
     let example: toml::Table = file.parse().unwrap();
     for section in example.keys() {
-        assert!(schema["properties"].get(section).is_some(), "{section} is in the schema");
+        assert!(
+            schema["properties"].get(section).is_some(),
+            "{section} is in the schema"
+        );
     }
 }
 
@@ -124,16 +150,33 @@ async fn our_pages_take_the_paths_they_are_given() {
     let email = house.invite("101", &[]).await;
     let letter = house.mailbox.next(&email).await;
     let links = crate::harness::mailbox::links(&letter);
-    assert!(links.in_office.starts_with("https://in.test/account/new-password?ticket="), "{links:?}");
+    assert!(
+        links
+            .in_office
+            .starts_with("https://in.test/account/new-password?ticket="),
+        "{links:?}"
+    );
     let visitor = house.visitor();
     let page = visitor.follow(&links.in_office).await;
-    let fields = [("password", crate::harness::PASSWORD), ("confirmation", crate::harness::PASSWORD)];
-    assert!(visitor.send_form(&page, "/account/new-password", &fields).await.is_done());
+    let fields = [
+        ("password", crate::harness::PASSWORD),
+        ("confirmation", crate::harness::PASSWORD),
+    ];
+    assert!(
+        visitor
+            .send_form(&page, "/account/new-password", &fields)
+            .await
+            .is_done()
+    );
     let challenge = visitor.get("/x").await;
     assert_eq!(challenge.location(), "/account/sign-in?return_to=%2Fx");
     let fields = [("login", "101"), ("password", crate::harness::PASSWORD)];
     assert!(visitor.post_form("/account/sign-in", &fields).await.is_done());
-    assert_eq!(visitor.fetch("/login").await.status, 200, "the old paths are the web client's now");
+    assert_eq!(
+        visitor.fetch("/login").await.status,
+        200,
+        "the old paths are the web client's now"
+    );
     assert_eq!(house.upstream.last().target, "/login");
 }
 

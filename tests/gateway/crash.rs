@@ -99,7 +99,13 @@ async fn one_flow(house: &House, ledger: &Mutex<Ledger>, extension: &str, round:
         return;
     };
     let password = format!("amber lantern {extension} drifts round {round}");
-    ledger.lock().stories.get_mut(extension).unwrap().unanswered.push(password.clone());
+    ledger
+        .lock()
+        .stories
+        .get_mut(extension)
+        .unwrap()
+        .unanswered
+        .push(password.clone());
     let body = json!({"ticket": ticket, "password": password, "confirmation": password});
     let answered = ask(&visitor, "/set-password", &body).await;
     let mut ledger = ledger.lock();
@@ -122,7 +128,12 @@ async fn one_flow(house: &House, ledger: &Mutex<Ledger>, extension: &str, round:
 
 /// Posts; `None` when the power went before an answer came.
 async fn ask(visitor: &Visitor, path: &str, body: &serde_json::Value) -> Option<Answer> {
-    visitor.script(http::Method::POST, path).json(body).try_send().await.ok()
+    visitor
+        .script(http::Method::POST, path)
+        .json(body)
+        .try_send()
+        .await
+        .ok()
 }
 
 /// The ticket of the newest letter, once there are more than `before`.
@@ -130,7 +141,10 @@ async fn newest_ticket(house: &House, email: &str, before: usize, over: &AtomicB
     let begun = std::time::Instant::now();
     loop {
         let letters = house.mailbox.letters_to(email);
-        let resets = letters.iter().skip(before).filter(|letter| letter.text.as_ref().is_some_and(|text| text.contains("ticket=")));
+        let resets = letters
+            .iter()
+            .skip(before)
+            .filter(|letter| letter.text.as_ref().is_some_and(|text| text.contains("ticket=")));
         if let Some(letter) = resets.last() {
             return Some(links(letter).ticket().to_owned());
         }
@@ -144,15 +158,26 @@ async fn newest_ticket(house: &House, email: &str, before: usize, over: &AtomicB
 async fn judge(house: &House, ledger: &Mutex<Ledger>) {
     // Every letter reaches its end: nothing waits for ever, nothing was given up.
     let letters = eventually("every letter to be delivered", async || {
-        let letters: Vec<serde_json::Value> =
-            house.gateway.cli_json(&["mail", "list", "--most", "5000", "--json"]).await;
-        letters.iter().all(|letter| letter["status"] != "waiting").then_some(letters)
+        let letters: Vec<serde_json::Value> = house
+            .gateway
+            .cli_json(&["mail", "list", "--most", "5000", "--json"])
+            .await;
+        letters
+            .iter()
+            .all(|letter| letter["status"] != "waiting")
+            .then_some(letters)
     })
     .await;
-    assert!(letters.iter().all(|letter| letter["status"] == "delivered"), "{letters:#?}");
+    assert!(
+        letters.iter().all(|letter| letter["status"] == "delivered"),
+        "{letters:#?}"
+    );
     let accepted: usize = ledger.lock().accepted.values().sum();
     let resets = letters.iter().filter(|letter| letter["matter"] == "reset").count();
-    assert!(resets >= accepted, "{accepted} requests were acknowledged, {resets} letters are on record");
+    assert!(
+        resets >= accepted,
+        "{accepted} requests were acknowledged, {resets} letters are on record"
+    );
 
     let stories = std::mem::take(&mut ledger.lock().stories);
     for (extension, story) in stories {
@@ -165,9 +190,17 @@ async fn judge(house: &House, ledger: &Mutex<Ledger>) {
                 visitor.set_cookie(crate::harness::SESSION, None);
             }
         }
-        assert_eq!(working.len(), 1, "{extension}: exactly one password works; acknowledged {}", story.acknowledged);
+        assert_eq!(
+            working.len(),
+            1,
+            "{extension}: exactly one password works; acknowledged {}",
+            story.acknowledged
+        );
         if story.unanswered.is_empty() {
-            assert_eq!(working[0], story.acknowledged, "{extension}: the acknowledged password is lost");
+            assert_eq!(
+                working[0], story.acknowledged,
+                "{extension}: the acknowledged password is lost"
+            );
         }
         for ticket in &story.spent {
             let body = json!({"ticket": ticket, "password": crate::harness::PASSWORD, "confirmation": crate::harness::PASSWORD});

@@ -69,8 +69,9 @@ async fn compare(path: &str, status: u16, mut arms: Vec<Arm>) {
     let mut report = String::new();
     for run in 0..RUNS {
         measure(&visitor, path, status, &mut arms).await;
-        let pairs: Vec<(usize, usize)> =
-            (0..arms.len()).flat_map(|one| (one + 1..arms.len()).map(move |other| (one, other))).collect();
+        let pairs: Vec<(usize, usize)> = (0..arms.len())
+            .flat_map(|one| (one + 1..arms.len()).map(move |other| (one, other)))
+            .collect();
         let level = SUSPICIOUS / f64::from(u32::try_from(pairs.len()).unwrap());
         let mut differ = Vec::new();
         for (one, other) in pairs {
@@ -130,7 +131,10 @@ async fn forgot_password_takes_as_long_for_everybody() {
             arm("a known address", body("p101@example.com")),
             arm("another known address", body("p102@example.com")),
             arm("the address of a disabled account", body("p103@example.com")),
-            arm("the address of an account that was never activated", body("p104@example.com")),
+            arm(
+                "the address of an account that was never activated",
+                body("p104@example.com"),
+            ),
             arm("an unknown address", body("p999@example.com")),
         ],
     )

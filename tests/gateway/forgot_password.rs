@@ -27,12 +27,19 @@ async fn a_forgotten_password_is_replaced_by_link() {
     assert!(set.is_done(), "{set:?}");
     assert!(visitor.cookie(SESSION).is_none(), "no automatic sign-in");
     assert!(!before.passes().await, "every session from before has ended");
-    assert_eq!(visitor.sign_in("101", PASSWORD).await.status, 401, "the old password is gone");
+    assert_eq!(
+        visitor.sign_in("101", PASSWORD).await.status,
+        401,
+        "the old password is gone"
+    );
     assert!(visitor.sign_in("101", OTHER_PASSWORD).await.is_done());
 
     let notice = house.mailbox.next(&person.email).await;
     assert!(notice.subject.contains("password was changed"), "{}", notice.subject);
-    assert!(!notice.links().iter().any(|link| link.contains("ticket=")), "a notice opens nothing");
+    assert!(
+        !notice.links().iter().any(|link| link.contains("ticket=")),
+        "a notice opens nothing"
+    );
     house.event("password.set", Some("reset")).await;
     house.event("notice.sent", Some("password-changed")).await;
 }
@@ -44,20 +51,43 @@ async fn everybody_gets_the_same_answer_and_only_one_account_gets_a_letter() {
     let disabled = house.welcome("102").await;
     house.gateway.cli(&["account", "disable", "102"]).await.succeeded();
     for extension in ["103", "104"] {
-        let args = ["account", "add", extension, "--name", "Twin", "--email", "twins@example.com", "--no-welcome"];
+        let args = [
+            "account",
+            "add",
+            extension,
+            "--name",
+            "Twin",
+            "--email",
+            "twins@example.com",
+            "--no-welcome",
+        ];
         house.gateway.cli(&args).await.succeeded();
     }
     let invited = house.invite("105", &["--no-welcome"]).await;
     let before = house.mailbox.letters().len();
 
     let mut answers = Vec::new();
-    for email in ["nobody@example.com", "twins@example.com", &disabled.email, &invited, &person.email] {
+    for email in [
+        "nobody@example.com",
+        "twins@example.com",
+        &disabled.email,
+        &invited,
+        &person.email,
+    ] {
         let answer = forget(&house.visitor(), email).await;
         answers.push((email.to_owned(), visible(&answer)));
     }
     for (email, answer) in &answers {
         let text = answer.2.replace(email.as_str(), "…");
-        assert_eq!((answer.0, &answer.1, &text), (answers[0].1.0, &answers[0].1.1, &answers[0].1.2.replace(&answers[0].0, "…")), "{email}");
+        assert_eq!(
+            (answer.0, &answer.1, &text),
+            (
+                answers[0].1.0,
+                &answers[0].1.1,
+                &answers[0].1.2.replace(&answers[0].0, "…")
+            ),
+            "{email}"
+        );
     }
 
     house.mailbox.next_links(&invited).await;
@@ -79,7 +109,11 @@ async fn an_invited_person_who_forgot_the_welcome_can_start_by_reset() {
     let welcome = house.mailbox.next_links(&email).await;
     assert!(forget(&house.visitor(), &email).await.is_done());
     let reset = house.mailbox.next_links(&email).await;
-    assert_eq!(house.visitor().follow(&welcome.in_office).await.status, 410, "only the newest link works");
+    assert_eq!(
+        house.visitor().follow(&welcome.in_office).await.status,
+        410,
+        "only the newest link works"
+    );
     assert!(house.visitor().set_password(&reset.in_office, PASSWORD).await.is_done());
     assert!(house.visitor().sign_in("101", PASSWORD).await.is_done());
 }
@@ -154,15 +188,25 @@ async fn a_reset_link_dies_when_a_newer_one_is_sent_and_when_the_account_is_disa
     house.gateway.cli(&["account", "disable", "101"]).await.succeeded();
     assert_eq!(house.visitor().follow(&second.in_office).await.status, 410);
     house.gateway.cli(&["account", "enable", "101"]).await.succeeded();
-    assert_eq!(house.visitor().follow(&second.in_office).await.status, 410, "and does not come back");
+    assert_eq!(
+        house.visitor().follow(&second.in_office).await.status,
+        410,
+        "and does not come back"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_script_can_ask_too() {
     let house = House::open().await;
     let person = house.welcome("101").await;
-    let known = house.visitor().post_json("/forgot-password", &json!({"email": person.email})).await;
-    let unknown = house.visitor().post_json("/forgot-password", &json!({"email": "nobody@example.com"})).await;
+    let known = house
+        .visitor()
+        .post_json("/forgot-password", &json!({"email": person.email}))
+        .await;
+    let unknown = house
+        .visitor()
+        .post_json("/forgot-password", &json!({"email": "nobody@example.com"}))
+        .await;
     assert!(known.is_done(), "{known:?}");
     assert_eq!((known.status, known.text()), (unknown.status, unknown.text()));
     house.mailbox.next_links(&person.email).await;
@@ -183,7 +227,12 @@ async fn a_foreign_page_cannot_ask_for_a_link() {
         .send()
         .await;
     assert_eq!(foreign.status, 403, "{foreign:?}");
-    assert!(visitor.send_form(&page, "/forgot-password", &[("email", &person.email)]).await.is_done());
+    assert!(
+        visitor
+            .send_form(&page, "/forgot-password", &[("email", &person.email)])
+            .await
+            .is_done()
+    );
     house.mailbox.next_links(&person.email).await;
     assert_eq!(house.mailbox.letters().len(), before + 1);
 }

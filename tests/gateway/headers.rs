@@ -40,10 +40,24 @@ const FORGED: &str = "forged-by-the-client";
 #[track_caller]
 fn is_clean(received: &Received, after: &str) {
     for (name, value) in &received.headers {
-        assert!(!value.as_bytes().windows(FORGED.len()).any(|part| part == FORGED.as_bytes()), "{name} after {after}");
+        assert!(
+            !value
+                .as_bytes()
+                .windows(FORGED.len())
+                .any(|part| part == FORGED.as_bytes()),
+            "{name} after {after}"
+        );
     }
-    assert_eq!(received.headers.get_all(ASSERTION).iter().count(), 1, "exactly one assertion after {after}");
-    assert_eq!(received.assertion().split('.').count(), 3, "and it is ours, after {after}");
+    assert_eq!(
+        received.headers.get_all(ASSERTION).iter().count(),
+        1,
+        "exactly one assertion after {after}"
+    );
+    assert_eq!(
+        received.assertion().split('.').count(),
+        3,
+        "and it is ours, after {after}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -71,12 +85,20 @@ async fn every_spelling_of_an_identity_header_is_stripped() {
 async fn a_stranger_on_a_public_path_cannot_claim_to_be_anybody() {
     let house = House::with("[access]\npublic = [\"/open/*\"]\n[assertion]\nplain_headers = true").await;
     for name in SPELLINGS {
-        let answer = house.visitor().script(Method::GET, "/open/x").header(name, FORGED).send().await;
+        let answer = house
+            .visitor()
+            .script(Method::GET, "/open/x")
+            .header(name, FORGED)
+            .send()
+            .await;
         assert_eq!(answer.status, 200, "{name}");
         let received = house.upstream.last();
         let text = format!("{:?}", received.headers);
         assert!(!text.contains(FORGED), "{name}: {text}");
-        assert!(received.header(ASSERTION).is_none() && received.header("remote-user").is_none(), "{text}");
+        assert!(
+            received.header(ASSERTION).is_none() && received.header("remote-user").is_none(),
+            "{text}"
+        );
     }
 }
 
@@ -143,7 +165,12 @@ async fn an_odd_name_makes_one_sound_statement() {
     house.gateway.cli(&add).await.succeeded();
     let links = house.mailbox.next_links("p101@example.com").await;
     let visitor = house.visitor();
-    assert!(visitor.set_password(&links.in_office, crate::harness::PASSWORD).await.is_done());
+    assert!(
+        visitor
+            .set_password(&links.in_office, crate::harness::PASSWORD)
+            .await
+            .is_done()
+    );
     assert!(visitor.sign_in("101", crate::harness::PASSWORD).await.is_done());
     assert_eq!(visitor.fetch("/x").await.status, 200);
     let received = house.upstream.last();
@@ -157,6 +184,10 @@ async fn an_odd_name_makes_one_sound_statement() {
         if bad.contains('\0') {
             continue;
         }
-        house.gateway.cli(&["account", "add", "102", "--name", bad]).await.failed();
+        house
+            .gateway
+            .cli(&["account", "add", "102", "--name", bad])
+            .await
+            .failed();
     }
 }

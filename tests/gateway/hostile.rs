@@ -42,9 +42,16 @@ impl Scene {
             let status = heard.status();
             let refused = status.is_some_and(|status| statuses.contains(&status)) || (status.is_none() && heard.closed);
             assert!(refused, "{caller}: {bytes:?} was answered {heard:?}");
-            assert!(heard.closed, "{caller}: the connection stays open after {bytes:?}: {heard:?}");
+            assert!(
+                heard.closed,
+                "{caller}: the connection stays open after {bytes:?}: {heard:?}"
+            );
             assert!(heard.statuses().len() <= 1, "{caller}: {heard:?}");
-            assert_eq!(self.house.upstream.count(), before, "{caller}: {bytes:?} reached the upstream");
+            assert_eq!(
+                self.house.upstream.count(),
+                before,
+                "{caller}: {bytes:?} reached the upstream"
+            );
         }
     }
 }
@@ -52,7 +59,9 @@ impl Scene {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_sound_request_on_a_bare_connection_passes() {
     let scene = Scene::set("").await;
-    let heard = scene.say("GET /x HTTP/1.1\r\nHost: in.test\r\n{cookie}Connection: close\r\n\r\n").await;
+    let heard = scene
+        .say("GET /x HTTP/1.1\r\nHost: in.test\r\n{cookie}Connection: close\r\n\r\n")
+        .await;
     assert_eq!(heard.status(), Some(200), "{heard:?}");
     let heard = scene
         .say("POST /x HTTP/1.1\r\nHost: in.test\r\n{cookie}Connection: close\r\nContent-Length: 3\r\n\r\nabc")
@@ -97,7 +106,9 @@ async fn ambiguous_framing_is_refused_and_reaches_nobody() {
         "X\0Y: b\r\n",
         "X(Y): b\r\n",
     ] {
-        let request = format!("POST /x HTTP/1.1\r\nHost: in.test\r\n{{cookie}}{fields}\r\n0\r\n\r\nGET /smuggled HTTP/1.1\r\nHost: in.test\r\n{{cookie}}\r\n");
+        let request = format!(
+            "POST /x HTTP/1.1\r\nHost: in.test\r\n{{cookie}}{fields}\r\n0\r\n\r\nGET /smuggled HTTP/1.1\r\nHost: in.test\r\n{{cookie}}\r\n"
+        );
         scene.refuses(&request, &[400]).await;
     }
     for request in [
@@ -142,7 +153,10 @@ async fn a_request_for_another_host_is_misdirected() {
         .say("GET https://in.test/x HTTP/1.1\r\nHost: in.test\r\n{cookie}Connection: close\r\n\r\n")
         .await;
     assert_eq!(agrees.status(), Some(200), "{agrees:?}");
-    assert_eq!(scene.house.upstream.last().target.trim_start_matches("https://in.test"), "/x");
+    assert_eq!(
+        scene.house.upstream.last().target.trim_start_matches("https://in.test"),
+        "/x"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -152,9 +166,14 @@ async fn methods_without_a_registered_meaning_are_refused() {
     for method in ["TRACE", "CONNECT", "get", "Get", "DEBUG", "TRACK", "FOO"] {
         let target = if method == "CONNECT" { "in.test:443" } else { "/x" };
         let heard = scene
-            .say(&format!("{method} {target} HTTP/1.1\r\nHost: in.test\r\n{{cookie}}Connection: close\r\n\r\n"))
+            .say(&format!(
+                "{method} {target} HTTP/1.1\r\nHost: in.test\r\n{{cookie}}Connection: close\r\n\r\n"
+            ))
             .await;
-        assert!(matches!(heard.status(), Some(400 | 405 | 501) | None), "{method}: {heard:?}");
+        assert!(
+            matches!(heard.status(), Some(400 | 405 | 501) | None),
+            "{method}: {heard:?}"
+        );
         assert!(!heard.text.contains("__Host-sekisho="), "nothing is echoed: {heard:?}");
     }
     assert_eq!(scene.house.upstream.count(), before);
@@ -176,7 +195,9 @@ async fn paths_that_are_not_what_they_seem_are_refused(#[case] paths: &[&str]) {
                 continue;
             }
             let heard = scene
-                .say(&format!("GET {prefix}{path} HTTP/1.1\r\nHost: in.test\r\n{{cookie}}Connection: close\r\n\r\n"))
+                .say(&format!(
+                    "GET {prefix}{path} HTTP/1.1\r\nHost: in.test\r\n{{cookie}}Connection: close\r\n\r\n"
+                ))
                 .await;
             // `/%23x%2523` holds a doubly encoded fragment; `%23` alone is an honest byte of a path.
             assert!(matches!(heard.status(), Some(400) | None), "{prefix}{path}: {heard:?}");
@@ -227,13 +248,22 @@ async fn a_near_miss_of_our_routes_never_reaches_the_upstream() {
             assert_eq!(answer.status, 404, "{path}: {answer:?}");
         }
     }
-    for path in ["/.sekisho/", "/.sekisho/nothing", "/.sekisho/health", "/.sekisho/assets/../session"] {
+    for path in [
+        "/.sekisho/",
+        "/.sekisho/nothing",
+        "/.sekisho/health",
+        "/.sekisho/assets/../session",
+    ] {
         let answer = scene.visitor.fetch(path).await;
         assert!(matches!(answer.status, 404 | 400), "{path}: {answer:?}");
     }
     assert_eq!(scene.house.upstream.count(), before);
     for path in ["/logins", "/login.js", "/a/login", "/x.sekisho/", "/.well-known/other"] {
-        assert_eq!(scene.visitor.fetch(path).await.status, 200, "{path} is the web client's");
+        assert_eq!(
+            scene.visitor.fetch(path).await.status,
+            200,
+            "{path} is the web client's"
+        );
     }
 }
 
@@ -242,7 +272,12 @@ async fn a_method_we_do_not_serve_on_our_pages_is_not_forwarded() {
     let scene = Scene::set("").await;
     let before = scene.house.upstream.count();
     for method in [Method::PUT, Method::DELETE, Method::PATCH, Method::OPTIONS] {
-        for path in ["/login", "/set-password", "/.sekisho/session", "/.well-known/sekisho/jwks.json"] {
+        for path in [
+            "/login",
+            "/set-password",
+            "/.sekisho/session",
+            "/.well-known/sekisho/jwks.json",
+        ] {
             let answer = scene.visitor.script(method.clone(), path).send().await;
             assert_eq!(answer.status, 405, "{method} {path}: {answer:?}");
             assert!(answer.header("allow").unwrap().contains("GET"), "{answer:?}");
@@ -254,11 +289,20 @@ async fn a_method_we_do_not_serve_on_our_pages_is_not_forwarded() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_head_that_is_too_large_is_refused() {
     let scene = Scene::set("").await;
-    let large = format!("GET /x HTTP/1.1\r\nHost: in.test\r\n{{cookie}}X: {}\r\n\r\n", "a".repeat(33 << 10));
+    let large = format!(
+        "GET /x HTTP/1.1\r\nHost: in.test\r\n{{cookie}}X: {}\r\n\r\n",
+        "a".repeat(33 << 10)
+    );
     scene.refuses(&large, &[431, 400]).await;
-    let many = format!("GET /x HTTP/1.1\r\nHost: in.test\r\n{{cookie}}{}\r\n", "X: a\r\n".repeat(120));
+    let many = format!(
+        "GET /x HTTP/1.1\r\nHost: in.test\r\n{{cookie}}{}\r\n",
+        "X: a\r\n".repeat(120)
+    );
     scene.refuses(&many, &[431, 400]).await;
-    let long = format!("GET /{} HTTP/1.1\r\nHost: in.test\r\n{{cookie}}\r\n", "a".repeat(33 << 10));
+    let long = format!(
+        "GET /{} HTTP/1.1\r\nHost: in.test\r\n{{cookie}}\r\n",
+        "a".repeat(33 << 10)
+    );
     scene.refuses(&long, &[431, 414, 400]).await;
     let endless = format!("GET /x HTTP/1.1\r\nHost: in.test\r\nX: {}", "a".repeat(2 << 20));
     scene.refuses(&endless, &[431, 400]).await;
@@ -270,7 +314,10 @@ async fn a_head_that_is_too_large_is_refused() {
         .header("x-large", &"a".repeat(33 << 10))
         .try_send()
         .await;
-    assert!(answer.as_ref().map_or(true, |answer| answer.status == 431), "{answer:?}");
+    assert!(
+        answer.as_ref().map_or(true, |answer| answer.status == 431),
+        "{answer:?}"
+    );
     assert_eq!(scene.house.upstream.count(), before);
     assert!(scene.visitor.passes().await);
 }
@@ -294,7 +341,11 @@ async fn a_slow_head_is_cut_at_the_deadline_however_it_dribbles() {
             }
         };
         assert!(closed, "after {start:?} the connection is held beyond its deadline");
-        assert!(begun.elapsed() >= Duration::from_millis(800), "and not cut before it: {:?}", begun.elapsed());
+        assert!(
+            begun.elapsed() >= Duration::from_millis(800),
+            "and not cut before it: {:?}",
+            begun.elapsed()
+        );
     }
     assert!(scene.visitor.passes().await, "others are served meanwhile");
 }
@@ -329,10 +380,16 @@ async fn a_form_that_is_too_large_is_refused_early() {
         .body(body.clone())
         .try_send()
         .await;
-    assert!(answer.as_ref().map_or(true, |answer| answer.status == 413), "{answer:?}");
+    assert!(
+        answer.as_ref().map_or(true, |answer| answer.status == 413),
+        "{answer:?}"
+    );
     let h2 = scene.house.visitor().over_http2();
     let answer = h2.script(Method::POST, "/login").body(body).try_send().await;
-    assert!(answer.as_ref().map_or(true, |answer| answer.status == 413), "{answer:?}");
+    assert!(
+        answer.as_ref().map_or(true, |answer| answer.status == 413),
+        "{answer:?}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -347,13 +404,19 @@ async fn what_follows_an_early_answer_is_never_taken_for_a_request() {
         format!("POST /x HTTP/1.1\r\nHost: evil.example\r\n{{cookie}}Content-Length: {length}\r\n\r\n{smuggled}"),
         format!("POST /login/ HTTP/1.1\r\nHost: in.test\r\n{{cookie}}Content-Length: {length}\r\n\r\n{smuggled}"),
         format!("POST /login HTTP/1.1\r\nHost: in.test\r\n{{cookie}}Content-Length: 10000000\r\n\r\n{smuggled}"),
-        format!("POST /login HTTP/1.1\r\nHost: in.test\r\n{{cookie}}Transfer-Encoding: chunked\r\n\r\nzz\r\n{smuggled}"),
+        format!(
+            "POST /login HTTP/1.1\r\nHost: in.test\r\n{{cookie}}Transfer-Encoding: chunked\r\n\r\nzz\r\n{smuggled}"
+        ),
         format!("TRACE /x HTTP/1.1\r\nHost: in.test\r\n{{cookie}}Content-Length: {length}\r\n\r\n{smuggled}"),
         format!("GET /login HTTP/1.1\r\nHost: in.test\r\nContent-Length: {length}\r\n\r\n{smuggled}"),
         format!("GET /.sekisho/session HTTP/1.1\r\nHost: in.test\r\nContent-Length: {length}\r\n\r\n{smuggled}"),
     ] {
         let heard = scene.say(&request).await;
-        assert_eq!(scene.house.upstream.count(), before, "{request} let something through: {heard:?}");
+        assert_eq!(
+            scene.house.upstream.count(),
+            before,
+            "{request} let something through: {heard:?}"
+        );
     }
     // Honest pipelining of a GET goes on working.
     let two = "GET /one HTTP/1.1\r\nHost: in.test\r\n{cookie}\r\nGET /two HTTP/1.1\r\nHost: in.test\r\n{cookie}Connection: close\r\n\r\n";
@@ -377,7 +440,10 @@ async fn a_broken_chunked_body_does_not_become_a_second_request() {
             ))
             .await;
         let reached = scene.house.upstream.received();
-        assert!(!reached.iter().any(|request| request.target.contains("smuggled")), "{body:?}: {heard:?}");
+        assert!(
+            !reached.iter().any(|request| request.target.contains("smuggled")),
+            "{body:?}: {heard:?}"
+        );
     }
 }
 

@@ -13,7 +13,11 @@ async fn guess(house: &House, login: &str, password: &str) -> Answer {
 #[track_caller]
 fn is_throttled(answer: &Answer) {
     answer.is_problem(429, "throttled");
-    let wait: u64 = answer.header("retry-after").expect("it says when to come back").parse().unwrap();
+    let wait: u64 = answer
+        .header("retry-after")
+        .expect("it says when to come back")
+        .parse()
+        .unwrap();
     assert!((1..=3600).contains(&wait), "{wait}");
 }
 
@@ -32,7 +36,11 @@ async fn after_the_quota_guesses_are_refused_with_a_time_to_come_back() {
     assert!(page.header("retry-after").is_some() && page.header("content-type").unwrap().starts_with("text/html"));
     house.event("sign-in.refused", Some("throttled")).await;
     house.welcome("102").await;
-    assert_eq!(guess(&house, "102", PASSWORD).await.status, 200, "another account has its own bucket");
+    assert_eq!(
+        guess(&house, "102", PASSWORD).await.status,
+        200,
+        "another account has its own bucket"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -74,7 +82,11 @@ async fn success_gives_back_its_own_draw_and_clears_nothing_else() {
     let house = House::with("[limits]\nsign_in_per_client = \"4 per 1h\"").await;
     house.welcome("101").await;
     for _ in 0..10 {
-        assert_eq!(guess(&house, "101", PASSWORD).await.status, 200, "honest people are not counted");
+        assert_eq!(
+            guess(&house, "101", PASSWORD).await.status,
+            200,
+            "honest people are not counted"
+        );
     }
     for _ in 0..3 {
         assert_eq!(guess(&house, "999", PASSWORD).await.status, 401);
@@ -103,7 +115,10 @@ async fn fifty_guesses_at_once_are_judged_no_more_than_the_quota() {
     let throttled = statuses.iter().filter(|status| **status == 429).count();
     assert_eq!((judged, throttled), (5, 45), "{statuses:?}");
     let compared = house.events().await;
-    let wrong = compared.iter().filter(|event| event["detail"] == "wrong-password").count();
+    let wrong = compared
+        .iter()
+        .filter(|event| event["detail"] == "wrong-password")
+        .count();
     assert_eq!(wrong, 5);
 }
 
@@ -114,7 +129,10 @@ async fn a_disabled_limit_lets_guesses_through() {
     for _ in 0..4 {
         assert_eq!(guess(&house, "101", OTHER_PASSWORD).await.status, 401);
     }
-    assert!(house.gateway.printed().contains("limits"), "and the log says that they are off");
+    assert!(
+        house.gateway.printed().contains("limits"),
+        "and the log says that they are off"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -122,7 +140,12 @@ async fn a_mailbox_is_not_flooded() {
     let house = House::with("[limits]\nreset_per_email = \"2 per 1h\"").await;
     let person = house.welcome("101").await;
     let other = house.welcome("102").await;
-    let ask = async |email: &str| house.visitor().post_json("/forgot-password", &json!({"email": email})).await;
+    let ask = async |email: &str| {
+        house
+            .visitor()
+            .post_json("/forgot-password", &json!({"email": email}))
+            .await
+    };
     for email in [person.email.as_str(), "nobody@example.com"] {
         assert!(ask(email).await.is_done());
         assert!(ask(&email.to_uppercase()).await.is_done());
@@ -130,7 +153,11 @@ async fn a_mailbox_is_not_flooded() {
     }
     assert!(ask(&other.email).await.is_done(), "another address has its own bucket");
     house.mailbox.next_links(&other.email).await;
-    assert_eq!(house.mailbox.letters_to(&person.email).len(), 3, "the Welcome and two resets");
+    assert_eq!(
+        house.mailbox.letters_to(&person.email).len(),
+        3,
+        "the Welcome and two resets"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -140,7 +167,12 @@ async fn one_client_cannot_ask_for_many_addresses() {
         let body = json!({"email": format!("nobody{n}@example.com")});
         assert!(house.visitor().post_json("/forgot-password", &body).await.is_done());
     }
-    is_throttled(&house.visitor().post_json("/forgot-password", &json!({"email": "a@example.com"})).await);
+    is_throttled(
+        &house
+            .visitor()
+            .post_json("/forgot-password", &json!({"email": "a@example.com"}))
+            .await,
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -175,14 +207,15 @@ async fn our_pages_are_guarded_and_the_web_client_is_not_counted() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn clients_behind_a_trusted_proxy_are_counted_one_by_one() {
-    let house = House::with(
-        "[limits]\nsign_in_per_client = \"2 per 1h\"\n[server]\ntrusted_proxies = [\"127.0.0.1/32\"]",
-    )
-    .await;
+    let house =
+        House::with("[limits]\nsign_in_per_client = \"2 per 1h\"\n[server]\ntrusted_proxies = [\"127.0.0.1/32\"]")
+            .await;
     house.welcome("101").await;
     let from = async |address: &str| {
         let visitor = house.visitor().always("x-forwarded-for", address);
-        visitor.post_json("/login", &json!({"login": "999", "password": PASSWORD})).await
+        visitor
+            .post_json("/login", &json!({"login": "999", "password": PASSWORD}))
+            .await
     };
     for address in ["198.51.100.7", "2001:db8:1:2::3"] {
         assert_eq!(from(address).await.status, 401);

@@ -23,7 +23,9 @@ async fn nothing_secret_is_ever_printed_or_stored() {
     let wrong = "a wrong guess with words 17";
     secrets.push(wrong.to_owned());
     visitor.sign_in("101", wrong).await;
-    visitor.post_json("/login", &json!({"login": "101", "password": wrong})).await;
+    visitor
+        .post_json("/login", &json!({"login": "101", "password": wrong}))
+        .await;
     // People type their password into the wrong field.
     let slip = "slipped into the name field 8";
     secrets.push(slip.to_owned());
@@ -54,7 +56,12 @@ async fn nothing_secret_is_ever_printed_or_stored() {
     let reset = house.mailbox.next_links(&email).await;
     secrets.push(reset.ticket().to_owned());
     let other = house.visitor();
-    assert!(other.set_password(&reset.out_of_office.replace("out.test", "in.test"), OTHER_PASSWORD).await.is_done());
+    assert!(
+        other
+            .set_password(&reset.out_of_office.replace("out.test", "in.test"), OTHER_PASSWORD)
+            .await
+            .is_done()
+    );
     secrets.extend(other.cookie_values());
     house.mailbox.next(&email).await;
 
@@ -66,8 +73,11 @@ async fn nothing_secret_is_ever_printed_or_stored() {
     })
     .await;
     let mut raw = other.raw().await;
-    raw.say(format!("GET /x?{query} HTTP/1.1\r\nHost: in.test\r\nCookie: __Host-sekisho={}\r\nX : y\r\n\r\n", other.session()))
-        .await;
+    raw.say(format!(
+        "GET /x?{query} HTTP/1.1\r\nHost: in.test\r\nCookie: __Host-sekisho={}\r\nX : y\r\n\r\n",
+        other.session()
+    ))
+    .await;
     raw.hear().await;
     for args in [
         ["account", "list"],
@@ -88,7 +98,10 @@ async fn nothing_secret_is_ever_printed_or_stored() {
     assert!(house.gateway.stop().await.success());
 
     let printed = house.gateway.printed();
-    assert!(printed.len() > 1000 && printed.contains("\"path\":\"/x\""), "the log is there: {printed}");
+    assert!(
+        printed.len() > 1000 && printed.contains("\"path\":\"/x\""),
+        "the log is there: {printed}"
+    );
     for secret in &secrets {
         if secret.len() < 8 {
             continue;
@@ -138,16 +151,26 @@ async fn every_request_has_an_id_that_upstream_and_log_agree_on() {
     let house = House::open().await;
     let person = house.welcome("101").await;
     let visitor = house.signed_in(&person).await;
-    let forged = visitor.script(http::Method::GET, "/x").header("x-request-id", "chosen-by-client").send().await;
+    let forged = visitor
+        .script(http::Method::GET, "/x")
+        .header("x-request-id", "chosen-by-client")
+        .send()
+        .await;
     assert_eq!(forged.status, 200);
     let id = house.upstream.last().header("x-request-id").unwrap().to_owned();
     assert_ne!(id, "chosen-by-client");
     eventually("the access line", async || {
         let printed = house.gateway.printed();
-        printed.lines().any(|line| line.contains("sekisho::access") && line.contains(&id)).then_some(())
+        printed
+            .lines()
+            .any(|line| line.contains("sekisho::access") && line.contains(&id))
+            .then_some(())
     })
     .await;
     let refused = house.visitor().fetch("/x").await;
     let id = refused.json()["request_id"].as_str().unwrap().to_owned();
-    eventually("the access line", async || house.gateway.printed().contains(&id).then_some(())).await;
+    eventually("the access line", async || {
+        house.gateway.printed().contains(&id).then_some(())
+    })
+    .await;
 }

@@ -27,7 +27,9 @@ async fn jwks(house: &House) -> JwkSet {
 fn verify(jwt: &str, keys: &JwkSet, issuer: &str, audience: &str) -> jsonwebtoken::errors::Result<Value> {
     let header = decode_header(jwt)?;
     assert_eq!(header.alg, Algorithm::ES256);
-    let key = keys.find(&header.kid.expect("it names its key")).expect("its key is published");
+    let key = keys
+        .find(&header.kid.expect("it names its key"))
+        .expect("its key is published");
     let mut validation = Validation::new(Algorithm::ES256);
     validation.set_issuer(&[issuer]);
     validation.set_audience(&[audience]);
@@ -40,7 +42,9 @@ fn verify(jwt: &str, keys: &JwkSet, issuer: &str, audience: &str) -> jsonwebtoke
 #[tokio::test(flavor = "multi_thread")]
 async fn every_request_carries_a_statement_of_who_is_asking_that_verifies() {
     let house = House::open().await;
-    let person = house.welcome_with("101", &["--group", "sales", "--group", "営業"]).await;
+    let person = house
+        .welcome_with("101", &["--group", "sales", "--group", "営業"])
+        .await;
     let visitor = house.signed_in(&person).await;
     assert_eq!(visitor.fetch("/a?b=c").await.status, 200);
     let received = house.upstream.last();
@@ -57,7 +61,10 @@ async fn every_request_carries_a_statement_of_who_is_asking_that_verifies() {
     assert_eq!(claims["amr"], serde_json::json!(["pwd"]));
     let time = |claim: &str| claims[claim].as_i64().unwrap();
     let second = now().as_second();
-    assert!((second - time("iat")).abs() <= 5 && (second - time("auth_time")).abs() <= 20, "{claims}");
+    assert!(
+        (second - time("iat")).abs() <= 5 && (second - time("auth_time")).abs() <= 20,
+        "{claims}"
+    );
     assert_eq!(time("exp") - time("iat"), 60);
     assert_eq!(time("nbf"), time("iat"));
     assert!(!claims["jti"].as_str().unwrap().is_empty());
@@ -90,7 +97,10 @@ async fn a_statement_is_reused_until_half_its_life_and_then_made_anew() {
         (next != first).then_some(next)
     })
     .await;
-    assert!(begun.elapsed() >= Duration::from_millis(900), "made anew after half its life, not before");
+    assert!(
+        begun.elapsed() >= Duration::from_millis(900),
+        "made anew after half its life, not before"
+    );
     let claims = verify(&next, &keys, "https://out.test", "sekisho-upstream").unwrap();
     let before = verify(&first, &keys, "https://out.test", "sekisho-upstream").unwrap();
     assert_ne!(claims["jti"], before["jti"]);
@@ -129,7 +139,13 @@ async fn the_keys_survive_a_restart() {
     assert_eq!(visitor.fetch("/x").await.status, 200, "and so does the session");
     let keys = jwks(&house).await;
     verify(&before, &keys, "https://out.test", "sekisho-upstream").unwrap();
-    verify(house.upstream.last().assertion(), &keys, "https://out.test", "sekisho-upstream").unwrap();
+    verify(
+        house.upstream.last().assertion(),
+        &keys,
+        "https://out.test",
+        "sekisho-upstream",
+    )
+    .unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -137,14 +153,20 @@ async fn nothing_reaches_the_upstream_without_a_session() {
     let house = House::with("[access]\npublic = [\"/open/*\"]").await;
     let visitor = house.visitor();
     let browser = visitor.get("/a?b=1").await;
-    assert_eq!((browser.status, browser.location()), (303, "/login?return_to=%2Fa%3Fb%3D1"));
+    assert_eq!(
+        (browser.status, browser.location()),
+        (303, "/login?return_to=%2Fa%3Fb%3D1")
+    );
     visitor.fetch("/a").await.is_problem(401, "sign-in-required");
     for method in [Method::POST, Method::PUT, Method::DELETE, Method::OPTIONS] {
         let answer = visitor.script(method.clone(), "/a").body("x").send().await;
         assert_eq!(answer.status, 401, "{method}: {answer:?}");
     }
     let socket = visitor.websocket("/ws").await;
-    assert!(matches!(&socket, Err(tungstenite::Error::Http(_))) || socket.is_ok(), "{socket:?}");
+    assert!(
+        matches!(&socket, Err(tungstenite::Error::Http(_))) || socket.is_ok(),
+        "{socket:?}"
+    );
     visitor.set_cookie(SESSION, Some(&"A".repeat(43)));
     assert_eq!(visitor.fetch("/a").await.status, 401);
     visitor.set_cookie(SESSION, None);
@@ -152,8 +174,18 @@ async fn nothing_reaches_the_upstream_without_a_session() {
 
     let open = visitor.fetch("/open/app.js").await;
     assert_eq!(open.status, 200);
-    assert!(house.upstream.last().header(crate::harness::ASSERTION).is_none(), "nobody is asking");
-    for closed in ["/open", "/Open/x", "//open/x", "/open/%2e%2e/a", "/open;x/y", "/op%65n/x"] {
+    assert!(
+        house.upstream.last().header(crate::harness::ASSERTION).is_none(),
+        "nobody is asking"
+    );
+    for closed in [
+        "/open",
+        "/Open/x",
+        "//open/x",
+        "/open/%2e%2e/a",
+        "/open;x/y",
+        "/op%65n/x",
+    ] {
         let answer = visitor.fetch(closed).await;
         assert!(matches!(answer.status, 400 | 401), "{closed}: {answer:?}");
     }
@@ -176,7 +208,11 @@ async fn our_cookies_stop_here_in_both_directions() {
     assert_eq!(answer.status, 200);
     assert_eq!(answer.cookie("theirs").as_deref(), Some("theirs=1; Path=/"));
     let set: Vec<_> = answer.headers.get_all("set-cookie").iter().collect();
-    assert!(set.iter().all(|line| !line.to_str().unwrap().to_lowercase().contains("sekisho")), "{set:?}");
+    assert!(
+        set.iter()
+            .all(|line| !line.to_str().unwrap().to_lowercase().contains("sekisho")),
+        "{set:?}"
+    );
     assert_eq!(visitor.session(), mine);
     assert!(visitor.passes().await);
 }
@@ -186,19 +222,30 @@ async fn what_a_person_saw_stays_out_of_shared_caches() {
     let house = House::with("[access]\npublic = [\"/public-cache\"]").await;
     let person = house.welcome("101").await;
     let visitor = house.signed_in(&person).await;
-    let control = async |visitor: &Visitor, path: &str| visitor.fetch(path).await.header("cache-control").map(str::to_owned);
+    let control =
+        async |visitor: &Visitor, path: &str| visitor.fetch(path).await.header("cache-control").map(str::to_owned);
     assert_eq!(control(&visitor, "/x").await.as_deref(), Some("private"));
-    assert_eq!(control(&visitor, "/public-cache").await.as_deref(), Some("private, max-age=60"));
+    assert_eq!(
+        control(&visitor, "/public-cache").await.as_deref(),
+        Some("private, max-age=60")
+    );
     assert_eq!(control(&visitor, "/no-store").await.as_deref(), Some("no-store"));
     let anonymous = control(&house.visitor(), "/public-cache").await;
-    assert_eq!(anonymous.as_deref(), Some("public, max-age=60, s-maxage=600"), "nobody's answer is left alone");
+    assert_eq!(
+        anonymous.as_deref(),
+        Some("public, max-age=60, s-maxage=600"),
+        "nobody's answer is left alone"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_upstream_is_told_where_a_request_came_from_by_us_alone() {
     let house = House::open().await;
     let person = house.welcome("101").await;
-    for (door, signed_in) in [(IN, Visitor::at(&house.gateway, IN)), (OUT, Visitor::at(&house.gateway, OUT))] {
+    for (door, signed_in) in [
+        (IN, Visitor::at(&house.gateway, IN)),
+        (OUT, Visitor::at(&house.gateway, OUT)),
+    ] {
         assert!(signed_in.sign_in(&person.extension, &person.password).await.is_done());
         let answer = signed_in
             .script(Method::GET, "/x")
@@ -214,7 +261,10 @@ async fn the_upstream_is_told_where_a_request_came_from_by_us_alone() {
         assert_eq!(received.header("x-forwarded-for"), Some("127.0.0.1"));
         assert_eq!(received.header("x-forwarded-host"), Some(door));
         assert_eq!(received.header("x-forwarded-proto"), Some("https"));
-        assert_eq!(received.header("forwarded"), Some(format!("for=127.0.0.1;host=\"{door}\";proto=https").as_str()));
+        assert_eq!(
+            received.header("forwarded"),
+            Some(format!("for=127.0.0.1;host=\"{door}\";proto=https").as_str())
+        );
         assert!(received.header("x-request-id").is_some());
     }
 }
@@ -232,7 +282,10 @@ async fn a_trusted_proxy_is_believed_about_its_client_and_the_upstream_may_have_
     assert_eq!(answer.status, 200);
     let received = house.upstream.last();
     assert_eq!(received.header("x-forwarded-for"), Some("198.51.100.7"));
-    assert_eq!(received.header("host"), Some(house.upstream.address().to_string().as_str()));
+    assert_eq!(
+        received.header("host"),
+        Some(house.upstream.address().to_string().as_str())
+    );
     assert_eq!(received.header("x-forwarded-host"), Some(IN));
 }
 
@@ -322,7 +375,10 @@ async fn events_pass_one_by_one_as_they_happen() {
     let person = house.welcome("101").await;
     for visitor in [house.visitor(), house.visitor().over_http2()] {
         assert!(visitor.sign_in(&person.extension, &person.password).await.is_done());
-        let asking = visitor.script(Method::GET, "/events").without("accept").header("accept", "text/event-stream");
+        let asking = visitor
+            .script(Method::GET, "/events")
+            .without("accept")
+            .header("accept", "text/event-stream");
         let response = asking.open().await;
         assert_eq!(response.status(), 200);
         let mut body = response.into_body();
@@ -333,7 +389,11 @@ async fn events_pass_one_by_one_as_they_happen() {
         assert_eq!(next().await, Bytes::from_static(b": open\n\n"));
         for n in 0..3 {
             house.upstream.emit(&n.to_string());
-            assert_eq!(next().await, format!("data: {n}\n\n"), "it comes before the next one is sent");
+            assert_eq!(
+                next().await,
+                format!("data: {n}\n\n"),
+                "it comes before the next one is sent"
+            );
         }
     }
     eventually("the upstream to notice that the browsers left", async || {
@@ -358,7 +418,10 @@ async fn a_websocket_passes_in_both_directions() {
         assert_eq!(said, Message::text(text));
     }
     socket.send(Message::binary(vec![0, 255, 7])).await.unwrap();
-    assert_eq!(soon("the echo", socket.next()).await.unwrap().unwrap(), Message::binary(vec![0, 255, 7]));
+    assert_eq!(
+        soon("the echo", socket.next()).await.unwrap().unwrap(),
+        Message::binary(vec![0, 255, 7])
+    );
     socket.close(None).await.unwrap();
 }
 
@@ -394,11 +457,21 @@ async fn a_web_client_that_is_gone_is_a_502_until_it_is_back() {
     gone.is_problem(502, "bad-gateway");
     let page = visitor.get("/x").await;
     assert_eq!(page.status, 502);
-    assert!(page.header("content-type").unwrap().starts_with("text/html"), "{page:?}");
+    assert!(
+        page.header("content-type").unwrap().starts_with("text/html"),
+        "{page:?}"
+    );
     assert_eq!(house.visitor().get("/login").await.status, 200, "our own pages go on");
-    assert_eq!(house.visitor().fetch("/x").await.status, 401, "and nobody is let through");
+    assert_eq!(
+        house.visitor().fetch("/x").await.status,
+        401,
+        "and nobody is let through"
+    );
     house.upstream.start_again().await;
-    eventually("the upstream to be back", async || (visitor.fetch("/x").await.status == 200).then_some(())).await;
+    eventually("the upstream to be back", async || {
+        (visitor.fetch("/x").await.status == 200).then_some(())
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -413,9 +486,16 @@ async fn a_web_client_that_does_not_answer_is_a_504() {
 #[tokio::test(flavor = "multi_thread")]
 async fn plain_headers_are_set_where_the_operator_wants_them() {
     let house = House::with("[assertion]\nplain_headers = true\nheader = \"X-Who\"").await;
-    let person = house.welcome_with("101", &["--group", "sales", "--group", "営業"]).await;
+    let person = house
+        .welcome_with("101", &["--group", "sales", "--group", "営業"])
+        .await;
     let visitor = house.signed_in(&person).await;
-    let answer = visitor.script(Method::GET, "/x").header("remote-user", "root").header("x-who", "forged").send().await;
+    let answer = visitor
+        .script(Method::GET, "/x")
+        .header("remote-user", "root")
+        .header("x-who", "forged")
+        .send()
+        .await;
     assert_eq!(answer.status, 200);
     let received = house.upstream.last();
     assert_eq!(received.header("remote-user"), Some("101"));
@@ -423,5 +503,11 @@ async fn plain_headers_are_set_where_the_operator_wants_them() {
     assert_eq!(received.header("remote-email"), Some("p101@example.com"));
     assert_eq!(received.header("remote-groups"), Some("sales,%E5%96%B6%E6%A5%AD"));
     let keys = jwks(&house).await;
-    verify(received.header("x-who").unwrap(), &keys, "https://out.test", "sekisho-upstream").unwrap();
+    verify(
+        received.header("x-who").unwrap(),
+        &keys,
+        "https://out.test",
+        "sekisho-upstream",
+    )
+    .unwrap();
 }

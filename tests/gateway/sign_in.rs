@@ -77,7 +77,9 @@ async fn every_refusal_looks_the_same() {
         assert!(visitor.cookie(SESSION).is_none());
         assert!(!answer.text().contains(PASSWORD) && !answer.text().contains(OTHER_PASSWORD));
         pages.push((login, visible(&answer)));
-        let answer = visitor.post_json("/login", &json!({"login": login, "password": password})).await;
+        let answer = visitor
+            .post_json("/login", &json!({"login": login, "password": password}))
+            .await;
         answer.is_problem(401, "wrong-credentials");
         scripts.push((login, visible_json(&answer)));
     }
@@ -90,7 +92,10 @@ async fn every_refusal_looks_the_same() {
     for reason in ["wrong-password", "unknown-name", "disabled", "never-activated"] {
         house.event("sign-in.refused", Some(reason)).await;
     }
-    assert!(house.visitor().sign_in("101", PASSWORD).await.is_done(), "and the right one gets in");
+    assert!(
+        house.visitor().sign_in("101", PASSWORD).await.is_done(),
+        "and the right one gets in"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -114,7 +119,9 @@ async fn each_sign_in_begins_a_new_session_and_ends_the_old_one_of_that_browser(
     let person = house.welcome("101").await;
     let (visitor, elsewhere) = (house.signed_in(&person).await, house.signed_in(&person).await);
     let old = visitor.session();
-    let answer = visitor.post_json("/login", &json!({"login": "101", "password": PASSWORD})).await;
+    let answer = visitor
+        .post_json("/login", &json!({"login": "101", "password": PASSWORD}))
+        .await;
     assert_eq!(answer.status, 200, "{answer:?}");
     assert_ne!(visitor.session(), old, "a fresh token");
     assert!(visitor.passes().await);
@@ -140,10 +147,22 @@ async fn an_address_that_two_accounts_share_signs_nobody_in() {
     let house = House::open().await;
     let person = house.welcome("101").await;
     assert!(house.visitor().sign_in(&person.email, PASSWORD).await.is_done());
-    let add = ["account", "add", "102", "--name", "Twin", "--email", "P101@example.com", "--no-welcome"];
+    let add = [
+        "account",
+        "add",
+        "102",
+        "--name",
+        "Twin",
+        "--email",
+        "P101@example.com",
+        "--no-welcome",
+    ];
     house.gateway.cli(&add).await.succeeded();
     assert_eq!(house.visitor().sign_in(&person.email, PASSWORD).await.status, 401);
-    assert!(house.visitor().sign_in("101", PASSWORD).await.is_done(), "the number still works");
+    assert!(
+        house.visitor().sign_in("101", PASSWORD).await.is_done(),
+        "the number still works"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -216,11 +235,17 @@ async fn a_script_signs_in_with_json() {
     let session = visitor.fetch("/.sekisho/session").await;
     session.is_problem(401, "sign-in-required");
     let answer = visitor
-        .post_json("/login", &json!({"login": person.email, "password": PASSWORD, "return_to": "/x"}))
+        .post_json(
+            "/login",
+            &json!({"login": person.email, "password": PASSWORD, "return_to": "/x"}),
+        )
         .await;
     assert_eq!(answer.status, 200, "{answer:?}");
     assert!(answer.header("content-type").unwrap().starts_with("application/json"));
-    assert!(!answer.text().contains(&visitor.session()), "the token is in the cookie alone");
+    assert!(
+        !answer.text().contains(&visitor.session()),
+        "the token is in the cookie alone"
+    );
     let session = visitor.fetch("/.sekisho/session").await;
     assert_eq!(session.status, 200, "{session:?}");
     assert!(session.text().contains("\"101\""), "{session:?}");
@@ -250,7 +275,11 @@ async fn a_body_with_two_meanings_signs_nobody_in() {
         assert!(matches!(answer.status, 400 | 422), "{body}: {answer:?}");
     }
     let page = visitor.get("/login").await;
-    let form = visitor.filled_form(&page, "/login", &[("login", "101"), ("login", "102"), ("password", PASSWORD)]);
+    let form = visitor.filled_form(
+        &page,
+        "/login",
+        &[("login", "101"), ("login", "102"), ("password", PASSWORD)],
+    );
     let answer = form.send().await;
     assert_eq!(answer.status, 400, "{answer:?}");
 }
@@ -260,7 +289,11 @@ async fn json_is_not_taken_under_another_name() {
     let house = House::open().await;
     house.welcome("101").await;
     let visitor = house.visitor();
-    for kind in ["text/plain", "text/plain; application/json", "multipart/form-data; boundary=x"] {
+    for kind in [
+        "text/plain",
+        "text/plain; application/json",
+        "multipart/form-data; boundary=x",
+    ] {
         let answer = visitor
             .script(http::Method::POST, "/login")
             .header("content-type", kind)
@@ -287,7 +320,10 @@ async fn a_foreign_page_cannot_sign_anybody_in() {
         (None, None),
         (Some("none"), None),
     ] {
-        let mut form = visitor.filled_form(&page, "/login", &fields).without("origin").without("sec-fetch-site");
+        let mut form = visitor
+            .filled_form(&page, "/login", &fields)
+            .without("origin")
+            .without("sec-fetch-site");
         if let Some(site) = site {
             form = form.header("sec-fetch-site", site);
         }
@@ -305,9 +341,15 @@ async fn a_foreign_page_cannot_sign_anybody_in() {
         json.is_problem(403, "foreign-origin");
     }
     assert!(visitor.cookie(SESSION).is_none());
-    let stale = visitor.filled_form(&page, "/login", &[fields[0], fields[1], ("token", "forged")]).send().await;
+    let stale = visitor
+        .filled_form(&page, "/login", &[fields[0], fields[1], ("token", "forged")])
+        .send()
+        .await;
     assert_eq!(stale.status, 403, "{stale:?}");
-    assert!(visitor.send_form(&page, "/login", &fields).await.is_done(), "the page's own form works");
+    assert!(
+        visitor.send_form(&page, "/login", &fields).await.is_done(),
+        "the page's own form works"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -326,7 +368,10 @@ async fn a_session_ends_without_use_and_at_its_absolute_limit() {
         Some(())
     })
     .await;
-    assert!(begun.elapsed().as_millis() > 2500, "use keeps a session alive beyond its idle limit");
+    assert!(
+        begun.elapsed().as_millis() > 2500,
+        "use keeps a session alive beyond its idle limit"
+    );
     assert!(!idle.passes().await, "the idle one is over");
     let page = idle.get("/").await;
     assert_eq!(page.status, 303, "{page:?}");
@@ -338,8 +383,15 @@ async fn pages_speak_the_language_that_is_asked_for() {
     let visitor = house.visitor();
     let english = visitor.get("/login").await;
     assert!(english.text().contains("lang=\"en\""), "{english:?}");
-    let japanese = visitor.navigate("/login").header("accept-language", "ja,en;q=0.5").send().await;
-    assert!(japanese.text().contains("lang=\"ja\"") && japanese.text().contains("パスワード"), "{japanese:?}");
+    let japanese = visitor
+        .navigate("/login")
+        .header("accept-language", "ja,en;q=0.5")
+        .send()
+        .await;
+    assert!(
+        japanese.text().contains("lang=\"ja\"") && japanese.text().contains("パスワード"),
+        "{japanese:?}"
+    );
     visitor.get("/login?lang=ja").await;
     let kept = visitor.get("/login").await;
     assert!(kept.text().contains("lang=\"ja\""), "the choice is kept: {kept:?}");
@@ -351,9 +403,17 @@ async fn our_pages_allow_no_script_frame_or_cache() {
     let visitor = Visitor::at(&house.gateway, IN);
     for path in ["/login", "/forgot-password", "/set-password", "/.sekisho/nothing"] {
         let page = visitor.get(path).await;
-        let policy = page.header("content-security-policy").unwrap_or_else(|| panic!("{path}: {page:?}"));
-        assert!(policy.contains("frame-ancestors 'none'") && policy.contains("default-src 'none'"), "{policy}");
-        assert!(!policy.contains("unsafe-inline") && !policy.contains("unsafe-eval"), "{policy}");
+        let policy = page
+            .header("content-security-policy")
+            .unwrap_or_else(|| panic!("{path}: {page:?}"));
+        assert!(
+            policy.contains("frame-ancestors 'none'") && policy.contains("default-src 'none'"),
+            "{policy}"
+        );
+        assert!(
+            !policy.contains("unsafe-inline") && !policy.contains("unsafe-eval"),
+            "{policy}"
+        );
         assert_eq!(page.header("x-content-type-options"), Some("nosniff"));
         assert_eq!(page.header("cache-control"), Some("no-store"));
         assert_eq!(page.header("referrer-policy"), Some("no-referrer"));
@@ -363,9 +423,15 @@ async fn our_pages_allow_no_script_frame_or_cache() {
         for tag in ["script", "link", "img"] {
             for found in crate::harness::page::tags(&page.text(), tag) {
                 let address = found.get("src").or(found.get("href")).unwrap_or_default();
-                assert!(address.starts_with('/') && !address.starts_with("//"), "{path}: {address}");
+                assert!(
+                    address.starts_with('/') && !address.starts_with("//"),
+                    "{path}: {address}"
+                );
             }
         }
-        assert!(!page.text().contains(" style=\"") && !page.text().contains("onclick"), "{path}");
+        assert!(
+            !page.text().contains(" style=\"") && !page.text().contains("onclick"),
+            "{path}"
+        );
     }
 }

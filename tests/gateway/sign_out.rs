@@ -15,7 +15,10 @@ async fn signing_out_ends_the_session_on_the_server() {
     assert!(visitor.passes().await, "a GET only asks");
     let out = visitor.send_form(&page, "/logout", &[]).await;
     assert!(out.is_done(), "{out:?}");
-    assert!(visitor.cookie(SESSION).is_none(), "the browser forgets the cookie: {out:?}");
+    assert!(
+        visitor.cookie(SESSION).is_none(),
+        "the browser forgets the cookie: {out:?}"
+    );
     visitor.set_cookie(SESSION, Some(&old));
     assert!(!visitor.passes().await, "and the server forgets the session");
     assert!(elsewhere.passes().await, "other browsers stay signed in");
@@ -45,7 +48,10 @@ async fn a_foreign_page_cannot_sign_anybody_out() {
         (None, "https://evil.example"),
         (None, "null"),
     ] {
-        let mut form = visitor.filled_form(&page, "/logout", &[]).without("sec-fetch-site").without("origin");
+        let mut form = visitor
+            .filled_form(&page, "/logout", &[])
+            .without("sec-fetch-site")
+            .without("origin");
         if let Some(site) = site {
             form = form.header("sec-fetch-site", site);
         }
@@ -61,20 +67,35 @@ async fn a_foreign_page_cannot_sign_anybody_out() {
         .await;
     assert_eq!(no_token.status, 403, "{no_token:?}");
     assert!(visitor.passes().await, "still signed in");
-    assert!(visitor.send_form(&page, "/logout", &[]).await.is_done(), "the page's own form works");
+    assert!(
+        visitor.send_form(&page, "/logout", &[]).await.is_done(),
+        "the page's own form works"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn two_different_session_cookies_are_nobodys() {
     let house = House::open().await;
     let (one, other) = (house.welcome("101").await, house.welcome("102").await);
-    let (one, other) = (house.signed_in(&one).await.session(), house.signed_in(&other).await.session());
+    let (one, other) = (
+        house.signed_in(&one).await.session(),
+        house.signed_in(&other).await.session(),
+    );
     let ask = async |line: &str| {
         let visitor = house.visitor();
-        visitor.script(Method::GET, "/x").header("cookie", line).send().await.status
+        visitor
+            .script(Method::GET, "/x")
+            .header("cookie", line)
+            .send()
+            .await
+            .status
     };
     assert_eq!(ask(&format!("{SESSION}={one}")).await, 200);
-    assert_eq!(ask(&format!("{SESSION}={one}; {SESSION}={one}")).await, 200, "the same twice is one");
+    assert_eq!(
+        ask(&format!("{SESSION}={one}; {SESSION}={one}")).await,
+        200,
+        "the same twice is one"
+    );
     let before = house.upstream.count();
     assert_eq!(ask(&format!("{SESSION}={one}; {SESSION}={other}")).await, 401);
     assert_eq!(ask(&format!("{SESSION}={other}; {SESSION}={one}")).await, 401);
@@ -94,7 +115,12 @@ async fn signing_out_closes_what_is_still_open() {
     let (visitor, elsewhere) = (house.signed_in(&person).await, house.signed_in(&person).await);
     let mut mine = visitor.websocket("/ws").await.unwrap();
     let mut theirs = elsewhere.websocket("/ws").await.unwrap();
-    let mut events = visitor.script(Method::GET, "/events").header("accept", "text/event-stream").open().await.into_body();
+    let mut events = visitor
+        .script(Method::GET, "/events")
+        .header("accept", "text/event-stream")
+        .open()
+        .await
+        .into_body();
     soon("the stream to open", events.frame()).await.unwrap().unwrap();
     assert!(visitor.post_json("/logout", &serde_json::json!({})).await.is_done());
     soon("the WebSocket to be closed", async {
@@ -105,8 +131,14 @@ async fn signing_out_closes_what_is_still_open() {
         }
     })
     .await;
-    soon("the event stream to be closed", async { while let Some(Ok(_)) = events.frame().await {} }).await;
+    soon("the event stream to be closed", async {
+        while let Some(Ok(_)) = events.frame().await {}
+    })
+    .await;
     theirs.send(Message::text("still here")).await.unwrap();
-    let answer = soon("the other session's socket", theirs.next()).await.unwrap().unwrap();
+    let answer = soon("the other session's socket", theirs.next())
+        .await
+        .unwrap()
+        .unwrap();
     assert_eq!(answer, Message::text("still here"));
 }

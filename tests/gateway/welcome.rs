@@ -30,7 +30,10 @@ async fn a_new_account_gets_a_letter_with_both_doors_and_no_password() {
     }
     assert_eq!(letter.to, [email]);
     assert_eq!(letter.from, "no-reply@phone.example");
-    assert!(!html.contains("<img src=\"http") && !html.contains("<script"), "nothing is loaded from elsewhere");
+    assert!(
+        !html.contains("<img src=\"http") && !html.contains("<script"),
+        "nothing is loaded from elsewhere"
+    );
     house.event("link.sent", Some("welcome")).await;
 }
 
@@ -73,7 +76,10 @@ async fn the_first_password_is_set_by_link_and_opens_the_web_client() {
     let visitor = house.visitor();
     let set = choose(&visitor, &links, PASSWORD, PASSWORD).await;
     assert!(set.is_done(), "{set:?}");
-    assert!(visitor.cookie(crate::harness::SESSION).is_none(), "nobody is signed in by a link");
+    assert!(
+        visitor.cookie(crate::harness::SESSION).is_none(),
+        "nobody is signed in by a link"
+    );
     assert!(visitor.sign_in("101", PASSWORD).await.is_done());
     assert!(visitor.passes().await);
     house.event("password.set", Some("welcome")).await;
@@ -137,7 +143,10 @@ async fn ten_who_use_one_link_at_once_set_one_password() {
     for (_, answer) in &lost {
         assert_eq!(answer.status, 410, "{answer:?}");
     }
-    assert!(house.visitor().sign_in("101", won[0].0).await.is_done(), "the winner's password is the one");
+    assert!(
+        house.visitor().sign_in("101", won[0].0).await.is_done(),
+        "the winner's password is the one"
+    );
     for (password, _) in &lost {
         assert_eq!(house.visitor().sign_in("101", password).await.status, 401);
     }
@@ -149,11 +158,20 @@ async fn a_used_link_says_so_and_offers_the_next_step() {
     let email = house.invite("101", &[]).await;
     let links = house.mailbox.next_links(&email).await;
     assert!(house.visitor().set_password(&links.in_office, PASSWORD).await.is_done());
-    let page = house.visitor().follow(&links.out_of_office.replace("out.test", "in.test")).await;
+    let page = house
+        .visitor()
+        .follow(&links.out_of_office.replace("out.test", "in.test"))
+        .await;
     assert_eq!(page.status, 410, "{page:?}");
-    assert!(page.text().contains("href=\"/login") || page.text().contains("href=\"/forgot-password"), "{page:?}");
+    assert!(
+        page.text().contains("href=\"/login") || page.text().contains("href=\"/forgot-password"),
+        "{page:?}"
+    );
     house.event("link.refused", Some("link-used")).await;
-    assert!(house.visitor().sign_in("101", PASSWORD).await.is_done(), "the password stands");
+    assert!(
+        house.visitor().sign_in("101", PASSWORD).await.is_done(),
+        "the password stands"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -202,7 +220,13 @@ async fn only_the_newest_link_of_an_account_works() {
     let replaced = house.visitor().follow(&first.in_office).await;
     assert_eq!(replaced.status, 410, "{replaced:?}");
     house.event("link.refused", Some("link-replaced")).await;
-    assert!(house.visitor().set_password(&second.in_office, PASSWORD).await.is_done());
+    assert!(
+        house
+            .visitor()
+            .set_password(&second.in_office, PASSWORD)
+            .await
+            .is_done()
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -210,9 +234,14 @@ async fn an_invented_link_is_refused_like_any_other_that_is_long_gone() {
     let house = House::open().await;
     let visitor = house.visitor();
     for ticket in ["", "x", &"A".repeat(43), &"A".repeat(44), "%00", "../../etc"] {
-        let page = visitor.follow(&format!("https://in.test/set-password?ticket={ticket}")).await;
+        let page = visitor
+            .follow(&format!("https://in.test/set-password?ticket={ticket}"))
+            .await;
         assert!(matches!(page.status, 400 | 410), "{ticket}: {page:?}");
-        assert!(crate::harness::page::form(&page.text(), "/set-password").is_none(), "{page:?}");
+        assert!(
+            crate::harness::page::form(&page.text(), "/set-password").is_none(),
+            "{page:?}"
+        );
     }
 }
 
@@ -244,9 +273,15 @@ async fn a_password_that_breaks_a_rule_is_refused_and_the_link_still_works() {
     ] {
         let refused = choose(&visitor, &links, weak, weak).await;
         assert_eq!(refused.status, 422, "{weak:?}: {refused:?}");
-        assert!(refused.text().contains("role=\"alert\"") || refused.text().contains("aria-invalid"), "{refused:?}");
+        assert!(
+            refused.text().contains("role=\"alert\"") || refused.text().contains("aria-invalid"),
+            "{refused:?}"
+        );
         if weak.len() > 5 {
-            assert!(!refused.text().contains(weak) || weak == email, "a password is never sent back");
+            assert!(
+                !refused.text().contains(weak) || weak == email,
+                "a password is never sent back"
+            );
         }
     }
     let differ = choose(&visitor, &links, PASSWORD, OTHER_PASSWORD).await;
@@ -274,13 +309,19 @@ async fn both_unicode_spellings_of_a_password_are_one_password() {
     let house = House::open().await;
     let email = house.invite("101", &[]).await;
     let links = house.mailbox.next_links(&email).await;
-    let (decomposed, composed) = ("cafe\u{301} ga\u{304}teau on tuesday 7", "caf\u{e9} g\u{101}teau on tuesday 7");
+    let (decomposed, composed) = (
+        "cafe\u{301} ga\u{304}teau on tuesday 7",
+        "caf\u{e9} g\u{101}teau on tuesday 7",
+    );
     let visitor = house.visitor();
     let set = choose(&visitor, &links, decomposed, composed).await;
     assert!(set.is_done(), "{set:?}");
     assert!(house.visitor().sign_in("101", composed).await.is_done());
     assert!(house.visitor().sign_in("101", decomposed).await.is_done());
-    assert_eq!(house.visitor().sign_in("101", "cafe gateau on tuesday 7").await.status, 401);
+    assert_eq!(
+        house.visitor().sign_in("101", "cafe gateau on tuesday 7").await.status,
+        401
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -299,10 +340,11 @@ async fn a_script_can_set_the_password_too() {
     let email = house.invite("101", &[]).await;
     let links = house.mailbox.next_links(&email).await;
     let visitor = house.visitor();
-    let ask = |password: &str, confirmation: &str| {
-        serde_json::json!({"ticket": links.ticket(), "password": password, "confirmation": confirmation})
-    };
-    visitor.post_json("/set-password", &ask("short", "short")).await.is_problem(422, "weak-password");
+    let ask = |password: &str, confirmation: &str| serde_json::json!({"ticket": links.ticket(), "password": password, "confirmation": confirmation});
+    visitor
+        .post_json("/set-password", &ask("short", "short"))
+        .await
+        .is_problem(422, "weak-password");
     visitor
         .post_json("/set-password", &ask(PASSWORD, OTHER_PASSWORD))
         .await

@@ -139,7 +139,9 @@ impl Gateway {
     /// What the running server wrote to standard output, line by line.
     pub fn said(&self) -> Vec<String> {
         let server = self.server.lock();
-        server.as_ref().map_or_else(Vec::new, |server| server.lines.lock().clone())
+        server
+            .as_ref()
+            .map_or_else(Vec::new, |server| server.lines.lock().clone())
     }
 
     /// An orderly stop.
@@ -178,7 +180,13 @@ impl Gateway {
 
     /// How the server ended; `None` while it runs.
     pub fn ended(&self) -> Option<ExitStatus> {
-        self.server.lock().as_mut().expect("it was started").process.try_wait().unwrap()
+        self.server
+            .lock()
+            .as_mut()
+            .expect("it was started")
+            .process
+            .try_wait()
+            .unwrap()
     }
 
     /// Runs another command of the same binary on the same config.

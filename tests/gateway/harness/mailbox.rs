@@ -84,13 +84,20 @@ impl Mailbox {
 
     /// Waits for the next letter to this address and takes its links out.
     pub async fn next_links(&self, email: &str) -> Links {
-        links(&self.next(email).await)
+        links(&*self.next(email).await)
     }
 
     /// Waits until at least `count` letters have come in.
     pub async fn wait_for_count(&self, count: usize) {
-        let found = self.inbox.wait_for(SOON, |_| self.inbox.messages().len() >= count).await;
-        assert!(found.is_some(), "{} of {count} letters came in", self.inbox.messages().len());
+        let found = self
+            .inbox
+            .wait_for(SOON, |_| self.inbox.messages().len() >= count)
+            .await;
+        assert!(
+            found.is_some(),
+            "{} of {count} letters came in",
+            self.inbox.messages().len()
+        );
     }
 }
 
@@ -101,7 +108,9 @@ pub fn links(letter: &Message) -> Links {
     let by = |host: &str| {
         let start = format!("https://{host}/");
         let mut found = links.iter().filter(|link| link.starts_with(&start));
-        let link = found.next().unwrap_or_else(|| panic!("no link to {host} in {:?}", letter.text));
+        let link = found
+            .next()
+            .unwrap_or_else(|| panic!("no link to {host} in {:?}", letter.text));
         assert!(found.next().is_none(), "two links to {host}: {links:?}");
         link.clone()
     };

@@ -8,10 +8,9 @@ pub mod statistics;
 pub mod upstream;
 pub mod visitor;
 
-use std::fmt::Debug;
 use std::time::{Duration, Instant};
 
-pub use gateway::{Gateway, Ran};
+pub use gateway::Gateway;
 pub use mailbox::{Links, Mailbox};
 pub use upstream::Upstream;
 pub use visitor::{Answer, Visitor};
@@ -121,23 +120,20 @@ impl House {
 
     /// The events, newest first.
     pub async fn events(&self) -> Vec<serde_json::Value> {
-        self.gateway.cli_json(&["event", "list", "--most", "500", "--json"]).await
+        self.gateway
+            .cli_json(&["event", "list", "--most", "500", "--json"])
+            .await
     }
 
     /// Waits until an event of this name and detail is recorded.
     pub async fn event(&self, name: &str, detail: Option<&str>) -> serde_json::Value {
         eventually(&format!("the event {name} {detail:?}"), async || {
-            let wanted =
-                |event: &serde_json::Value| event["name"] == name && detail.is_none_or(|detail| event["detail"] == detail);
+            let wanted = |event: &serde_json::Value| {
+                event["name"] == name && detail.is_none_or(|detail| event["detail"] == detail)
+            };
             self.events().await.into_iter().find(wanted)
         })
         .await
-    }
-
-    /// How many events have this name.
-    pub async fn count_events(&self, name: &str) -> usize {
-        let events = self.events().await;
-        events.iter().filter(|event| event["name"] == name).count()
     }
 }
 
@@ -175,15 +171,4 @@ pub async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
 )]
 pub fn now() -> jiff::Timestamp {
     jiff::Timestamp::now()
-}
-
-/// Fails with both sides when a sorted list differs from what is wanted.
-pub fn assert_sorted<T: Ord + Debug>(mut found: Vec<T>, wanted: &[T])
-where
-    T: Clone,
-{
-    found.sort();
-    let mut wanted = wanted.to_vec();
-    wanted.sort();
-    assert_eq!(found, wanted);
 }

@@ -7,7 +7,10 @@ pub struct Tag(Vec<(String, String)>);
 impl Tag {
     /// The value of an attribute; an attribute without a value is an empty text.
     pub fn get(&self, name: &str) -> Option<&str> {
-        self.0.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+        self.0
+            .iter()
+            .find(|(key, _)| key == name)
+            .map(|(_, value)| value.as_str())
     }
 }
 
@@ -40,7 +43,9 @@ pub fn form<'a>(html: &'a str, action: &str) -> Option<&'a str> {
         let end = rest.find("</form>").unwrap_or(rest.len());
         let form = &rest[..end];
         let head = tags(form, "form").into_iter().next()?;
-        let is_post = head.get("method").is_some_and(|method| method.eq_ignore_ascii_case("post"));
+        let is_post = head
+            .get("method")
+            .is_some_and(|method| method.eq_ignore_ascii_case("post"));
         let to = head.get("action").unwrap_or(action);
         let to = to.split('?').next().unwrap_or_default();
         (is_post && to == action).then_some(form)
@@ -65,7 +70,12 @@ fn attributes(rest: &str) -> Tag {
             let quote = given.chars().next().filter(|c| matches!(c, '"' | '\''));
             let (start, stop) = match quote {
                 Some(quote) => (1, given[1..].find(quote).map_or(given.len(), |at| at + 1)),
-                None => (0, given.find(|c: char| c.is_whitespace() || c == '>').unwrap_or(given.len())),
+                None => (
+                    0,
+                    given
+                        .find(|c: char| c.is_whitespace() || c == '>')
+                        .unwrap_or(given.len()),
+                ),
             };
             value = &given[start..stop];
             rest = given.get(stop + start..).unwrap_or_default();

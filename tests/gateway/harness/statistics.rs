@@ -29,8 +29,8 @@ pub fn mann_whitney(one: &[f64], other: &[f64]) -> f64 {
 /// The complementary error function (Abramowitz and Stegun 7.1.26), to within 1.5e-7.
 fn erfc(x: f64) -> f64 {
     let t = 1.0 / (1.0 + 0.327_591_1 * x);
-    let poly = t
-        * (0.254_829_592 + t * (-0.284_496_736 + t * (1.421_413_741 + t * (-1.453_152_027 + t * 1.061_405_429))));
+    let poly =
+        t * (0.254_829_592 + t * (-0.284_496_736 + t * (1.421_413_741 + t * (-1.453_152_027 + t * 1.061_405_429))));
     poly * (-x * x).exp()
 }
 
@@ -40,7 +40,9 @@ fn samples_of_one_kind_are_alike_and_shifted_ones_are_not() {
         let mut state = seed;
         (0..200)
             .map(|_| {
-                state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                state = state
+                    .wrapping_mul(6_364_136_223_846_793_005)
+                    .wrapping_add(1_442_695_040_888_963_407);
                 f64::from(u32::try_from(state >> 33).unwrap())
             })
             .collect()

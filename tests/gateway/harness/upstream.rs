@@ -307,7 +307,10 @@ fn events(shared: &Arc<Shared>) -> Answering {
 
 /// A WebSocket that says everything back.
 fn websocket(mut request: Request<Incoming>) -> Answering {
-    let key = request.headers().get("sec-websocket-key").map(|key| derive_accept_key(key.as_bytes()));
+    let key = request
+        .headers()
+        .get("sec-websocket-key")
+        .map(|key| derive_accept_key(key.as_bytes()));
     tokio::spawn(async move {
         let Ok(upgraded) = hyper::upgrade::on(&mut request).await else {
             return;
@@ -347,13 +350,12 @@ impl Body for Stream {
     type Data = Bytes;
     type Error = Infallible;
 
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
         match &mut *self {
             Self::Whole(body) => Pin::new(body).poll_frame(cx),
-            Self::Open(pieces) => pieces.poll_recv(cx).map(|piece| piece.map(|piece| Ok(Frame::data(piece)))),
+            Self::Open(pieces) => pieces
+                .poll_recv(cx)
+                .map(|piece| piece.map(|piece| Ok(Frame::data(piece)))),
         }
     }
 

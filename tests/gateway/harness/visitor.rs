@@ -88,13 +88,21 @@ impl Answer {
     /// Where it sends the browser.
     #[track_caller]
     pub fn location(&self) -> &str {
-        self.header(LOCATION.as_str()).unwrap_or_else(|| panic!("no Location: {self:?}"))
+        self.header(LOCATION.as_str())
+            .unwrap_or_else(|| panic!("no Location: {self:?}"))
     }
 
     /// The whole `Set-Cookie` line of one cookie.
     pub fn cookie(&self, name: &str) -> Option<String> {
-        let lines = self.headers.get_all(SET_COOKIE).iter().map(|line| line.to_str().unwrap());
-        lines.into_iter().find(|line| line.starts_with(&format!("{name}="))).map(str::to_owned)
+        let lines = self
+            .headers
+            .get_all(SET_COOKIE)
+            .iter()
+            .map(|line| line.to_str().unwrap());
+        lines
+            .into_iter()
+            .find(|line| line.starts_with(&format!("{name}=")))
+            .map(str::to_owned)
     }
 
     /// Whether a form or a JSON act was accepted: 200, 204 or a redirect.
@@ -106,7 +114,11 @@ impl Answer {
     #[track_caller]
     pub fn is_problem(&self, status: u16, kind: &str) {
         assert_eq!(self.status, status, "{self:?}");
-        assert_eq!(self.header("content-type"), Some("application/problem+json"), "{self:?}");
+        assert_eq!(
+            self.header("content-type"),
+            Some("application/problem+json"),
+            "{self:?}"
+        );
         let json = self.json();
         let type_ = json["type"].as_str().unwrap_or_default();
         assert!(type_.ends_with(kind), "{type_} is not {kind}: {self:?}");
@@ -127,8 +139,10 @@ pub struct Asking<'a> {
 impl Asking<'_> {
     /// Adds a header.
     pub fn header(mut self, name: impl TryInto<HeaderName, Error: std::fmt::Debug>, value: &str) -> Self {
-        self.headers
-            .append(name.try_into().unwrap(), HeaderValue::from_bytes(value.as_bytes()).unwrap());
+        self.headers.append(
+            name.try_into().unwrap(),
+            HeaderValue::from_bytes(value.as_bytes()).unwrap(),
+        );
         self
     }
 
@@ -158,8 +172,11 @@ impl Asking<'_> {
 
     /// As a form of our own pages would be sent.
     pub fn form(self, fields: &[(&str, &str)]) -> Self {
-        let body = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
-        self.header(CONTENT_TYPE, "application/x-www-form-urlencoded").body(body)
+        let body = url::form_urlencoded::Serializer::new(String::new())
+            .extend_pairs(fields)
+            .finish();
+        self.header(CONTENT_TYPE, "application/x-www-form-urlencoded")
+            .body(body)
     }
 
     /// As a script of our own origin would send it.
@@ -328,7 +345,11 @@ impl Visitor {
 
     /// Opens a page, fills its form in and sends it.
     #[track_caller]
-    pub fn post_form<'a>(&'a self, target: &'a str, fields: &'a [(&'a str, &'a str)]) -> impl Future<Output = Answer> + 'a {
+    pub fn post_form<'a>(
+        &'a self,
+        target: &'a str,
+        fields: &'a [(&'a str, &'a str)],
+    ) -> impl Future<Output = Answer> + 'a {
         let caller = std::panic::Location::caller();
         async move {
             let opened = self.get(target).await;
@@ -370,14 +391,19 @@ impl Visitor {
 
     /// Signs in by the page.
     pub async fn sign_in(&self, login: &str, password: &str) -> Answer {
-        self.post_form("/login", &[("login", login), ("password", password)]).await
+        self.post_form("/login", &[("login", login), ("password", password)])
+            .await
     }
 
     /// Follows the link of a letter and sets a password by the page behind it.
     pub async fn set_password(&self, link: &str, password: &str) -> Answer {
         let page = self.follow(link).await;
-        self.send_form(&page, "/set-password", &[("password", password), ("confirmation", password)])
-            .await
+        self.send_form(
+            &page,
+            "/set-password",
+            &[("password", password), ("confirmation", password)],
+        )
+        .await
     }
 
     /// Opens the link of a letter, as far as it leads within this door.
