@@ -1,1 +1,297 @@
-//! placeholder
+//! The command line: what an operator types becomes one of the commands below, and what came of it an exit code.
+//!
+//! 0 is done, 1 is an error (one line on standard error), 2 is a command that cannot be understood. No command
+//! sets, shows or takes a password.
+
+mod account;
+mod completions;
+mod config;
+mod demo;
+mod event;
+mod healthcheck;
+mod key;
+mod mail;
+mod open;
+mod output;
+mod runtime;
+mod serve;
+mod session;
+mod table;
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::builder::Styles;
+use clap::builder::styling::AnsiColor;
+use clap::parser::ValueSource;
+use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap_complete::Shell;
+
+use output::{Output, ReaderGone};
+
+const STYLES: Styles = Styles::styled()
+    .header(AnsiColor::Green.on_default().bold())
+    .usage(AnsiColor::Green.on_default().bold())
+    .literal(AnsiColor::Cyan.on_default())
+    .placeholder(AnsiColor::Cyan.on_default());
+
+/// Sekisho (関所): signs people in, in front of a web client
+///
+/// An authentication gateway: it owns sign-in, sessions and the letters with links, and hands each request of
+/// somebody signed in to the web client behind it with a signed statement of who that is.
+#[derive(Parser)]
+#[command(name = "sekisho", version, styles = STYLES, max_term_width = 100)]
+#[command(after_help = "Try it out:       sekisho demo\n\
+    First account:    sekisho account add 100 --name \"Sam Taylor\" --email sam@example.com --role admin\n\
+    Help to a command: sekisho account add --help")]
+struct Cli {
+    /// The configuration file
+    #[arg(
+        long,
+        global = true,
+        value_name = "PATH",
+        env = "SEKISHO_CONFIG",
+        default_value = "/etc/sekisho/sekisho.toml"
+    )]
+    config: PathBuf,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run the gateway in the foreground
+    #[command(
+        after_help = "Prints a line `listening on ADDRESS` for each address and then `ready`; logs to standard error.\n\
+        SIGTERM and SIGINT stop it in order: open requests are finished first. A second signal ends it at once."
+    )]
+    Serve,
+    /// Try it out on this machine: gateway, sample web client and mail catcher, with sample accounts
+    Demo(demo::Demo),
+    /// Add people, list them, keep them out
+    #[command(subcommand)]
+    Account(account::Command),
+    /// See who is signed in, and end sessions
+    #[command(subcommand)]
+    Session(session::Command),
+    /// See what happened
+    #[command(subcommand)]
+    Event(event::Command),
+    /// See what became of letters
+    #[command(subcommand)]
+    Mail(mail::Command),
+    /// List and rotate the keys that sign assertions
+    #[command(subcommand)]
+    Key(key::Command),
+    /// Check, show or begin a configuration
+    #[command(subcommand)]
+    Config(config::Command),
+    /// Ask the running gateway whether it is ready; exit code 0 when it is
+    #[command(
+        after_help = "Connects to the first address of server.listen under the name of the in-office door. Prints nothing\n\
+        when all is well, otherwise one line that says why not."
+    )]
+    Healthcheck,
+    /// Print a completion script for a shell
+    #[command(after_help = "Example:\n  sekisho completions bash > /usr/share/bash-completion/completions/sekisho")]
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
+    /// Write the manual pages into a directory
+    #[command(after_help = "Example:\n  sekisho man /usr/local/share/man/man1")]
+    Man {
+        /// The directory; made where it is missing
+        directory: PathBuf,
+    },
+}
+
+/// Does what the arguments ask for.
+pub fn run<I, T>(args: I) -> ExitCode
+where
+    I: IntoIterator<Item = T>,
+    T: Into<OsString> + Clone,
+{
+    let cli = match parse(args) {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version come this way too. Nobody is left to tell when even this cannot be written.
+            let _ = error.print();
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
+        }
+    };
+    let mut output = Output::standard();
+    let done = cli.execute(&mut output).and_then(|code| output.flush().map(|()| code));
+    match done {
+        Ok(code) => code,
+        Err(error) if error.is::<ReaderGone>() => ExitCode::SUCCESS,
+        Err(error) => {
+            output::complain(&error);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn parse<I, T>(args: I) -> Result<Cli, clap::Error>
+where
+    I: IntoIterator<Item = T>,
+    T: Into<OsString> + Clone,
+{
+    let matches = Cli::command().try_get_matches_from(args)?;
+    let cli = Cli::from_arg_matches(&matches)?;
+    if matches!(cli.command, Command::Demo(_)) && names_a_config(&matches) {
+        return Err(Cli::command().error(
+            clap::error::ErrorKind::ArgumentConflict,
+            "the demo has a configuration of its own, config/demo.toml; leave out --config",
+        ));
+    }
+    Ok(cli)
+}
+
+/// Whether `--config` was typed, before or after the command. The environment variable is meant for other commands.
+fn names_a_config(matches: &ArgMatches) -> bool {
+    matches.value_source("config") == Some(ValueSource::CommandLine)
+        || matches.subcommand().is_some_and(|(_, inner)| names_a_config(inner))
+}
+
+impl Cli {
+    fn execute(&self, output: &mut Output) -> anyhow::Result<ExitCode> {
+        let config = &self.config;
+        match &self.command {
+            Command::Serve => serve::run(config)?,
+            Command::Demo(demo) => demo.run(output)?,
+            Command::Account(command) => command.run(config, output)?,
+            Command::Session(command) => command.run(config, output)?,
+            Command::Event(command) => command.run(config, output)?,
+            Command::Mail(command) => command.run(config, output)?,
+            Command::Key(command) => command.run(config, output)?,
+            Command::Config(command) => return command.run(config, output),
+            Command::Healthcheck => healthcheck::run(config)?,
+            Command::Completions { shell } => completions::completions(Self::command(), *shell, output)?,
+            Command::Man { directory } => completions::man(Self::command(), directory, output)?,
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(args: &[&str]) -> String {
+        let args = [&["sekisho"], args].concat();
+        parse(&args).err().unwrap().to_string()
+    }
+
+    fn read(args: &[&str]) -> Cli {
+        let args = [&["sekisho"], args].concat();
+        parse(&args).unwrap_or_else(|error| panic!("{args:?}: {error}"))
+    }
+
+    fn each_command(command: &clap::Command, visit: &mut impl FnMut(&clap::Command)) {
+        visit(command);
+        for inner in command.get_subcommands() {
+            each_command(inner, visit);
+        }
+    }
+
+    #[test]
+    fn the_commands_are_well_formed() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn no_command_takes_a_password() {
+        let mut seen = 0;
+        each_command(&Cli::command(), &mut |command| {
+            for arg in command.get_arguments() {
+                seen += 1;
+                let mut names = vec![arg.get_id().as_str()];
+                names.extend(arg.get_long());
+                names.extend(
+                    arg.get_value_names()
+                        .unwrap_or_default()
+                        .iter()
+                        .map(|name| name.as_str()),
+                );
+                for name in names {
+                    let name = name.to_lowercase();
+                    let secret = ["password", "passwd", "passphrase", "secret", "pepper"];
+                    assert!(
+                        !secret.iter().any(|word| name.contains(word)) || name.ends_with("file"),
+                        "{}: {name}",
+                        command.get_name()
+                    );
+                }
+            }
+        });
+        assert!(seen > 20);
+    }
+
+    #[test]
+    fn every_command_and_argument_is_explained() {
+        each_command(&Cli::command(), &mut |command| {
+            assert!(command.get_about().is_some(), "{}", command.get_name());
+            for arg in command.get_arguments() {
+                let known = matches!(arg.get_id().as_str(), "help" | "version");
+                assert!(
+                    known || arg.get_help().is_some(),
+                    "{} {}",
+                    command.get_name(),
+                    arg.get_id()
+                );
+            }
+        });
+    }
+
+    #[test]
+    fn the_configuration_may_be_named_before_or_after_the_command() {
+        for args in [["--config", "/x", "serve"], ["serve", "--config", "/x"]] {
+            assert_eq!(read(&args).config, PathBuf::from("/x"));
+        }
+        assert_eq!(read(&["account", "list", "--config", "/x"]).config, PathBuf::from("/x"));
+    }
+
+    #[test]
+    fn every_promised_form_is_understood() {
+        for line in [
+            "serve",
+            "config check",
+            "config show",
+            "config schema",
+            "healthcheck",
+            "account add 101 --name Yuki",
+            "account add 101 --name Yuki --email y@a.example --language ja --role admin --group a --group b --no-welcome --json",
+            "account list --json",
+            "account show 101 --json",
+            "account welcome 101",
+            "account disable 101",
+            "account enable 101",
+            "account remove 101 --yes",
+            "session list --account 101 --json",
+            "session end 0190b5f2-7f3c-7d1e-9c55-1f0f5e0a6a01",
+            "session end --account 101",
+            "key list --json",
+            "key rotate",
+            "event list --account 101 --most 5 --json",
+            "mail list --most 5 --json",
+            "completions bash",
+            "man /tmp/pages",
+            "demo --fresh --data d --port 1 --client-port 2 --smtp-port 3 --inbox-port 4",
+        ] {
+            read(&line.split(' ').collect::<Vec<_>>());
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_understood_is_refused_with_the_reason() {
+        assert!(refused(&["account", "show", "1/2"]).contains("an extension number has"));
+        assert!(refused(&["account", "add", "101", "--name", "a", "--language", "fr"]).contains("ja"));
+        assert!(refused(&["session", "end"]).contains("SESSION_ID"));
+        assert!(refused(&["session", "end", "yuki"]).contains("sekisho session list"));
+        assert!(refused(&["demo", "--port", "0"]).contains("--port"));
+        assert!(refused(&["demo", "--config", "/x"]).contains("config/demo.toml"));
+        assert!(refused(&["--config", "/x", "demo"]).contains("config/demo.toml"));
+    }
+}

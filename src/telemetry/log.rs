@@ -1,7 +1,9 @@
 //! Log output: people read it on a terminal, programs as one JSON object a line. Nothing secret is in it:
 //! no query string, token, cookie or password is ever handed to a log macro.
 
+use std::fs::File;
 use std::io::{self, IsTerminal};
+use std::sync::Arc;
 
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::layer::SubscriberExt;
@@ -32,12 +34,7 @@ impl LogStyle {
 /// `level` is `error`, `warn`, `info`, `debug` or `trace`. The libraries underneath are quieter: Pingora logs raw
 /// requests with their query strings, and lettre whole conversations, so both stay off below `error`.
 pub fn start(style: LogStyle, level: &str) {
-    let directives = format!(
-        "{level},pingora=off,pingora_core=off,pingora_proxy=off,pingora_pool=error,pingora_rustls=off,lettre=off,mailin=off,h2=error,\
-         hyper=error,hyper_util=error,rustls=error,sqlx=warn,reqwest=error,mio=error,tower=error"
-    );
-    let filter = EnvFilter::try_new(directives).unwrap_or_else(|_| EnvFilter::new("info"));
-    let registry = tracing_subscriber::registry().with(filter);
+    let registry = tracing_subscriber::registry().with(filter(level));
     let layer = tracing_subscriber::fmt::layer().with_writer(io::stderr);
     let _ = match style {
         LogStyle::Json => registry
@@ -53,4 +50,25 @@ pub fn start(style: LogStyle, level: &str) {
             .with(layer.compact().with_ansi(io::stderr().is_terminal()).with_target(false))
             .try_init(),
     };
+}
+
+/// Starts logging into a file, for reading. A second call changes nothing.
+pub fn start_in(file: File, level: &str) {
+    let layer = tracing_subscriber::fmt::layer()
+        .with_writer(Arc::new(file))
+        .compact()
+        .with_ansi(false)
+        .with_target(false);
+    let _ = tracing_subscriber::registry()
+        .with(filter(level))
+        .with(layer)
+        .try_init();
+}
+
+fn filter(level: &str) -> EnvFilter {
+    let directives = format!(
+        "{level},pingora=off,pingora_core=off,pingora_proxy=off,pingora_pool=error,pingora_rustls=off,lettre=off,mailin=off,h2=error,\
+         hyper=error,hyper_util=error,rustls=error,sqlx=warn,reqwest=error,mio=error,tower=error"
+    );
+    EnvFilter::try_new(directives).unwrap_or_else(|_| EnvFilter::new("info"))
 }

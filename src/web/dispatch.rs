@@ -1,18 +1,39 @@
-//! From a request to the answer: whose it is, whether it may, and the call.
+//! From a request to the answer: whose it is, whether it comes from our own pages, whether it may, and the call.
 
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::{Body, to_bytes};
+use axum::extract::State;
 use bytes::Bytes;
-use http::{Request, Response, request};
+use http::{Method, Request, Response, request};
+use tower::ServiceExt;
+use url::form_urlencoded::byte_serialize;
 
+use crate::domain::account::Role;
+use crate::domain::fault::Fault;
 use crate::domain::target::RequestPath;
-use crate::flows::Refusal;
+use crate::flows::{Refusal, Standing};
 
-use super::problem::Failure;
-use super::routes::{Owner, RouteInfo, Territory};
+use super::cookie;
+use super::csrf;
+use super::desk::Desk;
+use super::form::{Field, Fields, TOKEN_FIELD};
+use super::portal;
+use super::problem::{Failure, Problem};
+use super::respond::{self, Answer};
+use super::routes::{Access, Action, Owner, RouteInfo};
 use super::settings::{PortalFlows, PortalProblem, PortalSettings};
+use super::visit::{BodyKind, Submission, Visit, Voice};
+
+/// The largest body that is read; the caller has a cap of its own.
+pub const MAX_BODY: usize = 64 * 1024;
 
 /// The gateway's own pages and API.
 pub struct Portal {
-    territory: Territory,
+    desk: Arc<Desk>,
+    router: Router,
+    routes: Vec<RouteInfo>,
 }
 
 impl Portal {
@@ -21,38 +42,186 @@ impl Portal {
     /// # Errors
     /// What is wrong, and with which setting or file.
     pub fn new(settings: PortalSettings, flows: PortalFlows) -> Result<Self, PortalProblem> {
-        let _ = flows;
-        Ok(Self {
-            territory: Territory::new(&settings.routes)?,
-        })
+        let desk = Arc::new(Desk::new(settings, flows)?);
+        let (router, routes) = portal::table(&desk.settings.routes).finish(Arc::clone(&desk));
+        Ok(Self { desk, router, routes })
     }
 
     /// Whose a path is. Allocates nothing for plain paths.
     pub fn owner(&self, path: &RequestPath<'_>) -> Owner {
-        self.territory.owner(path)
+        self.desk.territory.owner(path)
     }
 
     /// Every route with who may use it.
     pub fn routes(&self) -> Vec<RouteInfo> {
-        Vec::new()
+        self.routes.clone()
     }
 
     /// Answers a request to one of our own paths, whose body was collected under a cap. Expects
     /// [`ClientAddr`](crate::domain::client::ClientAddr) and [`RequestId`](super::RequestId) as extensions.
     pub async fn respond(&self, request: Request<Bytes>) -> Response<Bytes> {
-        self.failure(Some(&request.into_parts().0), Failure::NotFound)
+        let answered = self.router.clone().oneshot(request.map(Body::from)).await;
+        let (head, body) = answered.unwrap_or_else(|never| match never {}).into_parts();
+        match to_bytes(body, usize::MAX).await {
+            Ok(body) => Response::from_parts(head, body),
+            Err(error) => {
+                tracing::error!(%error, "could not collect an answer of our own");
+                self.failure(None, Failure::Internal)
+            }
+        }
     }
 
     /// The answer to a request that needs a session and has none: to sign-in for a person who
     /// navigates, 401 for everything else.
     pub fn challenge(&self, head: &request::Parts, reason: Option<Refusal>) -> Response<Bytes> {
-        let _ = reason;
-        self.failure(Some(head), Failure::Forbidden)
+        let voice = self.voice(head);
+        let answer = challenge(&self.desk, &voice, &head.method, reason);
+        respond::write(&self.desk, &voice, answer)
     }
 
     /// The answer to a failure the proxy decided on: a page for a person who navigates, JSON for everything else.
     pub fn failure(&self, head: Option<&request::Parts>, failure: Failure) -> Response<Bytes> {
-        let _ = (head, failure);
-        Response::new(Bytes::new())
+        let voice = head.map_or_else(|| Voice::to_nobody(&self.desk.settings), |head| self.voice(head));
+        respond::write(&self.desk, &voice, Answer::problem(Problem::Failed(failure)))
+    }
+
+    /// How to answer a request that was not for us: `?lang` in it is the web client's business.
+    fn voice(&self, head: &request::Parts) -> Voice {
+        Voice::of(head, false, &self.desk.settings, &self.desk.names)
+    }
+}
+
+/// A person goes to sign in and comes back; everything else learns what is missing. A dead cookie is
+/// cleared only where a person sees it happen: a fetch that crosses a fresh sign-in must not undo it.
+fn challenge(desk: &Desk, voice: &Voice, method: &Method, reason: Option<Refusal>) -> Answer {
+    if !voice.navigation {
+        return Answer::problem(Problem::SignInRequired(reason));
+    }
+    let mut query = Vec::new();
+    let returns = matches!(*method, Method::GET | Method::HEAD) && desk.may_return_to(&voice.target);
+    if returns && voice.target != "/" {
+        let target: String = byte_serialize(voice.target.as_bytes()).collect();
+        query.push(format!("return_to={target}"));
+    }
+    if reason.is_some() {
+        query.push("notice=session-ended".to_owned());
+    }
+    let login = &desk.settings.routes.login;
+    let location = if query.is_empty() {
+        login.clone()
+    } else {
+        format!("{login}?{}", query.join("&"))
+    };
+    let answer = Answer::see_other(location);
+    match reason {
+        Some(_) => answer.with_cookie(cookie::clear(&desk.names.session)),
+        None => answer,
+    }
+}
+
+/// The way of every request to a route: the table calls nothing else.
+pub(super) async fn serve(
+    State(desk): State<Arc<Desk>>,
+    access: Access,
+    action: Action,
+    request: Request<Body>,
+) -> Response<Body> {
+    let (head, body) = request.into_parts();
+    let Ok(body) = to_bytes(body, MAX_BODY).await else {
+        return refuse(&desk, &head, Problem::Failed(Failure::BodyTooLarge));
+    };
+    let request = Request::from_parts(head, body);
+    let fresh = || desk.flows.sign_in.world.uuid();
+    let Some(mut visit) = Visit::read(&request, &desk.settings, &desk.names, &desk.tokens, fresh) else {
+        tracing::error!("a request reached the pages without a client address");
+        return refuse(&desk, &request.into_parts().0, Problem::Failed(Failure::Internal));
+    };
+    let voice = visit.voice.clone();
+    let answer = match admit(&desk, &mut visit, access, &action, request.body()).await {
+        Ok(None) => {
+            let visit = Arc::new(visit);
+            match action.run(Arc::clone(&desk), Arc::clone(&visit)).await {
+                Ok(answer) => answer,
+                Err(fault) => Answer::problem(desk.mishap(&visit, &fault)),
+            }
+        }
+        Ok(Some(refusal)) => refusal,
+        Err(fault) => Answer::problem(desk.mishap(&visit, &fault)),
+    };
+    respond::write(&desk, &voice, answer).map(Body::from)
+}
+
+/// Nothing of ours is at this path.
+pub(super) async fn nothing_here(State(desk): State<Arc<Desk>>, request: Request<Body>) -> Response<Body> {
+    refuse(&desk, &request.into_parts().0, Problem::Failed(Failure::NotFound))
+}
+
+/// The path is ours, the method is not. Only the four pages take `POST`.
+pub(super) async fn not_that_way(State(desk): State<Arc<Desk>>, request: Request<Body>) -> Response<Body> {
+    let (head, _) = request.into_parts();
+    let allow = if desk.is_page(head.uri.path()) {
+        "GET, HEAD, POST"
+    } else {
+        "GET, HEAD"
+    };
+    refuse(&desk, &head, Problem::Failed(Failure::MethodNotAllowed { allow }))
+}
+
+fn refuse(desk: &Desk, head: &request::Parts, problem: Problem) -> Response<Body> {
+    let voice = Voice::of(head, true, &desk.settings, &desk.names);
+    respond::write(desk, &voice, Answer::problem(problem)).map(Body::from)
+}
+
+/// What must be in order before a page is asked; the answer when it is not.
+async fn admit(
+    desk: &Desk,
+    visit: &mut Visit,
+    access: Access,
+    action: &Action,
+    body: &[u8],
+) -> Result<Option<Answer>, Fault> {
+    if let Action::Submit { .. } = action
+        && !csrf::same_origin(&visit.headers, &desk.settings.doors)
+    {
+        return Ok(Some(Answer::problem(Problem::ForeignOrigin)));
+    }
+    if access != Access::Anyone {
+        let principal = match desk.standing(visit).await? {
+            Standing::Known(principal) => principal,
+            Standing::Stranger => return Ok(Some(challenge(desk, &visit.voice, &visit.method, None))),
+            Standing::Refused(reason) => {
+                return Ok(Some(challenge(desk, &visit.voice, &visit.method, Some(reason))));
+            }
+        };
+        if access == Access::Admin && principal.account.role != Role::Admin {
+            return Ok(Some(Answer::problem(Problem::Failed(Failure::Forbidden))));
+        }
+        visit.principal = Some(principal);
+    }
+    if let Action::Submit { fields, .. } = action {
+        match read(desk, visit, fields, body) {
+            Ok(sent) => visit.sent = sent,
+            Err(problem) => return Ok(Some(Answer::problem(problem))),
+        }
+    }
+    Ok(None)
+}
+
+/// Reads what was posted. JSON needs no form token: no page of another site can send it without our leave.
+fn read(desk: &Desk, visit: &Visit, known: &[Field], body: &[u8]) -> Result<Submission, Problem> {
+    match BodyKind::of(&visit.headers) {
+        BodyKind::Json => Fields::from_json(body, known)
+            .map(Submission::Sound)
+            .map_err(Problem::Body),
+        BodyKind::Form => {
+            let fields = Fields::from_form(body, known).map_err(Problem::Body)?;
+            let sound = !visit.seed.fresh && desk.tokens.agree(&visit.seed.text, fields.text(TOKEN_FIELD));
+            Ok(if sound {
+                Submission::Sound(fields)
+            } else {
+                Submission::Stale(fields)
+            })
+        }
+        BodyKind::Other => Err(Problem::UnsupportedMediaType),
     }
 }

@@ -3,14 +3,27 @@
 //! No socket and no proxy engine is known here: the proxy hands a whole request in and writes the
 //! answer out, so every page is tested by calling [`Portal::respond`].
 
+mod assets;
 pub mod cookie;
+mod csrf;
+mod desk;
 mod dispatch;
+mod form;
+mod language;
+mod page;
+mod portal;
 mod problem;
-mod settings;
-
-pub use dispatch::Portal;
-pub use problem::Failure;
-pub use routes::{Access, Owner, RouteInfo};
-pub use settings::{Branding, Health, Logo, PortalFlows, PortalProblem, PortalRoutes, PortalSettings, RequestId};
-
+mod respond;
 mod routes;
+mod settings;
+mod text;
+mod theme;
+mod visit;
+
+#[cfg(test)]
+mod tests;
+
+pub use dispatch::{MAX_BODY, Portal};
+pub use problem::Failure;
+pub use routes::{Access, JWKS_PATH, Owner, RESERVED_PREFIX, RouteInfo};
+pub use settings::{Branding, Health, Logo, PortalFlows, PortalProblem, PortalRoutes, PortalSettings, RequestId};

@@ -1,6 +1,15 @@
-//! What can go wrong at the edge, by stable names.
+//! Everything that can be wrong with a request, by stable names: what programs read as
+//! `application/problem+json` (RFC 9457) and people read on a page.
 
 use std::time::Duration;
+
+use serde_json::{Map, Value, json};
+
+use crate::domain::password::Weakness;
+use crate::domain::ticket::{Purpose, TicketState};
+use crate::flows::Refusal;
+
+use super::form::BodyProblem;
 
 /// A failure the proxy decided on. The page says it in plain words and no detail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,4 +51,146 @@ pub enum Failure {
     },
     /// 504: the web client did not answer in time.
     GatewayTimeout,
+}
+
+/// What is wrong with a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Problem {
+    /// Something the proxy may decide on as well.
+    Failed(Failure),
+    /// A session is needed and there is none, or a dead one.
+    SignInRequired(Option<Refusal>),
+    /// Sign-in refused, for whatever reason.
+    WrongCredentials,
+    /// Too many attempts.
+    Throttled(Duration),
+    /// A bounded resource is full: try again shortly.
+    Busy,
+    /// Another site sent the request.
+    ForeignOrigin,
+    /// An honest page whose form token is missing or of another time.
+    StaleForm,
+    /// The body is neither a form nor JSON.
+    UnsupportedMediaType,
+    /// JSON was asked for where there is only a page.
+    NotAcceptable,
+    /// The body has not the fields it should have.
+    Body(BodyProblem),
+    /// What was given as an e-mail address is none.
+    NotAnAddress,
+    /// No link was presented.
+    LinkMissing,
+    /// The link was never made, or is long gone.
+    LinkUnknown,
+    /// The link worked once.
+    LinkDead(TicketState, Purpose),
+    /// The two passwords differ.
+    PasswordsDiffer,
+    /// The new password is not good enough.
+    WeakPassword {
+        /// Why.
+        weakness: Weakness,
+        /// Fewest characters.
+        min_chars: usize,
+        /// Most characters.
+        max_chars: usize,
+    },
+}
+
+impl Problem {
+    /// How long to wait when a dependency is down.
+    pub(super) const LATER: Duration = Duration::from_secs(10);
+
+    /// How long to wait when a queue is full.
+    pub(super) const SHORTLY: Duration = Duration::from_secs(5);
+
+    /// The last part of the stable `type`, and the key of its messages.
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Failed(failure) => match failure {
+                Failure::BadRequest => "malformed-request",
+                Failure::Forbidden => "forbidden",
+                Failure::NotFound => "not-found",
+                Failure::MethodNotAllowed { .. } => "method-not-allowed",
+                Failure::RequestTimeout => "request-timeout",
+                Failure::BodyTooLarge => "body-too-large",
+                Failure::TargetTooLong => "address-too-long",
+                Failure::Misdirected => "misdirected",
+                Failure::TooManyRequests { .. } => "too-many-requests",
+                Failure::HeadTooLarge => "head-too-large",
+                Failure::Internal => "internal",
+                Failure::BadGateway => "bad-gateway",
+                Failure::Unavailable { .. } => "unavailable",
+                Failure::GatewayTimeout => "gateway-timeout",
+            },
+            Self::SignInRequired(_) => "sign-in-required",
+            Self::WrongCredentials => "wrong-credentials",
+            Self::Throttled(_) => "throttled",
+            Self::Busy => "busy",
+            Self::ForeignOrigin => "foreign-origin",
+            Self::StaleForm => "stale-form",
+            Self::UnsupportedMediaType => "unsupported-media-type",
+            Self::NotAcceptable => "not-acceptable",
+            Self::Body(BodyProblem::Syntax) => "malformed-request",
+            Self::Body(BodyProblem::Shape | BodyProblem::Missing(_)) => "invalid-fields",
+            Self::NotAnAddress => "not-an-address",
+            Self::LinkMissing => "link-missing",
+            Self::LinkUnknown | Self::LinkDead(..) => "link-dead",
+            Self::PasswordsDiffer => "passwords-differ",
+            Self::WeakPassword { .. } => "weak-password",
+        }
+    }
+
+    /// The stable `type`.
+    pub(super) fn urn(self) -> String {
+        format!("urn:sekisho:problem:{}", self.name())
+    }
+
+    /// When to try again, where waiting helps.
+    pub(super) const fn retry_after(self) -> Option<Duration> {
+        match self {
+            Self::Throttled(wait)
+            | Self::Failed(
+                Failure::TooManyRequests { retry_after: wait } | Failure::Unavailable { retry_after: wait },
+            ) => Some(wait),
+            Self::Busy => Some(Self::SHORTLY),
+            _ => None,
+        }
+    }
+
+    /// The members of this problem's own (RFC 9457 section 3.2).
+    pub(super) fn members(self) -> Map<String, Value> {
+        let members = match self {
+            Self::SignInRequired(refusal) => json!({ "reason": refusal.map_or("absent", Refusal::as_str) }),
+            Self::Body(BodyProblem::Missing(field)) => json!({ "field": field }),
+            Self::NotAnAddress => json!({ "field": "email" }),
+            Self::LinkUnknown => json!({ "state": "unknown" }),
+            Self::LinkDead(state, purpose) => json!({ "state": state.as_str(), "purpose": purpose.as_str() }),
+            Self::PasswordsDiffer => json!({ "field": "confirmation", "reason": "differ" }),
+            Self::WeakPassword {
+                weakness,
+                min_chars,
+                max_chars,
+            } => json!({
+                "field": "password",
+                "reason": weakness.as_str(),
+                "min_chars": min_chars,
+                "max_chars": max_chars,
+            }),
+            _ => json!({}),
+        };
+        let mut members = match members {
+            Value::Object(members) => members,
+            _ => Map::new(),
+        };
+        if let Some(wait) = self.retry_after() {
+            members.insert("retry_after".into(), whole_seconds(wait).into());
+        }
+        members
+    }
+}
+
+/// Seconds to wait, never too few.
+pub(super) fn whole_seconds(wait: Duration) -> u64 {
+    (wait.as_secs() + u64::from(wait.subsec_nanos() > 0)).max(1)
 }

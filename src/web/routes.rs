@@ -1,10 +1,21 @@
 //! The table of routes: method, path and who may use it. Nothing is served that is not in it.
 
+use std::pin::Pin;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::routing::{MethodFilter, on};
 use http::Method;
 
+use crate::domain::fault::Fault;
 use crate::domain::target::RequestPath;
 
+use super::desk::Desk;
+use super::dispatch;
+use super::form::Field;
+use super::respond::Answer;
 use super::settings::{PortalProblem, PortalRoutes};
+use super::visit::Visit;
 
 /// Everything of ours that is not configurable lives under this prefix.
 pub const RESERVED_PREFIX: &str = "/.sekisho/";
@@ -14,6 +25,9 @@ pub const JWKS_PATH: &str = "/.well-known/sekisho/jwks.json";
 
 /// Tells a script whether it is signed in.
 pub const SESSION_PATH: &str = "/.sekisho/session";
+
+/// Remembers a language and goes back; for pages that are not at an address of their own.
+pub(super) const LANGUAGE_PATH: &str = "/.sekisho/language";
 
 /// Who may use a route.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,6 +51,101 @@ pub struct RouteInfo {
     pub access: Access,
     /// Its name in logs and metrics.
     pub name: &'static str,
+}
+
+/// What a route does. Looking changes nothing; a submission is checked for where it comes from.
+#[derive(Clone)]
+pub(super) enum Action {
+    /// `GET`, and `HEAD` with it.
+    Show(Run),
+    /// `POST` with these fields.
+    Submit {
+        /// The fields it takes.
+        fields: &'static [Field],
+        /// What it does.
+        run: Run,
+    },
+}
+
+type Run = Arc<dyn Fn(Arc<Desk>, Arc<Visit>) -> Running + Send + Sync>;
+type Running = Pin<Box<dyn Future<Output = Result<Answer, Fault>> + Send>>;
+
+impl Action {
+    /// A page or a piece of information.
+    pub(super) fn show<F>(run: impl Fn(Arc<Desk>, Arc<Visit>) -> F + Send + Sync + 'static) -> Self
+    where
+        F: Future<Output = Result<Answer, Fault>> + Send + 'static,
+    {
+        Self::Show(Arc::new(move |desk, visit| Box::pin(run(desk, visit))))
+    }
+
+    /// An act.
+    pub(super) fn submit<F>(
+        fields: &'static [Field],
+        run: impl Fn(Arc<Desk>, Arc<Visit>) -> F + Send + Sync + 'static,
+    ) -> Self
+    where
+        F: Future<Output = Result<Answer, Fault>> + Send + 'static,
+    {
+        Self::Submit {
+            fields,
+            run: Arc::new(move |desk, visit| Box::pin(run(desk, visit))),
+        }
+    }
+
+    /// Does it.
+    pub(super) fn run(&self, desk: Arc<Desk>, visit: Arc<Visit>) -> Running {
+        match self {
+            Self::Show(run) | Self::Submit { run, .. } => run(desk, visit),
+        }
+    }
+
+    const fn method(&self) -> Method {
+        match self {
+            Self::Show(_) => Method::GET,
+            Self::Submit { .. } => Method::POST,
+        }
+    }
+}
+
+/// The table while it is written.
+#[derive(Default)]
+pub(super) struct Table {
+    router: Router<Arc<Desk>>,
+    routes: Vec<RouteInfo>,
+}
+
+impl Table {
+    /// Adds a route. There is no other way to add one, and none without saying who may use it.
+    #[must_use]
+    pub(super) fn route(mut self, name: &'static str, path: &str, access: Access, action: Action) -> Self {
+        let method = action.method();
+        // `GET` as a filter takes `HEAD` along.
+        let filter = if method == Method::GET {
+            MethodFilter::GET
+        } else {
+            MethodFilter::POST
+        };
+        let serve = move |desk, request| dispatch::serve(desk, access, action.clone(), request);
+        self.router = self.router.route(path, on(filter, serve));
+        self.routes.push(RouteInfo {
+            method,
+            path: path.to_owned(),
+            access,
+            name,
+        });
+        self
+    }
+
+    /// The router, which answers everything else with 404 and other methods with 405.
+    pub(super) fn finish(self, desk: Arc<Desk>) -> (Router, Vec<RouteInfo>) {
+        let Self { router, routes } = self;
+        let router = router
+            .method_not_allowed_fallback(dispatch::not_that_way)
+            .fallback(dispatch::nothing_here)
+            .with_state(desk);
+        (router, routes)
+    }
 }
 
 /// Whose a path is.

@@ -20,7 +20,7 @@ use crate::ports::{AccountListing, Accounts, Change, Changed, Creation, Credenti
 impl Accounts for SqliteStore {
     async fn create(&self, account: &Account, then: Consequences) -> Result<Creation, Fault> {
         self.write(format!("create account {}", account.id), async {
-            let mut tx = self.begin().await?;
+            let mut tx = self.transaction().await?;
             if !insert(&mut tx, account).await? {
                 return Ok(Creation::ExtensionTaken);
             }
@@ -79,7 +79,7 @@ impl Accounts for SqliteStore {
 
     async fn rehash(&self, id: AccountId, old: &PasswordHash, new: &PasswordHash) -> Result<(), Fault> {
         self.write(format!("renew the password hash of account {id}"), async {
-            let mut tx = self.begin().await?;
+            let mut tx = self.transaction().await?;
             query("UPDATE accounts SET password_hash = $3 WHERE id = $1 AND password_hash = $2")
                 .bind(id.to_string())
                 .bind(old.expose())
@@ -107,7 +107,7 @@ impl Accounts for SqliteStore {
 
     async fn disable(&self, id: AccountId, now: Timestamp, then: Consequences) -> Result<Change, Fault> {
         self.write(format!("disable account {id}"), async {
-            let mut tx = self.begin().await?;
+            let mut tx = self.transaction().await?;
             match state(&mut tx, id).await? {
                 None => return Ok(Change::NotFound),
                 Some(AccountState::Disabled) => return Ok(Change::Unchanged),
@@ -133,7 +133,7 @@ impl Accounts for SqliteStore {
 
     async fn enable(&self, id: AccountId, now: Timestamp, then: Consequences) -> Result<Change, Fault> {
         self.write(format!("enable account {id}"), async {
-            let mut tx = self.begin().await?;
+            let mut tx = self.transaction().await?;
             match state(&mut tx, id).await? {
                 None => return Ok(Change::NotFound),
                 Some(AccountState::Invited | AccountState::Active) => return Ok(Change::Unchanged),
@@ -159,7 +159,7 @@ impl Accounts for SqliteStore {
 
     async fn remove(&self, id: AccountId, now: Timestamp, then: Consequences) -> Result<Change, Fault> {
         self.write(format!("remove account {id}"), async {
-            let mut tx = self.begin().await?;
+            let mut tx = self.transaction().await?;
             if is_last_administrator(&mut tx, id).await? {
                 return Ok(Change::LastAdministrator);
             }
@@ -186,7 +186,7 @@ impl Accounts for SqliteStore {
 
     async fn end_sessions(&self, id: AccountId, now: Timestamp, then: Consequences) -> Result<Change, Fault> {
         self.write(format!("end the sessions of account {id}"), async {
-            let mut tx = self.begin().await?;
+            let mut tx = self.transaction().await?;
             let raised = query("UPDATE accounts SET generation = generation + 1, updated_at = $2 WHERE id = $1")
                 .bind(id.to_string())
                 .bind(ms(now))
@@ -205,7 +205,7 @@ impl Accounts for SqliteStore {
 
     async fn record(&self, id: AccountId, then: Consequences) -> Result<Change, Fault> {
         self.write(format!("record what concerns account {id}"), async {
-            let mut tx = self.begin().await?;
+            let mut tx = self.transaction().await?;
             if state(&mut tx, id).await?.is_none() {
                 return Ok(Change::NotFound);
             }

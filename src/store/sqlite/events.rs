@@ -14,7 +14,7 @@ use crate::ports::{EventFilter, Events};
 impl Events for SqliteStore {
     async fn append(&self, events: &[Event]) -> Result<(), Fault> {
         self.write("record events", async {
-            let mut tx = self.begin().await?;
+            let mut tx = self.transaction().await?;
             for event in events {
                 insert(&mut tx, event).await?;
             }

@@ -30,7 +30,7 @@ impl Keys for SqliteStore {
 
     async fn add(&self, key: &KeyRecord, then: Consequences) -> Result<(), Fault> {
         self.write(format!("add signing key {}", key.kid), async {
-            let mut tx = self.begin().await?;
+            let mut tx = self.transaction().await?;
             query("UPDATE signing_keys SET retired_at = $1 WHERE retired_at IS NULL")
                 .bind(ms(key.created_at))
                 .execute(&mut *tx)
@@ -56,7 +56,7 @@ impl Keys for SqliteStore {
 
     async fn sweep(&self, before: Timestamp) -> Result<u64, Fault> {
         self.write("remove retired signing keys", async {
-            let mut tx = self.begin().await?;
+            let mut tx = self.transaction().await?;
             let removed = query("DELETE FROM signing_keys WHERE retired_at < $1")
                 .bind(ms(before))
                 .execute(&mut *tx)

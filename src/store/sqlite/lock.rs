@@ -1,7 +1,6 @@
 //! [`StoreLock`]: only one server at a time works on a store directory. The command line needs no lock.
 
 use std::fs::{File, OpenOptions, TryLockError};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use super::make_private;
@@ -24,7 +23,6 @@ impl StoreLock {
         make_private(directory, &path)?;
         let file = OpenOptions::new()
             .write(true)
-            .mode(0o600)
             .open(&path)
             .map_err(|cause| Fault::unavailable(failed(), cause))?;
         match file.try_lock() {

@@ -8,6 +8,8 @@ mod lock;
 mod outbox;
 mod rows;
 mod sessions;
+#[cfg(test)]
+mod tests;
 mod tickets;
 
 use std::fmt::Display;
@@ -31,11 +33,15 @@ pub const DATABASE: &str = "sekisho.db";
 /// A read waits for nobody: a reader of a write-ahead log never blocks.
 const READ_DEADLINE: Duration = Duration::from_secs(2);
 
-/// A write waits for its turn at the one writer, and for the writer of another process.
-const WRITE_DEADLINE: Duration = Duration::from_secs(10);
+/// A write waits for its turn at the one writer, and for the writer of another process: people are told within two
+/// seconds that it cannot be done now.
+const WRITE_DEADLINE: Duration = Duration::from_secs(2);
 
 /// How long SQLite itself waits for the writer of another process.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+const BUSY_TIMEOUT: Duration = Duration::from_millis(1500);
+
+/// Bringing the tables up to date may take longer; nobody waits for an answer then.
+const MIGRATION_DEADLINE: Duration = Duration::from_secs(30);
 
 const READERS: u32 = 4;
 
@@ -78,7 +84,7 @@ impl SqliteStore {
             file,
         };
         store
-            .within(WRITE_DEADLINE, "prepare the tables", store.migrate())
+            .within(MIGRATION_DEADLINE, "prepare the tables", store.migrate())
             .await?;
         Ok(store)
     }
@@ -96,14 +102,14 @@ impl SqliteStore {
 
     /// Under the writer's lock, so that two processes that start together do not migrate twice.
     async fn migrate(&self) -> Result<(), Trouble> {
-        let mut tx = self.begin().await?;
+        let mut tx = self.transaction().await?;
         migrations().run_direct(None, &mut *tx, false).await?;
         Ok(tx.commit().await?)
     }
 
     /// A transaction that has the right to write from its first moment. Dropped before its commit, also because the
     /// caller went away, it is rolled back before the connection is used again.
-    async fn begin(&self) -> Result<Transaction<'static, Sqlite>, Trouble> {
+    async fn transaction(&self) -> Result<Transaction<'static, Sqlite>, Trouble> {
         Ok(self.writer.begin_with("BEGIN IMMEDIATE").await?)
     }
 
@@ -170,7 +176,8 @@ fn migrations() -> Migrator {
     )])
 }
 
-/// Makes directory and database file for their owner alone. SQLite gives its log files the mode of the database.
+/// Makes a directory and a file in it for their owner alone, where they are not there yet. SQLite gives its log
+/// files the mode of the database.
 fn make_private(directory: &Path, file: &Path) -> Result<(), Fault> {
     fs::DirBuilder::new()
         .recursive(true)
@@ -184,7 +191,7 @@ fn make_private(directory: &Path, file: &Path) -> Result<(), Fault> {
         .open(file);
     match made {
         Err(cause) if cause.kind() != io::ErrorKind::AlreadyExists => Err(Fault::unavailable(
-            format!("could not make the database {}", file.display()),
+            format!("could not make the file {}", file.display()),
             cause,
         )),
         _ => Ok(()),

@@ -20,7 +20,7 @@ use crate::ports::{LetterListing, Outbox};
 impl Outbox for SqliteStore {
     async fn accept(&self, then: Consequences) -> Result<(), Fault> {
         self.write("accept a letter", async {
-            let mut tx = self.begin().await?;
+            let mut tx = self.transaction().await?;
             record(&mut tx, &then).await?;
             Ok(tx.commit().await?)
         })
@@ -29,7 +29,7 @@ impl Outbox for SqliteStore {
 
     async fn take(&self, now: Timestamp, most: usize, lease: Duration) -> Result<Vec<QueuedLetter>, Fault> {
         self.write("take letters from the outbox", async {
-            let mut tx = self.begin().await?;
+            let mut tx = self.transaction().await?;
             let due = query(
                 "SELECT id, matter, account, email, client, created_at, attempts FROM letters \
                  WHERE status = 'waiting' AND due_at <= $1 AND (taken_until IS NULL OR taken_until <= $1) \
@@ -55,7 +55,7 @@ impl Outbox for SqliteStore {
 
     async fn give_back_taken(&self) -> Result<(), Fault> {
         self.write("give letters back to the outbox", async {
-            let mut tx = self.begin().await?;
+            let mut tx = self.transaction().await?;
             query("UPDATE letters SET taken_until = NULL WHERE status = 'waiting' AND taken_until IS NOT NULL")
                 .execute(&mut *tx)
                 .await?;
@@ -87,7 +87,7 @@ impl Outbox for SqliteStore {
 
     async fn failed(&self, id: LetterId, words: &str, again_at: Timestamp) -> Result<(), Fault> {
         self.write(format!("note that letter {id} failed"), async {
-            let mut tx = self.begin().await?;
+            let mut tx = self.transaction().await?;
             query(
                 "UPDATE letters SET attempts = attempts + 1, due_at = $2, taken_until = NULL, words = $3 \
                  WHERE id = $1 AND status = 'waiting'",
@@ -143,7 +143,7 @@ impl Outbox for SqliteStore {
 
     async fn sweep(&self, before: Timestamp) -> Result<u64, Fault> {
         self.write("remove old letters", async {
-            let mut tx = self.begin().await?;
+            let mut tx = self.transaction().await?;
             let removed = query("DELETE FROM letters WHERE status <> 'waiting' AND ended_at < $1")
                 .bind(ms(before))
                 .execute(&mut *tx)
@@ -160,7 +160,7 @@ type Statement<'q> = sqlx::query::Query<'q, sqlx::Sqlite, sqlx::sqlite::SqliteAr
 impl SqliteStore {
     /// A letter ends once: an outcome reported after that records nothing.
     async fn end_letter(&self, statement: Statement<'_>, event: &Event) -> Result<(), Trouble> {
-        let mut tx = self.begin().await?;
+        let mut tx = self.transaction().await?;
         if statement.execute(&mut *tx).await?.rows_affected() == 1 {
             events::insert(&mut tx, event).await?;
             tx.commit().await?;

@@ -20,7 +20,7 @@ use crate::store::change_time;
 impl Sessions for SqliteStore {
     async fn begin(&self, session: &Session, replaces: Option<TokenDigest>, then: Consequences) -> Result<bool, Fault> {
         self.write(format!("begin session {}", session.id), async {
-            let mut tx = SqliteStore::begin(self).await?;
+            let mut tx = self.transaction().await?;
             if !note_sign_in(&mut tx, session).await? {
                 return Ok(false);
             }
@@ -56,7 +56,7 @@ impl Sessions for SqliteStore {
 
     async fn end(&self, which: SessionsToEnd, then: Consequences) -> Result<bool, Fault> {
         self.write("end a session", async {
-            let mut tx = SqliteStore::begin(self).await?;
+            let mut tx = self.transaction().await?;
             let Some(ended) = remove(&mut tx, which).await? else {
                 return Ok(false);
             };
@@ -103,7 +103,7 @@ impl Sessions for SqliteStore {
             return Ok(());
         }
         self.write(format!("note that {} sessions were seen", seen.len()), async {
-            let mut tx = SqliteStore::begin(self).await?;
+            let mut tx = self.transaction().await?;
             for (id, at) in seen {
                 query("UPDATE sessions SET last_seen_at = $2 WHERE id = $1 AND last_seen_at < $2")
                     .bind(id.to_string())
@@ -118,7 +118,7 @@ impl Sessions for SqliteStore {
 
     async fn sweep(&self, begun_before: Timestamp, seen_before: Timestamp) -> Result<u64, Fault> {
         self.write("remove dead sessions", async {
-            let mut tx = SqliteStore::begin(self).await?;
+            let mut tx = self.transaction().await?;
             // The clock has ended these already, wherever they are remembered: that is no change to follow.
             let removed = query("DELETE FROM sessions WHERE created_at < $1 OR last_seen_at < $2")
                 .bind(ms(begun_before))
@@ -152,7 +152,7 @@ impl Sessions for SqliteStore {
 
     async fn sweep_changes(&self, before: Timestamp) -> Result<(), Fault> {
         self.write("forget old changes", async {
-            let mut tx = SqliteStore::begin(self).await?;
+            let mut tx = self.transaction().await?;
             query("DELETE FROM changes WHERE at < $1")
                 .bind(ms(before))
                 .execute(&mut *tx)

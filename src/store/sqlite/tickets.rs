@@ -22,7 +22,7 @@ use crate::ports::{Changed, Issue, Redemption, TicketRecord, Tickets};
 impl Tickets for SqliteStore {
     async fn issue(&self, ticket: &Ticket) -> Result<Issue, Fault> {
         self.write(format!("issue a ticket to account {}", ticket.account), async {
-            let mut tx = self.begin().await?;
+            let mut tx = self.transaction().await?;
             match state(&mut tx, ticket.account).await? {
                 None | Some(AccountState::Disabled) => return Ok(Issue::NoAccount),
                 Some(AccountState::Invited | AccountState::Active) => {}
@@ -58,7 +58,7 @@ impl Tickets for SqliteStore {
         then: Consequences,
     ) -> Result<Redemption, Fault> {
         self.write("redeem a ticket", async {
-            let mut tx = self.begin().await?;
+            let mut tx = self.transaction().await?;
             let Some(ticket) = of_enabled_account(&mut tx, digest).await? else {
                 return Ok(Redemption::Unknown);
             };
@@ -81,7 +81,7 @@ impl Tickets for SqliteStore {
 
     async fn sweep(&self, before: Timestamp) -> Result<u64, Fault> {
         self.write("remove expired tickets", async {
-            let mut tx = self.begin().await?;
+            let mut tx = self.transaction().await?;
             let removed = query("DELETE FROM tickets WHERE expires_at < $1")
                 .bind(ms(before))
                 .execute(&mut *tx)

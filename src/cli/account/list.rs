@@ -1,0 +1,193 @@
+//! Accounts as listed: a table for people, JSON for programs.
+
+use std::path::Path;
+
+use anstyle::Style;
+use clap::Args;
+use jiff::Timestamp;
+use serde::Serialize;
+
+use crate::domain::account::{AccountId, AccountState, Extension, Role};
+use crate::domain::language::Language;
+use crate::ports::AccountListing;
+
+use super::super::open;
+use super::super::output::{BAD, CARE, GOOD, Output, STRONG};
+use super::super::table::{Styled, Table};
+use super::no_such_account;
+
+#[derive(Args)]
+pub struct List {
+    /// Print JSON, with times in UTC
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Args)]
+pub struct Show {
+    /// The extension number
+    #[arg(value_name = "EXTENSION", value_parser = Extension::parse)]
+    extension: Extension,
+    /// Print JSON, with times in UTC
+    #[arg(long)]
+    json: bool,
+}
+
+impl List {
+    pub fn run(&self, path: &Path, output: &mut Output) -> anyhow::Result<()> {
+        let listings = open::office(path, async |office, _| Ok(office.accounts.list().await?))?;
+        if self.json {
+            return output.json(&listings.iter().map(Entry::of).collect::<Vec<_>>());
+        }
+        if listings.is_empty() {
+            return output.line("No accounts yet. Add one: sekisho account add --help");
+        }
+        output.table(&table(&listings, output))
+    }
+}
+
+impl Show {
+    pub fn run(&self, path: &Path, output: &mut Output) -> anyhow::Result<()> {
+        let listings = open::office(path, async |office, _| Ok(office.accounts.list().await?))?;
+        let listing = listings
+            .iter()
+            .find(|listing| listing.account.extension == self.extension)
+            .ok_or_else(|| no_such_account(&self.extension))?;
+        if self.json {
+            return output.json(&Entry::of(listing));
+        }
+        output.table(&facts(listing, output))
+    }
+}
+
+/// An account in JSON.
+#[derive(Serialize)]
+pub struct Entry<'a> {
+    extension: &'a Extension,
+    name: &'a str,
+    email: Option<&'a str>,
+    role: Role,
+    groups: &'a [String],
+    language: Language,
+    state: AccountState,
+    created_at: Timestamp,
+    password_set_at: Option<Timestamp>,
+    last_sign_in_at: Option<Timestamp>,
+    id: AccountId,
+}
+
+impl<'a> Entry<'a> {
+    pub fn of(listing: &'a AccountListing) -> Self {
+        let account = &listing.account;
+        Self {
+            extension: &account.extension,
+            name: &account.name,
+            email: account.email.as_ref().map(|email| email.as_typed()),
+            role: account.role,
+            groups: &account.groups,
+            language: account.language,
+            state: account.state,
+            created_at: account.created_at,
+            password_set_at: listing.password_set_at,
+            last_sign_in_at: listing.last_sign_in_at,
+            id: account.id,
+        }
+    }
+}
+
+/// How the state of an account looks.
+pub fn state_style(state: AccountState) -> Style {
+    match state {
+        AccountState::Invited => CARE,
+        AccountState::Active => GOOD,
+        AccountState::Disabled => BAD,
+    }
+}
+
+fn table(listings: &[AccountListing], output: &Output) -> Table {
+    let mut table = Table::new([
+        "Extension",
+        "Name",
+        "E-mail",
+        "Role",
+        "Groups",
+        "Language",
+        "State",
+        "Last sign-in",
+    ]);
+    for listing in listings {
+        let account = &listing.account;
+        table.row([
+            account.extension.as_str().into(),
+            account.name.as_str().into(),
+            Styled::or_dash(account.email.as_ref().map(|email| email.as_typed())),
+            account.role.as_str().into(),
+            Styled::or_dash(Some(&account.groups.join(", "))),
+            account.language.tag().into(),
+            Styled::new(account.state.as_str(), state_style(account.state)),
+            Styled::or_dash(listing.last_sign_in_at.map(|at| output.time(at)).as_deref()),
+        ]);
+    }
+    table
+}
+
+fn facts(listing: &AccountListing, output: &Output) -> Table {
+    let account = &listing.account;
+    let mut table = Table::of_facts();
+    table.fact("Extension", Styled::new(account.extension.as_str(), STRONG));
+    table.fact("Name", Styled::new(&account.name, STRONG));
+    table.fact(
+        "E-mail",
+        Styled::or_dash(account.email.as_ref().map(|email| email.as_typed())),
+    );
+    table.fact("State", Styled::new(account.state.as_str(), state_style(account.state)));
+    table.fact("Role", account.role.as_str());
+    table.fact("Groups", Styled::or_dash(Some(&account.groups.join(", "))));
+    table.fact("Language", account.language.tag());
+    table.fact("Added", output.time(account.created_at));
+    table.fact("Password set", output.time_or(listing.password_set_at, "never"));
+    table.fact("Last sign-in", output.time_or(listing.last_sign_in_at, "never"));
+    table.fact("Id", Styled::faint(&account.id.to_string()));
+    table
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::output::tests::Sheet;
+    use super::super::tests::account;
+    use super::*;
+
+    fn listing() -> AccountListing {
+        AccountListing {
+            account: account("101", "田中 ゆき"),
+            password_set_at: None,
+            last_sign_in_at: Some("2026-02-03T04:05:06Z".parse().unwrap()),
+        }
+    }
+
+    #[test]
+    fn json_has_every_field_that_programs_rely_on() {
+        let json = serde_json::to_value(Entry::of(&listing())).unwrap();
+        assert_eq!(
+            json,
+            serde_json::json!({
+                "extension": "101", "name": "田中 ゆき", "email": "yuki@phone.example", "role": "user", "groups": [],
+                "language": "ja", "state": "invited", "created_at": "2026-01-02T03:04:05Z", "password_set_at": null,
+                "last_sign_in_at": "2026-02-03T04:05:06Z", "id": listing().account.id.to_string(),
+            })
+        );
+    }
+
+    #[test]
+    fn people_read_a_table_and_the_facts_of_one_account() {
+        let sheet = Sheet::default();
+        let mut output = sheet.output();
+        let (rows, one) = (table(&[listing()], &output), facts(&listing(), &output));
+        output.table(&rows).unwrap();
+        output.table(&one).unwrap();
+        let text = sheet.text();
+        assert!(text.contains("101         田中 ゆき"), "{text}");
+        assert!(text.contains("Password set   never"), "{text}");
+        assert!(text.contains("Last sign-in   2026-02-03 04:05:06"), "{text}");
+    }
+}

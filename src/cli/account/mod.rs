@@ -1,0 +1,101 @@
+//! `sekisho account`: people's records. No command sets, shows or takes a password: people set their own, by link.
+
+mod add;
+mod change;
+mod list;
+
+use std::path::Path;
+
+use anyhow::anyhow;
+use clap::{Args, Subcommand};
+
+use crate::domain::account::{Account, Extension};
+
+use super::output::Output;
+pub use list::state_style;
+
+#[derive(Subcommand)]
+pub enum Command {
+    /// Add a person and mail them a link to set their password
+    #[command(after_help = "Examples:\n  \
+        sekisho account add 101 --name \"Yuki Tanaka\" --email yuki@example.com --language ja\n  \
+        sekisho account add 100 --name \"Sam Taylor\" --email sam@example.com --role admin --group it --group all\n\n\
+        The person is invited until they have set a password through the Welcome mail. Several accounts may share an\n\
+        address; then none of them can use \"forgot password\", since nobody could say whose it is.")]
+    Add(add::Add),
+    /// List everybody
+    List(list::List),
+    /// Show one account
+    Show(list::Show),
+    /// Mail a Welcome link again to somebody who has not set a password yet; earlier links stop working
+    Welcome(Whose),
+    /// Keep somebody out: sessions and links end within a second, the record stays
+    Disable(Whose),
+    /// Let a disabled person in again
+    Enable(Whose),
+    /// Remove an account for ever
+    #[command(
+        after_help = "Sessions and links end at once. The events stay. A later account with the same extension number is\n\
+        somebody else to the web client. To keep somebody out for a while, disable the account instead."
+    )]
+    Remove(change::Remove),
+}
+
+/// An account that a command is about.
+#[derive(Args)]
+pub struct Whose {
+    /// The extension number
+    #[arg(value_name = "EXTENSION", value_parser = Extension::parse)]
+    extension: Extension,
+}
+
+impl Command {
+    pub fn run(&self, path: &Path, output: &mut Output) -> anyhow::Result<()> {
+        match self {
+            Self::Add(add) => add.run(path, output),
+            Self::List(list) => list.run(path, output),
+            Self::Show(show) => show.run(path, output),
+            Self::Welcome(whose) => change::welcome(path, &whose.extension, output),
+            Self::Disable(whose) => change::disable(path, &whose.extension, output),
+            Self::Enable(whose) => change::enable(path, &whose.extension, output),
+            Self::Remove(remove) => remove.run(path, output),
+        }
+    }
+}
+
+/// Extension number and name, as every message calls a person.
+pub fn person(account: &Account) -> String {
+    format!("{} {}", account.extension, account.name)
+}
+
+/// What to say of an extension number that nobody has.
+pub fn no_such_account(extension: &Extension) -> anyhow::Error {
+    anyhow!("there is no account {extension}; see: sekisho account list")
+}
+
+#[cfg(test)]
+pub mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::domain::account::{AccountId, AccountState, Email, Role};
+    use crate::domain::language::Language;
+
+    /// Somebody invited.
+    pub fn account(extension: &str, name: &str) -> Account {
+        let at = "2026-01-02T03:04:05Z".parse().unwrap();
+        Account {
+            id: AccountId::new(Uuid::from_u128(101)),
+            extension: Extension::parse(extension).unwrap(),
+            name: name.to_owned(),
+            email: Some(Email::parse("yuki@phone.example").unwrap()),
+            role: Role::User,
+            groups: Vec::new(),
+            language: Language::Ja,
+            state: AccountState::Invited,
+            generation: 1,
+            created_at: at,
+            updated_at: at,
+        }
+    }
+}

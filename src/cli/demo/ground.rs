@@ -1,0 +1,165 @@
+//! The directory the demo keeps its data in. A marker says that the demo made it, so that nothing of anybody else's
+//! is ever removed.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail};
+
+use crate::store::StoreLock;
+
+const MARKER: &str = ".sekisho-demo";
+const STORE: &str = "store";
+const SECRETS: &str = "secrets";
+const INBOX: &str = "inbox";
+const CONFIG: &str = "sekisho.toml";
+const LOG: &str = "demo.log";
+
+/// Everything the demo makes, the marker last: while it is there, the rest may be removed.
+const MADE: [&str; 6] = [STORE, SECRETS, INBOX, CONFIG, LOG, MARKER];
+
+const MARKER_TEXT: &str =
+    "Made by `sekisho demo`. `sekisho demo --fresh` removes what the demo made here and nothing else.\n";
+
+/// The demo's data directory.
+pub struct Ground(PathBuf);
+
+impl Ground {
+    /// The directory, provided that it is missing, empty, or the demo's own.
+    pub fn at(directory: &Path) -> anyhow::Result<Self> {
+        let ground = Self(directory.to_owned());
+        let shown = directory.display();
+        match fs::read_dir(directory) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(ground),
+            Err(error) => Err(error).with_context(|| format!("could not use {shown} as data directory")),
+            Ok(mut files) if ground.marker().is_file() || files.next().is_none() => Ok(ground),
+            Ok(_) => bail!(
+                "{shown} holds files that the demo did not make (there is no {MARKER} in it); choose another directory with \
+                 --data"
+            ),
+        }
+    }
+
+    /// Makes the directory, marked as the demo's.
+    pub fn prepare(&self) -> anyhow::Result<()> {
+        fs::create_dir_all(&self.0)
+            .and_then(|()| fs::write(self.marker(), MARKER_TEXT))
+            .with_context(|| format!("could not make the data directory {}", self.0.display()))
+    }
+
+    /// Removes what the demo made, provided that no demo is running on it.
+    pub fn clear(&self) -> anyhow::Result<()> {
+        if !self.marker().is_file() {
+            return Ok(());
+        }
+        let store = self.0.join(STORE);
+        let lock = if store.is_dir() {
+            Some(StoreLock::acquire(&store)?)
+        } else {
+            None
+        };
+        for name in MADE {
+            remove(&self.0.join(name)).with_context(|| format!("could not remove {}", self.0.join(name).display()))?;
+        }
+        drop(lock);
+        Ok(())
+    }
+
+    pub fn directory(&self) -> &Path {
+        &self.0
+    }
+
+    /// Where the mail catcher keeps letters.
+    pub fn inbox(&self) -> PathBuf {
+        self.0.join(INBOX)
+    }
+
+    /// The configuration in effect, for other commands on the same data.
+    pub fn config(&self) -> PathBuf {
+        self.0.join(CONFIG)
+    }
+
+    pub fn log(&self) -> PathBuf {
+        self.0.join(LOG)
+    }
+
+    fn marker(&self) -> PathBuf {
+        self.0.join(MARKER)
+    }
+}
+
+/// Where the store and the secrets lie in a data directory.
+pub fn store_and_secrets(directory: &Path) -> (PathBuf, PathBuf) {
+    (directory.join(STORE), directory.join(SECRETS))
+}
+
+/// Removes a file or a directory with what is in it; a link is removed, never followed.
+fn remove(path: &Path) -> io::Result<()> {
+    let removed = match fs::symlink_metadata(path) {
+        Ok(metadata) if metadata.is_dir() => fs::remove_dir_all(path),
+        Ok(_) => fs::remove_file(path),
+        Err(error) => Err(error),
+    };
+    match removed {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn starting_over_removes_what_the_demo_made_and_nothing_else() {
+        let home = tempfile::tempdir().unwrap();
+        let directory = home.path().join("demo-data");
+        let ground = Ground::at(&directory).unwrap();
+        ground.prepare().unwrap();
+        let (store, secrets) = store_and_secrets(&directory);
+        let elsewhere = home.path().join("elsewhere");
+        for made in [&store, &secrets, &elsewhere] {
+            fs::create_dir_all(made).unwrap();
+            fs::write(made.join("file"), "").unwrap();
+        }
+        std::os::unix::fs::symlink(&elsewhere, ground.inbox()).unwrap();
+        fs::write(ground.log(), "").unwrap();
+        fs::write(directory.join("notes.txt"), "mine").unwrap();
+
+        Ground::at(&directory).unwrap().clear().unwrap();
+        let left: Vec<_> = fs::read_dir(&directory)
+            .unwrap()
+            .map(|file| file.unwrap().file_name())
+            .collect();
+        assert_eq!(left, ["notes.txt"]);
+        assert!(elsewhere.join("file").is_file(), "a link is not followed");
+    }
+
+    #[test]
+    fn a_directory_that_is_somebody_elses_is_refused() {
+        let home = tempfile::tempdir().unwrap();
+        fs::create_dir(home.path().join("store")).unwrap();
+        let refusal = Ground::at(home.path()).err().unwrap().to_string();
+        assert!(refusal.contains("--data"), "{refusal}");
+        assert!(home.path().join("store").is_dir());
+
+        let empty = tempfile::tempdir().unwrap();
+        Ground::at(empty.path()).unwrap().clear().unwrap();
+        assert!(empty.path().is_dir());
+    }
+
+    #[test]
+    fn a_demo_that_is_running_is_not_swept_away() {
+        let home = tempfile::tempdir().unwrap();
+        let ground = Ground::at(home.path()).unwrap();
+        ground.prepare().unwrap();
+        let (store, _) = store_and_secrets(home.path());
+        let running = StoreLock::acquire(&store).unwrap();
+        ground.clear().unwrap_err();
+        assert!(store.is_dir() && ground.marker().is_file());
+        drop(running);
+        ground.clear().unwrap();
+        assert!(!store.exists());
+    }
+}

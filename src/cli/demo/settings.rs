@@ -1,0 +1,110 @@
+//! The demo's configuration: `config/demo.toml`, with what the options and this machine say put in its place.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, anyhow};
+use url::Url;
+
+use crate::app;
+use crate::config::Config;
+use crate::crypto::devca::{DEMO_NAMES, DevCertificates};
+use crate::domain::doors::Door;
+
+use super::super::open;
+use super::super::output::Several;
+use super::ground;
+
+const FILE: &str = "config/demo.toml";
+const BUILT_IN: &str = include_str!("../../../config/demo.toml");
+
+/// The file where it is at hand, so that it can be changed, and what was built in elsewhere.
+pub fn load() -> anyhow::Result<Config> {
+    let file = Path::new(FILE);
+    if file.is_file() { open::config(file) } else { built_in() }
+}
+
+fn built_in() -> anyhow::Result<Config> {
+    Config::parse(BUILT_IN, Path::new(FILE)).map_err(|errors| Several::of(&errors.0).into())
+}
+
+/// Moves the gateway and both doors to this port.
+pub fn move_to(config: &mut Config, port: u16) -> anyhow::Result<()> {
+    for address in &mut config.server.listen {
+        address.set_port(port);
+    }
+    let issuer_is_door = config.assertion.terms.issuer == config.doors.out_of_office.origin();
+    for door in [&mut config.doors.in_office, &mut config.doors.out_of_office] {
+        *door = at_port(door, port)?;
+    }
+    if issuer_is_door {
+        config.assertion.terms.issuer = config.doors.out_of_office.origin();
+    }
+    Ok(())
+}
+
+fn at_port(door: &Door, port: u16) -> anyhow::Result<Door> {
+    let mut url = Url::parse(&door.origin())?;
+    url.set_port(Some(port)).map_err(|()| anyhow!("{door} takes no port"))?;
+    Door::parse(url.as_str()).map_err(|problem| anyhow!("{url}: {problem}"))
+}
+
+/// Puts store and secrets into the data directory, by paths that hold wherever a later command is started.
+pub fn keep_in(config: &mut Config, data: &Path) -> anyhow::Result<()> {
+    let (store, secrets) = ground::store_and_secrets(&whole(data)?);
+    config.store.directory = store;
+    config.secrets.directory = secrets;
+    Ok(())
+}
+
+/// Makes the certificates where the configuration looks for them.
+pub fn certificates(config: &mut Config) -> anyhow::Result<DevCertificates> {
+    let directory = config.server.tls_certificate.parent().unwrap_or(Path::new("certs"));
+    let certificates = DevCertificates::ensure(&whole(directory)?, &DEMO_NAMES, app::world().now())?;
+    config.server.tls_certificate.clone_from(&certificates.certificate);
+    config.server.tls_key.clone_from(&certificates.key);
+    Ok(certificates)
+}
+
+/// On a machine without IPv6.
+pub fn without_ipv6(config: &mut Config) {
+    config.server.listen.retain(SocketAddr::is_ipv4);
+}
+
+fn whole(path: &Path) -> anyhow::Result<PathBuf> {
+    std::path::absolute(path).with_context(|| format!("could not find out where {} is", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_doors_and_the_issuer_move_with_the_port() {
+        let mut config = built_in().unwrap();
+        move_to(&mut config, 9443).unwrap();
+        assert_eq!(config.doors.in_office.origin(), "https://localhost:9443");
+        assert_eq!(config.doors.out_of_office.origin(), "https://sekisho.localhost:9443");
+        assert_eq!(config.assertion.terms.issuer, "https://sekisho.localhost:9443");
+        assert!(config.server.listen.iter().all(|address| address.port() == 9443));
+        move_to(&mut config, 443).unwrap();
+        assert_eq!(config.doors.in_office.origin(), "https://localhost");
+    }
+
+    #[test]
+    fn what_the_demo_runs_with_reads_back_as_the_same() {
+        let mut config = built_in().unwrap();
+        keep_in(&mut config, Path::new("somewhere")).unwrap();
+        without_ipv6(&mut config);
+        assert!(config.store.directory.is_absolute() && config.secrets.directory.ends_with("somewhere/secrets"));
+        assert_eq!(config.server.listen.len(), 1);
+        assert_eq!(Config::parse(&config.show(), Path::new("shown")).unwrap(), config);
+    }
+
+    #[test]
+    fn the_demo_listens_to_this_machine_alone() {
+        let config = built_in().unwrap();
+        assert!(config.server.listen.iter().all(|address| address.ip().is_loopback()));
+        assert!(config.limits.enabled);
+    }
+}

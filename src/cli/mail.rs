@@ -1,0 +1,189 @@
+//! `sekisho mail`: the letters accepted, what became of them, and what the mail server said.
+
+use std::path::Path;
+
+use clap::{Args, Subcommand};
+use jiff::Timestamp;
+use serde::Serialize;
+
+use crate::domain::outbox::{LetterId, Matter};
+use crate::ports::{LetterListing, LetterStatus};
+
+use super::event::People;
+use super::open;
+use super::output::{BAD, CARE, FAINT, GOOD, Output};
+use super::table::{Styled, Table};
+
+#[derive(Subcommand)]
+pub enum Command {
+    /// List letters, newest first, with the mail server's own words
+    #[command(
+        after_help = "A letter is waiting until the mail server takes it (delivered), until it is decided that nothing is\n\
+        sent (withheld; the event says why), or until four days have passed (given-up).\n\n\
+        Examples:\n  sekisho mail list\n  sekisho mail list --most 1000 --json"
+    )]
+    List(List),
+}
+
+#[derive(Args)]
+pub struct List {
+    /// At most so many
+    #[arg(long, value_name = "N", default_value_t = 50)]
+    most: usize,
+    /// Print JSON, with times in UTC
+    #[arg(long)]
+    json: bool,
+}
+
+impl Command {
+    pub fn run(&self, path: &Path, output: &mut Output) -> anyhow::Result<()> {
+        let Self::List(list) = self;
+        let (letters, people) = open::office(path, async |office, _| {
+            let people = People::of(office.accounts.list().await?.into_iter().map(|listing| listing.account));
+            Ok((office.outbox.list(list.most).await?, people))
+        })?;
+        show(&letters, &people, list.json, output)
+    }
+}
+
+/// A letter in JSON.
+#[derive(Serialize)]
+struct Entry<'a> {
+    id: LetterId,
+    matter: &'static str,
+    status: &'static str,
+    attempts: u32,
+    words: Option<&'a str>,
+    created_at: Timestamp,
+}
+
+impl<'a> Entry<'a> {
+    fn of(listing: &'a LetterListing) -> Self {
+        Self {
+            id: listing.letter.id,
+            matter: listing.letter.matter.as_str(),
+            status: status(listing.status),
+            attempts: listing.attempts,
+            words: listing.words.as_deref(),
+            created_at: listing.letter.created_at,
+        }
+    }
+}
+
+const fn status(status: LetterStatus) -> &'static str {
+    match status {
+        LetterStatus::Waiting(_) => "waiting",
+        LetterStatus::Delivered(_) => "delivered",
+        LetterStatus::Withheld(_) => "withheld",
+        LetterStatus::GivenUp(_) => "given-up",
+    }
+}
+
+fn show(letters: &[LetterListing], people: &People, json: bool, output: &mut Output) -> anyhow::Result<()> {
+    if json {
+        return output.json(&letters.iter().map(Entry::of).collect::<Vec<_>>());
+    }
+    if letters.is_empty() {
+        return output.line("No letters yet.");
+    }
+    let mut table = Table::new([
+        "Accepted",
+        "Matter",
+        "To",
+        "Status",
+        "Failed tries",
+        "The mail server said",
+    ]);
+    for listing in letters {
+        table.row([
+            output.time(listing.letter.created_at).into(),
+            listing.letter.matter.as_str().into(),
+            to(&listing.letter.matter, people),
+            standing(listing, output),
+            match listing.attempts {
+                0 => Styled::or_dash(None),
+                n => n.to_string().into(),
+            },
+            Styled::or_dash(listing.words.as_deref()),
+        ]);
+    }
+    output.table(&table)
+}
+
+fn to(matter: &Matter, people: &People) -> Styled {
+    match matter {
+        Matter::Welcome { account } | Matter::PasswordChanged { account } => people.words(*account),
+        Matter::ResetRequested { email, .. } => email.as_typed().into(),
+    }
+}
+
+fn standing(listing: &LetterListing, output: &Output) -> Styled {
+    let word = status(listing.status);
+    match listing.status {
+        // Before the first try there is nothing to tell about the next.
+        LetterStatus::Waiting(_) if listing.attempts == 0 => Styled::new(word, CARE),
+        LetterStatus::Waiting(at) => Styled::new(&format!("{word}, again at {}", output.time(at)), CARE),
+        LetterStatus::Delivered(_) => Styled::new(word, GOOD),
+        LetterStatus::Withheld(_) => Styled::new(word, FAINT),
+        LetterStatus::GivenUp(_) => Styled::new(word, BAD),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::super::account::tests::account;
+    use super::super::output::tests::Sheet;
+    use super::*;
+    use crate::domain::outbox::Letter;
+
+    #[test]
+    fn a_letter_is_listed_with_what_became_of_it() {
+        let at: Timestamp = "2026-01-02T03:04:05Z".parse().unwrap();
+        let yuki = account("101", "田中 ゆき");
+        let letter = |status, attempts, words: Option<&str>| LetterListing {
+            letter: Letter {
+                id: LetterId::new(Uuid::from_u128(5)),
+                matter: Matter::Welcome { account: yuki.id },
+                created_at: at,
+            },
+            status,
+            attempts,
+            words: words.map(str::to_owned),
+        };
+        let letters = [
+            letter(LetterStatus::Waiting(at), 0, None),
+            letter(LetterStatus::Waiting(at), 2, Some("450 later")),
+            letter(LetterStatus::Delivered(at), 2, Some("250 taken")),
+            letter(LetterStatus::Withheld(at), 0, None),
+            letter(LetterStatus::GivenUp(at), 9, Some("550 no such user")),
+        ];
+        let people = People::of([yuki.clone()]);
+        let print = |json| {
+            let sheet = Sheet::default();
+            show(&letters, &people, json, &mut sheet.output()).unwrap();
+            sheet.text()
+        };
+        let text = print(false);
+        assert!(text.lines().nth(2).unwrap().contains("101 田中 ゆき"), "{text}");
+        assert!(text.contains("waiting, again at 2026-01-02 03:04:05"), "{text}");
+        assert!(text.contains("550 no such user"), "{text}");
+
+        let json: serde_json::Value = serde_json::from_str(&print(true)).unwrap();
+        let statuses: Vec<_> = json
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|entry| entry["status"].clone())
+            .collect();
+        assert_eq!(statuses, ["waiting", "waiting", "delivered", "withheld", "given-up"]);
+        assert_eq!(
+            json[1],
+            serde_json::json!({
+                "id": Uuid::from_u128(5).to_string(), "matter": "welcome", "status": "waiting", "attempts": 2,
+                "words": "450 later", "created_at": "2026-01-02T03:04:05Z",
+            })
+        );
+    }
+}

@@ -1,0 +1,209 @@
+//! [`CachedSessions`]: sessions in memory for the proxied path. The store stays the truth: what changes there,
+//! whoever changed it, is gone from memory as soon as [`CachedSessions::follow`] has heard of it.
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use moka::policy::EvictionPolicy;
+use moka::sync::Cache;
+use parking_lot::Mutex;
+
+use crate::domain::account::AccountId;
+use crate::domain::fault::Fault;
+use crate::domain::limits::Nanos;
+use crate::domain::principal::Principal;
+use crate::domain::token::TokenDigest;
+use crate::ports::{Changed, Clock, Principals, Sessions};
+
+/// Remembers who holds which session token.
+///
+/// Memory lags behind the store by the time between two calls of [`CachedSessions::follow`]. While the store does
+/// not answer it is believed for `outage_grace` longer, and then for nothing.
+pub struct CachedSessions {
+    sessions: Arc<dyn Sessions>,
+    clock: Arc<dyn Clock>,
+    outage_grace: Duration,
+    entries: Cache<TokenDigest, Entry>,
+    /// On the monotonic clock, in nanoseconds. Nothing is believed before the first success.
+    believed_until: AtomicU64,
+    accounts: Mutex<Accounts>,
+    /// Where the log of changes has been read to. Held while it is read: one follows at a time.
+    cursor: tokio::sync::Mutex<Option<i64>>,
+}
+
+#[derive(Clone)]
+struct Entry {
+    principal: Arc<Principal>,
+    group: Arc<Group>,
+}
+
+/// What the remembered sessions of one account have in common: one flag ends the belief in all of them.
+#[derive(Default)]
+struct Group {
+    stale: AtomicBool,
+}
+
+/// Who is remembered, and how many changes have been applied to memory.
+#[derive(Default)]
+struct Accounts {
+    groups: HashMap<AccountId, Arc<Group>>,
+    epoch: u64,
+}
+
+/// What else a call of [`CachedSessions::follow`] has learnt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Followed {
+    /// The signing keys changed, or may have: load them again, then call [`CachedSessions::drop_passes`].
+    pub keys_changed: bool,
+}
+
+/// How often a look-up is repeated when changes overtake it.
+const LOOK_UPS: usize = 3;
+
+impl CachedSessions {
+    /// Remembers up to `most` sessions, those seen last.
+    pub fn new(sessions: Arc<dyn Sessions>, clock: Arc<dyn Clock>, most: u64, outage_grace: Duration) -> Self {
+        Self {
+            sessions,
+            clock,
+            outage_grace,
+            entries: Cache::builder()
+                .max_capacity(most)
+                // Every new session must find a place at once, however often others are used.
+                .eviction_policy(EvictionPolicy::lru())
+                .build(),
+            believed_until: AtomicU64::new(0),
+            accounts: Mutex::default(),
+            cursor: tokio::sync::Mutex::new(None),
+        }
+    }
+
+    /// Learns from the store what changed since the last call and drops it from memory. `now` is the monotonic time
+    /// of the call.
+    ///
+    /// # Errors
+    /// The store's; memory is then believed until `outage_grace` after the last success.
+    pub async fn follow(&self, now: Nanos) -> Result<Followed, Fault> {
+        let mut cursor = self.cursor.lock().await;
+        let (changes, newest) = self.sessions.changes_since(*cursor).await?;
+        // The store forgets old changes. After the beginning or a long silence some may have been missed.
+        let unbroken = cursor.is_some() && self.is_believed(now);
+        *cursor = Some(newest);
+        if unbroken {
+            self.apply(&changes);
+        } else {
+            self.drop_everything();
+        }
+        let grace = u64::try_from(self.outage_grace.as_nanos()).unwrap_or(u64::MAX);
+        self.believed_until
+            .fetch_max(now.0.saturating_add(grace), Ordering::Release);
+        Ok(Followed {
+            keys_changed: !unbroken || changes.contains(&Changed::Keys),
+        })
+    }
+
+    /// Lets every session be given a fresh assertion with its next request: after the signing keys changed.
+    pub fn drop_passes(&self) {
+        for (_, entry) in &self.entries {
+            entry.principal.drop_pass();
+        }
+    }
+
+    /// How many sessions are remembered, roughly.
+    pub fn len(&self) -> u64 {
+        self.entries.entry_count()
+    }
+
+    /// Whether none is remembered, roughly.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    fn is_believed(&self, now: Nanos) -> bool {
+        now.0 < self.believed_until.load(Ordering::Acquire)
+    }
+
+    fn apply(&self, changes: &[Changed]) {
+        if changes.is_empty() {
+            return;
+        }
+        let mut accounts = self.accounts.lock();
+        accounts.epoch += 1;
+        for change in changes {
+            match change {
+                Changed::Account(id) => {
+                    if let Some(group) = accounts.groups.remove(id) {
+                        group.stale.store(true, Ordering::Release);
+                    }
+                }
+                Changed::Session(digest) => self.entries.invalidate(digest),
+                Changed::Keys => {}
+            }
+        }
+    }
+
+    fn drop_everything(&self) {
+        let mut accounts = self.accounts.lock();
+        accounts.epoch += 1;
+        for (_, group) in accounts.groups.drain() {
+            group.stale.store(true, Ordering::Release);
+        }
+    }
+
+    /// `false` when a change was applied since `epoch`: what was read may be older than that change, and putting it
+    /// into memory would bring back what the change has just ended.
+    fn remember(&self, digest: TokenDigest, principal: &Arc<Principal>, epoch: u64) -> bool {
+        let mut accounts = self.accounts.lock();
+        if accounts.epoch != epoch {
+            return false;
+        }
+        let group = Arc::clone(accounts.groups.entry(principal.account.id).or_default());
+        let principal = Arc::clone(principal);
+        self.entries.insert(digest, Entry { principal, group });
+        true
+    }
+}
+
+#[async_trait]
+impl Principals for CachedSessions {
+    fn known(&self, digest: &TokenDigest) -> Option<Arc<Principal>> {
+        if !self.is_believed(self.clock.monotonic()) {
+            return None;
+        }
+        let entry = self.entries.get(digest)?;
+        (!entry.group.stale.load(Ordering::Acquire)).then_some(entry.principal)
+    }
+
+    async fn fetch(&self, digest: &TokenDigest) -> Result<Option<Arc<Principal>>, Fault> {
+        let mut last = None;
+        for _ in 0..LOOK_UPS {
+            let epoch = self.accounts.lock().epoch;
+            let Some((session, account)) = self.sessions.find(digest).await? else {
+                self.entries.invalidate(digest);
+                return Ok(None);
+            };
+            let principal = Arc::new(Principal::new(session, account));
+            if let Some(before) = self.entries.get(digest) {
+                // The store hears of requests at most once a minute; memory knows better.
+                principal.see(before.principal.last_seen(), Duration::MAX);
+            }
+            if self.remember(*digest, &principal, epoch) {
+                return Ok(Some(principal));
+            }
+            last = Some(principal);
+        }
+        Ok(last)
+    }
+
+    fn forget(&self, digest: &TokenDigest) {
+        let mut accounts = self.accounts.lock();
+        accounts.epoch += 1;
+        self.entries.invalidate(digest);
+    }
+}

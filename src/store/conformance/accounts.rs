@@ -1,0 +1,280 @@
+//! Stories of accounts.
+
+use super::*;
+use crate::domain::account::LoginName;
+use crate::domain::ticket::TicketState;
+use crate::ports::{Change, Changed, Creation, EmailMatch};
+
+stories! {
+    a_new_account_is_found_as_it_was_stored,
+    an_extension_number_is_given_once,
+    an_address_names_one_account_or_is_shared,
+    a_shared_address_is_nobodys_credential,
+    a_rehash_replaces_only_the_hash_it_was_made_from,
+    the_listing_is_ordered_and_says_when,
+    disabling_ends_sessions_and_links_once,
+    enabling_restores_what_the_account_was,
+    removing_takes_hash_sessions_and_tickets_and_leaves_events_and_letters,
+    the_last_administrator_who_can_sign_in_stays,
+    ending_all_sessions_raises_the_generation,
+    what_concerns_an_account_is_recorded_only_while_it_exists,
+}
+
+async fn a_new_account_is_found_as_it_was_stored(ports: Ports) {
+    let account = invitation("101", Some("Yuki@Example.com"), Role::Admin);
+    let then = letters(vec![welcome(account.id, at(0))]).and_event(happened(Fact::AccountCreated, None, at(0)));
+    assert_eq!(ports.accounts.create(&account, then).await.unwrap(), Creation::Done);
+    let found = ports.accounts.find(account.id).await.unwrap().unwrap();
+    assert_eq!(found, account);
+    assert_eq!(found.email.as_ref().unwrap().as_typed(), "Yuki@Example.com");
+    let by_extension = ports.accounts.find_by_extension(&account.extension).await.unwrap();
+    assert_eq!(by_extension, Some(account));
+    assert_eq!(ports.facts().await, ["account.created"]);
+    assert_eq!(ports.outbox.list(9).await.unwrap().len(), 1);
+    assert_eq!(ports.accounts.find(AccountId::new(fresh_uuid())).await.unwrap(), None);
+    let nobody = Extension::parse("102").unwrap();
+    assert_eq!(ports.accounts.find_by_extension(&nobody).await.unwrap(), None);
+}
+
+async fn an_extension_number_is_given_once(ports: Ports) {
+    let first = ports.invited("101").await;
+    let second = invitation("101", None, Role::User);
+    let refused = ports.accounts.create(&second, fact(Fact::AccountCreated)).await;
+    assert_eq!(refused.unwrap(), Creation::ExtensionTaken);
+    assert!(ports.facts().await.is_empty(), "a refusal has no consequences");
+    let found = ports.accounts.find_by_extension(&first.extension).await.unwrap();
+    assert_eq!(found.unwrap().id, first.id);
+    assert_eq!(ports.accounts.find(second.id).await.unwrap(), None);
+}
+
+async fn an_address_names_one_account_or_is_shared(ports: Ports) {
+    let email = |text| Email::parse(text).unwrap();
+    let first = ports.invited_as("101", Some("Team@example.com"), Role::User).await;
+    let one = ports.accounts.find_by_email(&email("team@EXAMPLE.com")).await.unwrap();
+    assert_eq!(one, EmailMatch::One(Box::new(first.clone())));
+    let second = ports.invited_as("102", Some("team@example.com"), Role::User).await;
+    ports
+        .accounts
+        .disable(second.id, at(1), Consequences::default())
+        .await
+        .unwrap();
+    let shared = ports.accounts.find_by_email(&email("team@example.com")).await.unwrap();
+    assert_eq!(shared, EmailMatch::Shared(2), "accounts of every state count");
+    let nobody = ports.accounts.find_by_email(&email("other@example.com")).await.unwrap();
+    assert_eq!(nobody, EmailMatch::Nobody);
+}
+
+async fn a_shared_address_is_nobodys_credential(ports: Ports) {
+    let name = |text| LoginName::parse(text).unwrap();
+    let first = ports.active_as("101", Some("team@example.com"), Role::User).await;
+    for login in ["101", "Team@Example.com"] {
+        let credential = ports.accounts.credential(&name(login)).await.unwrap().unwrap();
+        assert_eq!(credential.account, first);
+        assert_eq!(credential.hash, Some(phc("$first")));
+    }
+    let second = ports.invited_as("102", Some("team@example.com"), Role::User).await;
+    assert!(
+        ports
+            .accounts
+            .credential(&name("team@example.com"))
+            .await
+            .unwrap()
+            .is_none()
+    );
+    assert!(ports.accounts.credential(&name("103")).await.unwrap().is_none());
+    let invited = ports.accounts.credential(&name("102")).await.unwrap().unwrap();
+    assert_eq!((invited.account.id, invited.hash), (second.id, None));
+}
+
+async fn a_rehash_replaces_only_the_hash_it_was_made_from(ports: Ports) {
+    let account = ports.active("101").await;
+    let session = ports.sign_in(&account, 2).await;
+    let hash = async || {
+        let name = LoginName::Extension(account.extension.clone());
+        ports.accounts.credential(&name).await.unwrap().unwrap().hash
+    };
+    ports
+        .accounts
+        .rehash(account.id, &phc("$other"), &phc("$bad"))
+        .await
+        .unwrap();
+    assert_eq!(hash().await, Some(phc("$first")));
+    ports
+        .accounts
+        .rehash(account.id, &phc("$first"), &phc("$second"))
+        .await
+        .unwrap();
+    assert_eq!(hash().await, Some(phc("$second")));
+    ports
+        .accounts
+        .rehash(account.id, &phc("$first"), &phc("$bad"))
+        .await
+        .unwrap();
+    assert_eq!(hash().await, Some(phc("$second")));
+    let (_, after) = ports.sessions.find(&session.digest).await.unwrap().unwrap();
+    assert_eq!(after, account, "the record is as it was, and the session lives");
+}
+
+async fn the_listing_is_ordered_and_says_when(ports: Ports) {
+    let second = ports.active("102").await;
+    ports.invited("103").await;
+    ports.active("101").await;
+    ports.sign_in(&second, 7).await;
+    let list = ports.accounts.list().await.unwrap();
+    let seen: Vec<_> = list
+        .iter()
+        .map(|listing| {
+            let extension = listing.account.extension.as_str();
+            (extension, listing.password_set_at, listing.last_sign_in_at)
+        })
+        .collect();
+    assert_eq!(
+        seen,
+        [
+            ("101", Some(at(1)), None),
+            ("102", Some(at(1)), Some(at(7))),
+            ("103", None, None)
+        ]
+    );
+}
+
+async fn disabling_ends_sessions_and_links_once(ports: Ports) {
+    let account = ports.active("101").await;
+    let (_, cursor) = ports.sessions.changes_since(None).await.unwrap();
+    let session = ports.sign_in(&account, 2).await;
+    let expired = ports.ticket(&account, -200).await;
+    let live = ports.ticket(&account, 3).await;
+    let disable = async |second| {
+        let then = fact(Fact::AccountDisabled);
+        ports.accounts.disable(account.id, at(second), then).await.unwrap()
+    };
+    assert_eq!(disable(4).await, Change::Done);
+    assert_eq!(disable(5).await, Change::Unchanged);
+    assert_eq!(ports.facts().await, ["account.disabled"]);
+
+    let (kept, after) = ports.sessions.find(&session.digest).await.unwrap().unwrap();
+    assert_eq!(after.state, AccountState::Disabled);
+    assert_eq!((after.generation, after.updated_at), (account.generation + 1, at(4)));
+    assert!(kept.generation < after.generation, "the session is dead");
+    let state = async |ticket: &Ticket| {
+        let record = ports.tickets.find(&ticket.digest).await.unwrap().unwrap();
+        record.ticket.state_at(at(5))
+    };
+    assert_eq!(state(&live).await, TicketState::Replaced);
+    assert_eq!(state(&expired).await, TicketState::Expired);
+    let (changes, _) = ports.sessions.changes_since(Some(cursor)).await.unwrap();
+    assert_eq!(changes, [Changed::Account(account.id)]);
+    let nobody = AccountId::new(fresh_uuid());
+    let missing = ports.accounts.disable(nobody, at(5), fact(Fact::AccountDisabled)).await;
+    assert_eq!(missing.unwrap(), Change::NotFound);
+}
+
+async fn enabling_restores_what_the_account_was(ports: Ports) {
+    let (active, invited) = (ports.active("101").await, ports.invited("102").await);
+    let enable = async |account: &Account| {
+        let then = fact(Fact::AccountEnabled);
+        ports.accounts.enable(account.id, at(9), then).await.unwrap()
+    };
+    assert_eq!(enable(&active).await, Change::Unchanged);
+    for account in [&active, &invited] {
+        ports
+            .accounts
+            .disable(account.id, at(8), Consequences::default())
+            .await
+            .unwrap();
+        assert_eq!(enable(account).await, Change::Done);
+    }
+    let after = ports.accounts.find(active.id).await.unwrap().unwrap();
+    assert_eq!((after.state, after.updated_at), (AccountState::Active, at(9)));
+    assert_eq!(after.generation, active.generation + 1, "old sessions stay dead");
+    let after = ports.accounts.find(invited.id).await.unwrap().unwrap();
+    assert_eq!(after.state, AccountState::Invited);
+    assert_eq!(ports.facts().await, ["account.enabled"; 2]);
+    assert_eq!(enable(&invitation("9", None, Role::User)).await, Change::NotFound);
+}
+
+async fn removing_takes_hash_sessions_and_tickets_and_leaves_events_and_letters(ports: Ports) {
+    let account = ports.active("101").await;
+    let session = ports.sign_in(&account, 2).await;
+    let ticket = ports.ticket(&account, 3).await;
+    let then = letters(vec![welcome(account.id, at(3))]).and_event(happened(Fact::WelcomeRequested, None, at(3)));
+    ports.accounts.record(account.id, then).await.unwrap();
+    let remove = async || {
+        let then = fact(Fact::AccountRemoved);
+        ports.accounts.remove(account.id, at(4), then).await.unwrap()
+    };
+    assert_eq!(remove().await, Change::Done);
+    assert_eq!(remove().await, Change::NotFound);
+    assert_eq!(ports.facts().await, ["welcome.requested", "account.removed"]);
+    assert!(ports.accounts.find(account.id).await.unwrap().is_none());
+    assert!(ports.sessions.find(&session.digest).await.unwrap().is_none());
+    assert!(ports.tickets.find(&ticket.digest).await.unwrap().is_none());
+    assert_eq!(ports.outbox.list(9).await.unwrap().len(), 1);
+    let again = ports.invited("101").await;
+    assert_ne!(again.id, account.id, "the number is free again, the identity is not");
+}
+
+async fn the_last_administrator_who_can_sign_in_stays(ports: Ports) {
+    let admin = ports.active_as("1", None, Role::Admin).await;
+    let invited = ports.invited_as("2", None, Role::Admin).await;
+    ports.active("3").await;
+    let disable = async |id| {
+        ports
+            .accounts
+            .disable(id, at(9), fact(Fact::AccountDisabled))
+            .await
+            .unwrap()
+    };
+    let remove = async |id| {
+        ports
+            .accounts
+            .remove(id, at(9), fact(Fact::AccountRemoved))
+            .await
+            .unwrap()
+    };
+    assert_eq!(disable(admin.id).await, Change::LastAdministrator);
+    assert_eq!(remove(admin.id).await, Change::LastAdministrator);
+    assert!(ports.facts().await.is_empty(), "a refusal has no consequences");
+    let after = ports.accounts.find(admin.id).await.unwrap().unwrap();
+    assert_eq!(after, admin);
+    assert_eq!(
+        disable(invited.id).await,
+        Change::Done,
+        "this one could not sign in anyway"
+    );
+    let second = ports.active_as("4", None, Role::Admin).await;
+    assert_eq!(disable(admin.id).await, Change::Done);
+    assert_eq!(remove(second.id).await, Change::LastAdministrator);
+    assert_eq!(remove(admin.id).await, Change::Done);
+}
+
+async fn ending_all_sessions_raises_the_generation(ports: Ports) {
+    let account = ports.active("101").await;
+    let session = ports.sign_in(&account, 2).await;
+    let (_, cursor) = ports.sessions.changes_since(None).await.unwrap();
+    let ended = ports
+        .accounts
+        .end_sessions(account.id, at(3), fact(Fact::SessionsEnded))
+        .await;
+    assert_eq!(ended.unwrap(), Change::Done);
+    let (kept, after) = ports.sessions.find(&session.digest).await.unwrap().unwrap();
+    assert_eq!(after.generation, kept.generation + 1);
+    let (changes, _) = ports.sessions.changes_since(Some(cursor)).await.unwrap();
+    assert_eq!(changes, [Changed::Account(account.id)]);
+    let nobody = AccountId::new(fresh_uuid());
+    let missing = ports
+        .accounts
+        .end_sessions(nobody, at(3), fact(Fact::SessionsEnded))
+        .await;
+    assert_eq!(missing.unwrap(), Change::NotFound);
+    assert_eq!(ports.facts().await, ["session.ended"]);
+}
+
+async fn what_concerns_an_account_is_recorded_only_while_it_exists(ports: Ports) {
+    let account = ports.invited("101").await;
+    let record = async |id| ports.accounts.record(id, fact(Fact::WelcomeRequested)).await.unwrap();
+    assert_eq!(record(account.id).await, Change::Done);
+    assert_eq!(record(AccountId::new(fresh_uuid())).await, Change::NotFound);
+    assert_eq!(ports.facts().await, ["welcome.requested"]);
+    assert_eq!(ports.accounts.find(account.id).await.unwrap(), Some(account));
+}

@@ -1,0 +1,382 @@
+//! Random sequences of port calls: after each one every adapter gives the same answer as the reference model, and
+//! everything that can be seen of it is the same.
+
+use proptest::prelude::*;
+use proptest::sample::select;
+
+use super::*;
+use crate::domain::account::LoginName;
+use crate::domain::key::{KeyRecord, SigningAlgorithm};
+use crate::ports::{AccountListing, Changed, LetterListing, SessionsToEnd, TicketRecord};
+
+#[derive(Clone, Copy, Debug)]
+enum Act {
+    Create,
+    Disable,
+    Enable,
+    Remove,
+    EndSessions,
+    Record,
+    Rehash,
+    Credential,
+    FindByEmail,
+    Issue,
+    Redeem,
+    SweepTickets,
+    Begin,
+    End,
+    Touch,
+    SweepSessions,
+    SweepChanges,
+    Accept,
+    Take,
+    GiveBack,
+    Delivered,
+    Withheld,
+    Failed,
+    GivenUp,
+    SweepLetters,
+    AddKey,
+    SweepKeys,
+    ListEvents,
+}
+
+/// What happens often stands here often.
+const ACTS: [Act; 40] = [
+    Act::Create,
+    Act::Create,
+    Act::Create,
+    Act::Create,
+    Act::Disable,
+    Act::Enable,
+    Act::Enable,
+    Act::Remove,
+    Act::EndSessions,
+    Act::Record,
+    Act::Rehash,
+    Act::Rehash,
+    Act::Credential,
+    Act::FindByEmail,
+    Act::Issue,
+    Act::Issue,
+    Act::Issue,
+    Act::Redeem,
+    Act::Redeem,
+    Act::Redeem,
+    Act::Redeem,
+    Act::SweepTickets,
+    Act::Begin,
+    Act::Begin,
+    Act::Begin,
+    Act::Begin,
+    Act::End,
+    Act::Touch,
+    Act::SweepSessions,
+    Act::SweepChanges,
+    Act::Accept,
+    Act::Take,
+    Act::GiveBack,
+    Act::Delivered,
+    Act::Withheld,
+    Act::Failed,
+    Act::GivenUp,
+    Act::SweepLetters,
+    Act::AddKey,
+    Act::ListEvents,
+];
+
+/// One call: what, after how many seconds, and two numbers that choose whom and how.
+type Step = (Act, i64, usize, usize);
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let act = prop_oneof![39 => select(&ACTS[..]), 1 => Just(Act::SweepKeys)];
+    prop::collection::vec((act, 0_i64..40, 0_usize..24, 0_usize..24), 30..60)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, max_shrink_iters: 200, ..ProptestConfig::default() })]
+
+    #[test]
+    fn sqlite_answers_as_the_reference_model_does(steps in steps()) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            agree(&steps, &Ports::memory(), &Ports::sqlite().await).await;
+        });
+    }
+}
+
+async fn agree(steps: &[Step], model: &Ports, adapter: &Ports) {
+    let mut cast = Cast::default();
+    let mut second = 0;
+    for (number, step) in steps.iter().enumerate() {
+        second += step.1;
+        let call = cast.call(model, *step, second).await;
+        let (expected, answered) = (call.make(model).await, call.make(adapter).await);
+        assert_eq!(answered, expected, "step {number}: {call:?}");
+        let (expected, seen) = (cast.see(model).await, cast.see(adapter).await);
+        assert_eq!(seen, expected, "after step {number}: {call:?}");
+        // Addresses are compared folded; here their spelling counts as well.
+        assert_eq!(
+            format!("{seen:?}"),
+            format!("{expected:?}"),
+            "after step {number}: {call:?}"
+        );
+    }
+}
+
+/// Everybody and everything that has had a part so far, also what is long gone.
+#[derive(Default)]
+struct Cast {
+    accounts: Vec<Account>,
+    tickets: Vec<Ticket>,
+    sessions: Vec<Session>,
+    letters: Vec<LetterId>,
+    keys: usize,
+}
+
+/// A call with all its arguments, so that it is made twice in the same way.
+#[derive(Debug)]
+enum Call {
+    Create(Account, Consequences),
+    Disable(AccountId, Timestamp, Consequences),
+    Enable(AccountId, Timestamp, Consequences),
+    Remove(AccountId, Timestamp, Consequences),
+    EndSessions(AccountId, Timestamp, Consequences),
+    Record(AccountId, Consequences),
+    Rehash(AccountId, PasswordHash, PasswordHash),
+    Credential(LoginName),
+    FindByEmail(Email),
+    Issue(Ticket),
+    Redeem(TokenDigest, PasswordHash, Timestamp, Consequences),
+    SweepTickets(Timestamp),
+    Begin(Session, Option<TokenDigest>, Consequences),
+    End(SessionsToEnd, Consequences),
+    Touch(Vec<(SessionId, Timestamp)>),
+    SweepSessions(Timestamp, Timestamp),
+    SweepChanges(Timestamp),
+    Accept(Consequences),
+    Take(Timestamp, usize, Duration),
+    GiveBack,
+    Delivered(LetterId, Timestamp, Event),
+    Withheld(LetterId, Timestamp, Event),
+    Failed(LetterId, Timestamp),
+    GivenUp(LetterId, Timestamp, Event),
+    SweepLetters(Timestamp),
+    AddKey(KeyRecord, Consequences),
+    SweepKeys(Timestamp),
+    ListEvents(EventFilter),
+}
+
+/// Everything that can be seen from outside.
+#[derive(Debug, PartialEq)]
+struct Sight {
+    accounts: Vec<AccountListing>,
+    credentials: Vec<Option<PasswordHash>>,
+    sessions: Vec<(Session, Account)>,
+    tickets: Vec<Option<TicketRecord>>,
+    letters: Vec<LetterListing>,
+    next_due: Option<Timestamp>,
+    events: Vec<Event>,
+    keys: Vec<KeyRecord>,
+    changes: (Vec<Changed>, i64),
+    newest_change: i64,
+}
+
+const EMAILS: [&str; 4] = ["a@example.com", "A@Example.com", "b@example.com", "c@example.com"];
+
+impl Cast {
+    async fn call(&mut self, model: &Ports, (act, _, which, how): Step, second: i64) -> Call {
+        let now = at(second);
+        let account = pick(&self.accounts, which).map_or_else(|| AccountId::new(fresh_uuid()), |account| account.id);
+        let letter = pick(&self.letters, which)
+            .copied()
+            .unwrap_or(LetterId::new(fresh_uuid()));
+        let event = happened(Fact::AccountEnabled, Some(account), now);
+        let then = Consequences::event(event.clone());
+        let hash = |number: usize| phc(&format!("$hash-{}", number % 3));
+        let back = |seconds: i64| at(second - seconds);
+        let spread = i64::try_from(how).unwrap();
+        match act {
+            Act::Create => Call::Create(self.new_account(which, how), then),
+            Act::Disable => Call::Disable(account, now, then),
+            Act::Enable => Call::Enable(account, now, then),
+            Act::Remove => Call::Remove(account, now, then),
+            Act::EndSessions => Call::EndSessions(account, now, then),
+            Act::Record => Call::Record(account, self.with_letter(then, account, now)),
+            Act::Rehash => Call::Rehash(account, hash(which), hash(how)),
+            Act::Credential if how % 2 == 0 => Call::Credential(LoginName::parse(EMAILS[which % 4]).unwrap()),
+            Act::Credential => Call::Credential(LoginName::parse(&(which % 6).to_string()).unwrap()),
+            Act::FindByEmail => Call::FindByEmail(Email::parse(EMAILS[which % 4]).unwrap()),
+            Act::Issue => Call::Issue(self.new_ticket(account, now)),
+            Act::Redeem => {
+                let digest = pick_new(&self.tickets, which).map_or_else(fresh_digest, |ticket| ticket.digest);
+                Call::Redeem(digest, hash(how), now, self.with_letter(then, account, now))
+            }
+            Act::SweepTickets => Call::SweepTickets(back(100 + spread)),
+            Act::Begin => {
+                let replaces = (how % 3 == 0).then(|| pick(&self.sessions, how).map(|session| session.digest));
+                Call::Begin(
+                    self.new_session(model, account, how, now).await,
+                    replaces.flatten(),
+                    then,
+                )
+            }
+            Act::End => {
+                let session = pick_new(&self.sessions, which);
+                let digest = session.map_or_else(fresh_digest, |session| session.digest);
+                let id = session.map_or_else(|| SessionId::new(fresh_uuid()), |session| session.id);
+                match how % 4 {
+                    0 => Call::End(SessionsToEnd::ByDigest(digest), Consequences::default()),
+                    1 => Call::End(SessionsToEnd::ByDigest(digest), then),
+                    _ => Call::End(SessionsToEnd::ById(id), then),
+                }
+            }
+            Act::Touch => {
+                let seen = self.sessions.iter().skip(which % 5).step_by(2);
+                Call::Touch(seen.map(|session| (session.id, back(spread - 12))).collect())
+            }
+            Act::SweepSessions => Call::SweepSessions(back(200 + spread), back(100 + spread)),
+            Act::SweepChanges => Call::SweepChanges(back(20 * spread)),
+            Act::Accept => Call::Accept(self.with_letter(then, account, now)),
+            Act::Take => Call::Take(now, which % 4, Duration::from_secs(how as u64 * 5)),
+            Act::GiveBack => Call::GiveBack,
+            Act::Delivered => Call::Delivered(letter, now, event),
+            Act::Withheld => Call::Withheld(letter, now, event),
+            Act::Failed => Call::Failed(letter, at(second + spread * 4)),
+            Act::GivenUp => Call::GivenUp(letter, now, event),
+            Act::SweepLetters => Call::SweepLetters(back(10 * spread)),
+            Act::AddKey => Call::AddKey(self.new_key(now), then),
+            Act::SweepKeys => Call::SweepKeys(back(spread)),
+            Act::ListEvents => Call::ListEvents(EventFilter {
+                account: (how % 2 == 0).then_some(account),
+                since: (how % 3 == 0).then_some(back(100)),
+                most: which,
+            }),
+        }
+    }
+
+    fn new_account(&mut self, which: usize, how: usize) -> Account {
+        let role = if how.is_multiple_of(2) { Role::Admin } else { Role::User };
+        let account = invitation(&(which % 6).to_string(), EMAILS.get(how % 6).copied(), role);
+        self.accounts.push(account.clone());
+        account
+    }
+
+    fn new_ticket(&mut self, account: AccountId, now: Timestamp) -> Ticket {
+        let ticket = fresh_ticket(account, now);
+        self.tickets.push(ticket.clone());
+        ticket
+    }
+
+    async fn new_session(&mut self, model: &Ports, account: AccountId, how: usize, now: Timestamp) -> Session {
+        let found = model.accounts.find(account).await.unwrap();
+        let mut session = fresh_session(&found.unwrap_or(invitation("9", None, Role::User)), now);
+        session.account = account;
+        if how % 5 == 1 {
+            session.generation += 1;
+        }
+        self.sessions.push(session.clone());
+        session
+    }
+
+    fn with_letter(&mut self, then: Consequences, account: AccountId, now: Timestamp) -> Consequences {
+        let matter = match self.letters.len() % 3 {
+            0 => Matter::Welcome { account },
+            1 => Matter::PasswordChanged { account },
+            _ => Matter::ResetRequested {
+                email: Email::parse("Who@Example.com").unwrap(),
+                client: crate::domain::client::ClientAddr::new("192.0.2.3".parse().unwrap()),
+            },
+        };
+        let id = fresh_uuid();
+        self.letters.push(LetterId::new(id));
+        then.and_letter(id, matter, now)
+    }
+
+    fn new_key(&mut self, now: Timestamp) -> KeyRecord {
+        self.keys += 1;
+        KeyRecord {
+            kid: format!("key-{:03}", self.keys),
+            algorithm: SigningAlgorithm::Es256,
+            sealed: vec![1, 2, 3],
+            public_jwk: "{}".into(),
+            created_at: now,
+            retired_at: None,
+        }
+    }
+
+    async fn see(&self, ports: &Ports) -> Sight {
+        let mut tickets = Vec::new();
+        for ticket in &self.tickets {
+            tickets.push(ports.tickets.find(&ticket.digest).await.unwrap());
+        }
+        let accounts = ports.accounts.list().await.unwrap();
+        let mut credentials = Vec::new();
+        for listing in &accounts {
+            let name = LoginName::Extension(listing.account.extension.clone());
+            credentials.push(ports.accounts.credential(&name).await.unwrap().unwrap().hash);
+        }
+        Sight {
+            accounts,
+            credentials,
+            sessions: ports.sessions.list(None).await.unwrap(),
+            tickets,
+            letters: ports.outbox.list(usize::MAX).await.unwrap(),
+            next_due: ports.outbox.next_due().await.unwrap(),
+            events: ports.events.list(EventFilter::newest(usize::MAX)).await.unwrap(),
+            keys: ports.keys.list().await.unwrap(),
+            changes: ports.sessions.changes_since(Some(0)).await.unwrap(),
+            newest_change: ports.sessions.changes_since(None).await.unwrap().1,
+        }
+    }
+}
+
+impl Call {
+    /// The answer in words.
+    async fn make(&self, ports: &Ports) -> String {
+        let (accounts, sessions, outbox) = (&ports.accounts, &ports.sessions, &ports.outbox);
+        match self {
+            Self::Create(account, then) => said(accounts.create(account, then.clone()).await),
+            Self::Disable(id, now, then) => said(accounts.disable(*id, *now, then.clone()).await),
+            Self::Enable(id, now, then) => said(accounts.enable(*id, *now, then.clone()).await),
+            Self::Remove(id, now, then) => said(accounts.remove(*id, *now, then.clone()).await),
+            Self::EndSessions(id, now, then) => said(accounts.end_sessions(*id, *now, then.clone()).await),
+            Self::Record(id, then) => said(accounts.record(*id, then.clone()).await),
+            Self::Rehash(id, old, new) => said(accounts.rehash(*id, old, new).await),
+            Self::Credential(name) => said(accounts.credential(name).await),
+            Self::FindByEmail(email) => said(accounts.find_by_email(email).await),
+            Self::Issue(ticket) => said(ports.tickets.issue(ticket).await),
+            Self::Redeem(digest, hash, now, then) => said(ports.tickets.redeem(digest, hash, *now, then.clone()).await),
+            Self::SweepTickets(before) => said(ports.tickets.sweep(*before).await),
+            Self::Begin(session, replaces, then) => said(sessions.begin(session, *replaces, then.clone()).await),
+            Self::End(which, then) => said(sessions.end(*which, then.clone()).await),
+            Self::Touch(seen) => said(sessions.touch(seen).await),
+            Self::SweepSessions(begun, seen) => said(sessions.sweep(*begun, *seen).await),
+            Self::SweepChanges(before) => said(sessions.sweep_changes(*before).await),
+            Self::Accept(then) => said(outbox.accept(then.clone()).await),
+            Self::Take(now, most, lease) => said(outbox.take(*now, *most, *lease).await),
+            Self::GiveBack => said(outbox.give_back_taken().await),
+            Self::Delivered(id, now, event) => said(outbox.delivered(*id, *now, "250", event.clone()).await),
+            Self::Withheld(id, now, event) => said(outbox.withheld(*id, *now, event.clone()).await),
+            Self::Failed(id, again_at) => said(outbox.failed(*id, "450", *again_at).await),
+            Self::GivenUp(id, now, event) => said(outbox.given_up(*id, *now, "550", event.clone()).await),
+            Self::SweepLetters(before) => said(outbox.sweep(*before).await),
+            Self::AddKey(key, then) => said(ports.keys.add(key, then.clone()).await),
+            Self::SweepKeys(before) => said(ports.keys.sweep(*before).await),
+            Self::ListEvents(filter) => said(ports.events.list(*filter).await),
+        }
+    }
+}
+
+fn said<T: std::fmt::Debug>(answer: Result<T, crate::domain::fault::Fault>) -> String {
+    format!("{:?}", answer.unwrap())
+}
+
+fn pick<T>(from: &[T], which: usize) -> Option<&T> {
+    from.get(which % from.len().max(1))
+}
+
+/// Rather one of the last three, which are more likely to be alive.
+fn pick_new<T>(from: &[T], which: usize) -> Option<&T> {
+    pick(&from[from.len().saturating_sub(3)..], which)
+}

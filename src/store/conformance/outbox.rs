@@ -1,0 +1,194 @@
+//! Stories of the outbox.
+
+use super::*;
+use crate::domain::client::ClientAddr;
+use crate::domain::outbox::QueuedLetter;
+use crate::domain::ticket::Purpose;
+use crate::ports::LetterStatus;
+
+stories! {
+    a_letter_comes_out_as_it_went_in,
+    a_taken_letter_is_hidden_for_its_lease,
+    letters_are_taken_oldest_first_and_no_more_than_asked_for,
+    a_restarted_server_gives_back_what_was_taken,
+    a_failed_letter_is_due_again_later,
+    a_letter_ends_once_and_stays_in_listings_until_swept,
+    two_takers_never_hold_the_same_letter,
+}
+
+const LEASE: Duration = Duration::from_mins(1);
+
+impl Ports {
+    async fn accept(&self, letter: &Letter) {
+        self.outbox.accept(letters(vec![letter.clone()])).await.unwrap();
+    }
+
+    async fn take(&self, second: i64) -> Vec<QueuedLetter> {
+        self.outbox.take(at(second), 10, LEASE).await.unwrap()
+    }
+
+    async fn taken_ids(&self, second: i64) -> Vec<LetterId> {
+        self.take(second).await.iter().map(|queued| queued.letter.id).collect()
+    }
+}
+
+fn letter(second: i64) -> Letter {
+    welcome(AccountId::new(Uuid::from_u128(1)), at(second))
+}
+
+fn sent() -> Event {
+    happened(Fact::LinkSent(Purpose::Welcome), None, at(9))
+}
+
+async fn a_letter_comes_out_as_it_went_in(ports: Ports) {
+    let account = AccountId::new(fresh_uuid());
+    let matters = [
+        Matter::Welcome { account },
+        Matter::ResetRequested {
+            email: Email::parse("Yuki@Example.com").unwrap(),
+            client: ClientAddr::new("192.0.2.7".parse().unwrap()),
+        },
+        Matter::PasswordChanged { account },
+    ];
+    let mut accepted = Consequences::event(happened(Fact::ResetRequested, None, at(0)));
+    for (second, matter) in (0..).zip(matters) {
+        accepted = accepted.and_letter(fresh_uuid(), matter, at(second));
+    }
+    ports.outbox.accept(accepted.clone()).await.unwrap();
+    let taken = ports.take(5).await;
+    let expected: Vec<_> = accepted
+        .letters
+        .into_iter()
+        .map(|letter| QueuedLetter { letter, attempts: 0 })
+        .collect();
+    assert_eq!(taken, expected);
+    let Matter::ResetRequested { email, .. } = &taken[1].letter.matter else {
+        panic!("{taken:?}");
+    };
+    assert_eq!(email.as_typed(), "Yuki@Example.com");
+    assert_eq!(ports.facts().await, ["reset.requested"]);
+}
+
+async fn a_taken_letter_is_hidden_for_its_lease(ports: Ports) {
+    assert_eq!(ports.outbox.next_due().await.unwrap(), None);
+    let letter = letter(10);
+    ports.accept(&letter).await;
+    assert_eq!(ports.outbox.next_due().await.unwrap(), Some(at(10)));
+    assert!(ports.taken_ids(9).await.is_empty(), "not due yet");
+    assert_eq!(ports.taken_ids(10).await, [letter.id]);
+    assert_eq!(ports.outbox.next_due().await.unwrap(), Some(at(70)));
+    assert!(ports.taken_ids(69).await.is_empty());
+    assert_eq!(ports.taken_ids(70).await, [letter.id]);
+}
+
+async fn letters_are_taken_oldest_first_and_no_more_than_asked_for(ports: Ports) {
+    let (new, old, middle) = (letter(3), letter(1), letter(2));
+    for letter in [&new, &old, &middle] {
+        ports.accept(letter).await;
+    }
+    let first = ports.outbox.take(at(5), 2, LEASE).await.unwrap();
+    let ids: Vec<_> = first.iter().map(|queued| queued.letter.id).collect();
+    assert_eq!(ids, [old.id, middle.id]);
+    assert_eq!(ports.taken_ids(5).await, [new.id]);
+}
+
+async fn a_restarted_server_gives_back_what_was_taken(ports: Ports) {
+    let letter = letter(0);
+    ports.accept(&letter).await;
+    ports.outbox.failed(letter.id, "450 later", at(20)).await.unwrap();
+    assert_eq!(ports.taken_ids(20).await, [letter.id]);
+    ports.outbox.give_back_taken().await.unwrap();
+    assert_eq!(ports.outbox.next_due().await.unwrap(), Some(at(20)));
+    assert!(ports.taken_ids(19).await.is_empty());
+    assert_eq!(ports.take(20).await[0].attempts, 1);
+}
+
+async fn a_failed_letter_is_due_again_later(ports: Ports) {
+    let letter = letter(0);
+    ports.accept(&letter).await;
+    for attempt in 1..=2 {
+        assert_eq!(ports.take(100 * i64::from(attempt)).await[0].attempts, attempt - 1);
+        let again = at(100 * i64::from(attempt) + 50);
+        ports.outbox.failed(letter.id, "450 later", again).await.unwrap();
+        assert_eq!(ports.outbox.next_due().await.unwrap(), Some(again));
+        let listed = ports.outbox.list(9).await.unwrap().remove(0);
+        assert_eq!(
+            (listed.attempts, listed.status),
+            (attempt, LetterStatus::Waiting(again))
+        );
+        assert_eq!(listed.words.as_deref(), Some("450 later"));
+    }
+    assert!(ports.facts().await.is_empty());
+}
+
+async fn a_letter_ends_once_and_stays_in_listings_until_swept(ports: Ports) {
+    let (delivered, withheld, given_up, waiting) = (letter(1), letter(2), letter(3), letter(4));
+    for letter in [&delivered, &withheld, &given_up, &waiting] {
+        ports.accept(letter).await;
+    }
+    ports.take(5).await;
+    for second in [6, 7] {
+        let (now, outbox) = (at(second), &ports.outbox);
+        outbox.delivered(delivered.id, now, "250 queued", sent()).await.unwrap();
+        outbox.withheld(withheld.id, now, sent()).await.unwrap();
+        outbox
+            .given_up(given_up.id, now, "550 no such user", sent())
+            .await
+            .unwrap();
+        outbox.failed(delivered.id, "too late", at(8)).await.unwrap();
+    }
+    assert_eq!(ports.facts().await, ["link.sent"; 3], "each ended once");
+    ports
+        .outbox
+        .delivered(LetterId::new(fresh_uuid()), at(8), "250", sent())
+        .await
+        .unwrap();
+    assert_eq!(ports.facts().await.len(), 3, "what is not there cannot end");
+
+    let listed = ports.outbox.list(9).await.unwrap();
+    let seen: Vec<_> = listed
+        .iter()
+        .map(|listing| {
+            (
+                listing.letter.id,
+                listing.status,
+                listing.attempts,
+                listing.words.as_deref(),
+            )
+        })
+        .collect();
+    assert_eq!(
+        seen,
+        [
+            (waiting.id, LetterStatus::Waiting(at(4)), 0, None),
+            (given_up.id, LetterStatus::GivenUp(at(6)), 1, Some("550 no such user")),
+            (withheld.id, LetterStatus::Withheld(at(6)), 0, None),
+            (delivered.id, LetterStatus::Delivered(at(6)), 0, Some("250 queued")),
+        ]
+    );
+    assert_eq!(ports.outbox.list(1).await.unwrap().len(), 1);
+    assert_eq!(
+        ports.taken_ids(500).await,
+        [waiting.id],
+        "what has ended is never taken"
+    );
+    assert_eq!(ports.outbox.sweep(at(6)).await.unwrap(), 0);
+    assert_eq!(ports.outbox.sweep(at(7)).await.unwrap(), 3);
+    assert_eq!(ports.outbox.list(9).await.unwrap().len(), 1);
+}
+
+async fn two_takers_never_hold_the_same_letter(ports: Ports) {
+    let accepted: Vec<_> = (0..20).map(letter).collect();
+    ports.outbox.accept(letters(accepted)).await.unwrap();
+    let mut takers = tokio::task::JoinSet::new();
+    for _ in 0..8 {
+        let outbox = Arc::clone(&ports.outbox);
+        takers.spawn(async move { outbox.take(at(50), 3, LEASE).await.unwrap() });
+    }
+    let taken = takers.join_all().await.into_iter().flatten();
+    let mut ids: Vec<_> = taken.map(|queued| queued.letter.id.to_string()).collect();
+    assert_eq!(ids.len(), 20);
+    ids.sort();
+    ids.dedup();
+    assert_eq!(ids.len(), 20);
+}

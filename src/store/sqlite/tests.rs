@@ -1,0 +1,378 @@
+//! What is true of SQLite alone: files, crashes, cancelled callers, full disks, other processes, damaged rows.
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use sqlx::{AssertSqlSafe, query, query_scalar};
+use tempfile::TempDir;
+use uuid::Uuid;
+
+use super::*;
+use crate::domain::account::{Account, AccountId, AccountState, Extension};
+use crate::domain::event::{Actor, Consequences, Event, Fact};
+use crate::domain::outbox::Matter;
+use crate::domain::password::PasswordHash;
+use crate::domain::session::tests::{account, at, session};
+use crate::domain::ticket::{Purpose, Ticket};
+use crate::domain::token::TokenDigest;
+use crate::ports::{Accounts, Creation, EventFilter, Events, Outbox, Redemption, Sessions, Tickets};
+
+async fn open() -> (TempDir, SqliteStore) {
+    let directory = tempfile::tempdir().unwrap();
+    let store = SqliteStore::open(directory.path()).await.unwrap();
+    (directory, store)
+}
+
+fn invitation(number: u128) -> Account {
+    Account {
+        id: AccountId::new(Uuid::from_u128(number)),
+        extension: Extension::parse(&number.to_string()).unwrap(),
+        state: AccountState::Invited,
+        ..account()
+    }
+}
+
+fn consequences(number: u128) -> Consequences {
+    let account = invitation(number).id;
+    Consequences::event(Event {
+        id: Uuid::from_u128(number),
+        at: at(1),
+        actor: Actor::Operator,
+        client: None,
+        account: Some(account),
+        fact: Fact::AccountCreated,
+    })
+    .and_letter(Uuid::from_u128(number), Matter::Welcome { account }, at(1))
+}
+
+async fn create(store: &SqliteStore, number: u128) -> Result<Creation, Fault> {
+    store.create(&invitation(number), consequences(number)).await
+}
+
+fn mode(path: &Path) -> u32 {
+    fs::metadata(path).unwrap().permissions().mode() & 0o777
+}
+
+/// What kill -9 leaves on the disk: the database and its log as they are at this moment.
+fn as_after_a_kill(directory: &Path) -> TempDir {
+    let copy = tempfile::tempdir().unwrap();
+    for name in [DATABASE, "sekisho.db-wal"] {
+        fs::copy(directory.join(name), copy.path().join(name)).unwrap();
+    }
+    copy
+}
+
+#[tokio::test]
+async fn the_files_are_their_owners_alone() {
+    let directory = tempfile::tempdir().unwrap();
+    let inner = directory.path().join("a").join("b");
+    let store = SqliteStore::open(&inner).await.unwrap();
+    create(&store, 1).await.unwrap();
+    assert_eq!(mode(&inner), 0o700);
+    for name in [DATABASE, "sekisho.db-wal", "sekisho.db-shm"] {
+        assert_eq!(mode(&inner.join(name)), 0o600, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn the_database_is_set_up_so_that_nothing_acknowledged_is_lost() {
+    let (_directory, store) = open().await;
+    let ask = async |what: &'static str| -> String {
+        query_scalar::<_, i64>(what)
+            .fetch_one(&store.writer)
+            .await
+            .map_or_else(|_| String::new(), |number| number.to_string())
+    };
+    assert_eq!(ask("PRAGMA synchronous").await, "2");
+    assert_eq!(ask("PRAGMA foreign_keys").await, "1");
+    assert_eq!(ask("PRAGMA busy_timeout").await, "5000");
+    let journal: String = query_scalar("PRAGMA journal_mode")
+        .fetch_one(&store.writer)
+        .await
+        .unwrap();
+    assert_eq!(journal, "wal");
+    // Older ones can lose committed writes when two connections race at a checkpoint.
+    let version: String = query_scalar("SELECT sqlite_version()")
+        .fetch_one(&store.readers)
+        .await
+        .unwrap();
+    let parts: Vec<u32> = version.split('.').map(|part| part.parse().unwrap()).collect();
+    assert!(parts >= vec![3, 51, 3], "{version}");
+}
+
+#[tokio::test]
+async fn what_was_acknowledged_survives_a_kill() {
+    let (directory, store) = open().await;
+    let ticket = Ticket {
+        digest: TokenDigest::from_bytes([1; 32]),
+        account: invitation(1).id,
+        purpose: Purpose::Welcome,
+        created_at: at(1),
+        expires_at: at(100),
+        ended: None,
+    };
+    let hash = PasswordHash::from_phc("$new".into());
+    create(&store, 1).await.unwrap();
+    store.issue(&ticket).await.unwrap();
+    let redeemed = store.redeem(&ticket.digest, &hash, at(2), consequences(2)).await;
+    assert_eq!(redeemed.unwrap(), Redemption::Done);
+    let mut begun = session();
+    begun.generation = 2;
+    assert!(store.begin(&begun, None, Consequences::default()).await.unwrap());
+
+    let copy = as_after_a_kill(directory.path());
+    std::mem::forget(store);
+    let again = SqliteStore::open(copy.path()).await.unwrap();
+    let (kept, account) = Sessions::find(&again, &begun.digest).await.unwrap().unwrap();
+    assert_eq!((kept, account.state), (begun, AccountState::Active));
+    assert_eq!(Outbox::list(&again, 9).await.unwrap().len(), 2);
+    assert_eq!(Events::list(&again, EventFilter::newest(9)).await.unwrap().len(), 2);
+    let refused = again
+        .redeem(&ticket.digest, &hash, at(3), Consequences::default())
+        .await;
+    assert!(
+        matches!(refused.unwrap(), Redemption::Refused(_)),
+        "a link is never used twice"
+    );
+}
+
+#[tokio::test]
+async fn a_dropped_store_opens_again_with_everything_in_it() {
+    let (directory, store) = open().await;
+    create(&store, 1).await.unwrap();
+    drop(store);
+    let again = SqliteStore::open(directory.path()).await.unwrap();
+    assert!(Accounts::find(&again, invitation(1).id).await.unwrap().is_some());
+    again.close().await;
+    let third = SqliteStore::open(directory.path()).await.unwrap();
+    assert_eq!(create(&third, 1).await.unwrap(), Creation::ExtensionTaken);
+}
+
+/// Polls a call a given number of times and then drops it.
+struct Polled<F> {
+    inner: std::pin::Pin<Box<F>>,
+    left: usize,
+}
+
+impl<F: Future> Future for Polled<F> {
+    type Output = Option<F::Output>;
+
+    fn poll(mut self: std::pin::Pin<&mut Self>, context: &mut std::task::Context<'_>) -> std::task::Poll<Self::Output> {
+        if self.left == 0 {
+            return std::task::Poll::Ready(None);
+        }
+        self.left -= 1;
+        self.inner.as_mut().poll(context).map(Some)
+    }
+}
+
+/// The caller goes away at every point at which a call can be left: all of it happens, or none, and the next
+/// caller finds the store as usable as ever.
+#[tokio::test]
+async fn a_call_dropped_after_any_number_of_polls_leaves_all_or_nothing() {
+    let (_directory, store) = open().await;
+    let mut finished = 0;
+    for polls in 1..40_usize {
+        let number = polls as u128;
+        let call = Polled {
+            inner: Box::pin(create(&store, number)),
+            left: polls,
+        };
+        finished += usize::from(call.await.is_some());
+        let then = create(&store, 1000 + number).await;
+        assert_eq!(then.unwrap(), Creation::Done, "after {polls} polls");
+    }
+    assert!(finished > 0, "some calls were let through");
+    assert!(finished < 39, "some calls were dropped");
+    let accounts = Accounts::list(&store).await.unwrap().len();
+    assert!(accounts >= 39 + finished);
+    assert_eq!(Outbox::list(&store, 1000).await.unwrap().len(), accounts);
+    assert_eq!(
+        Events::list(&store, EventFilter::newest(1000)).await.unwrap().len(),
+        accounts
+    );
+}
+
+#[tokio::test]
+async fn a_full_disk_refuses_writes_and_the_store_recovers_by_itself() {
+    let (_directory, store) = open().await;
+    let pages: i64 = query_scalar("PRAGMA page_count")
+        .fetch_one(&store.writer)
+        .await
+        .unwrap();
+    let limit = async |pages: i64| {
+        let statement = AssertSqlSafe(format!("PRAGMA max_page_count = {pages}"));
+        query(statement).execute(&store.writer).await.unwrap();
+    };
+    limit(pages).await;
+    let mut stored = 0;
+    let fault = loop {
+        match create(&store, stored + 1).await {
+            Ok(_) => stored += 1,
+            Err(fault) => break fault,
+        }
+    };
+    assert!(matches!(fault, Fault::Unavailable { .. }), "{fault:?}");
+    assert!(fault.to_string().contains(DATABASE), "{fault}");
+    assert!(
+        Accounts::find(&store, invitation(stored + 1).id)
+            .await
+            .unwrap()
+            .is_none()
+    );
+    assert_eq!(
+        Accounts::list(&store).await.unwrap().len() as u128,
+        stored,
+        "reading goes on"
+    );
+    limit(1_000_000).await;
+    assert_eq!(create(&store, 500).await.unwrap(), Creation::Done);
+    assert_eq!(Outbox::list(&store, 1000).await.unwrap().len() as u128, stored + 1);
+}
+
+#[tokio::test]
+async fn a_connection_that_believes_in_a_transaction_long_gone_is_replaced() {
+    let (_directory, store) = open().await;
+    let mut tx = store.transaction().await.unwrap();
+    // As SQLite does by itself on some errors.
+    query("ROLLBACK").execute(&mut *tx).await.unwrap();
+    drop(tx);
+    assert_eq!(create(&store, 1).await.unwrap(), Creation::Done);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn another_process_on_the_same_file_sees_and_is_seen() {
+    let (directory, server) = open().await;
+    let command = SqliteStore::open(directory.path()).await.unwrap();
+    let (_, cursor) = server.changes_since(None).await.unwrap();
+    create(&command, 1).await.unwrap();
+    assert!(Accounts::find(&server, invitation(1).id).await.unwrap().is_some());
+    command
+        .disable(invitation(1).id, at(2), Consequences::default())
+        .await
+        .unwrap();
+    assert_eq!(server.changes_since(Some(cursor)).await.unwrap().0.len(), 1);
+    let (one, two) = tokio::join!(
+        async {
+            for number in 100..120 {
+                create(&server, number).await.unwrap();
+            }
+        },
+        async {
+            for number in 200..220 {
+                create(&command, number).await.unwrap();
+            }
+        }
+    );
+    assert_eq!((one, two), ((), ()));
+    assert_eq!(Accounts::list(&server).await.unwrap().len(), 41);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn several_processes_may_make_the_database_at_once() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut starting = tokio::task::JoinSet::new();
+    for _ in 0..6 {
+        let path = directory.path().to_owned();
+        starting.spawn(async move { SqliteStore::open(&path).await.map(|_| ()) });
+    }
+    for started in starting.join_all().await {
+        started.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn reading_goes_on_while_another_process_holds_the_write_lock() {
+    let (directory, store) = open().await;
+    create(&store, 1).await.unwrap();
+    let other = SqliteStore::open(directory.path()).await.unwrap();
+    let held = other.transaction().await.unwrap();
+    assert!(Accounts::find(&store, invitation(1).id).await.unwrap().is_some());
+    let writing = create(&store, 2);
+    let releasing = async {
+        tokio::task::yield_now().await;
+        held.rollback().await.unwrap();
+    };
+    let (written, ()) = tokio::join!(writing, releasing);
+    assert_eq!(written.unwrap(), Creation::Done);
+}
+
+#[tokio::test]
+async fn a_row_that_cannot_be_understood_is_corrupt() {
+    for (column, value) in [
+        ("state", "'asleep'"),
+        ("role", "'root'"),
+        ("groups_json", "'sales'"),
+        ("language", "'xx'"),
+        ("extension", "'1/2'"),
+        ("email", "'two@example.com,three@example.com'"),
+        ("generation", "-1"),
+        ("created_at", "'yesterday'"),
+        ("updated_at", "9223372036854775807"),
+        ("id", "'me'"),
+    ] {
+        let (_directory, store) = open().await;
+        create(&store, 1).await.unwrap();
+        let statement = AssertSqlSafe(format!("UPDATE accounts SET {column} = {value}"));
+        query(statement).execute(&store.writer).await.unwrap();
+        let fault = Accounts::list(&store).await.unwrap_err();
+        assert!(matches!(fault, Fault::Corrupt { .. }), "{column}: {}", fault.chain());
+        assert!(fault.chain().contains(column), "{}", fault.chain());
+    }
+}
+
+#[tokio::test]
+async fn a_file_that_is_no_database_is_corrupt() {
+    let directory = tempfile::tempdir().unwrap();
+    fs::write(
+        directory.path().join(DATABASE),
+        "This is a letter to my mother. ".repeat(300),
+    )
+    .unwrap();
+    let fault = SqliteStore::open(directory.path()).await.unwrap_err();
+    assert!(matches!(fault, Fault::Corrupt { .. }), "{}", fault.chain());
+}
+
+#[tokio::test]
+async fn a_database_of_a_newer_version_is_refused_with_its_reason() {
+    let (directory, store) = open().await;
+    query("INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) VALUES (999, 'x', TRUE, x'00', 0)")
+        .execute(&store.writer)
+        .await
+        .unwrap();
+    store.close().await;
+    let refused = SqliteStore::open(directory.path()).await.unwrap_err().chain();
+    assert!(refused.contains("newer version"), "{refused}");
+}
+
+#[tokio::test]
+async fn a_directory_that_cannot_be_made_is_named() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("file");
+    fs::write(&file, "").unwrap();
+    let refused = SqliteStore::open(&file.join("data")).await.unwrap_err().chain();
+    assert!(refused.contains(&file.display().to_string()), "{refused}");
+}
+
+#[tokio::test]
+async fn events_are_append_only_in_the_database_itself() {
+    let (_directory, store) = open().await;
+    create(&store, 1).await.unwrap();
+    for statement in ["UPDATE events SET detail = 'x'", "DELETE FROM events"] {
+        let refused = query(statement).execute(&store.writer).await.unwrap_err().to_string();
+        assert!(refused.contains("append-only"), "{refused}");
+    }
+}
+
+#[tokio::test]
+async fn no_answer_in_time_is_a_fault_that_says_what_was_tried_and_where() {
+    let (_directory, store) = open().await;
+    let never = std::future::pending::<Result<(), Trouble>>();
+    let late = store
+        .within(Duration::from_millis(1), "look up a session", never)
+        .await
+        .unwrap_err();
+    assert!(matches!(late, Fault::Unavailable { .. }), "{late:?}");
+    let expected = format!("could not look up a session in {}", store.file().display());
+    assert_eq!(late.to_string(), expected);
+}

@@ -1,0 +1,95 @@
+//! The files that pages need, from the binary, each under an address that names its version.
+
+use std::collections::BTreeMap;
+
+use base64::Engine;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use bytes::Bytes;
+use rust_embed::Embed;
+use sha2::{Digest, Sha256};
+
+use super::routes::RESERVED_PREFIX;
+use super::settings::{Branding, PortalProblem};
+use super::theme::{self, Colour};
+
+#[derive(Embed)]
+#[folder = "src/web/assets"]
+struct Files;
+
+/// One file as it is served.
+#[derive(Clone, Debug)]
+pub(super) struct Asset {
+    /// Its bytes.
+    pub bytes: Bytes,
+    /// Its media type.
+    pub media_type: &'static str,
+    /// Digest of the bytes: the version in addresses and the entity tag.
+    pub version: String,
+}
+
+/// All files, by name.
+pub(super) struct Assets {
+    files: BTreeMap<&'static str, Asset>,
+    mark: String,
+}
+
+impl Assets {
+    /// The embedded files, and those made from the operator's choices.
+    pub(super) fn load(branding: &Branding) -> Result<Self, PortalProblem> {
+        let accent = Colour::parse(&branding.accent).ok_or_else(|| PortalProblem::Accent(branding.accent.clone()))?;
+        let mark = String::from_utf8_lossy(&embedded("mark.svg")?).into_owned();
+        let mut files = BTreeMap::from([
+            ("style.css", asset(embedded("style.css")?, "text/css; charset=utf-8")),
+            (
+                "portal.js",
+                asset(embedded("portal.js")?, "text/javascript; charset=utf-8"),
+            ),
+            (
+                "theme.css",
+                asset(theme::style_sheet(accent).into(), "text/css; charset=utf-8"),
+            ),
+            ("mark.svg", asset(theme::mark(&mark, accent).into(), "image/svg+xml")),
+        ]);
+        if let Some(logo) = &branding.logo {
+            files.insert("logo", asset(logo.bytes.clone(), logo.media_type));
+        }
+        Ok(Self { files, mark })
+    }
+
+    /// A file by its name.
+    pub(super) fn find(&self, name: &str) -> Option<&Asset> {
+        self.files.get(name)
+    }
+
+    /// The built-in mark, to stand inside a page and take its colour.
+    pub(super) fn mark(&self) -> &str {
+        &self.mark
+    }
+
+    /// The address of each file, version included.
+    pub(super) fn addresses(&self) -> BTreeMap<String, String> {
+        let address = |name: &str, asset: &Asset| format!("{RESERVED_PREFIX}assets/{name}?v={}", asset.version);
+        let key = |name: &str| name.replace('.', "_");
+        self.files
+            .iter()
+            .map(|(name, asset)| (key(name), address(name, asset)))
+            .collect()
+    }
+}
+
+fn asset(bytes: Bytes, media_type: &'static str) -> Asset {
+    let digest = Sha256::digest(&bytes);
+    Asset {
+        version: BASE64_URL_SAFE_NO_PAD.encode(&digest[..12]),
+        bytes,
+        media_type,
+    }
+}
+
+fn embedded(name: &str) -> Result<Bytes, PortalProblem> {
+    let file = Files::get(name).ok_or_else(|| PortalProblem::BuiltIn {
+        what: name.to_owned(),
+        problem: "it is missing".to_owned(),
+    })?;
+    Ok(Bytes::from(file.data.into_owned()))
+}

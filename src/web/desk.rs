@@ -1,0 +1,109 @@
+//! What every page has at hand: the settings, the flows, texts, templates and files.
+
+use std::sync::Arc;
+
+use crate::domain::fault::Fault;
+use crate::domain::principal::Principal;
+use crate::domain::target::{RequestPath, ReturnTo};
+use crate::flows::Standing;
+
+use super::assets::Assets;
+use super::csrf::FormTokens;
+use super::page::Pages;
+use super::problem::{Failure, Problem};
+use super::routes::{Owner, Territory};
+use super::settings::{PortalFlows, PortalProblem, PortalSettings};
+use super::text::Texts;
+use super::visit::{CookieNames, Visit};
+
+/// The portal's desk.
+pub(super) struct Desk {
+    /// What the operator decided.
+    pub settings: PortalSettings,
+    /// What the pages call.
+    pub flows: PortalFlows,
+    /// Whose a path is.
+    pub territory: Territory,
+    /// What the pages say.
+    pub texts: Arc<Texts>,
+    /// The templates.
+    pub pages: Pages,
+    /// The files.
+    pub assets: Assets,
+    /// The tokens in forms.
+    pub tokens: FormTokens,
+    /// The names of our cookies.
+    pub names: CookieNames,
+}
+
+impl Desk {
+    /// Reads and checks everything.
+    pub(super) fn new(settings: PortalSettings, flows: PortalFlows) -> Result<Self, PortalProblem> {
+        let texts = Arc::new(Texts::load()?);
+        let assets = Assets::load(&settings.branding)?;
+        Ok(Self {
+            territory: Territory::new(&settings.routes)?,
+            pages: Pages::load(&settings, &assets, &texts)?,
+            tokens: FormTokens::new(settings.form_key.clone()),
+            names: CookieNames::after(&settings.cookie),
+            texts,
+            assets,
+            settings,
+            flows,
+        })
+    }
+
+    /// Who is visiting, without counting it as use of the session.
+    pub(super) async fn visitor(&self, visit: &Visit) -> Result<Option<Arc<Principal>>, Fault> {
+        Ok(match self.standing(visit).await? {
+            Standing::Known(principal) => Some(principal),
+            Standing::Stranger | Standing::Refused(_) => None,
+        })
+    }
+
+    /// The standing of whoever is visiting, without counting it as use of the session.
+    pub(super) async fn standing(&self, visit: &Visit) -> Result<Standing, Fault> {
+        self.flows.authenticate.look(&visit.presented(&self.names)).await
+    }
+
+    /// Where to go after signing in: where the person wanted to, as long as that is a page of the
+    /// web client. Our own pages would lead in circles.
+    pub(super) fn return_to(&self, asked: Option<&str>) -> ReturnTo {
+        asked
+            .and_then(|text| self.may_return_to(text).then(|| ReturnTo::parse(text)).flatten())
+            .unwrap_or_else(ReturnTo::root)
+    }
+
+    /// Whether a target is a page of the web client that one may come back to.
+    pub(super) fn may_return_to(&self, target: &str) -> bool {
+        let path = target.split('?').next().unwrap_or_default();
+        ReturnTo::parse(target).is_some()
+            && RequestPath::parse(path).is_ok_and(|path| self.territory.owner(&path) == Owner::Upstream)
+    }
+
+    /// Whether a path is one of the four pages.
+    pub(super) fn is_page(&self, path: &str) -> bool {
+        let routes = &self.settings.routes;
+        [
+            &routes.login,
+            &routes.logout,
+            &routes.set_password,
+            &routes.forgot_password,
+        ]
+        .iter()
+        .any(|page| *page == path)
+    }
+
+    /// Notes a fault for the operator, once, and says what to tell a stranger about it.
+    pub(super) fn mishap(&self, visit: &Visit, fault: &Fault) -> Problem {
+        let request = visit.voice.request_id.as_deref().unwrap_or_default();
+        tracing::error!(request, path = visit.path, fault = fault.chain(), "could not answer");
+        match fault {
+            Fault::Overloaded { .. } => Problem::Busy,
+            Fault::Unavailable { .. } => Problem::Failed(Failure::Unavailable {
+                retry_after: Problem::LATER,
+            }),
+            Fault::Corrupt { .. } => Problem::Failed(Failure::Internal),
+        }
+    }
+}

@@ -1,0 +1,115 @@
+//! Templates into pages. A template says things only through messages, so that no language is forgotten.
+
+use std::sync::Arc;
+
+use fluent_bundle::{FluentArgs, FluentValue};
+use minijinja::value::Kwargs;
+use minijinja::{AutoEscape, Environment, Error, ErrorKind, State, UndefinedBehavior, Value, context};
+use rust_embed::Embed;
+
+use crate::domain::language::Language;
+
+use super::assets::Assets;
+use super::problem::whole_seconds;
+use super::settings::{PortalProblem, PortalSettings};
+use super::text::Texts;
+
+#[derive(Embed)]
+#[folder = "src/web/pages"]
+struct Files;
+
+/// The templates, compiled, with what every page shows.
+pub(super) struct Pages {
+    environment: Environment<'static>,
+}
+
+impl Pages {
+    /// Compiles every template.
+    pub(super) fn load(settings: &PortalSettings, assets: &Assets, texts: &Arc<Texts>) -> Result<Self, PortalProblem> {
+        let mut environment = Environment::new();
+        environment.set_undefined_behavior(UndefinedBehavior::Strict);
+        environment.set_auto_escape_callback(|_| AutoEscape::Html);
+        let texts = Arc::clone(texts);
+        environment.add_function("t", move |state: &State<'_, '_>, key: String, values: Kwargs| {
+            say(&texts, state, &key, &values)
+        });
+        environment.add_global("brand", brand(settings));
+        environment.add_global("routes", routes(settings));
+        environment.add_global("assets", assets.addresses().into_iter().collect::<Value>());
+        for name in Files::iter() {
+            let broken = |problem: String| PortalProblem::BuiltIn {
+                what: format!("page {name}"),
+                problem,
+            };
+            let file = Files::get(&name).ok_or_else(|| broken("it is missing".into()))?;
+            let source = String::from_utf8(file.data.into_owned()).map_err(|_| broken("it is not UTF-8".into()))?;
+            environment
+                .add_template_owned(name.to_string(), source)
+                .map_err(|error| broken(error.to_string()))?;
+        }
+        environment
+            .add_template_owned("mark.svg", assets.mark().to_owned())
+            .map_err(|error| PortalProblem::BuiltIn {
+                what: "mark.svg".to_owned(),
+                problem: error.to_string(),
+            })?;
+        Ok(Self { environment })
+    }
+
+    /// Fills a template. `frame` is what the layout needs of the request, `content` what the page shows.
+    pub(super) fn render(&self, template: &str, frame: Value, content: Value) -> Result<String, Error> {
+        self.environment
+            .get_template(template)?
+            .render(context! { ..content, ..frame })
+    }
+}
+
+/// Says a message in the language of the page.
+fn say(texts: &Texts, state: &State<'_, '_>, key: &str, values: &Kwargs) -> Result<String, Error> {
+    let failed = |problem: String| Error::new(ErrorKind::InvalidOperation, problem);
+    let language: Language = state
+        .lookup("lang")
+        .and_then(|lang| lang.as_str().and_then(|tag| tag.parse().ok()))
+        .ok_or_else(|| failed("the page has no language".into()))?;
+    let mut args = FluentArgs::new();
+    for name in values.args() {
+        let value: Value = values.peek(name)?;
+        let value = match (i64::try_from(value.clone()), value.as_str()) {
+            (_, Some(text)) => FluentValue::from(text.to_owned()),
+            (Ok(number), None) => FluentValue::from(number),
+            (Err(_), None) => return Err(failed(format!("{name} is neither a text nor a number"))),
+        };
+        args.set(name.to_owned(), value);
+    }
+    texts
+        .say(language, key, Some(&args))
+        .map_err(|problem| failed(problem.to_string()))
+}
+
+fn brand(settings: &PortalSettings) -> Value {
+    let branding = &settings.branding;
+    context! {
+        name => &branding.name,
+        logo => branding.logo.is_some(),
+        support => &branding.support,
+    }
+}
+
+fn routes(settings: &PortalSettings) -> Value {
+    let routes = &settings.routes;
+    context! {
+        login => &routes.login,
+        logout => &routes.logout,
+        set_password => &routes.set_password,
+        forgot_password => &routes.forgot_password,
+    }
+}
+
+/// A wait as people say it: a unit and how many of it, rounded up.
+pub(super) fn wait(wait: std::time::Duration) -> (&'static str, u64) {
+    match whole_seconds(wait) {
+        seconds @ 0..=90 => ("seconds", seconds),
+        seconds @ 91..=5400 => ("minutes", seconds.div_ceil(60)),
+        seconds => ("hours", seconds.div_ceil(3600)),
+    }
+}

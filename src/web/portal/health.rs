@@ -1,0 +1,25 @@
+//! How the gateway is, for load balancers.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde_json::json;
+
+use crate::domain::fault::Fault;
+
+use super::super::desk::Desk;
+use super::super::respond::Answer;
+use super::super::visit::Visit;
+
+/// Whether this process should be left running.
+pub(in super::super) async fn live(desk: Arc<Desk>, _: Arc<Visit>) -> Result<Answer, Fault> {
+    let live = desk.flows.health.live();
+    Ok(Answer::health(live, json!({ "live": live })))
+}
+
+/// Whether it can serve people, part by part.
+pub(in super::super) async fn ready(desk: Arc<Desk>, _: Arc<Visit>) -> Result<Answer, Fault> {
+    let parts: BTreeMap<&str, bool> = desk.flows.health.ready().await.into_iter().collect();
+    let ready = parts.values().all(|well| *well);
+    Ok(Answer::health(ready, json!({ "ready": ready, "parts": parts })))
+}

@@ -1,0 +1,139 @@
+//! Signing in.
+
+use std::sync::Arc;
+
+use minijinja::context;
+use serde_json::json;
+
+use crate::domain::fault::Fault;
+use crate::domain::password::Password;
+use crate::flows::{Attempt, SignInOutcome};
+
+use super::super::cookie;
+use super::super::desk::Desk;
+use super::super::form::{Field, Fields};
+use super::super::problem::Problem;
+use super::super::respond::{Answer, Page, person};
+use super::super::visit::{Submission, Visit};
+
+/// What the form sends.
+pub(in super::super) const FIELDS: &[Field] = &[
+    Field::required("login"),
+    Field::required("password"),
+    Field::optional("return_to"),
+];
+
+/// The longest typed name that is shown again, in bytes: as long as any name may be.
+const SHOWN_NAME: usize = 254;
+
+/// What the page says to somebody who comes from elsewhere: a closed list, so that no link puts words here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Notice {
+    /// The password has just been set.
+    PasswordSet,
+    /// Signed out.
+    SignedOut,
+    /// A session was presented that is no longer live.
+    SessionEnded,
+}
+
+impl Notice {
+    const ALL: [Self; 3] = [Self::PasswordSet, Self::SignedOut, Self::SessionEnded];
+
+    /// The name in the query and in message keys.
+    pub(super) const fn as_str(self) -> &'static str {
+        match self {
+            Self::PasswordSet => "password-set",
+            Self::SignedOut => "signed-out",
+            Self::SessionEnded => "session-ended",
+        }
+    }
+
+    fn of(visit: &Visit) -> Option<Self> {
+        let text = visit.query.sole("notice")?;
+        Self::ALL.into_iter().find(|notice| notice.as_str() == text)
+    }
+
+    /// The sign-in page with this notice.
+    pub(super) fn address(self, desk: &Desk) -> String {
+        format!("{}?notice={}", desk.settings.routes.login, self.as_str())
+    }
+}
+
+/// The form; somebody who is signed in goes on at once, except after setting a password, which may be another's.
+pub(in super::super) async fn show(desk: Arc<Desk>, visit: Arc<Visit>) -> Result<Answer, Fault> {
+    if !visit.wants_page() {
+        return Ok(Answer::problem(Problem::NotAcceptable));
+    }
+    let return_to = desk.return_to(visit.query.sole("return_to").as_deref());
+    let notice = Notice::of(&visit);
+    if notice != Some(Notice::PasswordSet) && desk.visitor(&visit).await?.is_some() {
+        return Ok(Answer::see_other(return_to.as_str()));
+    }
+    Ok(form(&visit, return_to.as_str(), "", notice, None))
+}
+
+/// Signs in, or says the same for everything that is wrong.
+pub(in super::super) async fn submit(desk: Arc<Desk>, visit: Arc<Visit>) -> Result<Answer, Fault> {
+    let fields = match &visit.sent {
+        Submission::Sound(fields) => fields,
+        Submission::Stale(fields) => return Ok(refused(&desk, &visit, fields, Problem::StaleForm)),
+        Submission::None => return Ok(Answer::problem(Problem::NotAcceptable)),
+    };
+    let attempt = Attempt {
+        name: fields.text("login"),
+        password: Password::parse(fields.text("password"), desk.flows.set_password.rules().max_chars).ok(),
+        client: visit.client,
+        user_agent: visit.user_agent(),
+        replaces: visit.replaces(&desk.names),
+    };
+    Ok(match desk.flows.sign_in.run(attempt).await {
+        Ok(SignInOutcome::Done { token, account, .. }) => {
+            let return_to = desk.return_to(fields.find("return_to"));
+            let answer = if visit.wants_page() {
+                Answer::see_other(return_to.as_str())
+            } else {
+                Answer::json(json!({ "return_to": return_to.as_str(), "account": person(&account) }))
+            };
+            answer.with_cookie(cookie::set(&desk.names.session, &token.expose(), None))
+        }
+        Ok(SignInOutcome::Refused) => refused(&desk, &visit, fields, Problem::WrongCredentials),
+        Ok(SignInOutcome::Throttled(wait)) => refused(&desk, &visit, fields, Problem::Throttled(wait)),
+        Err(fault) => refused(&desk, &visit, fields, desk.mishap(&visit, &fault)),
+    })
+}
+
+/// The form again with what is wrong. The name stays, the password never does.
+fn refused(desk: &Desk, visit: &Visit, fields: &Fields, problem: Problem) -> Answer {
+    if !visit.wants_page() {
+        return Answer::problem(problem);
+    }
+    let return_to = desk.return_to(fields.find("return_to"));
+    let typed = Some(fields.text("login")).filter(|name| name.len() <= SHOWN_NAME);
+    form(
+        visit,
+        return_to.as_str(),
+        typed.unwrap_or_default(),
+        None,
+        Some(problem),
+    )
+}
+
+fn form(visit: &Visit, return_to: &str, typed: &str, notice: Option<Notice>, problem: Option<Problem>) -> Answer {
+    let content = context! {
+        typed => typed,
+        return_to => return_to,
+        notice => notice.map(Notice::as_str),
+    };
+    let mut carry = Vec::new();
+    if return_to != "/" {
+        carry.push(("return_to", return_to.to_owned()));
+    }
+    carry.extend(notice.map(|notice| ("notice", notice.as_str().to_owned())));
+    Answer::page(Page {
+        problem,
+        seed: Some(visit.seed.clone()),
+        carry,
+        ..Page::new("login.html", content)
+    })
+}

@@ -1,0 +1,75 @@
+//! The pages and the API, one file each, and the table that lists them.
+
+mod assets;
+mod forgot_password;
+mod health;
+mod jwks;
+mod language;
+mod login;
+mod logout;
+mod session;
+mod set_password;
+
+use super::routes::{Access, Action, JWKS_PATH, LANGUAGE_PATH, SESSION_PATH, Table};
+use super::settings::PortalRoutes;
+
+/// Every route there is.
+pub(super) fn table(routes: &PortalRoutes) -> Table {
+    use Access::{Anyone, SignedIn};
+
+    Table::default()
+        .route("login.show", &routes.login, Anyone, Action::show(login::show))
+        .route(
+            "login.submit",
+            &routes.login,
+            Anyone,
+            Action::submit(login::FIELDS, login::submit),
+        )
+        .route("logout.show", &routes.logout, Anyone, Action::show(logout::show))
+        .route(
+            "logout.submit",
+            &routes.logout,
+            Anyone,
+            Action::submit(&[], logout::submit),
+        )
+        .route(
+            "forgot-password.show",
+            &routes.forgot_password,
+            Anyone,
+            Action::show(forgot_password::show),
+        )
+        .route(
+            "forgot-password.submit",
+            &routes.forgot_password,
+            Anyone,
+            Action::submit(forgot_password::FIELDS, forgot_password::submit),
+        )
+        .route(
+            "set-password.show",
+            &routes.set_password,
+            Anyone,
+            Action::show(set_password::show),
+        )
+        .route(
+            "set-password.submit",
+            &routes.set_password,
+            Anyone,
+            Action::submit(set_password::FIELDS, set_password::submit),
+        )
+        .route("session", SESSION_PATH, SignedIn, Action::show(session::show))
+        .route("language", LANGUAGE_PATH, Anyone, Action::show(language::show))
+        .route(
+            "health.live",
+            "/.sekisho/health/live",
+            Anyone,
+            Action::show(health::live),
+        )
+        .route(
+            "health.ready",
+            "/.sekisho/health/ready",
+            Anyone,
+            Action::show(health::ready),
+        )
+        .route("assets", "/.sekisho/assets/{file}", Anyone, Action::show(assets::show))
+        .route("jwks", JWKS_PATH, Anyone, Action::show(jwks::show))
+}

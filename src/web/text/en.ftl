@@ -1,0 +1,162 @@
+# What the pages say, in English. Every language has the same messages with the same variables.
+
+## Everywhere
+
+skip-to-content = Skip to content
+language-switch = Language
+help = Need help?
+request-id = Request { $id }
+error-title = Error: { $title }
+
+## Signing in
+
+login-title = Sign in
+login-lead = Use your extension number or e-mail address.
+login-name = Extension number or e-mail
+login-password = Password
+login-submit = Sign in
+login-forgot = Forgot your password?
+password-show = Show
+password-hide = Hide
+password-show-label = Show password
+password-hide-label = Hide password
+notice-password-set = Your new password is set. Sign in with it.
+notice-signed-out = You are signed out.
+notice-session-ended = Your session has ended. Please sign in again.
+
+## Signing out
+
+logout-title = Sign out?
+logout-lead = You are signed in as { $name } (extension { $extension }).
+logout-submit = Sign out
+logout-stay = Stay signed in
+
+## Forgot password
+
+forgot-title = Forgot your password?
+forgot-lead = Enter your e-mail address and we will send you a link to set a new one.
+forgot-email = E-mail address
+forgot-submit = Send link
+forgot-back = Back to sign-in
+sent-title = Check your mail
+sent-lead = If exactly one account has this address, a mail with a link is on its way.
+sent-wait = It can take a few minutes. Look in your spam folder, too. Only the newest link works.
+sent-nothing = No mail? Your account may have another address, or none: ask your administrator.
+
+## Setting a password
+
+set-title-welcome = Welcome, { $name }
+set-title-reset = Set a new password
+set-lead-welcome = Choose a password for extension { $extension }. You will sign in with it from now on.
+set-lead-reset = For { $name }, extension { $extension }. You will be signed out everywhere else.
+set-password = New password
+set-confirmation = Confirm password
+set-submit = Set password
+rules-title = A good password
+rule-length = has at least { $min } characters
+rule-guess = is hard to guess: no names, no common passwords, no runs on the keyboard
+rule-words = can be a few unrelated words; blanks and any script are welcome
+hint-more = { $n } more to go
+hint-enough = Long enough
+hint-match = Both are the same
+hint-differ = The two differ
+
+## Links that do not work
+
+link-forgot = Get a new link
+link-login = Go to sign-in
+link-next-reset = You can have a new link sent to your e-mail address.
+link-next-welcome = Ask your administrator for a new Welcome mail, or have a link sent to your e-mail address.
+link-next-used = If it was not you who used it, tell your administrator.
+
+## Failures
+
+failure-retry = Try again
+failure-home = Go to the start page
+retry-in = { $unit ->
+    [seconds] { $count ->
+        [one] Try again in one second.
+       *[other] Try again in { $count } seconds.
+    }
+    [minutes] { $count ->
+        [one] Try again in one minute.
+       *[other] Try again in { $count } minutes.
+    }
+   *[hours] { $count ->
+        [one] Try again in one hour.
+       *[other] Try again in { $count } hours.
+    }
+}
+
+problem-malformed-request = The request cannot be read
+problem-malformed-request-detail = Something in it is broken or ambiguous. Go back and try again.
+problem-forbidden = You may not open this page
+problem-forbidden-detail = Your account has no access to it.
+problem-not-found = There is nothing here
+problem-not-found-detail = The address may be mistyped, or the page has moved.
+problem-method-not-allowed = This does not work here
+problem-method-not-allowed-detail = The address exists, but does not take this kind of request.
+problem-request-timeout = The request took too long
+problem-request-timeout-detail = Your connection may be slow. Try again.
+problem-body-too-large = That is too much at once
+problem-body-too-large-detail = What was sent is larger than this address takes.
+problem-address-too-long = The address is too long
+problem-address-too-long-detail = Shorten it and try again.
+problem-misdirected = Wrong address
+problem-misdirected-detail = This server does not answer under the name in your address bar. Use the address you were given.
+problem-too-many-requests = Too many requests
+problem-too-many-requests-detail = { retry-in }
+problem-head-too-large = The request is too large
+problem-head-too-large-detail = Clearing this site’s cookies in your browser may help.
+problem-internal = Something went wrong
+problem-internal-detail = It is not your fault. If it happens again, tell your administrator the request number below.
+problem-bad-gateway = The web client does not answer
+problem-bad-gateway-detail = You are connected, but the service behind this page cannot be reached. Try again in a moment.
+problem-unavailable = We will be right back
+problem-unavailable-detail = Part of the service cannot be reached at the moment. { retry-in }
+problem-gateway-timeout = The web client takes too long
+problem-gateway-timeout-detail = The service behind this page did not answer in time. Try again in a moment.
+problem-sign-in-required = Please sign in
+problem-sign-in-required-detail = This needs a session, and there is none or it has ended.
+problem-wrong-credentials = That did not work
+problem-wrong-credentials-detail = The name or the password is not right. Check both and try again.
+problem-throttled = Too many attempts
+problem-throttled-detail = For safety, there is a short break now. { retry-in }
+problem-busy = A lot is going on right now
+problem-busy-detail = { retry-in }
+problem-foreign-origin = Not sent from this site
+problem-foreign-origin-detail = The request came from another site, so nothing was done. Open the page here and try again.
+problem-stale-form = Please send it once more
+problem-stale-form-detail = This page had been open for a long time, or your browser did not keep its cookie. Nothing was done yet.
+problem-unsupported-media-type = This kind of data is not read here
+problem-unsupported-media-type-detail = Send a form, or JSON as application/json.
+problem-not-acceptable = This is a page for people
+problem-not-acceptable-detail = There is no JSON to get here. Post JSON to this address instead.
+problem-invalid-fields = The data is not as expected
+problem-invalid-fields-detail = Send a JSON object with exactly the documented keys, once each, and texts as values.
+problem-not-an-address = That is no e-mail address
+problem-not-an-address-detail = Enter one address such as name@example.com.
+problem-link-missing = Open the link in your mail
+problem-link-missing-detail = To set a password, open the link from the mail you received. Links are good for one time only.
+problem-link-unknown = This link does not work
+problem-link-unknown-detail = It may have been cut off when it was copied, or it is very old.
+problem-link-expired = This link has expired
+problem-link-expired-detail = Links work for a limited time, to keep your account safe.
+problem-link-used = This link has been used
+problem-link-used-detail = A password was set with it, and a link works only once.
+problem-link-replaced = There is a newer link
+problem-link-replaced-detail = Only the newest link works. Look for a later mail in your inbox.
+problem-passwords-differ = The two passwords differ
+problem-passwords-differ-detail = Type the same password in both fields.
+problem-weak-too-short = The password is too short
+problem-weak-too-short-detail = Use at least { $min } characters.
+problem-weak-too-long = The password is too long
+problem-weak-too-long-detail = Use at most { $max } characters.
+problem-weak-personal = Too close to your own name
+problem-weak-personal-detail = Leave out your name, extension number, e-mail address and the name of this site.
+problem-weak-common = This is a common password
+problem-weak-common-detail = It is on the lists that attackers try first. Choose another.
+problem-weak-pattern = This follows a pattern
+problem-weak-pattern-detail = Avoid runs on the keyboard, sequences and repetitions.
+problem-weak-guessable = This is too easy to guess
+problem-weak-guessable-detail = Make it longer; a few unrelated words work well.

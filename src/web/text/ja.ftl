@@ -1,0 +1,153 @@
+# ページの文言（日本語）。どの言語にも、同じ変数をもつ同じ文言があります。
+
+## 共通
+
+skip-to-content = 本文へ移動
+language-switch = 言語
+help = お困りのときは
+request-id = リクエスト番号 { $id }
+error-title = エラー：{ $title }
+
+## ログイン
+
+login-title = ログイン
+login-lead = 内線番号またはメールアドレスをお使いください。
+login-name = 内線番号またはメールアドレス
+login-password = パスワード
+login-submit = ログイン
+login-forgot = パスワードをお忘れですか？
+password-show = 表示
+password-hide = 隠す
+password-show-label = パスワードを表示する
+password-hide-label = パスワードを隠す
+notice-password-set = 新しいパスワードを設定しました。このパスワードでログインしてください。
+notice-signed-out = ログアウトしました。
+notice-session-ended = セッションが終了しました。もう一度ログインしてください。
+
+## ログアウト
+
+logout-title = ログアウトしますか？
+logout-lead = { $name } さん（内線 { $extension }）としてログインしています。
+logout-submit = ログアウト
+logout-stay = ログインしたままにする
+
+## パスワードを忘れたとき
+
+forgot-title = パスワードをお忘れですか？
+forgot-lead = メールアドレスを入力してください。新しいパスワードを設定するためのリンクをお送りします。
+forgot-email = メールアドレス
+forgot-submit = リンクを送信
+forgot-back = ログインに戻る
+sent-title = メールをご確認ください
+sent-lead = このメールアドレスのアカウントがひとつだけある場合、リンクを記載したメールをお送りします。
+sent-wait = 届くまで数分かかることがあります。迷惑メールフォルダーもご確認ください。使えるのは最新のリンクだけです。
+sent-nothing = 届かない場合は、別のメールアドレスが登録されているか、登録がない可能性があります。管理者にお問い合わせください。
+
+## パスワードの設定
+
+set-title-welcome = ようこそ、{ $name } さん
+set-title-reset = 新しいパスワードの設定
+set-lead-welcome = 内線 { $extension } のパスワードを決めてください。次回からこのパスワードでログインします。
+set-lead-reset = { $name } さん（内線 { $extension }）。設定すると、ほかの端末からはログアウトされます。
+set-password = 新しいパスワード
+set-confirmation = パスワード（確認用）
+set-submit = パスワードを設定
+rules-title = よいパスワードの条件
+rule-length = { $min } 文字以上
+rule-guess = 推測されにくいこと（名前、よくあるパスワード、キーボードの並び順は避けてください）
+rule-words = 関連のない単語をいくつか並べる方法がおすすめです。空白や日本語も使えます
+hint-more = あと { $n } 文字
+hint-enough = 十分な長さです
+hint-match = 一致しています
+hint-differ = 一致していません
+
+## 使えないリンク
+
+link-forgot = 新しいリンクを受け取る
+link-login = ログインへ進む
+link-next-reset = 新しいリンクをメールでお送りできます。
+link-next-welcome = 管理者にご案内メールの再送を依頼するか、新しいリンクをメールで受け取ってください。
+link-next-used = お心当たりがない場合は、管理者にお知らせください。
+
+## 失敗
+
+failure-retry = もう一度試す
+failure-home = 最初のページへ
+retry-in = { $unit ->
+    [seconds] { $count } 秒後にもう一度お試しください。
+    [minutes] { $count } 分後にもう一度お試しください。
+   *[hours] { $count } 時間後にもう一度お試しください。
+}
+
+problem-malformed-request = リクエストを読み取れません
+problem-malformed-request-detail = 内容が壊れているか、あいまいです。前のページに戻り、もう一度お試しください。
+problem-forbidden = このページは開けません
+problem-forbidden-detail = お使いのアカウントには権限がありません。
+problem-not-found = ページが見つかりません
+problem-not-found-detail = アドレスが間違っているか、ページが移動した可能性があります。
+problem-method-not-allowed = この操作はできません
+problem-method-not-allowed-detail = このアドレスでは、この種類のリクエストを受け付けていません。
+problem-request-timeout = 時間がかかりすぎました
+problem-request-timeout-detail = 通信が遅い可能性があります。もう一度お試しください。
+problem-body-too-large = データが大きすぎます
+problem-body-too-large-detail = 送信されたデータは、このアドレスで受け付けられる大きさを超えています。
+problem-address-too-long = アドレスが長すぎます
+problem-address-too-long-detail = 短くして、もう一度お試しください。
+problem-misdirected = アドレスが違います
+problem-misdirected-detail = このサーバーは、アドレスバーに表示されている名前では応答しません。案内されたアドレスをお使いください。
+problem-too-many-requests = リクエストが多すぎます
+problem-too-many-requests-detail = { retry-in }
+problem-head-too-large = リクエストが大きすぎます
+problem-head-too-large-detail = ブラウザーでこのサイトの Cookie を削除すると、解決することがあります。
+problem-internal = 問題が発生しました
+problem-internal-detail = お客様の操作が原因ではありません。繰り返し起こる場合は、下のリクエスト番号を管理者にお伝えください。
+problem-bad-gateway = サービスが応答しません
+problem-bad-gateway-detail = 接続はできていますが、このページの先のサービスに届きません。しばらくしてからお試しください。
+problem-unavailable = まもなく再開します
+problem-unavailable-detail = サービスの一部に接続できません。{ retry-in }
+problem-gateway-timeout = サービスの応答がありません
+problem-gateway-timeout-detail = このページの先のサービスが時間内に応答しませんでした。しばらくしてからお試しください。
+problem-sign-in-required = ログインしてください
+problem-sign-in-required-detail = セッションがないか、終了しています。
+problem-wrong-credentials = ログインできませんでした
+problem-wrong-credentials-detail = 入力された名前またはパスワードが正しくありません。両方をお確かめのうえ、もう一度お試しください。
+problem-throttled = 試行回数が多すぎます
+problem-throttled-detail = 安全のため、しばらく受け付けを止めています。{ retry-in }
+problem-busy = ただいま混み合っています
+problem-busy-detail = { retry-in }
+problem-foreign-origin = このサイトからの送信ではありません
+problem-foreign-origin-detail = ほかのサイトから送信されたため、何も行いませんでした。このサイトでページを開き、もう一度お試しください。
+problem-stale-form = もう一度送信してください
+problem-stale-form-detail = ページを長い時間開いていたか、ブラウザーに Cookie が保存されませんでした。まだ何も行われていません。
+problem-unsupported-media-type = この形式のデータは読み取れません
+problem-unsupported-media-type-detail = フォーム、または JSON（application/json）で送信してください。
+problem-not-acceptable = これは画面表示用のページです
+problem-not-acceptable-detail = ここから取得できる JSON はありません。このアドレスに JSON を POST してください。
+problem-invalid-fields = データの形式が違います
+problem-invalid-fields-detail = 決められたキーを一度ずつ使い、値をすべて文字列にした JSON オブジェクトを送信してください。
+problem-not-an-address = メールアドレスではありません
+problem-not-an-address-detail = name@example.com のようなアドレスをひとつ入力してください。
+problem-link-missing = メールのリンクを開いてください
+problem-link-missing-detail = パスワードを設定するには、届いたメールのリンクを開いてください。リンクは一度だけ使えます。
+problem-link-unknown = このリンクは使えません
+problem-link-unknown-detail = コピーの際に途中で切れたか、古いリンクの可能性があります。
+problem-link-expired = リンクの有効期限が切れています
+problem-link-expired-detail = アカウントを守るため、リンクには有効期限があります。
+problem-link-used = このリンクは使用済みです
+problem-link-used-detail = このリンクでパスワードが設定されました。リンクは一度だけ使えます。
+problem-link-replaced = 新しいリンクがあります
+problem-link-replaced-detail = 使えるのは最新のリンクだけです。あとから届いたメールをご確認ください。
+problem-passwords-differ = パスワードが一致しません
+problem-passwords-differ-detail = 両方の欄に同じパスワードを入力してください。
+problem-weak-too-short = パスワードが短すぎます
+problem-weak-too-short-detail = { $min } 文字以上にしてください。
+problem-weak-too-long = パスワードが長すぎます
+problem-weak-too-long-detail = { $max } 文字以内にしてください。
+problem-weak-personal = お名前などに近すぎます
+problem-weak-personal-detail = お名前、内線番号、メールアドレス、このサイトの名前は使わないでください。
+problem-weak-common = よく使われるパスワードです
+problem-weak-common-detail = 攻撃者が最初に試す一覧に載っています。別のものにしてください。
+problem-weak-pattern = 規則的なパスワードです
+problem-weak-pattern-detail = キーボードの並び順、連番、繰り返しは避けてください。
+problem-weak-guessable = 推測されやすいパスワードです
+problem-weak-guessable-detail = もう少し長くしてください。関連のない単語をいくつか並べるのがおすすめです。
