@@ -107,8 +107,11 @@ fn sources() -> Vec<Source> {
             let name = path.file_name().unwrap().to_str().unwrap().to_owned();
             if path.is_dir() {
                 waiting.push(path);
-            } else if name.ends_with(".rs") && name != "tests.rs" && !path.iter().any(|part| part == "tests") {
+            } else if name.ends_with(".rs") && name != "tests.rs" {
                 let inside = path.strip_prefix(&root).unwrap();
+                if inside.iter().any(|part| part == "tests") {
+                    continue;
+                }
                 let module = inside
                     .iter()
                     .next()
