@@ -91,7 +91,7 @@ async fn accounts_are_added_listed_and_shown_while_the_server_runs_and_when_it_d
         let at = row.find(word).unwrap_or_else(|| panic!("{word} in {row}"));
         row[..at]
             .chars()
-            .map(|c| if u32::from(c) > 0x1100 { 2 } else { 1 })
+            .map(|c| if u32::from(c) >= 0x2e80 { 2 } else { 1 })
             .sum()
     };
     assert_eq!(
