@@ -1,7 +1,7 @@
 //! Tables for people: aligned whatever script a name is written in, light, in colour only on a terminal.
 
 use anstyle::{AnsiColor, Effects, Style};
-use comfy_table::{Attribute, Cell, Color, ContentArrangement, ContentLineStyle, LineStyle, Row, TableStyle};
+use comfy_table::{Attribute, Cell, Color, ContentArrangement, ContentLineStyle, LineStyle, TableStyle};
 
 use super::output::plain;
 
@@ -40,7 +40,7 @@ impl Table {
     /// Adds a row.
     pub fn row(&mut self, cells: impl IntoIterator<Item = Styled>) {
         self.0
-            .add_row(cells.into_iter().map(Styled::into_cell).collect::<Row>());
+            .add_row(cells.into_iter().map(Styled::into_cell).collect::<Vec<_>>());
     }
 
     /// Adds a fact: its name, and what it is.

@@ -30,15 +30,18 @@ impl Ground {
     pub fn at(directory: &Path) -> anyhow::Result<Self> {
         let ground = Self(directory.to_owned());
         let shown = directory.display();
-        match fs::read_dir(directory) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(ground),
-            Err(error) => Err(error).with_context(|| format!("could not use {shown} as data directory")),
-            Ok(mut files) if ground.marker().is_file() || files.next().is_none() => Ok(ground),
-            Ok(_) => bail!(
+        let files = match fs::read_dir(directory) {
+            Ok(files) => files.count(),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => 0,
+            Err(error) => return Err(error).with_context(|| format!("could not use {shown} as data directory")),
+        };
+        if files > 0 && !ground.marker().is_file() {
+            bail!(
                 "{shown} holds files that the demo did not make (there is no {MARKER} in it); choose another directory with \
                  --data"
-            ),
+            );
         }
+        Ok(ground)
     }
 
     /// Makes the directory, marked as the demo's.
