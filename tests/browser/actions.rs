@@ -10,7 +10,11 @@ pub async fn open_link(browser: &Browser, link: &str) {
     browser.visit(link).await;
     browser.find("#confirmation").await;
     let address = browser.address().await;
-    assert_eq!((address.path(), address.query()), ("/set-password", None), "the ticket left the address bar");
+    assert_eq!(
+        (address.path(), address.query()),
+        ("/set-password", None),
+        "the ticket left the address bar"
+    );
 }
 
 /// Fills the two fields in and sends them.
@@ -24,7 +28,9 @@ pub async fn send_passwords(browser: &Browser, password: &str, confirmation: &st
 pub async fn set_password(browser: &Browser, words: &Words, password: &str) {
     send_passwords(browser, password, password).await;
     browser.arrive("/login").await;
-    browser.until("[role=status]", |text| text.contains(words.password_set)).await;
+    browser
+        .until("[role=status]", |text| text.contains(words.password_set))
+        .await;
 }
 
 /// Waits for a form to come back with this objection.
@@ -60,7 +66,9 @@ pub async fn sign_out(browser: &Browser, words: &Words) {
     browser.until("h1", |title| title == words.sign_out).await;
     browser.click("main button[type=submit]").await;
     browser.arrive("/login").await;
-    browser.until("[role=status]", |text| text.contains(words.signed_out)).await;
+    browser
+        .until("[role=status]", |text| text.contains(words.signed_out))
+        .await;
 }
 
 /// The web client knows who this is, and its live parts are live.
@@ -75,7 +83,11 @@ pub async fn is_at_work(browser: &Browser, person: &Person) {
 
 /// Takes the link for the door that this browser's owner uses.
 pub fn link_for<'a>(links: &'a Links, door: &str) -> &'a str {
-    if door == OUT { &links.out_of_office } else { &links.in_office }
+    if door == OUT {
+        &links.out_of_office
+    } else {
+        &links.in_office
+    }
 }
 
 /// From nothing to a password: account, letter, link, form. The browser ends at the login page.

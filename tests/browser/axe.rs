@@ -10,8 +10,8 @@ const AXE: &str = include_str!("vendor/axe.min.js");
 const STANDARDS: [&str; 6] = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"];
 
 const RUN: &str = "
-    const [standards, done] = arguments;
-    axe.run(document, { runOnly: standards, resultTypes: ['violations'] }).then(
+    const [runOnly, done] = arguments;
+    axe.run(document, { runOnly, resultTypes: ['violations'] }).then(
         ({ violations, passes }) => done({
             passed: passes.length,
             violations: violations.flatMap(({ id, impact, help, nodes }) =>
@@ -22,11 +22,27 @@ const RUN: &str = "
 
 /// What axe finds wrong with the page as it is shown now.
 pub async fn violations(browser: &Browser) -> Vec<Value> {
+    run(browser, json!({"type": "tag", "values": STANDARDS}), 10).await
+}
+
+/// What axe finds wrong with its colours alone.
+pub async fn unreadable(browser: &Browser) -> Vec<Value> {
+    run(
+        browser,
+        json!({"type": "rule", "values": ["color-contrast", "link-in-text-block"]}),
+        1,
+    )
+    .await
+}
+
+async fn run(browser: &Browser, rules: Value, least: u64) -> Vec<Value> {
     if browser.ask("return typeof axe === 'undefined'", Vec::new()).await == true {
         browser.ask(AXE, Vec::new()).await;
     }
-    let found = browser.ask_later(RUN, vec![json!(STANDARDS)]).await;
-    let passed = found["passed"].as_u64().unwrap_or_else(|| panic!("axe did not run: {found}"));
-    assert!(passed >= 10, "axe looked at next to nothing: {found}");
+    let found = browser.ask_later(RUN, vec![rules]).await;
+    let passed = found["passed"]
+        .as_u64()
+        .unwrap_or_else(|| panic!("axe did not run: {found}"));
+    assert!(passed >= least, "axe looked at next to nothing: {found}");
     found["violations"].as_array().cloned().expect("a list")
 }

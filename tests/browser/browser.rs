@@ -23,6 +23,8 @@ use crate::office::Office;
 
 const CHROMIUM: &str = "/usr/bin/chromium";
 const CHROMEDRIVER: &str = "/usr/bin/chromedriver";
+/// Between two looks at a page that changes.
+const PAUSE: Duration = Duration::from_millis(20);
 
 /// Somebody's browser, with a profile of its own.
 pub struct Browser {
@@ -104,7 +106,10 @@ impl Browser {
         } else {
             address.to_owned()
         };
-        self.client.goto(&address).await.unwrap_or_else(|error| panic!("{address}: {error}"));
+        self.client
+            .goto(&address)
+            .await
+            .unwrap_or_else(|error| panic!("{address}: {error}"));
     }
 
     /// The address bar.
@@ -126,10 +131,14 @@ impl Browser {
     pub fn find<'a>(&'a self, css: &'a str) -> impl Future<Output = Element> + 'a {
         let caller = std::panic::Location::caller();
         async move {
-            let found = self.client.wait().at_most(SOON).every(Duration::from_millis(20));
+            let found = self.client.wait().at_most(SOON).every(PAUSE);
             match found.for_element(Locator::Css(css)).await {
                 Ok(element) => element,
-                Err(error) => panic!("{caller}: no `{css}` on {}: {error}\n{}", self.address().await, self.page().await),
+                Err(error) => panic!(
+                    "{caller}: no `{css}` on {}: {error}\n{}",
+                    self.address().await,
+                    self.page().await
+                ),
             }
         }
     }
@@ -149,14 +158,32 @@ impl Browser {
     pub fn until<'a>(&'a self, css: &'a str, wanted: impl Fn(&str) -> bool + 'a) -> impl Future<Output = String> + 'a {
         let caller = std::panic::Location::caller();
         async move {
-            let last = Mutex::new(String::new());
-            let look = eventually(&format!("`{css}` to say what is wanted ({caller})"), async || {
-                let text = self.client.find(Locator::Css(css)).await.ok()?.text().await.ok()?;
-                last.lock().clone_from(&text);
-                wanted(&text).then_some(text)
-            });
-            look.await
+            let mut last = String::new();
+            let looking = async {
+                loop {
+                    if let Some(text) = self.glance(css).await {
+                        if wanted(&text) {
+                            return text;
+                        }
+                        last = text;
+                    }
+                    tokio::time::sleep(PAUSE).await;
+                }
+            };
+            match tokio::time::timeout(SOON, looking).await {
+                Ok(text) => text,
+                Err(_) => panic!(
+                    "{caller}: `{css}` on {} says {last:?}\n{}",
+                    self.address().await,
+                    self.page().await
+                ),
+            }
         }
+    }
+
+    /// The text of something, unless it is not there or goes away with its page while this looks.
+    async fn glance(&self, css: &str) -> Option<String> {
+        self.client.find(Locator::Css(css)).await.ok()?.text().await.ok()
     }
 
     /// Waits until the address bar shows this path, with or without a query.
@@ -164,10 +191,18 @@ impl Browser {
     pub fn arrive<'a>(&'a self, path: &'a str) -> impl Future<Output = ()> + 'a {
         let caller = std::panic::Location::caller();
         async move {
-            let there = eventually(&format!("{caller}: the browser to arrive at {path}"), async || {
-                (self.client.current_url().await.ok()?.path() == path).then_some(())
-            });
-            there.await;
+            let arriving = async {
+                while self.address().await.path() != path {
+                    tokio::time::sleep(PAUSE).await;
+                }
+            };
+            if tokio::time::timeout(SOON, arriving).await.is_err() {
+                panic!(
+                    "{caller}: not at {path} but at {}\n{}",
+                    self.address().await,
+                    self.page().await
+                );
+            }
         }
     }
 
@@ -221,7 +256,10 @@ impl Browser {
 
     /// Runs a function body in the page, whatever the page's own policy about scripts is.
     pub async fn ask(&self, script: &str, args: Vec<Value>) -> Value {
-        self.client.execute(script, args).await.unwrap_or_else(|error| panic!("{script:.200}: {error}"))
+        self.client
+            .execute(script, args)
+            .await
+            .unwrap_or_else(|error| panic!("{script:.200}: {error}"))
     }
 
     /// The same for a function that calls its last argument back.
@@ -265,7 +303,10 @@ impl Browser {
     /// What the page says to a reader, for a failing test.
     pub async fn page(&self) -> String {
         let text = self.client.execute("return document.body.innerText", Vec::new()).await;
-        text.map_or_else(|error| error.to_string(), |text| text.as_str().unwrap_or_default().to_owned())
+        text.map_or_else(
+            |error| error.to_string(),
+            |text| text.as_str().unwrap_or_default().to_owned(),
+        )
     }
 
     /// Closes the browser, after a look at what its pages did behind the scenes.
@@ -286,26 +327,18 @@ impl Browser {
 
     /// No page asks anybody but the doors for anything, and all that makes a page up is there.
     async fn watch_requests(&self) {
-        let mut of_doors = 0;
-        for entry in self.log("performance").await {
-            let message: Value = serde_json::from_str(entry["message"].as_str().unwrap()).unwrap();
-            let (method, params) = (&message["message"]["method"], &message["message"]["params"]);
-            let address = match method.as_str().unwrap() {
-                "Network.requestWillBeSent" if is_door(&params["documentURL"]) => &params["request"]["url"],
-                "Network.webSocketCreated" => &params["url"],
-                "Network.responseReceived" if is_door(&params["response"]["url"]) => {
-                    let part = matches!(params["type"].as_str(), Some("Stylesheet" | "Script" | "Image" | "Font" | "Other"));
-                    let status = params["response"]["status"].as_u64().unwrap();
-                    assert!(!part || status < 400, "a part of a page is missing: {status} {}", params["response"]["url"]);
-                    continue;
-                }
-                _ => continue,
-            };
-            let stays = is_door(address) || address.as_str().is_some_and(|a| a.starts_with("data:") || a.starts_with("blob:"));
-            assert!(stays, "a page asked a third party: {address} from {}", params["documentURL"]);
-            of_doors += usize::from(is_door(address));
-        }
-        assert!(of_doors > 0, "the browser asked for nothing at all");
+        let traffic = Traffic::read(&self.log("performance").await);
+        assert!(traffic.to_doors > 0, "the browser asked for nothing at all");
+        assert!(
+            traffic.to_others.is_empty(),
+            "pages asked third parties: {:#?}",
+            traffic.to_others
+        );
+        assert!(
+            traffic.missing.is_empty(),
+            "parts of pages are missing: {:#?}",
+            traffic.missing
+        );
     }
 
     async fn log(&self, kind: &str) -> Vec<Value> {
@@ -320,11 +353,100 @@ impl Browser {
     }
 }
 
+/// What the pages of the doors asked for.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Traffic {
+    to_doors: usize,
+    to_others: Vec<String>,
+    /// Style sheets, scripts, pictures that were refused.
+    missing: Vec<String>,
+}
+
+impl Traffic {
+    /// From chromedriver's performance log.
+    fn read(entries: &[Value]) -> Self {
+        let mut traffic = Self::default();
+        for entry in entries {
+            let message: Value = serde_json::from_str(entry["message"].as_str().unwrap()).unwrap();
+            let (method, params) = (&message["message"]["method"], &message["message"]["params"]);
+            match method.as_str().unwrap() {
+                "Network.requestWillBeSent" if is_door(&params["documentURL"]) => {
+                    traffic.asked(&params["request"]["url"])
+                }
+                "Network.webSocketCreated" => traffic.asked(&params["url"]),
+                "Network.responseReceived" => traffic.answered(params),
+                _ => {}
+            }
+        }
+        traffic
+    }
+
+    fn asked(&mut self, address: &Value) {
+        let text = address.as_str().unwrap();
+        if is_door(address) {
+            self.to_doors += 1;
+        } else if !text.starts_with("data:") && !text.starts_with("blob:") {
+            self.to_others.push(text.to_owned());
+        }
+    }
+
+    fn answered(&mut self, params: &Value) {
+        let (address, status) = (&params["response"]["url"], params["response"]["status"].as_u64());
+        let part = matches!(
+            params["type"].as_str(),
+            Some("Stylesheet" | "Script" | "Image" | "Font" | "Other")
+        );
+        if part && is_door(address) && status.is_none_or(|status| status >= 400) {
+            self.missing.push(format!("{address}: {status:?}"));
+        }
+    }
+}
+
 fn is_door(address: &Value) -> bool {
     let address = address.as_str().and_then(|address| Url::parse(address).ok());
     address.is_some_and(|url| {
         matches!(url.scheme(), "https" | "wss") && url.port().is_none() && matches!(url.host_str(), Some(IN | OUT))
     })
+}
+
+#[test]
+fn requests_to_third_parties_and_missing_parts_are_noticed() {
+    let entry = |method: &str, params: Value| json!({"message": json!({"message": {"method": method, "params": params}}).to_string()});
+    let ask = |document: &str, url: &str| {
+        entry(
+            "Network.requestWillBeSent",
+            json!({"documentURL": document, "request": {"url": url}}),
+        )
+    };
+    let answer = |kind: &str, status: u16| {
+        let response = json!({"url": "https://in.test/style.css", "status": status});
+        entry("Network.responseReceived", json!({"type": kind, "response": response}))
+    };
+    let page = "https://in.test/login";
+    let traffic = Traffic::read(&[
+        ask(page, "https://in.test/style.css"),
+        ask(page, "data:image/png;base64,AAAA"),
+        ask(page, "https://in.test.example.com/font.woff2"),
+        ask(page, "http://in.test/plain"),
+        ask("chrome://newtab", "https://elsewhere.example.com/"),
+        entry("Network.webSocketCreated", json!({"url": "wss://out.test/ws"})),
+        entry(
+            "Network.webSocketCreated",
+            json!({"url": "wss://elsewhere.example.com/ws"}),
+        ),
+        answer("Stylesheet", 200),
+        answer("Stylesheet", 404),
+        answer("Document", 401),
+        answer("Fetch", 401),
+    ]);
+    assert_eq!(traffic.to_doors, 2);
+    let others = [
+        "https://in.test.example.com/font.woff2",
+        "http://in.test/plain",
+        "wss://elsewhere.example.com/ws",
+    ];
+    assert_eq!(traffic.to_others, others);
+    assert_eq!(traffic.missing.len(), 1, "{traffic:?}");
 }
 
 fn capabilities(office: &Office, kind: Kind<'_>, profile: &TempDir) -> Capabilities {
@@ -380,7 +502,10 @@ impl Driver {
     async fn start() -> Self {
         for program in [CHROMEDRIVER, CHROMIUM] {
             let there = std::path::Path::new(program).exists();
-            assert!(there, "{program} is missing; `make test` installs it (Debian's chromium and chromium-driver)");
+            assert!(
+                there,
+                "{program} is missing; `make test` installs it (Debian's chromium and chromium-driver)"
+            );
         }
         let mut process = Command::new(CHROMEDRIVER)
             .arg("--port=0")
@@ -414,7 +539,10 @@ impl Driver {
 impl Drop for Driver {
     fn drop(&mut self) {
         let group = format!("-{}", self.process.id());
-        let _ = Command::new("kill").args(["-KILL", "--", &group]).stderr(Stdio::null()).status();
+        let _ = Command::new("kill")
+            .args(["-KILL", "--", &group])
+            .stderr(Stdio::null())
+            .status();
         let _ = self.process.wait();
     }
 }

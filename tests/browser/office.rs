@@ -53,7 +53,9 @@ impl Office {
         let certificates = DevCertificates::ensure(directory.path(), &[IN, OUT], now()).unwrap();
         let mailbox = Mailbox::open().await;
         let (road, listener) = take_port().await;
-        let client = SampleClient::bind(any_port(), trust(road, &certificates.authority)).await.unwrap();
+        let client = SampleClient::bind(any_port(), trust(road, &certificates.authority))
+            .await
+            .unwrap();
         let gateway = Gateway::prepare(client.addr(), mailbox.address(), "");
         gateway.configure(&format!(
             "[server]\ntls_certificate = {:?}\ntls_key = {:?}",
@@ -83,7 +85,15 @@ impl Office {
             language,
         } = person;
         let args = [
-            "account", "add", extension, "--name", name, "--email", email, "--language", language,
+            "account",
+            "add",
+            extension,
+            "--name",
+            name,
+            "--email",
+            email,
+            "--language",
+            language,
         ];
         self.gateway.cli(&args).await.succeeded();
     }
@@ -154,7 +164,9 @@ fn run(client: SampleClient) -> Running {
 async fn carry(listener: TcpListener, gateway: Address, stop: CancellationToken) {
     let carrying = async {
         loop {
-            let Ok((mut from, _)) = listener.accept().await else { return };
+            let Ok((mut from, _)) = listener.accept().await else {
+                return;
+            };
             let to = *gateway.lock();
             tokio::spawn(async move {
                 if let Ok(mut to) = TcpStream::connect(to).await {

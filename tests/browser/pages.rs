@@ -104,10 +104,7 @@ impl Walk<'_> {
 
     async fn web_client(&mut self, visitor: &mut impl AsyncFnMut(&str, &Browser)) {
         let Self {
-            browser,
-            words,
-            person,
-            ..
+            browser, words, person, ..
         } = self;
         browser.visit("/login").await;
         sign_in(browser, &person.extension, PASSWORD).await;

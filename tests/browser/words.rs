@@ -18,6 +18,8 @@ pub struct Words {
     pub password_set: &'static str,
     /// After signing out.
     pub signed_out: &'static str,
+    /// After the session was ended from elsewhere.
+    pub session_ended: &'static str,
     /// Title of the page that asks whether to sign out.
     pub sign_out: &'static str,
     /// Greets a new person on the page that sets the first password.
@@ -61,6 +63,7 @@ pub const ENGLISH: Words = Words {
     throttled: "Too many attempts",
     password_set: "Your new password is set",
     signed_out: "You are signed out",
+    session_ended: "Your session has ended",
     sign_out: "Sign out?",
     welcome: "Welcome, Emma Clarke",
     reset: "Set a new password",
@@ -88,6 +91,7 @@ pub const JAPANESE: Words = Words {
     throttled: "試行回数が多すぎます",
     password_set: "新しいパスワードを設定しました",
     signed_out: "ログアウトしました",
+    session_ended: "セッションが終了しました",
     sign_out: "ログアウトしますか？",
     welcome: "ようこそ、佐藤 愛子 さん",
     reset: "新しいパスワードの設定",

@@ -83,15 +83,25 @@ async fn a_link_that_does_not_work_says_why_and_what_to_do() {
     browser.click("main a.primary[href='/login']").await;
     sign_in(&browser, &late.extension, PASSWORD).await;
 
-    browser.visit(&second.in_office.replace(second.ticket(), &"A".repeat(43))).await;
+    browser
+        .visit(&second.in_office.replace(second.ticket(), &"A".repeat(43)))
+        .await;
     browser.until("h1", |title| title == JAPANESE.unknown).await;
     offers_new_link(&browser).await;
     browser.close().await;
 }
 
 async fn offers_new_link(browser: &Browser) {
-    assert!(browser.has("main a[href='/forgot-password']").await, "{}", browser.page().await);
-    assert!(!browser.has("form").await, "there is nothing to fill in: {}", browser.page().await);
+    assert!(
+        browser.has("main a[href='/forgot-password']").await,
+        "{}",
+        browser.page().await
+    );
+    assert!(
+        !browser.has("form").await,
+        "there is nothing to fill in: {}",
+        browser.page().await
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -130,8 +140,18 @@ async fn slow_down(words: &Words) {
     try_sign_in(&browser, "431", PASSWORD).await;
     is_refused(&browser, words.throttled).await;
     let alert = browser.text("[role=alert]").await;
-    assert!(alert.contains(|c: char| c.is_ascii_digit()), "it says how long: {alert}");
-    assert!(browser.ask(ANSWER, Vec::new()).await.as_str().unwrap().starts_with("[429,"));
+    assert!(
+        alert.contains(|c: char| c.is_ascii_digit()),
+        "it says how long: {alert}"
+    );
+    assert!(
+        browser
+            .ask(ANSWER, Vec::new())
+            .await
+            .as_str()
+            .unwrap()
+            .starts_with("[429,")
+    );
     assert!(browser.has("#login").await, "the form stays");
     browser.close().await;
 }

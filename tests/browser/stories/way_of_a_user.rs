@@ -5,7 +5,7 @@ use sha2::{Digest, Sha256};
 
 use crate::actions::{
     forget_password, is_at_work, is_refused, link_for, open_link, send_passwords, set_password, sign_in, sign_out,
-    try_sign_in,
+    start_out, try_sign_in,
 };
 use crate::browser::{Browser, Kind};
 use crate::harness::{IN, OTHER_PASSWORD, OUT, PASSWORD};
@@ -51,15 +51,18 @@ async fn go_the_whole_way(door: &str, words: &Words, person: &Person, login: &st
     });
     open_link(&phone, &reset.await).await;
     assert_eq!(phone.text("h1").await, words.reset);
-    assert!(desk.has("#line[data-state=live]").await, "asking for a link ends nothing");
+    assert!(
+        desk.has("#line[data-state=live]").await,
+        "asking for a link ends nothing"
+    );
     set_password(&phone, words, OTHER_PASSWORD).await;
 
     let notice = office.mailbox.next(&person.email).await;
     assert!(notice.subject.contains(words.changed_letter), "{}", notice.subject);
-    // Nobody touches the other browser: its live connection is ended, and the client asks to sign in again.
-    desk.arrive("/login").await;
     desk.visit("/").await;
     desk.arrive("/login").await;
+    desk.until("[role=status]", |text| text.contains(words.session_ended))
+        .await;
 
     try_sign_in(&phone, login, PASSWORD).await;
     is_refused(&phone, words.wrong).await;
@@ -74,6 +77,24 @@ async fn go_the_whole_way(door: &str, words: &Words, person: &Person, login: &st
     is_at_work(&phone, person).await;
     desk.close().await;
     phone.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_that_is_open_goes_to_the_login_page_when_its_session_ends() {
+    let office = Office::open().await;
+    let person = Person::new("4713", ENGLISH.somebody, "en");
+    let browser = Browser::open(&office, Kind::speaking("en")).await;
+    start_out(&office, &browser, &person, &ENGLISH, PASSWORD).await;
+    sign_in(&browser, &person.extension, PASSWORD).await;
+    is_at_work(&browser, &person).await;
+    office
+        .gateway
+        .cli(&["session", "end", "--account", "4713"])
+        .await
+        .succeeded();
+    // Nobody touches the browser: its live connection ends, and the web client asks the gateway why.
+    browser.arrive("/login").await;
+    browser.close().await;
 }
 
 /// The link of the letter that comes when `act` is done.
@@ -94,20 +115,34 @@ async fn link_of_next_letter(
 async fn choose_first_password(browser: &Browser, words: &Words, link: &str) {
     open_link(browser, link).await;
     assert_eq!(browser.text("h1").await, words.welcome);
-    assert_eq!(browser.ask("return document.documentElement.lang", Vec::new()).await, words.language);
-    assert!(browser.text("#rules").await.contains("12"), "the rules are shown before they are broken");
+    assert_eq!(
+        browser.ask("return document.documentElement.lang", Vec::new()).await,
+        words.language
+    );
+    assert!(
+        browser.text("#rules").await.contains("12"),
+        "the rules are shown before they are broken"
+    );
     send_passwords(browser, "short", "short").await;
     is_refused(browser, words.too_short).await;
     send_passwords(browser, "password12345", "password12345").await;
     is_refused(browser, words.common).await;
     send_passwords(browser, PASSWORD, OTHER_PASSWORD).await;
     is_refused(browser, words.differ).await;
-    assert_eq!(browser.find("#password").await.prop("value").await.unwrap().unwrap(), "", "no password is sent back");
+    assert_eq!(
+        browser.find("#password").await.prop("value").await.unwrap().unwrap(),
+        "",
+        "no password is sent back"
+    );
 
     browser.fill("#password", PASSWORD).await;
-    browser.until("#password-hint", |hint| hint.contains(words.enough)).await;
+    browser
+        .until("#password-hint", |hint| hint.contains(words.enough))
+        .await;
     browser.fill("#confirmation", PASSWORD).await;
-    browser.until("#confirmation-hint", |hint| hint.contains(words.same)).await;
+    browser
+        .until("#confirmation-hint", |hint| hint.contains(words.same))
+        .await;
     set_password(browser, words, PASSWORD).await;
 }
 
@@ -123,13 +158,18 @@ async fn check_assertion(browser: &Browser) {
     assert!(marks.iter().all(|mark| mark == "check-mark passed"), "{marks:?}");
     let headers = browser.text("#headers").await.to_lowercase();
     assert!(headers.contains("x-sekisho-assertion"), "{headers}");
-    assert!(!headers.contains("__host-sekisho"), "our cookie stays with us: {headers}");
+    assert!(
+        !headers.contains("__host-sekisho"),
+        "our cookie stays with us: {headers}"
+    );
 }
 
 /// A file that is much larger than any buffer arrives as it was.
 async fn send_file(browser: &Browser) {
     let directory = tempfile::tempdir().unwrap();
-    let content: Vec<u8> = (0..3_000_000_u32).flat_map(|n| (n.wrapping_mul(2_654_435_761)).to_le_bytes()).collect();
+    let content: Vec<u8> = (0..3_000_000_u32)
+        .flat_map(|n| (n.wrapping_mul(2_654_435_761)).to_le_bytes())
+        .collect();
     let file = directory.path().join("recording.wav");
     std::fs::write(&file, &content).unwrap();
     browser.click(".tabs a[href='#upload']").await;

@@ -29,7 +29,9 @@ async fn everything_of_ours_works_without_javascript() {
     browser.visit("/logout").await;
     browser.until("h1", |title| title == ENGLISH.sign_out).await;
     browser.click("main button[type=submit]").await;
-    browser.until("[role=status]", |text| text.contains(ENGLISH.signed_out)).await;
+    browser
+        .until("[role=status]", |text| text.contains(ENGLISH.signed_out))
+        .await;
 
     forget_password(&browser, &ENGLISH, &person.email).await;
     let links = office.mailbox.next_links(&person.email).await;
