@@ -50,16 +50,25 @@ impl Table {
 
     /// As wide as its content, one line a row: for programs such as grep.
     pub fn whole(&self) -> String {
-        let mut table = self.0.clone();
+        let mut table = self.spaced();
         table.force_no_tty();
         table.trim_fmt()
     }
 
     /// No wider than the terminal; long texts are broken inside their column.
     pub fn fitted(&self) -> String {
-        let mut table = self.0.clone();
+        let mut table = self.spaced();
         table.set_content_arrangement(ContentArrangement::Dynamic);
         table.trim_fmt()
+    }
+
+    /// Two blanks between columns: one of the padding, one where a line would be.
+    fn spaced(&self) -> comfy_table::Table {
+        let mut table = self.0.clone();
+        for column in table.column_iter_mut() {
+            column.set_padding((0, 1));
+        }
+        table
     }
 }
 
@@ -175,6 +184,6 @@ mod tests {
     fn what_a_browser_calls_itself_cannot_colour_the_terminal() {
         let mut table = Table::of_facts();
         table.fact("Browser", "Evil\u{1b}[2J\nnext");
-        assert_eq!(stripped(&table), [" Browser   Evil\\u{1b}[2J next"]);
+        assert_eq!(stripped(&table), ["Browser  Evil\\u{1b}[2J next"]);
     }
 }

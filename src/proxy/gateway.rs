@@ -95,6 +95,9 @@ pub struct Gateway {
 /// The largest form we take.
 const MOST_FORM_BYTES: usize = 64 << 10;
 
+/// An HTTP/1 connection waits this long for its next request; Pingora would wait for ever.
+const KEEPALIVE_SECONDS: u64 = 75;
+
 /// When somebody who asked for too many pages may come back.
 const RETRY_PAGES: Duration = Duration::from_secs(10);
 
@@ -323,6 +326,9 @@ impl ProxyHttp for Gateway {
         exchange.started = Instant::now();
         if let Some(stream) = session.stream() {
             Guarded::head_done(stream);
+        }
+        if session.get_keepalive().is_some() {
+            session.set_keepalive(Some(KEEPALIVE_SECONDS));
         }
         let upgrade = session.is_upgrade_req();
         let events = session

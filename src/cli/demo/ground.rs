@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::io;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
@@ -44,28 +45,35 @@ impl Ground {
         Ok(ground)
     }
 
-    /// Makes the directory, marked as the demo's.
+    /// Makes the directory, marked as the demo's. The letters in it carry links, so it is nobody else's to read.
     pub fn prepare(&self) -> anyhow::Result<()> {
-        fs::create_dir_all(&self.0)
+        fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&self.0)
             .and_then(|()| fs::write(self.marker(), MARKER_TEXT))
             .with_context(|| format!("could not make the data directory {}", self.0.display()))
     }
 
-    /// Removes what the demo made, provided that no demo is running on it.
+    /// Refuses a directory that a running demo works on, before anything in it is touched.
+    pub fn claim(&self) -> anyhow::Result<Option<StoreLock>> {
+        let store = self.0.join(STORE);
+        if !store.is_dir() {
+            return Ok(None);
+        }
+        let lock = StoreLock::acquire(&store)
+            .with_context(|| format!("{} is in use; choose another directory with --data", self.0.display()))?;
+        Ok(Some(lock))
+    }
+
+    /// Removes what the demo made.
     pub fn clear(&self) -> anyhow::Result<()> {
         if !self.marker().is_file() {
             return Ok(());
         }
-        let store = self.0.join(STORE);
-        let lock = if store.is_dir() {
-            Some(StoreLock::acquire(&store)?)
-        } else {
-            None
-        };
         for name in MADE {
             remove(&self.0.join(name)).with_context(|| format!("could not remove {}", self.0.join(name).display()))?;
         }
-        drop(lock);
         Ok(())
     }
 
@@ -153,16 +161,15 @@ mod tests {
     }
 
     #[test]
-    fn a_demo_that_is_running_is_not_swept_away() {
+    fn a_directory_that_a_demo_is_running_on_is_refused() {
         let home = tempfile::tempdir().unwrap();
         let ground = Ground::at(home.path()).unwrap();
         ground.prepare().unwrap();
         let (store, _) = store_and_secrets(home.path());
         let running = StoreLock::acquire(&store).unwrap();
-        ground.clear().unwrap_err();
-        assert!(store.is_dir() && ground.marker().is_file());
+        let refusal = ground.claim().unwrap_err().to_string();
+        assert!(refusal.contains("is in use") && refusal.contains("--data"), "{refusal}");
         drop(running);
-        ground.clear().unwrap();
-        assert!(!store.exists());
+        ground.claim().unwrap();
     }
 }
