@@ -14,7 +14,7 @@ use super::output::{BAD, CARE, GOOD, Output, aside, plain};
 pub enum Command {
     /// Check the configuration and the files it names: every error in one run
     #[command(
-        after_help = "The check is made as the user who runs it: run it as the user that the gateway runs as.\n\
+        after_help = "The check is made as the user who runs it: run it as the user that the gateway runs as. \
         The exit code is 0 when the gateway would start, warnings or not, and 1 otherwise."
     )]
     Check,

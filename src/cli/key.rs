@@ -23,8 +23,8 @@ pub enum Command {
     },
     /// Make a new key that signs from now on
     #[command(
-        after_help = "Rotate at once when a key may have been seen by somebody else. By age it happens by itself: see\n\
-        assertion.rotate_every in the configuration. Nobody is signed out; the old key stays published until the\n\
+        after_help = "Rotate at once when a key may have been seen by somebody else. By age it happens by itself: see \
+        assertion.rotate_every in the configuration. Nobody is signed out; the old key stays published until the \
         last assertion it signed has expired."
     )]
     Rotate,

@@ -18,7 +18,7 @@ use super::table::{Styled, Table};
 pub enum Command {
     /// List letters, newest first, with the mail server's own words
     #[command(
-        after_help = "A letter is waiting until the mail server takes it (delivered), until it is decided that nothing is\n\
+        after_help = "A letter is waiting until the mail server takes it (delivered), until it is decided that nothing is \
         sent (withheld; the event says why), or until four days have passed (given-up).\n\n\
         Examples:\n  sekisho mail list\n  sekisho mail list --most 1000 --json"
     )]

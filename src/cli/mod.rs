@@ -42,9 +42,11 @@ const STYLES: Styles = Styles::styled()
 /// somebody signed in to the web client behind it with a signed statement of who that is.
 #[derive(Parser)]
 #[command(name = "sekisho", version, styles = STYLES, max_term_width = 100)]
-#[command(after_help = "Try it out:       sekisho demo\n\
-    First account:    sekisho account add 100 --name \"Sam Taylor\" --email sam@example.com --role admin\n\
-    Help to a command: sekisho account add --help")]
+#[command(after_help = "Examples:\n  \
+    sekisho demo\n  \
+    sekisho serve --config /etc/sekisho/sekisho.toml\n  \
+    sekisho account add 100 --name \"Sam Taylor\" --email sam@example.com --role admin\n  \
+    sekisho account add --help")]
 struct Cli {
     /// The configuration file
     #[arg(
@@ -52,6 +54,7 @@ struct Cli {
         global = true,
         value_name = "PATH",
         env = "SEKISHO_CONFIG",
+        hide_env_values = true,
         default_value = "/etc/sekisho/sekisho.toml"
     )]
     config: PathBuf,
@@ -63,7 +66,7 @@ struct Cli {
 enum Command {
     /// Run the gateway in the foreground
     #[command(
-        after_help = "Prints a line `listening on ADDRESS` for each address and then `ready`; logs to standard error.\n\
+        after_help = "Prints a line `listening on ADDRESS` for each address and then `ready`; logs to standard error. \
         SIGTERM and SIGINT stop it in order: open requests are finished first. A second signal ends it at once."
     )]
     Serve,
@@ -89,7 +92,7 @@ enum Command {
     Config(config::Command),
     /// Ask the running gateway whether it is ready; exit code 0 when it is
     #[command(
-        after_help = "Connects to the first address of server.listen under the name of the in-office door. Prints nothing\n\
+        after_help = "Connects to the first address of server.listen under the name of the in-office door. Prints nothing \
         when all is well, otherwise one line that says why not."
     )]
     Healthcheck,

@@ -29,7 +29,7 @@ pub enum Command {
     #[command(
         after_help = "Examples:\n  sekisho session end 0190b5f2-7f3c-7d1e-9c55-1f0f5e0a6a01\n  \
         sekisho session end --account 101\n\nThe requests of an ended session stop within a second, open WebSocket connections \
-        too.\nWho may sign in can do so again: to prevent that, disable the account."
+        too. Who may sign in can do so again: to prevent that, disable the account."
     )]
     End(End),
 }

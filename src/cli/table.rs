@@ -1,7 +1,7 @@
 //! Tables for people: aligned whatever script a name is written in, light, in colour only on a terminal.
 
 use anstyle::{AnsiColor, Effects, Style};
-use comfy_table::{Attribute, Cell, Color, ContentArrangement, ContentLineStyle, LineStyle, Row, TableStyle};
+use comfy_table::{Attribute, Cell, Color, ContentArrangement, ContentLineStyle, LineStyle, TableStyle};
 
 use super::output::plain;
 
@@ -40,7 +40,7 @@ impl Table {
     /// Adds a row.
     pub fn row(&mut self, cells: impl IntoIterator<Item = Styled>) {
         self.0
-            .add_row(cells.into_iter().map(Styled::into_cell).collect::<Row>());
+            .add_row(cells.into_iter().map(Styled::into_cell).collect::<Vec<_>>());
     }
 
     /// Adds a fact: its name, and what it is.
@@ -50,16 +50,25 @@ impl Table {
 
     /// As wide as its content, one line a row: for programs such as grep.
     pub fn whole(&self) -> String {
-        let mut table = self.0.clone();
+        let mut table = self.spaced();
         table.force_no_tty();
         table.trim_fmt()
     }
 
     /// No wider than the terminal; long texts are broken inside their column.
     pub fn fitted(&self) -> String {
-        let mut table = self.0.clone();
+        let mut table = self.spaced();
         table.set_content_arrangement(ContentArrangement::Dynamic);
         table.trim_fmt()
+    }
+
+    /// Two blanks between columns: one of the padding, one where a line would be.
+    fn spaced(&self) -> comfy_table::Table {
+        let mut table = self.0.clone();
+        for column in table.column_iter_mut() {
+            column.set_padding((0, 1));
+        }
+        table
     }
 }
 
@@ -175,6 +184,6 @@ mod tests {
     fn what_a_browser_calls_itself_cannot_colour_the_terminal() {
         let mut table = Table::of_facts();
         table.fact("Browser", "Evil\u{1b}[2J\nnext");
-        assert_eq!(stripped(&table), [" Browser   Evil\\u{1b}[2J next"]);
+        assert_eq!(stripped(&table), ["Browser  Evil\\u{1b}[2J next"]);
     }
 }

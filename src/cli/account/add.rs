@@ -83,18 +83,18 @@ impl Add {
     fn read(&self, language: Language) -> anyhow::Result<NewAccount> {
         let email = self.email.as_deref();
         NewAccount::parse(&self.extension, &self.name, email, self.role, &self.groups, language)
-            .map_err(|problem| anyhow!("{}", self.explain(problem)))
+            .map_err(|problem| anyhow!("{}", self.explain(&problem)))
     }
 
     /// The problem, with the argument it is about as it was typed.
-    fn explain(&self, problem: NewAccountProblem) -> String {
+    fn explain(&self, problem: &NewAccountProblem) -> String {
         let typed = match problem {
             NewAccountProblem::Extension(_) => format!("EXTENSION {:?}", self.extension),
             NewAccountProblem::Email(_) => format!("--email {:?}", self.email.as_deref().unwrap_or_default()),
             NewAccountProblem::Name => format!("--name {:?}", self.name),
             NewAccountProblem::Group => format!("--group {:?}", self.groups.join(" ")),
         };
-        format!("{typed}: {}", reason(&problem))
+        format!("{typed}: {}", reason(problem))
     }
 }
 

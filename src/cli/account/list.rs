@@ -7,7 +7,7 @@ use clap::Args;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use crate::domain::account::{AccountId, AccountState, Extension, Role};
+use crate::domain::account::{AccountId, AccountState, Email, Extension, Role};
 use crate::domain::language::Language;
 use crate::ports::AccountListing;
 
@@ -82,7 +82,7 @@ impl<'a> Entry<'a> {
         Self {
             extension: &account.extension,
             name: &account.name,
-            email: account.email.as_ref().map(|email| email.as_typed()),
+            email: account.email.as_ref().map(Email::as_typed),
             role: account.role,
             groups: &account.groups,
             language: account.language,
@@ -120,7 +120,7 @@ fn table(listings: &[AccountListing], output: &Output) -> Table {
         table.row([
             account.extension.as_str().into(),
             account.name.as_str().into(),
-            Styled::or_dash(account.email.as_ref().map(|email| email.as_typed())),
+            Styled::or_dash(account.email.as_ref().map(Email::as_typed)),
             account.role.as_str().into(),
             Styled::or_dash(Some(&account.groups.join(", "))),
             account.language.tag().into(),
@@ -136,10 +136,7 @@ fn facts(listing: &AccountListing, output: &Output) -> Table {
     let mut table = Table::of_facts();
     table.fact("Extension", Styled::new(account.extension.as_str(), STRONG));
     table.fact("Name", Styled::new(&account.name, STRONG));
-    table.fact(
-        "E-mail",
-        Styled::or_dash(account.email.as_ref().map(|email| email.as_typed())),
-    );
+    table.fact("E-mail", Styled::or_dash(account.email.as_ref().map(Email::as_typed)));
     table.fact("State", Styled::new(account.state.as_str(), state_style(account.state)));
     table.fact("Role", account.role.as_str());
     table.fact("Groups", Styled::or_dash(Some(&account.groups.join(", "))));
@@ -186,8 +183,8 @@ mod tests {
         output.table(&rows).unwrap();
         output.table(&one).unwrap();
         let text = sheet.text();
-        assert!(text.contains("101         田中 ゆき"), "{text}");
-        assert!(text.contains("Password set   never"), "{text}");
-        assert!(text.contains("Last sign-in   2026-02-03 04:05:06"), "{text}");
+        assert!(text.contains("101        田中 ゆき"), "{text}");
+        assert!(text.contains("Password set  never"), "{text}");
+        assert!(text.contains("Last sign-in  2026-02-03 04:05:06"), "{text}");
     }
 }

@@ -19,8 +19,8 @@ pub enum Command {
     /// Add a person and mail them a link to set their password
     #[command(after_help = "Examples:\n  \
         sekisho account add 101 --name \"Yuki Tanaka\" --email yuki@example.com --language ja\n  \
-        sekisho account add 100 --name \"Sam Taylor\" --email sam@example.com --role admin --group it --group all\n\n\
-        The person is invited until they have set a password through the Welcome mail. Several accounts may share an\n\
+        sekisho account add 100 --name \"Sam Taylor\" --email sam@example.com --role admin --group it\n\n\
+        The person is invited until they have set a password through the Welcome mail. Several accounts may share an \
         address; then none of them can use \"forgot password\", since nobody could say whose it is.")]
     Add(add::Add),
     /// List everybody
@@ -35,7 +35,7 @@ pub enum Command {
     Enable(Whose),
     /// Remove an account for ever
     #[command(
-        after_help = "Sessions and links end at once. The events stay. A later account with the same extension number is\n\
+        after_help = "Sessions and links end at once. The events stay. A later account with the same extension number is \
         somebody else to the web client. To keep somebody out for a while, disable the account instead."
     )]
     Remove(change::Remove),

@@ -3,11 +3,12 @@
 
 use std::fs;
 use std::io;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 
-use crate::store::StoreLock;
+use crate::app::StoreLock;
 
 const MARKER: &str = ".sekisho-demo";
 const STORE: &str = "store";
@@ -30,39 +31,49 @@ impl Ground {
     pub fn at(directory: &Path) -> anyhow::Result<Self> {
         let ground = Self(directory.to_owned());
         let shown = directory.display();
-        match fs::read_dir(directory) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(ground),
-            Err(error) => Err(error).with_context(|| format!("could not use {shown} as data directory")),
-            Ok(mut files) if ground.marker().is_file() || files.next().is_none() => Ok(ground),
-            Ok(_) => bail!(
+        let files = match fs::read_dir(directory) {
+            Ok(files) => files.count(),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => 0,
+            Err(error) => return Err(error).with_context(|| format!("could not use {shown} as data directory")),
+        };
+        if files > 0 && !ground.marker().is_file() {
+            bail!(
                 "{shown} holds files that the demo did not make (there is no {MARKER} in it); choose another directory with \
                  --data"
-            ),
+            );
         }
+        Ok(ground)
     }
 
-    /// Makes the directory, marked as the demo's.
+    /// Makes the directory, marked as the demo's. The letters in it carry links, so it is nobody else's to read.
     pub fn prepare(&self) -> anyhow::Result<()> {
-        fs::create_dir_all(&self.0)
+        fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&self.0)
             .and_then(|()| fs::write(self.marker(), MARKER_TEXT))
             .with_context(|| format!("could not make the data directory {}", self.0.display()))
     }
 
-    /// Removes what the demo made, provided that no demo is running on it.
+    /// Refuses a directory that a running demo works on, before anything in it is touched.
+    pub fn claim(&self) -> anyhow::Result<Option<StoreLock>> {
+        let store = self.0.join(STORE);
+        if !store.is_dir() {
+            return Ok(None);
+        }
+        let lock = StoreLock::acquire(&store)
+            .with_context(|| format!("{} is in use; choose another directory with --data", self.0.display()))?;
+        Ok(Some(lock))
+    }
+
+    /// Removes what the demo made.
     pub fn clear(&self) -> anyhow::Result<()> {
         if !self.marker().is_file() {
             return Ok(());
         }
-        let store = self.0.join(STORE);
-        let lock = if store.is_dir() {
-            Some(StoreLock::acquire(&store)?)
-        } else {
-            None
-        };
         for name in MADE {
             remove(&self.0.join(name)).with_context(|| format!("could not remove {}", self.0.join(name).display()))?;
         }
-        drop(lock);
         Ok(())
     }
 
@@ -150,16 +161,15 @@ mod tests {
     }
 
     #[test]
-    fn a_demo_that_is_running_is_not_swept_away() {
+    fn a_directory_that_a_demo_is_running_on_is_refused() {
         let home = tempfile::tempdir().unwrap();
         let ground = Ground::at(home.path()).unwrap();
         ground.prepare().unwrap();
         let (store, _) = store_and_secrets(home.path());
         let running = StoreLock::acquire(&store).unwrap();
-        ground.clear().unwrap_err();
-        assert!(store.is_dir() && ground.marker().is_file());
+        let refusal = ground.claim().unwrap_err().to_string();
+        assert!(refusal.contains("is in use") && refusal.contains("--data"), "{refusal}");
         drop(running);
-        ground.clear().unwrap();
-        assert!(!store.exists());
+        ground.claim().unwrap();
     }
 }

@@ -11,7 +11,7 @@ mod tour;
 
 use std::fs::{self, File};
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context;
@@ -30,13 +30,14 @@ use super::output::{FAINT, Output, Several, aside};
 use super::{runtime, serve};
 use ground::Ground;
 use ports::Ports;
+use tour::Tour;
 
 /// The gateway has stopped when the helpers are asked to; they have nothing left to wait for.
 const HELPERS: Duration = Duration::from_secs(5);
 
 #[derive(Args)]
 #[command(
-    after_help = "Everything stays on this machine. The accounts, the letters and the log are kept in the data\n\
+    after_help = "Everything stays on this machine. The accounts, the letters and the log are kept in the data \
     directory and survive a restart. A development certificate authority is made under certs/.\n\n\
     Examples:\n  sekisho demo\n  sekisho demo --fresh\n  sekisho demo --port 9443 --client-port 9081"
 )]
@@ -73,6 +74,7 @@ impl Demo {
             settings::without_ipv6(&mut config);
         }
         let ground = Ground::at(&self.data)?;
+        let claim = ground.claim()?;
         if self.fresh {
             ground.clear()?;
         }
@@ -85,6 +87,8 @@ impl Demo {
         fs::write(ground.config(), config.show())
             .with_context(|| format!("could not write {}", ground.config().display()))?;
         self.start_log(&ground)?;
+        // From here on the gateway holds the store itself.
+        drop(claim);
         serve::warn(&config);
         runtime::serve(self.play(config, &ports, &ground, &certificates, output))
     }
@@ -144,13 +148,15 @@ impl Demo {
         tracker.close();
         tokio::spawn(announce(stop.clone()));
 
-        let tour = tour::Tour {
+        let tour = Tour {
             config: &config,
-            ports,
-            ground,
-            certificates,
+            inbox_port: ports.inbox,
             accounts: &accounts,
-            logs_to_terminal: self.log.is_some(),
+            program: std::env::args().next().unwrap_or_else(|| "sekisho".to_owned()),
+            config_file: ground.config(),
+            authority: near(&certificates.authority),
+            data: ground.directory(),
+            log: self.log.is_none().then(|| ground.log()),
         };
         let served = app::serve(config.clone(), stop.clone(), |_| {
             // A reader who has gone is no reason to stop.
@@ -172,6 +178,15 @@ impl Demo {
 async fn announce(stop: CancellationToken) {
     stop.cancelled().await;
     aside("\nStopping; open requests are finished first.");
+}
+
+/// A path as short as it can be written where the demo was started.
+fn near(path: &Path) -> PathBuf {
+    std::env::current_dir()
+        .ok()
+        .and_then(|here| path.strip_prefix(here).ok())
+        .unwrap_or(path)
+        .to_owned()
 }
 
 const fn at_home(port: u16) -> SocketAddr {

@@ -1,7 +1,7 @@
 //! The four ports of the demo, tried out before anything starts.
 
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 
 use crate::config::Config;
 
@@ -103,37 +103,35 @@ fn refusal(port: u16, what: &str, option: &str, error: &io::Error) -> String {
     }
 }
 
-/// The loopback addresses of both kinds.
-#[cfg(test)]
-const HOME: [IpAddr; 2] = [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)];
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    const HOME: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+
     /// Ports that were free a moment ago.
     fn free() -> Ports {
-        let held: Vec<_> = (0..4).map(|_| TcpListener::bind((HOME[0], 0)).unwrap()).collect();
+        let held: Vec<_> = (0..4).map(|_| TcpListener::bind((HOME, 0)).unwrap()).collect();
         let port = |index: usize| held[index].local_addr().unwrap().port();
         Ports {
             gateway: port(0),
             client: port(1),
             smtp: port(2),
             inbox: port(3),
-            listen: HOME.map(|ip| SocketAddr::new(ip, port(0))).into(),
+            listen: vec![SocketAddr::new(HOME, port(0))],
         }
     }
 
     #[test]
     fn a_port_in_use_is_named_with_the_option_that_changes_it() {
-        let taken = TcpListener::bind((HOME[0], 0)).unwrap();
+        let taken = TcpListener::bind((HOME, 0)).unwrap();
         let port = taken.local_addr().unwrap().port();
         let complaint = |ports: Ports| ports.reserve().unwrap_err().to_string();
         for (ports, option) in [
             (
                 Ports {
                     gateway: port,
-                    listen: vec![SocketAddr::new(HOME[0], port)],
+                    listen: vec![SocketAddr::new(HOME, port)],
                     ..free()
                 },
                 "--port",

@@ -1,26 +1,29 @@
 //! What the demo prints once it is ready: where to go, who is there, and three things to try.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::config::Config;
-use crate::crypto::devca::DevCertificates;
+use crate::domain::account::Email;
 use crate::ports::AccountListing;
 
 use super::super::account::state_style;
 use super::super::output::{ACTION, FAINT, Output, STRONG};
 use super::super::table::{Styled, Table};
-use super::ground::Ground;
 use super::people::SHARED;
-use super::ports::Ports;
 
 /// What there is to show.
 pub struct Tour<'a> {
     pub config: &'a Config,
-    pub ports: &'a Ports,
-    pub ground: &'a Ground,
-    pub certificates: &'a DevCertificates,
+    pub inbox_port: u16,
     pub accounts: &'a [AccountListing],
-    pub logs_to_terminal: bool,
+    /// How this program was called, for commands to type.
+    pub program: String,
+    /// The configuration file for those commands.
+    pub config_file: PathBuf,
+    pub authority: PathBuf,
+    pub data: &'a Path,
+    /// Where the log goes, unless it goes to the terminal.
+    pub log: Option<PathBuf>,
 }
 
 impl Tour<'_> {
@@ -28,126 +31,134 @@ impl Tour<'_> {
         self.addresses(output)?;
         self.people(output)?;
         self.to_try(output)?;
-        self.certificate(output)?;
-        self.housekeeping(output)?;
+        self.practical(output)?;
         output.flush()
     }
 
     fn addresses(&self, output: &mut Output) -> anyhow::Result<()> {
         let doors = &self.config.doors;
+        let inbox = format!("http://127.0.0.1:{}", self.inbox_port);
         output.line(format_args!(
-            "\n {STRONG}Sekisho 関所{STRONG:#}  the demo is ready; everything stays on this machine.\n"
+            "\n {STRONG}Sekisho 関所{STRONG:#}  The demo is ready. Everything stays on this machine.\n"
         ))?;
-        let mut place = |name: &str, address: &str, what: &str| {
+        for (name, address, what) in [
+            ("In office", doors.in_office.origin(), "one door to the web client"),
+            ("Out of office", doors.out_of_office.origin(), "the other door"),
+            ("Inbox", inbox, "every letter arrives here"),
+        ] {
             output.line(format_args!(
-                " {STRONG}{name:<16}{STRONG:#} {ACTION}{address:<34}{ACTION:#} {FAINT}{what}{FAINT:#}"
-            ))
-        };
-        place("In office", &doors.in_office.origin(), "one door to the web client")?;
-        place("Out of office", &doors.out_of_office.origin(), "the other door")?;
-        place(
-            "Inbox",
-            &format!("http://127.0.0.1:{}", self.ports.inbox),
-            "every letter arrives here",
-        )?;
+                " {STRONG}{name:<14}{STRONG:#} {ACTION}{address:<32}{ACTION:#} {FAINT}{what}{FAINT:#}"
+            ))?;
+        }
         output.line("")
     }
 
     fn people(&self, output: &mut Output) -> anyhow::Result<()> {
-        let mut table = Table::new(["Extension", "Name", "E-mail", "Letters in", "Role", "State"]);
+        let mut table = Table::new(["Extension", "Name", "E-mail", "Language", "Role", "State"]);
         for AccountListing { account, .. } in self.accounts {
             table.row([
                 Styled::new(account.extension.as_str(), STRONG),
                 account.name.as_str().into(),
-                Styled::or_dash(account.email.as_ref().map(|email| email.as_typed())),
+                Styled::or_dash(account.email.as_ref().map(Email::as_typed)),
                 account.language.tag().into(),
                 account.role.as_str().into(),
                 Styled::new(account.state.as_str(), state_style(account.state)),
             ]);
         }
-        output.table(&table)?;
+        for line in table.whole().lines() {
+            output.line(format_args!(" {line}"))?;
+        }
         output.line("")
     }
 
     fn to_try(&self, output: &mut Output) -> anyhow::Result<()> {
-        output.line(format_args!(" {STRONG}Three things to try{STRONG:#}"))?;
-        let command = std::env::args().next().unwrap_or_else(|| "sekisho".to_owned());
-        let config = self.ground.config();
-        let thing = |number: u8, words: &str| format!("  {STRONG}{number}{STRONG:#}  {words}");
-        output.line(thing(
-            1,
-            &format!(
-                "Set a password. Open the inbox, follow a link of a Welcome mail, and then\n     \
-                 sign in as {STRONG}101{STRONG:#} or {STRONG}102{STRONG:#}: the web client is told who you are, and shows how it checked."
-            ),
-        ))?;
-        output.line(thing(
-            2,
-            &format!(
-                "Forget it. Sign out, choose \"Forgot password?\", and type your address, then\n     \
-                 {SHARED}: the page answers the same, but an address that two\n     accounts share gets no letter."
-            ),
-        ))?;
-        output.line(thing(
-            3,
-            &format!(
-                "Keep somebody out. While 101 is signed in, type in another terminal:\n     \
-                 {ACTION}{} --config {} account disable 101{ACTION:#}",
-                shown(Path::new(&command)),
-                shown(&config)
-            ),
-        ))?;
-        output.line("")
-    }
-
-    fn certificate(&self, output: &mut Output) -> anyhow::Result<()> {
-        let authority = near(&self.certificates.authority);
-        if self.certificates.new_authority {
-            output.line(format_args!(
-                " {STRONG}Certificate{STRONG:#}   A new certificate authority was made for this demo. The browser will warn, since it"
-            ))?;
-        } else {
-            output.line(format_args!(
-                " {STRONG}Certificate{STRONG:#}   The browser warns, since it"
-            ))?;
-        }
+        let command = format!(
+            "{} --config {} account disable 101",
+            typed(Path::new(&self.program)),
+            typed(&self.config_file)
+        );
         output.line(format_args!(
-            "               does not know the demo's certificate authority: continue past the warning, or\n               \
-             import {ACTION}{authority}{ACTION:#}, which vouches for nothing but localhost."
+            " {STRONG}Three things to try{STRONG:#}\n\
+             \n  {STRONG}1{STRONG:#}  Set a password. Open the inbox, follow a link of a Welcome mail, then sign\
+             \n     in as 101 or 102. The web client is told who you are, and shows how it checked.\
+             \n  {STRONG}2{STRONG:#}  Forget it. Sign out, choose \"Forgot password?\" and type your address; then\
+             \n     type {SHARED}. The page answers the same, but an address\
+             \n     that two accounts share gets no letter.\
+             \n  {STRONG}3{STRONG:#}  Keep somebody out. While 101 is signed in, type in another terminal:\
+             \n     {ACTION}{command}{ACTION:#}\n"
         ))
     }
 
-    fn housekeeping(&self, output: &mut Output) -> anyhow::Result<()> {
-        let data = self.ground.directory().display();
+    fn practical(&self, output: &mut Output) -> anyhow::Result<()> {
+        let authority = self.authority.display();
         output.line(format_args!(
-            " {STRONG}Data{STRONG:#}          {data} {FAINT}(--fresh starts over){FAINT:#}"
+            " {STRONG}Certificate{STRONG:#}    The browser warns: it does not know the authority that the demo made for\
+             \n                itself. Continue past the warning, or import {ACTION}{authority}{ACTION:#},\
+             \n                which vouches for nothing but localhost.\
+             \n {STRONG}Data{STRONG:#}           {} {FAINT}(--fresh starts over){FAINT:#}",
+            self.data.display()
         ))?;
-        if !self.logs_to_terminal {
-            output.line(format_args!(
-                " {STRONG}Log{STRONG:#}           {}",
-                self.ground.log().display()
-            ))?;
+        if let Some(log) = &self.log {
+            output.line(format_args!(" {STRONG}Log{STRONG:#}            {}", log.display()))?;
         }
-        output.line(format_args!(" {STRONG}Stop{STRONG:#}          Ctrl-C\n"))
+        output.line(format_args!(" {STRONG}Stop{STRONG:#}           Ctrl-C\n"))
     }
 }
 
-/// A path as it can be typed where the demo was started.
-fn near(path: &Path) -> String {
-    std::env::current_dir()
-        .ok()
-        .and_then(|here| path.strip_prefix(here).ok())
-        .unwrap_or(path)
-        .display()
-        .to_string()
+/// A path as a shell takes it.
+fn typed(path: &Path) -> String {
+    let text = path.display().to_string();
+    let plain = |c: char| c.is_alphanumeric() || "/._-+:@%".contains(c);
+    if text.chars().all(plain) {
+        text
+    } else {
+        format!("'{}'", text.replace('\'', r"'\''"))
+    }
 }
 
-/// A path as a shell takes it.
-fn shown(path: &Path) -> String {
-    let text = path.display().to_string();
-    if text.contains([' ', '\'', '"', '$', '\\', '(', '&', ';']) {
-        format!("'{}'", text.replace('\'', r"'\''"))
-    } else {
-        text
+#[cfg(test)]
+mod tests {
+    use super::super::super::account::tests::account;
+    use super::super::super::output::tests::Sheet;
+    use super::super::settings;
+    use super::*;
+
+    #[test]
+    fn the_tour_names_every_place_to_go_in_lines_that_fit_a_terminal() {
+        let mut config = settings::load().unwrap();
+        settings::move_to(&mut config, 9443).unwrap();
+        let accounts = [AccountListing {
+            account: account("101", "田中 ゆき"),
+            password_set_at: None,
+            last_sign_in_at: None,
+        }];
+        let tour = Tour {
+            config: &config,
+            inbox_port: 9025,
+            accounts: &accounts,
+            program: "./target/release/sekisho".to_owned(),
+            config_file: "my data/sekisho.toml".into(),
+            authority: "certs/ca.pem".into(),
+            data: Path::new("my data"),
+            log: Some("my data/demo.log".into()),
+        };
+        let sheet = Sheet::default();
+        tour.print(&mut sheet.output()).unwrap();
+        let text = sheet.text();
+        for words in [
+            "https://localhost:9443 ",
+            "https://sekisho.localhost:9443 ",
+            "http://127.0.0.1:9025 ",
+            "田中 ゆき",
+            "./target/release/sekisho --config 'my data/sekisho.toml' account disable 101",
+            "certs/ca.pem",
+            "my data/demo.log",
+            "Ctrl-C",
+        ] {
+            assert!(text.contains(words), "{words}: {text}");
+        }
+        for line in text.lines() {
+            assert!(line.chars().count() <= 84, "{line}");
+        }
     }
 }

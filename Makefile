@@ -1,0 +1,50 @@
+# What people type. Everything else is cargo's own; see README.md.
+
+.DEFAULT_GOAL := help
+SHELL := /bin/sh
+
+# Where rustup puts cargo when the shell has not been started anew since.
+CARGO := $(or $(shell command -v cargo 2>/dev/null),$(wildcard $(HOME)/.cargo/bin/cargo))
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+
+.PHONY: help
+help: ## List what can be made
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: demo
+demo: packages-build ## Build Sekisho and try it out on this machine (options: make demo ARGS="--fresh")
+	@$(CARGO) build --release --locked
+	@exec $(TARGET)/release/sekisho demo $(ARGS)
+
+.PHONY: build
+build: packages-build ## Build the release binary, target/release/sekisho
+	@$(CARGO) build --release --locked
+
+.PHONY: test
+test: packages-test ## Run every test; installs what they need first, a browser among it
+	@if $(CARGO) nextest --version >/dev/null 2>&1; then \
+		$(CARGO) nextest run --locked $(ARGS); \
+	else \
+		$(CARGO) test --locked $(ARGS); \
+	fi
+
+.PHONY: bench
+bench: packages-build ## Measure the gateway against a bare proxy
+	@$(CARGO) bench --locked --bench proxy $(ARGS)
+
+.PHONY: lint
+lint: packages-build ## Check formatting, lints and documentation
+	@$(CARGO) fmt --check
+	@$(CARGO) clippy --locked --all-targets -- -D warnings
+	@RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps
+
+.PHONY: cargo packages-build packages-test
+cargo:
+	@[ -n "$(CARGO)" ] || { \
+		echo "There is no cargo here. Install Rust (stable) from https://rustup.rs and try again." >&2; exit 1; }
+
+packages-build: cargo
+	@packaging/install-packages build
+
+packages-test: cargo
+	@packaging/install-packages build test
