@@ -142,11 +142,11 @@ pub(super) async fn serve(
             let visit = Arc::new(visit);
             match action.run(Arc::clone(&desk), Arc::clone(&visit)).await {
                 Ok(answer) => answer,
-                Err(fault) => Answer::problem(desk.mishap(&visit, &fault)),
+                Err(fault) => Answer::problem(visit.mishap(&fault)),
             }
         }
         Ok(Some(refusal)) => refusal,
-        Err(fault) => Answer::problem(desk.mishap(&visit, &fault)),
+        Err(fault) => Answer::problem(visit.mishap(&fault)),
     };
     respond::write(&desk, &voice, answer).map(Body::from)
 }

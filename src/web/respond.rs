@@ -23,7 +23,7 @@ use super::language::REMEMBERED_FOR;
 use super::page;
 use super::problem::{Failure, Problem, whole_seconds};
 use super::routes::LANGUAGE_PATH;
-use super::visit::{Seed, Voice};
+use super::visit::{Medium, Seed, Voice};
 
 /// What a page or the API answers, before it is a response.
 pub(super) struct Answer {
@@ -177,7 +177,9 @@ pub(super) fn write(desk: &Desk, voice: &Voice, answer: Answer) -> Response<Byte
             }
             write_page(desk, voice, page)
         }
-        Body::Problem(problem) if voice.page => write_page(desk, voice, problem_page(desk, voice, problem)),
+        Body::Problem(problem) if voice.medium == Medium::Page => {
+            write_page(desk, voice, problem_page(desk, voice, problem))
+        }
         Body::Problem(problem) => write_problem(desk, voice, problem),
         Body::Json(json) => typed(StatusCode::OK, JSON, json.to_string()),
         Body::Accepted(json) => typed(StatusCode::ACCEPTED, JSON, json.to_string()),

@@ -9,23 +9,35 @@ use url::form_urlencoded;
 use uuid::Uuid;
 
 use crate::domain::client::ClientAddr;
+use crate::domain::fault::Fault;
+use crate::domain::language::Language;
 use crate::domain::principal::Principal;
-use crate::domain::token::SessionToken;
+use crate::domain::token::TokenDigest;
 use crate::flows::Presented;
 
 use super::cookie;
 use super::csrf::{self, FormTokens};
 use super::form::Fields;
 use super::language::Spoken;
+use super::problem::{Failure, Problem};
 use super::settings::{PortalSettings, RequestId};
+
+/// The form of an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Medium {
+    /// For people.
+    Page,
+    /// For programs.
+    Json,
+}
 
 /// How an answer is to be given: what is known of a request even when it goes no further.
 #[derive(Clone, Debug)]
 pub(super) struct Voice {
     /// In which language.
     pub spoken: Spoken,
-    /// As a page, or else as JSON.
-    pub page: bool,
+    /// In which form.
+    pub medium: Medium,
     /// Whether a person navigates here.
     pub navigation: bool,
     /// Whether lesser cookies (language, form seed) may be set: never on a script's fetch.
@@ -37,7 +49,7 @@ pub(super) struct Voice {
     /// The path and query asked for, to come back to.
     pub target: String,
     /// The language asked for in the query, to be remembered.
-    pub asked: Option<crate::domain::language::Language>,
+    pub asked: Option<Language>,
 }
 
 impl Voice {
@@ -48,7 +60,7 @@ impl Voice {
         let asked = Query::of(head).sole("lang").filter(|_| ours);
         Self {
             spoken: Spoken::negotiate(asked.as_deref(), &head.headers, &names.language, settings.language),
-            page: navigation,
+            medium: if navigation { Medium::Page } else { Medium::Json },
             navigation,
             cookies: navigation || !head.headers.contains_key("sec-fetch-mode"),
             bodiless: head.method == Method::HEAD,
@@ -66,7 +78,7 @@ impl Voice {
     pub(super) fn to_nobody(settings: &PortalSettings) -> Self {
         Self {
             spoken: Spoken::negotiate(None, &HeaderMap::new(), "", settings.language),
-            page: false,
+            medium: Medium::Json,
             navigation: false,
             cookies: false,
             bodiless: false,
@@ -155,7 +167,11 @@ impl Visit {
         let (head, ()) = without_body(request).into_parts();
         let client = *head.extensions.get::<ClientAddr>()?;
         let mut voice = Voice::of(&head, true, settings, names);
-        voice.page = !prefers_json(&head.headers);
+        voice.medium = if prefers_json(&head.headers) {
+            Medium::Json
+        } else {
+            Medium::Page
+        };
         let kept = cookie::sole(&head.headers, &names.form).filter(|seed| csrf::is_seed(seed));
         let seed = match kept {
             Some(text) => Seed {
@@ -186,9 +202,9 @@ impl Visit {
     }
 
     /// The session of this browser that a new one takes the place of.
-    pub(super) fn replaces(&self, names: &CookieNames) -> Option<crate::domain::token::TokenDigest> {
+    pub(super) fn replaces(&self, names: &CookieNames) -> Option<TokenDigest> {
         match self.presented(names) {
-            Presented::Token(token) => Some(SessionToken::digest(&token)),
+            Presented::Token(token) => Some(token.digest()),
             Presented::Nothing | Presented::Unclear => None,
         }
     }
@@ -202,8 +218,21 @@ impl Visit {
     }
 
     /// Whether the answer is to be a page.
-    pub(super) const fn wants_page(&self) -> bool {
-        self.voice.page
+    pub(super) fn wants_page(&self) -> bool {
+        self.voice.medium == Medium::Page
+    }
+
+    /// Notes a fault for the operator, once, and says what to tell a stranger about it.
+    pub(super) fn mishap(&self, fault: &Fault) -> Problem {
+        let request = self.voice.request_id.as_deref().unwrap_or_default();
+        tracing::error!(request, path = self.path, fault = fault.chain(), "could not answer");
+        match fault {
+            Fault::Overloaded { .. } => Problem::Busy,
+            Fault::Unavailable { .. } => Problem::Failed(Failure::Unavailable {
+                retry_after: Problem::LATER,
+            }),
+            Fault::Corrupt { .. } => Problem::Failed(Failure::Internal),
+        }
     }
 }
 

@@ -99,7 +99,7 @@ pub(in super::super) async fn submit(desk: Arc<Desk>, visit: Arc<Visit>) -> Resu
         }
         Ok(SignInOutcome::Refused) => refused(&desk, &visit, fields, Problem::WrongCredentials),
         Ok(SignInOutcome::Throttled(wait)) => refused(&desk, &visit, fields, Problem::Throttled(wait)),
-        Err(fault) => refused(&desk, &visit, fields, desk.mishap(&visit, &fault)),
+        Err(fault) => refused(&desk, &visit, fields, visit.mishap(&fault)),
     })
 }
 

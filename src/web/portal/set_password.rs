@@ -85,7 +85,7 @@ pub(in super::super) async fn submit(desk: Arc<Desk>, visit: Arc<Visit>) -> Resu
     let outcome = match flow.redeem(presented.as_ref(), typed, visit.client).await {
         Ok(outcome) => outcome,
         Err(fault) => {
-            let problem = desk.mishap(&visit, &fault);
+            let problem = visit.mishap(&fault);
             return again(&desk, &visit, presented.as_ref(), problem).await;
         }
     };
