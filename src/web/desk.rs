@@ -13,7 +13,8 @@ use super::page::Pages;
 use super::routes::{Owner, Territory};
 use super::settings::{PortalFlows, PortalProblem, PortalSettings};
 use super::text::Texts;
-use super::visit::{CookieNames, Visit};
+use super::visit::Visit;
+use super::voice::CookieNames;
 
 /// The portal's desk.
 pub(super) struct Desk {

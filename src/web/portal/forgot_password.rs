@@ -9,10 +9,10 @@ use crate::domain::account::Email;
 use crate::domain::fault::Fault;
 use crate::flows::ResetRequest;
 
+use super::super::answer::{Answer, Page};
 use super::super::desk::Desk;
 use super::super::form::{Field, Fields};
 use super::super::problem::Problem;
-use super::super::respond::{Answer, Page};
 use super::super::visit::{Submission, Visit};
 
 /// What the form sends.

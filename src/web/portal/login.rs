@@ -9,11 +9,11 @@ use crate::domain::fault::Fault;
 use crate::domain::password::Password;
 use crate::flows::{Attempt, SignInOutcome};
 
+use super::super::answer::{Answer, Page, person};
 use super::super::cookie;
 use super::super::desk::Desk;
 use super::super::form::{Field, Fields};
 use super::super::problem::Problem;
-use super::super::respond::{Answer, Page, person};
 use super::super::visit::{Submission, Visit};
 
 /// What the form sends.

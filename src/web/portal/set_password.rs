@@ -14,11 +14,11 @@ use crate::domain::ticket::Purpose;
 use crate::domain::token::TicketToken;
 use crate::flows::{Look, NewPassword, WithTicket};
 
+use super::super::answer::{Answer, Page};
 use super::super::cookie;
 use super::super::desk::Desk;
 use super::super::form::{Field, Fields};
 use super::super::problem::Problem;
-use super::super::respond::{Answer, Page};
 use super::super::visit::{Submission, Visit};
 use super::login::Notice;
 

@@ -5,8 +5,8 @@ use http::header::{ALLOW, CACHE_CONTROL};
 
 use tower::ServiceExt;
 
+use crate::web::answer::Answer;
 use crate::web::desk::Desk;
-use crate::web::respond::Answer;
 use crate::web::routes::{Action, Table};
 use crate::web::{Access, Owner, RouteInfo};
 
