@@ -81,6 +81,8 @@ async fn every_request_carries_a_statement_of_who_is_asking_that_verifies() {
 async fn a_statement_is_reused_until_half_its_life_and_then_made_anew() {
     let house = House::with("[assertion]\nlife = \"5s\"").await;
     let person = house.welcome("101").await;
+    // An account that has just changed is looked up anew, and its statement with it.
+    house.gateway.restart().await;
     let visitor = house.signed_in(&person).await;
     let assertion = async |visitor: &Visitor| {
         assert_eq!(visitor.fetch("/x").await.status, 200);
