@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
+use sekisho::demo::mailcatcher::Message;
 use serde_json::json;
 
 use crate::harness::mailbox::links;
@@ -141,11 +142,11 @@ async fn newest_ticket(house: &House, email: &str, before: usize, over: &AtomicB
     let begun = std::time::Instant::now();
     loop {
         let letters = house.mailbox.letters_to(email);
-        let resets = letters
-            .iter()
-            .skip(before)
-            .filter(|letter| letter.text.as_ref().is_some_and(|text| text.contains("ticket=")));
-        if let Some(letter) = resets.last() {
+        let is_reset = |letter: &&Arc<_>| -> bool {
+            let letter: &Message = letter;
+            letter.text.as_ref().is_some_and(|text| text.contains("ticket="))
+        };
+        if let Some(letter) = letters.iter().skip(before).rev().find(is_reset) {
             return Some(links(letter).ticket().to_owned());
         }
         if over.load(Ordering::Relaxed) || begun.elapsed() > Duration::from_secs(10) {
