@@ -93,17 +93,17 @@ impl Desk {
         .iter()
         .any(|page| *page == path)
     }
+}
 
-    /// Notes a fault for the operator, once, and says what to tell a stranger about it.
-    pub(super) fn mishap(&self, visit: &Visit, fault: &Fault) -> Problem {
-        let request = visit.voice.request_id.as_deref().unwrap_or_default();
-        tracing::error!(request, path = visit.path, fault = fault.chain(), "could not answer");
-        match fault {
-            Fault::Overloaded { .. } => Problem::Busy,
-            Fault::Unavailable { .. } => Problem::Failed(Failure::Unavailable {
-                retry_after: Problem::LATER,
-            }),
-            Fault::Corrupt { .. } => Problem::Failed(Failure::Internal),
-        }
+/// Notes a fault for the operator, once, and says what to tell a stranger about it.
+pub(super) fn mishap(visit: &Visit, fault: &Fault) -> Problem {
+    let request = visit.voice.request_id.as_deref().unwrap_or_default();
+    tracing::error!(request, path = visit.path, fault = fault.chain(), "could not answer");
+    match fault {
+        Fault::Overloaded { .. } => Problem::Busy,
+        Fault::Unavailable { .. } => Problem::Failed(Failure::Unavailable {
+            retry_after: Problem::LATER,
+        }),
+        Fault::Corrupt { .. } => Problem::Failed(Failure::Internal),
     }
 }

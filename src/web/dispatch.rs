@@ -17,7 +17,7 @@ use crate::flows::{Refusal, Standing};
 
 use super::cookie;
 use super::csrf;
-use super::desk::Desk;
+use super::desk::{Desk, mishap};
 use super::form::{Field, Fields, TOKEN_FIELD};
 use super::portal;
 use super::problem::{Failure, Problem};
@@ -142,11 +142,11 @@ pub(super) async fn serve(
             let visit = Arc::new(visit);
             match action.run(Arc::clone(&desk), Arc::clone(&visit)).await {
                 Ok(answer) => answer,
-                Err(fault) => Answer::problem(desk.mishap(&visit, &fault)),
+                Err(fault) => Answer::problem(mishap(&visit, &fault)),
             }
         }
         Ok(Some(refusal)) => refusal,
-        Err(fault) => Answer::problem(desk.mishap(&visit, &fault)),
+        Err(fault) => Answer::problem(mishap(&visit, &fault)),
     };
     respond::write(&desk, &voice, answer).map(Body::from)
 }

@@ -21,6 +21,10 @@ use super::settings::{PortalSettings, RequestId};
 
 /// How an answer is to be given: what is known of a request even when it goes no further.
 #[derive(Clone, Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "four facts of one request, each asked for by its name"
+)]
 pub(super) struct Voice {
     /// In which language.
     pub spoken: Spoken,

@@ -36,7 +36,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         ],
     ),
     // The command line starts the gateway and, for `sekisho demo`, the demo's helpers; it speaks in the words of flows
-    // and ports when it lists.
+    // and ports when it lists. The store is there for its lock alone: `demo --fresh` removes no store in use.
     (
         "cli",
         &[
@@ -107,8 +107,11 @@ fn sources() -> Vec<Source> {
             let name = path.file_name().unwrap().to_str().unwrap().to_owned();
             if path.is_dir() {
                 waiting.push(path);
-            } else if name.ends_with(".rs") && name != "tests.rs" && !path.iter().any(|part| part == "tests") {
+            } else if name.ends_with(".rs") && name != "tests.rs" {
                 let inside = path.strip_prefix(&root).unwrap();
+                if inside.iter().any(|part| part == "tests") {
+                    continue;
+                }
                 let module = inside
                     .iter()
                     .next()
@@ -128,26 +131,49 @@ fn sources() -> Vec<Source> {
 
 /// The code of a file: tests may use anything, and comments and texts name what they like.
 fn code_of(text: &str) -> String {
-    let text = text.split("\n#[cfg(test)]\nmod ").next().unwrap();
-    let lines = text.lines().map(|line| {
-        let mut kept = String::new();
-        let (mut in_text, mut escaped) = (false, false);
-        let mut characters = line.chars().peekable();
-        while let Some(c) = characters.next() {
-            if in_text {
-                in_text = escaped || c != '"';
-                escaped = !escaped && c == '\\';
-            } else if c == '/' && characters.peek() == Some(&'/') {
-                break;
-            } else if c == '"' {
-                in_text = true;
-            } else {
-                kept.push(c);
-            }
+    let mut rest = text.split("\n#[cfg(test)]\nmod ").next().unwrap();
+    let mut code = String::new();
+    while let Some(c) = rest.chars().next() {
+        let skipped = match c {
+            '/' if rest.starts_with("//") => rest.find('\n').unwrap_or(rest.len()),
+            '"' => text_length(rest),
+            'r' if !code.ends_with(|c: char| c.is_alphanumeric() || c == '_') => raw_text_length(rest),
+            // A quotation mark as a character does not begin a text.
+            '\'' if rest.starts_with("'\"'") => 3,
+            '\'' if rest.starts_with("'\\") => 4,
+            _ => 0,
+        };
+        if skipped == 0 {
+            code.push(c);
+            rest = &rest[c.len_utf8()..];
+        } else {
+            rest = rest.get(skipped..).unwrap_or_default();
         }
-        kept
-    });
-    lines.collect::<Vec<_>>().join("\n")
+    }
+    code
+}
+
+/// The length of a text in quotation marks, with them.
+fn text_length(rest: &str) -> usize {
+    let mut escaped = false;
+    for (at, c) in rest.char_indices().skip(1) {
+        if c == '"' && !escaped {
+            return at + 1;
+        }
+        escaped = !escaped && c == '\\';
+    }
+    rest.len()
+}
+
+/// The length of a raw text, with its hashes; 0 when this is none.
+fn raw_text_length(rest: &str) -> usize {
+    let hashes = rest[1..].chars().take_while(|c| *c == '#').count();
+    let Some(inside) = rest[1 + hashes..].strip_prefix('"') else {
+        return 0;
+    };
+    let end = format!("\"{}", "#".repeat(hashes));
+    let length = inside.find(&end).map_or(inside.len(), |at| at + end.len());
+    2 + hashes + length
 }
 
 /// The top-level modules a piece of code names: `crate::x`, and each name of a `crate::{x, y}`.

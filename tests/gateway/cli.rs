@@ -91,7 +91,7 @@ async fn accounts_are_added_listed_and_shown_while_the_server_runs_and_when_it_d
         let at = row.find(word).unwrap_or_else(|| panic!("{word} in {row}"));
         row[..at]
             .chars()
-            .map(|c| if u32::from(c) > 0x1100 { 2 } else { 1 })
+            .map(|c| if u32::from(c) >= 0x2e80 { 2 } else { 1 })
             .sum()
     };
     assert_eq!(
@@ -144,7 +144,6 @@ async fn a_mistake_is_one_clear_line_and_changes_nothing() {
             vec!["session", "end", "00000000-0000-7000-8000-000000000000"],
             "session",
         ),
-        (vec!["session", "end", "nonsense"], "session"),
     ] {
         let said = gateway.cli(&args).await.failed();
         assert!(said.to_lowercase().contains(says), "{args:?}: {said}");
@@ -157,6 +156,7 @@ async fn a_mistake_is_one_clear_line_and_changes_nothing() {
         vec!["account", "add", "103", "--name", "B", "--role", "king"],
         vec!["account", "add", "103", "--name", "B", "--language", "xx"],
         vec!["session", "end"],
+        vec!["session", "end", "nonsense"],
         vec!["nothing"],
     ] {
         let ran = gateway.cli(&args).await;

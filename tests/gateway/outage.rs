@@ -5,6 +5,8 @@ use std::time::{Duration, Instant};
 use futures_util::future::join_all;
 use sekisho::demo::mailcatcher::Behaviour;
 use serde_json::{Value, json};
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{Connection, SqliteConnection};
 
 use crate::harness::{House, OTHER_PASSWORD, PASSWORD, eventually, within};
 
@@ -30,6 +32,8 @@ async fn a_mail_server_that_is_down_delays_letters_and_nothing_else() {
         let house = House::open().await;
         let person = house.welcome("101").await;
         house.mailbox.behave(behaviour.clone());
+        // A connection that is open already would go on working.
+        house.gateway.restart().await;
         let begun = Instant::now();
         let asked = house
             .visitor()
@@ -199,41 +203,14 @@ async fn a_full_hashing_queue_is_a_503_and_signed_in_people_do_not_feel_it() {
     );
 }
 
-/// Swaps the database for something that is none, so that every use of it fails.
-fn break_store(house: &House) -> impl FnOnce() {
-    let store = house.gateway.home().join("store");
-    let database = std::fs::read_dir(&store)
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
-        .find(|path| {
-            path.extension()
-                .is_some_and(|extension| extension == "db" || extension == "sqlite")
-        })
-        .expect("the database is a file in the store");
-    // An exclusive lock by another connection, as a backup tool gone wrong would hold it.
-    let holder = std::process::Command::new("python3")
-        .arg("-c")
-        .arg(
-            "import sqlite3,sys\n\
-             db=sqlite3.connect(sys.argv[1],isolation_level=None,timeout=20)\n\
-             db.execute('PRAGMA locking_mode=EXCLUSIVE')\n\
-             db.execute('BEGIN EXCLUSIVE')\n\
-             print('held',flush=True)\n\
-             sys.stdin.read()",
-        )
-        .arg(&database)
-        .stdin(std::process::Stdio::piped())
-        .stdout(std::process::Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut holder = holder;
-    let mut line = String::new();
-    std::io::BufRead::read_line(&mut std::io::BufReader::new(holder.stdout.take().unwrap()), &mut line).unwrap();
-    assert_eq!(line.trim(), "held");
-    move || {
-        holder.kill().unwrap();
-        holder.wait().unwrap();
-    }
+/// Takes the database's write lock, as a backup tool gone wrong would hold it. Closing the connection releases it.
+async fn hold_database(house: &House) -> SqliteConnection {
+    let options = SqliteConnectOptions::new()
+        .filename(house.gateway.home().join("store/sekisho.db"))
+        .busy_timeout(Duration::from_secs(20));
+    let mut connection = SqliteConnection::connect_with(&options).await.unwrap();
+    sqlx::query("BEGIN IMMEDIATE").execute(&mut connection).await.unwrap();
+    connection
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -242,7 +219,7 @@ async fn a_database_that_somebody_else_holds_closes_doors_and_opens_them_again()
     let person = house.welcome("101").await;
     let visitor = house.signed_in(&person).await;
     assert!(visitor.passes().await);
-    let release = break_store(&house);
+    let holder = hold_database(&house).await;
     let begun = Instant::now();
     let refused = house
         .visitor()
@@ -260,7 +237,7 @@ async fn a_database_that_somebody_else_holds_closes_doors_and_opens_them_again()
         "what cannot be stored is not acknowledged: {asked:?}"
     );
     assert!(visitor.passes().await, "sessions known in memory go on for a while");
-    release();
+    holder.close().await.unwrap();
     within(Duration::from_secs(15), "sign-in to work again", async || {
         house.visitor().sign_in("101", PASSWORD).await.is_done().then_some(())
     })

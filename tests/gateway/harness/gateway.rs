@@ -295,6 +295,7 @@ fn certificates(home: &Path) -> RootCertStore {
         .unwrap()
         .signed_by(&key, &Issuer::from_params(&params, &authority_key))
         .unwrap();
+    fs::write(home.join("ca.pem"), authority.pem()).unwrap();
     fs::write(home.join("tls.pem"), leaf.pem()).unwrap();
     let key_file = home.join("tls.key");
     fs::write(&key_file, key.serialize_pem()).unwrap();

@@ -36,6 +36,16 @@ pub fn hidden_fields(html: &str, action: &str) -> Vec<(String, String)> {
         .collect()
 }
 
+/// Where the page's links lead, without their queries.
+pub fn link_targets(html: &str) -> Vec<String> {
+    let targets = tags(html, "a")
+        .into_iter()
+        .filter_map(|link| link.get("href").map(str::to_owned));
+    targets
+        .map(|target| target.split('?').next().unwrap_or_default().to_owned())
+        .collect()
+}
+
 /// The part of a page that is the form which posts to `action`.
 pub fn form<'a>(html: &'a str, action: &str) -> Option<&'a str> {
     html.match_indices("<form").find_map(|(at, _)| {

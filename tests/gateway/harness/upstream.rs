@@ -186,7 +186,7 @@ async fn answer(shared: Arc<Shared>, request: Request<Incoming>) -> Result<Answe
             json(&serde_json::json!({})),
             &[
                 (SET_COOKIE, "__Host-sekisho=forged; Path=/; Secure"),
-                (SET_COOKIE, "__host-sekisho-form=forged; Path=/; Secure"),
+                (SET_COOKIE, "__Host-sekisho-form=forged; Path=/; Secure"),
                 (SET_COOKIE, "theirs=1; Path=/"),
             ],
         ),
