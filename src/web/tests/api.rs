@@ -48,7 +48,7 @@ async fn a_script_sets_a_password_by_link() {
         "POST",
         "/set-password",
         "",
-        &post("yukitanaka101", "yukitanaka101"),
+        &post("password1234", "password1234"),
     )
     .await;
     insta::assert_snapshot!("api_weak_password", redacted(&answer));

@@ -25,7 +25,7 @@ fn settled(page: &str) -> String {
 }
 
 /// Every page there is, by name, as a browser of this language gets it.
-pub(super) async fn pages(language: &'static str) -> Vec<(&'static str, String)> {
+async fn pages(language: &'static str) -> Vec<(&'static str, String)> {
     let house = House::new();
     house.fakes.account.lock().language = language.parse().unwrap();
     let fresh = || Browser {

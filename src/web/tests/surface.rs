@@ -3,6 +3,11 @@
 use http::StatusCode;
 use http::header::{ALLOW, CACHE_CONTROL};
 
+use tower::ServiceExt;
+
+use crate::web::answer::Answer;
+use crate::web::desk::Desk;
+use crate::web::routes::{Action, Table};
 use crate::web::{Access, Owner, RouteInfo};
 
 use super::*;
@@ -96,6 +101,27 @@ async fn routes_for_people_signed_in_admit_nobody_else() {
         let answer = call(&house.portal, "GET", &target(route), &twice, "").await;
         assert_eq!(json(&answer)["reason"], "unclear");
     }
+}
+
+#[tokio::test]
+async fn a_route_for_administrators_admits_no_other_person() {
+    let house = House::new();
+    let mut browser = house.browser();
+    browser.sign_in().await;
+    let desk = Arc::new(Desk::new(settings(), flows(&house.fakes)).unwrap());
+    let action = Action::show(|_, _| async { Ok(Answer::nothing()) });
+    let (router, _) = Table::default()
+        .route("test", "/test", Access::Admin, action)
+        .finish(desk);
+    let cookie = format!("__Host-sekisho={}", browser.cookies["__Host-sekisho"]);
+    let ask = |cookie: &str| {
+        let request = request("GET", "/test", &[("cookie", cookie)], "").map(axum::body::Body::from);
+        router.clone().oneshot(request)
+    };
+    assert_eq!(ask("").await.unwrap().status(), StatusCode::UNAUTHORIZED);
+    assert_eq!(ask(&cookie).await.unwrap().status(), StatusCode::FORBIDDEN);
+    house.fakes.account.lock().role = Role::Admin;
+    assert_eq!(ask(&cookie).await.unwrap().status(), StatusCode::OK);
 }
 
 #[tokio::test]
