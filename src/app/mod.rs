@@ -10,3 +10,5 @@ mod tasks;
 pub use keys::SigningKeys;
 pub use office::{Office, world};
 pub use serve::{Listening, serve};
+
+pub use crate::store::StoreLock;

@@ -29,7 +29,7 @@ use crate::mail::letters::LetterPress;
 use crate::mail::smtp::SmtpMailer;
 use crate::ports::{Hasher, Limiter, Outbox, Sessions};
 use crate::proxy::{
-    ConnectionLimits, Connections, Front, Gateway, GatewayParts, GatewayTimes, Issuing, Protected, TlsFiles,
+    ConnectionLimits, Connections, Front, Gateway, GatewayParts, GatewayTimes, Issuing, Protected, Streams, TlsFiles,
     TrustedProxies, UpstreamPeers, UpstreamTerms, bind,
 };
 use crate::store::{CachedSessions, MemoryLimiter, SqliteStore, StoreLock};
@@ -155,7 +155,9 @@ async fn compose(config: &Config, store: &Arc<SqliteStore>, tasks: &Tasks) -> Re
             upstream: upstream.clone(),
         },
     )?;
-    let gateway = gateway(config, authenticate, portal, signer, upstream, pages, &world)?;
+    let streams = Arc::new(Streams::default());
+    tasks::end_streams(tasks, Arc::clone(&streams), Arc::clone(&authenticate));
+    let gateway = gateway(config, streams, authenticate, portal, signer, upstream, pages, &world)?;
     let connections = Connections::new(ConnectionLimits {
         total: config.server.max_connections,
         per_client: config.server.max_connections_per_client,
@@ -329,8 +331,10 @@ fn start(
     Ok(())
 }
 
+#[expect(clippy::too_many_arguments, reason = "a wiring list, called once")]
 fn gateway(
     config: &Config,
+    streams: Arc<Streams>,
     authenticate: Arc<Authenticate>,
     portal: Arc<Portal>,
     signer: Arc<JwtSigner>,
@@ -362,6 +366,7 @@ fn gateway(
         upstream,
         upstream_host: own_host,
         pages,
+        streams,
         times: GatewayTimes {
             max_header_bytes: config.server.max_header_bytes,
             body_timeout: config.server.body_timeout,

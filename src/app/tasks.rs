@@ -10,15 +10,17 @@ use tokio_util::task::TaskTracker;
 
 use crate::crypto::jwt::JwtSigner;
 use crate::domain::fault::Fault;
-use crate::flows::{DeliverLetters, Housekeeping, World};
+use crate::flows::{Authenticate, DeliverLetters, Housekeeping, World};
 use crate::ports::Outbox;
-use crate::proxy::UpstreamPeers;
+use crate::proxy::{Streams, UpstreamPeers};
 use crate::store::{CachedSessions, MemoryLimiter};
 
 use super::keys::SigningKeys;
 
 /// Changes made by another process are seen after this time at the latest.
 const FOLLOW: Duration = Duration::from_millis(200);
+/// An open stream outlives its session by this time and [`FOLLOW`] at the most.
+const STREAMS: Duration = Duration::from_millis(400);
 /// A letter waits at most this long for the worker to look.
 const LETTERS: Duration = Duration::from_millis(250);
 
@@ -100,6 +102,14 @@ pub fn follow(
             }
             Ok(())
         }
+    });
+}
+
+/// Ends streams whose session has ended.
+pub fn end_streams(tasks: &Tasks, streams: Arc<Streams>, authenticate: Arc<Authenticate>) {
+    tasks.every(STREAMS, "looking at the sessions of open streams", move || {
+        let (streams, authenticate) = (Arc::clone(&streams), Arc::clone(&authenticate));
+        async move { streams.check(&authenticate).await }
     });
 }
 

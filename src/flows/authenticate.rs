@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::domain::fault::Fault;
 use crate::domain::principal::Principal;
 use crate::domain::session::{Lifetime, SessionState};
-use crate::domain::token::SessionToken;
+use crate::domain::token::{SessionToken, TokenDigest};
 use crate::ports::Principals;
 
 use super::World;
@@ -114,16 +114,25 @@ impl Authenticate {
         Ok(standing)
     }
 
-    /// Judges without counting as use: for a look at the session, and for streams that are merely open.
+    /// Whether the session behind an open stream is live. Being open does not count as use.
+    pub async fn is_live(&self, digest: &TokenDigest) -> Result<bool, Fault> {
+        Ok(matches!(self.judge(digest).await?, Standing::Known(_)))
+    }
+
+    /// Judges without counting as use.
     pub async fn look(&self, presented: &Presented) -> Result<Standing, Fault> {
         let digest = match presented {
             Presented::Nothing => return Ok(Standing::Stranger),
             Presented::Unclear => return Ok(Standing::Refused(Refusal::Unclear)),
             Presented::Token(token) => token.digest(),
         };
-        let principal = match self.principals.known(&digest) {
+        self.judge(&digest).await
+    }
+
+    async fn judge(&self, digest: &TokenDigest) -> Result<Standing, Fault> {
+        let principal = match self.principals.known(digest) {
             Some(principal) => principal,
-            None => match self.principals.fetch(&digest).await? {
+            None => match self.principals.fetch(digest).await? {
                 Some(principal) => principal,
                 None => return Ok(Standing::Refused(Refusal::Unknown)),
             },

@@ -67,9 +67,18 @@ const DRAIN_BYTES: usize = 256 << 10;
 /// The longest that may take.
 const DRAIN_TIME: Duration = Duration::from_secs(2);
 
+/// What becomes of the connection after an answer of ours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum After {
+    /// It may carry the next request.
+    Keep,
+    /// It is closed: where one request ends and the next begins can no longer be trusted.
+    Close,
+}
+
 /// Writes a whole answer. When part of the request's body has not been read, a bounded rest is drained so that the
 /// client can read the answer, and the connection is closed: the rest is never taken for the next request.
-pub async fn write(session: &mut Session, response: http::Response<Bytes>) -> pingora::Result<()> {
+pub async fn write(session: &mut Session, response: http::Response<Bytes>, after: After) -> pingora::Result<()> {
     let (parts, body) = response.into_parts();
     let mut head = ResponseHeader::build(parts.status, Some(parts.headers.len() + 1))?;
     for (name, value) in &parts.headers {
@@ -80,7 +89,7 @@ pub async fn write(session: &mut Session, response: http::Response<Bytes>) -> pi
         head.insert_header(CONTENT_LENGTH, body.len())?;
     }
     let unread = !session.is_body_done();
-    if unread {
+    if unread || after == After::Close {
         session.set_keepalive(None);
         if !session.is_http2() {
             head.insert_header(HeaderName::from_static("connection"), "close")?;

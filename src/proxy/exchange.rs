@@ -5,7 +5,9 @@ use std::time::Instant;
 
 use crate::domain::policy::Permit;
 
+use super::bridge::After;
 use super::headers::Origin;
+use super::streams::Leash;
 
 /// The state of one request.
 #[derive(Debug)]
@@ -20,6 +22,10 @@ pub struct Exchange {
     pub stage: Stage,
     /// An upgrade or a stream, which may be silent for long.
     pub stream: bool,
+    /// What becomes of the connection after an answer of ours.
+    pub after: After,
+    /// Binds a stream to its session.
+    pub leash: Option<Leash>,
 }
 
 /// How far a request has come.
@@ -42,6 +48,8 @@ impl Exchange {
             origin: None,
             stage: Stage::Received,
             stream: false,
+            after: After::Keep,
+            leash: None,
         }
     }
 

@@ -99,12 +99,17 @@ fn request_line(line: &[u8]) -> Result<bool, HeadProblem> {
     let (method, target, version) = (parts.next(), parts.next(), parts.next());
     let sound = parts.next().is_none()
         && method.is_some_and(|method| !method.is_empty() && method.iter().all(|b| is_token(*b)))
-        && target.is_some_and(|target| !target.is_empty() && target.iter().all(u8::is_ascii_graphic));
+        && target.is_some_and(is_target);
     match version {
         Some(b"HTTP/1.1") if sound => Ok(false),
         Some(b"HTTP/1.0") if sound => Ok(true),
         _ => Err(HeadProblem::RequestLine),
     }
+}
+
+/// Visible ASCII without a fragment, which has no place in a request (RFC 9112 section 3.2) and would be cut silently.
+fn is_target(target: &[u8]) -> bool {
+    !target.is_empty() && target.iter().all(|b| b.is_ascii_graphic() && *b != b'#')
 }
 
 fn field(line: &[u8]) -> Result<(&[u8], &[u8]), HeadProblem> {
@@ -226,6 +231,7 @@ mod tests {
     #[rstest]
     #[case::no_host("GET / HTTP/1.1\r\n\r\n", HeadProblem::Host)]
     #[case::two_blanks("GET  / HTTP/1.1\r\nHost: a\r\n\r\n", HeadProblem::RequestLine)]
+    #[case::fragment("GET /#a HTTP/1.1\r\nHost: a\r\n\r\n", HeadProblem::RequestLine)]
     #[case::no_version("GET /\r\nHost: a\r\n\r\n", HeadProblem::RequestLine)]
     #[case::other_version("GET / HTTP/2.0\r\nHost: a\r\n\r\n", HeadProblem::RequestLine)]
     #[case::nul_target("GET /\0 HTTP/1.1\r\nHost: a\r\n\r\n", HeadProblem::Malformed)]

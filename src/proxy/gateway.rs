@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use bytes::Bytes;
 use governor::DefaultKeyedRateLimiter;
-use http::header::{ACCEPT, HOST};
-use http::{HeaderValue, Method, Version};
+use http::header::{ACCEPT, CONTENT_TYPE, HOST, ORIGIN};
+use http::{HeaderValue, Method, StatusCode, Version};
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::proxy::{FailToProxy, ProxyHttp, Session};
 use pingora::upstreams::peer::HttpPeer;
@@ -27,12 +27,13 @@ use crate::flows::{Authenticate, World};
 use crate::ports::Signer;
 use crate::web::{Failure, Owner, Portal, RequestId, cookie};
 
-use super::bridge::{self, BodyProblem};
+use super::bridge::{self, After, BodyProblem};
 use super::client::TrustedProxies;
 use super::exchange::{Exchange, Stage};
 use super::framing;
 use super::guarded::Guarded;
 use super::headers::{Origin, Protected};
+use super::streams::Streams;
 use super::upstream::UpstreamPeers;
 
 /// Signing assertions for the upstream.
@@ -78,6 +79,8 @@ pub struct GatewayParts {
     pub upstream_host: Option<HeaderValue>,
     /// Guards our own pages; `None` when limits are off.
     pub pages: Option<Arc<DefaultKeyedRateLimiter<IpAddr>>>,
+    /// The open streams.
+    pub streams: Arc<Streams>,
     /// Time limits.
     pub times: GatewayTimes,
     /// Time and chance.
@@ -94,6 +97,9 @@ pub struct Gateway {
 
 /// The largest form we take.
 const MOST_FORM_BYTES: usize = 64 << 10;
+
+/// An HTTP/1 connection waits this long for its next request; Pingora would wait for ever.
+const KEEPALIVE_SECONDS: u64 = 75;
 
 /// When somebody who asked for too many pages may come back.
 const RETRY_PAGES: Duration = Duration::from_secs(10);
@@ -189,7 +195,10 @@ impl Gateway {
     async fn judge(&self, session: &mut Session, exchange: &mut Exchange) -> Option<http::Response<Bytes>> {
         let path = match self.receive(session, exchange) {
             Ok(path) => path,
-            Err(Refused(failure)) => return Some(self.fail(Some(session), exchange, failure)),
+            Err(Refused(failure)) => {
+                exchange.after = After::Close;
+                return Some(self.fail(Some(session), exchange, failure));
+            }
         };
         match self.parts.portal.owner(&path) {
             Owner::Ours => return Some(self.own_page(session, exchange).await),
@@ -202,6 +211,9 @@ impl Gateway {
             Err(fault) => return Some(self.fault(session, exchange, &fault)),
         };
         match self.parts.policy.judge(&path, standing.principal()) {
+            Verdict::Allow(_) if self.is_foreign_upgrade(session) => {
+                Some(self.fail(Some(session), exchange, Failure::Forbidden))
+            }
             Verdict::Allow(permit) => {
                 exchange.stage = Stage::Admitted(permit);
                 None
@@ -211,6 +223,17 @@ impl Gateway {
                 Some(self.parts.portal.challenge(&parts, standing.refusal()))
             }
         }
+    }
+
+    /// A WebSocket that a page of another origin opens. Browsers send cookies along from sibling sites, so the
+    /// handshake has to say where it comes from; programs without an `Origin` present a session of their own.
+    fn is_foreign_upgrade(&self, session: &Session) -> bool {
+        session.is_upgrade_req()
+            && session
+                .req_header()
+                .headers
+                .get(ORIGIN)
+                .is_some_and(|origin| !origin.to_str().is_ok_and(|origin| self.parts.doors.has_origin(origin)))
     }
 
     /// Our own pages: the body is read only here, within a bound and a time limit.
@@ -282,6 +305,26 @@ impl Gateway {
         Ok(jwt)
     }
 
+    /// Binds a WebSocket or an event stream to its session.
+    fn leash(&self, session: &Session, response: &ResponseHeader, exchange: &mut Exchange) {
+        let websocket = response.status == StatusCode::SWITCHING_PROTOCOLS;
+        let events = || {
+            let kind = response.headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes);
+            kind.is_some_and(|kind| kind.starts_with(b"text/event-stream"))
+        };
+        if !websocket && !events() {
+            return;
+        }
+        let Some(principal) = exchange.permit().and_then(Permit::principal) else {
+            return;
+        };
+        let leash = self.parts.streams.bind(principal.session.digest);
+        if let Some(stream) = session.stream() {
+            Guarded::bind(stream, leash.ended().clone(), websocket);
+        }
+        exchange.leash = Some(leash);
+    }
+
     fn set_upstream_headers(&self, request: &mut RequestHeader, exchange: &Exchange) -> pingora::Result<()> {
         let permit = exchange
             .permit()
@@ -324,6 +367,9 @@ impl ProxyHttp for Gateway {
         if let Some(stream) = session.stream() {
             Guarded::head_done(stream);
         }
+        if session.get_keepalive().is_some() {
+            session.set_keepalive(Some(KEEPALIVE_SECONDS));
+        }
         let upgrade = session.is_upgrade_req();
         let events = session
             .req_header()
@@ -344,7 +390,7 @@ impl ProxyHttp for Gateway {
             return Ok(false);
         };
         exchange.stage = Stage::Answered;
-        bridge::write(session, response).await?;
+        bridge::write(session, response, exchange.after).await?;
         Ok(true)
     }
 
@@ -369,15 +415,33 @@ impl ProxyHttp for Gateway {
 
     async fn response_filter(
         &self,
-        _session: &mut Session,
+        session: &mut Session,
         response: &mut ResponseHeader,
         exchange: &mut Exchange,
     ) -> pingora::Result<()> {
         let signed_in = exchange.permit().is_some_and(|permit| permit.principal().is_some());
+        self.leash(session, response, exchange);
         if response.status.is_informational() {
             return Ok(());
         }
         self.parts.protected.guard_response(response, signed_in)
+    }
+
+    /// Ends a stream that HTTP/2 carries beside others: nothing goes out any more once its session has ended.
+    fn response_body_filter(
+        &self,
+        _session: &mut Session,
+        _body: &mut Option<Bytes>,
+        _end: bool,
+        exchange: &mut Exchange,
+    ) -> pingora::Result<Option<Duration>> {
+        match &exchange.leash {
+            Some(leash) if leash.ended().is_cancelled() => {
+                Error::e_explain(ErrorType::ConnectionClosed, "the session of this stream has ended")
+                    .map_err(Error::into_down)
+            }
+            _ => Ok(None),
+        }
     }
 
     async fn fail_to_proxy(&self, session: &mut Session, error: &Error, exchange: &mut Exchange) -> FailToProxy {
@@ -387,7 +451,7 @@ impl ProxyHttp for Gateway {
             if session.response_written().is_none() {
                 let response = self.fail(Some(session), exchange, failure);
                 error_code = response.status().as_u16();
-                let _ = bridge::write(session, response).await;
+                let _ = bridge::write(session, response, After::Close).await;
             }
         }
         FailToProxy {

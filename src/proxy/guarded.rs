@@ -1,4 +1,4 @@
-//! A connection with a deadline for whole request heads.
+//! A connection with a deadline for whole request heads, and an end when the session of its stream ends.
 //!
 //! Pingora's time limit is per read, so a client that sends a byte a minute holds a connection for
 //! hours. This wrapper counts from the first byte of a head to its end.
@@ -8,11 +8,12 @@ use std::future::Future;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use parking_lot::Mutex;
 use pingora::protocols::raw_connect::ProxyDigest;
 use pingora::protocols::tls::{SslDigest, TlsRef};
 use pingora::protocols::{
@@ -21,6 +22,9 @@ use pingora::protocols::{
 };
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep};
+use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
+
+use super::closing::{FrameEdge, SESSION_ENDED, close_frame};
 
 /// Between two requests: the next byte starts a head.
 const WAITING: u8 = 0;
@@ -40,6 +44,16 @@ pub struct Guarded {
     limit: Duration,
     /// Bytes of the HTTP/2 preface still expected; 0 on HTTP/1.
     preface_left: usize,
+    /// Set once the connection carries a stream.
+    is_bound: AtomicBool,
+    bound: Mutex<Option<Bound>>,
+}
+
+/// A stream that ends with its session.
+struct Bound {
+    ended: Pin<Box<WaitForCancellationFutureOwned>>,
+    /// On a WebSocket, where a close frame may be put in.
+    edge: Option<FrameEdge>,
 }
 
 impl Guarded {
@@ -55,6 +69,19 @@ impl Guarded {
             deadline: Box::pin(tokio::time::sleep(limit)),
             limit,
             preface_left,
+            is_bound: AtomicBool::new(false),
+            bound: Mutex::new(None),
+        }
+    }
+
+    /// From now on the connection carries one stream, which ends when `ended` fires.
+    pub fn bind(stream: &Stream, ended: CancellationToken, websocket: bool) {
+        if let Some(guarded) = (**stream).as_any().downcast_ref::<Self>() {
+            *guarded.bound.lock() = Some(Bound {
+                ended: Box::pin(ended.cancelled_owned()),
+                edge: websocket.then(FrameEdge::new),
+            });
+            guarded.is_bound.store(true, Ordering::Release);
         }
     }
 
@@ -71,6 +98,42 @@ impl Guarded {
     fn set(stream: &Stream, phase: u8) {
         if let Some(guarded) = (**stream).as_any().downcast_ref::<Self>() {
             guarded.phase.store(phase, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether the stream's session has ended. A WebSocket is told so first, where that cannot cut a frame in two.
+    fn has_ended(&mut self, cx: &mut Context<'_>) -> bool {
+        if !self.is_bound.load(Ordering::Acquire) {
+            return false;
+        }
+        let Some(bound) = self.bound.get_mut() else {
+            return false;
+        };
+        if bound.ended.as_mut().poll(cx).is_pending() {
+            return false;
+        }
+        let mut goodbye = match &bound.edge {
+            Some(edge) if edge.is_edge() => close_frame(SESSION_ENDED, "session ended"),
+            _ => Vec::new(),
+        };
+        bound.edge = None;
+        while !goodbye.is_empty() {
+            match Pin::new(&mut self.inner).poll_write(cx, &goodbye) {
+                Poll::Ready(Ok(written)) if written > 0 => drop(goodbye.drain(..written.min(goodbye.len()))),
+                // A client that does not read is not waited for.
+                _ => break,
+            }
+        }
+        let _ = Pin::new(&mut self.inner).poll_flush(cx);
+        true
+    }
+
+    /// Follows what goes out on a WebSocket.
+    fn sent(&mut self, bytes: &[u8]) {
+        if self.is_bound.load(Ordering::Relaxed)
+            && let Some(Bound { edge: Some(edge), .. }) = self.bound.get_mut()
+        {
+            edge.wrote(bytes);
         }
     }
 
@@ -91,6 +154,10 @@ impl Guarded {
     }
 }
 
+fn ended() -> io::Error {
+    io::Error::new(io::ErrorKind::ConnectionReset, "the session of this stream has ended")
+}
+
 impl fmt::Debug for Guarded {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.inner.fmt(f)
@@ -105,6 +172,9 @@ impl AsyncRead for Guarded {
                 "the request head took too long",
             )));
         }
+        if self.has_ended(cx) {
+            return Poll::Ready(Err(ended()));
+        }
         let before = buf.filled().len();
         let polled = Pin::new(&mut self.inner).poll_read(cx, buf);
         if polled.is_ready() {
@@ -116,19 +186,14 @@ impl AsyncRead for Guarded {
 
 impl AsyncWrite for Guarded {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.inner).poll_write(cx, buf)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.inner).poll_write_vectored(cx, bufs)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.inner.is_write_vectored()
+        if self.has_ended(cx) {
+            return Poll::Ready(Err(ended()));
+        }
+        let polled = Pin::new(&mut self.inner).poll_write(cx, buf);
+        if let Poll::Ready(Ok(written)) = &polled {
+            self.sent(buf.get(..*written).unwrap_or_default());
+        }
+        polled
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

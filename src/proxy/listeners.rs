@@ -35,8 +35,8 @@ use super::guarded::Guarded;
 const HANDSHAKE: Duration = Duration::from_secs(10);
 /// An HTTP/2 connection without requests is closed after this time.
 const H2_IDLE: Duration = Duration::from_mins(2);
-/// An HTTP/1 connection waits this many seconds for its next request.
-const RETRIES: usize = 2;
+/// A request is sent upstream at most this often; only idempotent ones are sent again, on a connection that had died.
+const TRIES: usize = 2;
 
 /// The certificate and its key.
 #[derive(Clone, Debug)]
@@ -101,7 +101,7 @@ impl Front {
     ) -> Result<Self, Fault> {
         let conf = ServerConf {
             threads,
-            max_retries: RETRIES,
+            max_retries: TRIES,
             upstream_keepalive_pool_size: 512,
             ..ServerConf::default()
         };

@@ -7,6 +7,7 @@
 
 mod bridge;
 mod client;
+mod closing;
 mod connections;
 mod exchange;
 mod framing;
@@ -14,6 +15,7 @@ mod gateway;
 mod guarded;
 mod headers;
 mod listeners;
+mod streams;
 mod upstream;
 
 pub use client::TrustedProxies;
@@ -21,4 +23,5 @@ pub use connections::{ConnectionLimits, Connections};
 pub use gateway::{Gateway, GatewayParts, GatewayTimes, Issuing};
 pub use headers::Protected;
 pub use listeners::{Front, TlsFiles, bind};
+pub use streams::Streams;
 pub use upstream::{UpstreamPeers, UpstreamTerms};

@@ -10,11 +10,11 @@ use crate::flows::Standing;
 use super::assets::Assets;
 use super::csrf::FormTokens;
 use super::page::Pages;
-use super::problem::{Failure, Problem};
 use super::routes::{Owner, Territory};
 use super::settings::{PortalFlows, PortalProblem, PortalSettings};
 use super::text::Texts;
-use super::visit::{CookieNames, Visit};
+use super::visit::Visit;
+use super::voice::CookieNames;
 
 /// The portal's desk.
 pub(super) struct Desk {
@@ -92,18 +92,5 @@ impl Desk {
         ]
         .iter()
         .any(|page| *page == path)
-    }
-
-    /// Notes a fault for the operator, once, and says what to tell a stranger about it.
-    pub(super) fn mishap(&self, visit: &Visit, fault: &Fault) -> Problem {
-        let request = visit.voice.request_id.as_deref().unwrap_or_default();
-        tracing::error!(request, path = visit.path, fault = fault.chain(), "could not answer");
-        match fault {
-            Fault::Overloaded { .. } => Problem::Busy,
-            Fault::Unavailable { .. } => Problem::Failed(Failure::Unavailable {
-                retry_after: Problem::LATER,
-            }),
-            Fault::Corrupt { .. } => Problem::Failed(Failure::Internal),
-        }
     }
 }

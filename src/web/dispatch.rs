@@ -15,16 +15,18 @@ use crate::domain::fault::Fault;
 use crate::domain::target::RequestPath;
 use crate::flows::{Refusal, Standing};
 
+use super::answer::Answer;
 use super::cookie;
 use super::csrf;
 use super::desk::Desk;
 use super::form::{Field, Fields, TOKEN_FIELD};
 use super::portal;
 use super::problem::{Failure, Problem};
-use super::respond::{self, Answer};
+use super::respond;
 use super::routes::{Access, Action, Owner, RouteInfo};
 use super::settings::{PortalFlows, PortalProblem, PortalSettings};
-use super::visit::{BodyKind, Submission, Visit, Voice};
+use super::visit::{Submission, Visit};
+use super::voice::{BodyKind, Voice};
 
 /// The largest body that is read; the caller has a cap of its own.
 pub const MAX_BODY: usize = 64 * 1024;
@@ -142,11 +144,11 @@ pub(super) async fn serve(
             let visit = Arc::new(visit);
             match action.run(Arc::clone(&desk), Arc::clone(&visit)).await {
                 Ok(answer) => answer,
-                Err(fault) => Answer::problem(desk.mishap(&visit, &fault)),
+                Err(fault) => Answer::problem(visit.mishap(&fault)),
             }
         }
         Ok(Some(refusal)) => refusal,
-        Err(fault) => Answer::problem(desk.mishap(&visit, &fault)),
+        Err(fault) => Answer::problem(visit.mishap(&fault)),
     };
     respond::write(&desk, &voice, answer).map(Body::from)
 }

@@ -62,7 +62,7 @@ impl Fields {
             pairs.push((decode(name)?, decode(value)?));
         }
         let token = Field::optional(TOKEN_FIELD);
-        Self::collect(pairs, known.iter().chain([&token])).map_err(|_| BodyProblem::Syntax)
+        Self::collect(pairs, &known.iter().chain([&token])).map_err(|_| BodyProblem::Syntax)
     }
 
     /// Reads a JSON object. An empty body is an object without keys.
@@ -72,7 +72,7 @@ impl Fields {
             serde_json::error::Category::Data => BodyProblem::Shape,
             _ => BodyProblem::Syntax,
         })?;
-        Self::collect(pairs, known.iter())
+        Self::collect(pairs, &known.iter())
     }
 
     /// What was sent under a name; nothing when it was left out.
@@ -90,7 +90,7 @@ impl Fields {
 
     fn collect<'a>(
         pairs: Vec<(Sent, Sent)>,
-        known: impl Iterator<Item = &'a Field> + Clone,
+        known: &(impl Iterator<Item = &'a Field> + Clone),
     ) -> Result<Self, BodyProblem> {
         let mut fields: Vec<(&'static str, Sent)> = Vec::with_capacity(pairs.len());
         for (name, text) in pairs {

@@ -3,6 +3,7 @@
 //! No socket and no proxy engine is known here: the proxy hands a whole request in and writes the
 //! answer out, so every page is tested by calling [`Portal::respond`].
 
+mod answer;
 mod assets;
 pub mod cookie;
 mod csrf;
@@ -19,6 +20,7 @@ mod settings;
 mod text;
 mod theme;
 mod visit;
+mod voice;
 
 #[cfg(test)]
 mod tests;

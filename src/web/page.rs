@@ -35,7 +35,7 @@ impl Pages {
         });
         environment.add_global("brand", brand(settings));
         environment.add_global("routes", routes(settings));
-        environment.add_global("assets", Value::from(assets.addresses()));
+        environment.add_global("assets", Value::from_pairs(assets.addresses()));
         for name in Files::iter() {
             let broken = |problem: String| PortalProblem::BuiltIn {
                 what: format!("page {name}"),

@@ -5,16 +5,18 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use fluent_bundle::FluentArgs;
 use http::header::{
-    ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, HeaderName, LOCATION, REFERRER_POLICY,
-    RETRY_AFTER, SET_COOKIE, STRICT_TRANSPORT_SECURITY, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
+    ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, HeaderName, LOCATION,
+    REFERRER_POLICY, RETRY_AFTER, SET_COOKIE, STRICT_TRANSPORT_SECURITY, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
+    X_FRAME_OPTIONS,
 };
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
 use minijinja::{Value, context};
-use serde_json::{Value as Json, json};
+use serde_json::Value as Json;
 use url::form_urlencoded::Serializer;
 
 use crate::domain::language::Language;
 
+use super::answer::{Answer, Body, Page};
 use super::assets::Asset;
 use super::cookie;
 use super::desk::Desk;
@@ -22,126 +24,7 @@ use super::language::REMEMBERED_FOR;
 use super::page;
 use super::problem::{Failure, Problem, whole_seconds};
 use super::routes::LANGUAGE_PATH;
-use super::visit::{Seed, Voice};
-
-/// What a page or the API answers, before it is a response.
-pub(super) struct Answer {
-    /// What.
-    body: Body,
-    /// `Set-Cookie` values.
-    cookies: Vec<String>,
-}
-
-enum Body {
-    Page(Page),
-    Problem(Problem),
-    Json(Json),
-    Accepted(Json),
-    Unready(Json),
-    SeeOther(String),
-    Keys(Bytes),
-    File { file: Asset, pinned: bool },
-    NotModified(Asset),
-    Nothing,
-}
-
-/// A page to be filled.
-pub(super) struct Page {
-    /// The template.
-    pub template: &'static str,
-    /// What it shows.
-    pub content: Value,
-    /// What was wrong; the page has its status then.
-    pub problem: Option<Problem>,
-    /// The seed of the form on it, when there is a form.
-    pub seed: Option<Seed>,
-    /// The language of the account it is about.
-    pub account_language: Option<Language>,
-    /// What a change of language must not lose.
-    pub carry: Vec<(&'static str, String)>,
-}
-
-impl Page {
-    /// A page with nothing special about it.
-    pub(super) const fn new(template: &'static str, content: Value) -> Self {
-        Self {
-            template,
-            content,
-            problem: None,
-            seed: None,
-            account_language: None,
-            carry: Vec::new(),
-        }
-    }
-}
-
-impl Answer {
-    /// A page: 200, or the status of its problem.
-    pub(super) fn page(page: Page) -> Self {
-        Body::Page(page).into()
-    }
-
-    /// Something is wrong: a page of its own, or `application/problem+json`.
-    pub(super) fn problem(problem: Problem) -> Self {
-        Body::Problem(problem).into()
-    }
-
-    /// 200 with JSON.
-    pub(super) fn json(json: Json) -> Self {
-        Body::Json(json).into()
-    }
-
-    /// 202 with JSON.
-    pub(super) fn accepted(json: Json) -> Self {
-        Body::Accepted(json).into()
-    }
-
-    /// 200 or 503 with JSON, for load balancers.
-    pub(super) fn health(well: bool, json: Json) -> Self {
-        if well { Body::Json(json) } else { Body::Unready(json) }.into()
-    }
-
-    /// 303.
-    pub(super) fn see_other(location: impl Into<String>) -> Self {
-        Body::SeeOther(location.into()).into()
-    }
-
-    /// The public keys.
-    pub(super) fn keys(jwks: Bytes) -> Self {
-        Body::Keys(jwks).into()
-    }
-
-    /// A file; `pinned` when the address named its version.
-    pub(super) fn file(file: Asset, pinned: bool) -> Self {
-        Body::File { file, pinned }.into()
-    }
-
-    /// 304.
-    pub(super) fn not_modified(file: Asset) -> Self {
-        Body::NotModified(file).into()
-    }
-
-    /// 200 without a body.
-    pub(super) fn nothing() -> Self {
-        Body::Nothing.into()
-    }
-
-    /// Also sets a cookie.
-    #[must_use]
-    pub(super) fn with_cookie(mut self, cookie: String) -> Self {
-        self.cookies.push(cookie);
-        self
-    }
-}
-
-impl From<Body> for Answer {
-    fn from(body: Body) -> Self {
-        Self {
-            body,
-            cookies: Vec::new(),
-        }
-    }
-}
+use super::voice::{Medium, Voice};
 
 /// A style sheet or script of another site, an inline script and a frame around us are all refused.
 const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; \
@@ -176,7 +59,9 @@ pub(super) fn write(desk: &Desk, voice: &Voice, answer: Answer) -> Response<Byte
             }
             write_page(desk, voice, page)
         }
-        Body::Problem(problem) if voice.page => write_page(desk, voice, problem_page(desk, voice, problem)),
+        Body::Problem(problem) if voice.medium == Medium::Page => {
+            write_page(desk, voice, problem_page(desk, voice, problem))
+        }
         Body::Problem(problem) => write_problem(desk, voice, problem),
         Body::Json(json) => typed(StatusCode::OK, JSON, json.to_string()),
         Body::Accepted(json) => typed(StatusCode::ACCEPTED, JSON, json.to_string()),
@@ -210,6 +95,8 @@ pub(super) fn write(desk: &Desk, voice: &Voice, answer: Answer) -> Response<Byte
         }
     }
     if voice.bodiless {
+        let length = HeaderValue::from(response.body().len());
+        response.headers_mut().insert(CONTENT_LENGTH, length);
         *response.body_mut() = Bytes::new();
     }
     response
@@ -438,14 +325,4 @@ fn tagged(mut response: Response<Bytes>, file: &Asset) -> Response<Bytes> {
 /// The entity tag of a file.
 pub(super) fn entity_tag(file: &Asset) -> String {
     format!("\"{}\"", file.version)
-}
-
-/// The person behind an account, as the API shows it.
-pub(super) fn person(account: &crate::domain::account::Account) -> Json {
-    json!({
-        "id": account.id,
-        "extension": account.extension,
-        "name": account.name,
-        "language": account.language,
-    })
 }

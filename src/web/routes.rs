@@ -10,10 +10,10 @@ use http::Method;
 use crate::domain::fault::Fault;
 use crate::domain::target::RequestPath;
 
+use super::answer::Answer;
 use super::desk::Desk;
 use super::dispatch;
 use super::form::Field;
-use super::respond::Answer;
 use super::settings::{PortalProblem, PortalRoutes};
 use super::visit::Visit;
 

@@ -23,7 +23,7 @@ pub struct PortalSettings {
     pub cookie: String,
     /// The language where the browser asks for none we speak.
     pub language: Language,
-    /// How long sessions live, for [`SESSION_PATH`](super::routes::SESSION_PATH).
+    /// How long sessions live, as `/.sekisho/session` tells scripts.
     pub lifetime: Lifetime,
     /// Authenticates forms; the same in every process behind the same doors.
     pub form_key: Zeroizing<[u8; 32]>,

@@ -3,104 +3,22 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::header::{ACCEPT, CONTENT_TYPE, UPGRADE, USER_AGENT};
-use http::{HeaderMap, Method, Request, request};
-use url::form_urlencoded;
+use http::header::USER_AGENT;
+use http::{HeaderMap, Method, Request};
 use uuid::Uuid;
 
 use crate::domain::client::ClientAddr;
+use crate::domain::fault::Fault;
 use crate::domain::principal::Principal;
-use crate::domain::token::SessionToken;
+use crate::domain::token::TokenDigest;
 use crate::flows::Presented;
 
 use super::cookie;
 use super::csrf::{self, FormTokens};
 use super::form::Fields;
-use super::language::Spoken;
-use super::settings::{PortalSettings, RequestId};
-
-/// How an answer is to be given: what is known of a request even when it goes no further.
-#[derive(Clone, Debug)]
-pub(super) struct Voice {
-    /// In which language.
-    pub spoken: Spoken,
-    /// As a page, or else as JSON.
-    pub page: bool,
-    /// Whether a person navigates here.
-    pub navigation: bool,
-    /// Whether lesser cookies (language, form seed) may be set: never on a script's fetch.
-    pub cookies: bool,
-    /// Whether the answer goes without its body.
-    pub bodiless: bool,
-    /// Names the request.
-    pub request_id: Option<Arc<str>>,
-    /// The path and query asked for, to come back to.
-    pub target: String,
-    /// The language asked for in the query, to be remembered.
-    pub asked: Option<crate::domain::language::Language>,
-}
-
-impl Voice {
-    /// For a request that is answered as a page when a person navigates. The query is read only at an
-    /// address of ours; elsewhere it is the web client's business.
-    pub(super) fn of(head: &request::Parts, ours: bool, settings: &PortalSettings, names: &CookieNames) -> Self {
-        let navigation = is_navigation(head);
-        let asked = Query::of(head).sole("lang").filter(|_| ours);
-        Self {
-            spoken: Spoken::negotiate(asked.as_deref(), &head.headers, &names.language, settings.language),
-            page: navigation,
-            navigation,
-            cookies: navigation || !head.headers.contains_key("sec-fetch-mode"),
-            bodiless: head.method == Method::HEAD,
-            request_id: head.extensions.get::<RequestId>().map(|id| Arc::clone(&id.0)),
-            target: head
-                .uri
-                .path_and_query()
-                .map_or("/", |target| target.as_str())
-                .to_owned(),
-            asked: asked.and_then(|text| text.parse().ok()),
-        }
-    }
-
-    /// For a request of which nothing could be read.
-    pub(super) fn to_nobody(settings: &PortalSettings) -> Self {
-        Self {
-            spoken: Spoken::negotiate(None, &HeaderMap::new(), "", settings.language),
-            page: false,
-            navigation: false,
-            cookies: false,
-            bodiless: false,
-            request_id: None,
-            target: "/".to_owned(),
-            asked: None,
-        }
-    }
-}
-
-/// The names of our cookies; every one starts with the session cookie's.
-#[derive(Clone, Debug)]
-pub(super) struct CookieNames {
-    /// The session.
-    pub session: String,
-    /// The seed of form tokens.
-    pub form: String,
-    /// The token of a link, once it has left the address bar.
-    pub ticket: String,
-    /// The chosen language.
-    pub language: String,
-}
-
-impl CookieNames {
-    /// After the session cookie's name.
-    pub(super) fn after(session: &str) -> Self {
-        Self {
-            session: session.to_owned(),
-            form: format!("{session}-form"),
-            ticket: format!("{session}-ticket"),
-            language: format!("{session}-lang"),
-        }
-    }
-}
+use super::problem::{Failure, Problem};
+use super::settings::PortalSettings;
+use super::voice::{CookieNames, Medium, Query, Voice, prefers_json};
 
 /// A request to one of our own pages.
 pub(super) struct Visit {
@@ -155,7 +73,11 @@ impl Visit {
         let (head, ()) = without_body(request).into_parts();
         let client = *head.extensions.get::<ClientAddr>()?;
         let mut voice = Voice::of(&head, true, settings, names);
-        voice.page = !prefers_json(&head.headers);
+        voice.medium = if prefers_json(&head.headers) {
+            Medium::Json
+        } else {
+            Medium::Page
+        };
         let kept = cookie::sole(&head.headers, &names.form).filter(|seed| csrf::is_seed(seed));
         let seed = match kept {
             Some(text) => Seed {
@@ -186,9 +108,9 @@ impl Visit {
     }
 
     /// The session of this browser that a new one takes the place of.
-    pub(super) fn replaces(&self, names: &CookieNames) -> Option<crate::domain::token::TokenDigest> {
+    pub(super) fn replaces(&self, names: &CookieNames) -> Option<TokenDigest> {
         match self.presented(names) {
-            Presented::Token(token) => Some(SessionToken::digest(&token)),
+            Presented::Token(token) => Some(token.digest()),
             Presented::Nothing | Presented::Unclear => None,
         }
     }
@@ -202,71 +124,20 @@ impl Visit {
     }
 
     /// Whether the answer is to be a page.
-    pub(super) const fn wants_page(&self) -> bool {
-        self.voice.page
-    }
-}
-
-/// The query of a request.
-#[derive(Clone, Debug)]
-pub(super) struct Query(Vec<(String, String)>);
-
-impl Query {
-    fn of(head: &request::Parts) -> Self {
-        let query = head.uri.query().unwrap_or_default();
-        Self(form_urlencoded::parse(query.as_bytes()).into_owned().collect())
+    pub(super) fn wants_page(&self) -> bool {
+        self.voice.medium == Medium::Page
     }
 
-    /// The value of a key that is there exactly once.
-    pub(super) fn sole(&self, key: &str) -> Option<String> {
-        let mut values = self.all(key);
-        values.next().filter(|_| values.next().is_none()).map(ToOwned::to_owned)
-    }
-
-    /// Whether a key is there at all.
-    pub(super) fn has(&self, key: &str) -> bool {
-        self.all(key).next().is_some()
-    }
-
-    fn all<'a>(&'a self, key: &'a str) -> impl Iterator<Item = &'a str> {
-        self.0
-            .iter()
-            .filter(move |(name, _)| name == key)
-            .map(|(_, value)| value.as_str())
-    }
-}
-
-/// The kind of a request's body.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum BodyKind {
-    /// A form.
-    Form,
-    /// JSON.
-    Json,
-    /// Something a form of another site could send, or nothing we read.
-    Other,
-}
-
-impl BodyKind {
-    /// By the one `Content-Type`.
-    pub(super) fn of(headers: &HeaderMap) -> Self {
-        let mut types = headers.get_all(CONTENT_TYPE).iter();
-        let (Some(one), None) = (types.next(), types.next()) else {
-            return Self::Other;
-        };
-        let essence = one
-            .to_str()
-            .unwrap_or_default()
-            .split(';')
-            .next()
-            .unwrap_or_default()
-            .trim();
-        if essence.eq_ignore_ascii_case("application/json") {
-            Self::Json
-        } else if essence.eq_ignore_ascii_case("application/x-www-form-urlencoded") {
-            Self::Form
-        } else {
-            Self::Other
+    /// Notes a fault for the operator, once, and says what to tell a stranger about it.
+    pub(super) fn mishap(&self, fault: &Fault) -> Problem {
+        let request = self.voice.request_id.as_deref().unwrap_or_default();
+        tracing::error!(request, path = self.path, fault = fault.chain(), "could not answer");
+        match fault {
+            Fault::Overloaded { .. } => Problem::Busy,
+            Fault::Unavailable { .. } => Problem::Failed(Failure::Unavailable {
+                retry_after: Problem::LATER,
+            }),
+            Fault::Corrupt { .. } => Problem::Failed(Failure::Internal),
         }
     }
 }
@@ -278,120 +149,4 @@ fn without_body(request: &Request<Bytes>) -> Request<()> {
     request.headers().clone_into(head.headers_mut());
     request.extensions().clone_into(head.extensions_mut());
     head
-}
-
-/// Whether a person navigates to an address, rather than a script fetching it.
-fn is_navigation(head: &request::Parts) -> bool {
-    let is = |name: &str, any_of: &[&str]| {
-        head.headers
-            .get(name)
-            .is_some_and(|value| any_of.iter().any(|text| value.as_bytes() == text.as_bytes()))
-    };
-    if head.headers.contains_key(UPGRADE) {
-        return false;
-    }
-    if head.headers.contains_key("sec-fetch-mode") {
-        return is("sec-fetch-mode", &["navigate"]) && is("sec-fetch-dest", &["document", "iframe", "frame"]);
-    }
-    matches!(head.method, Method::GET | Method::HEAD) && accepts(&head.headers, "text/html")
-}
-
-/// Whether a client of one of our own pages speaks JSON.
-fn prefers_json(headers: &HeaderMap) -> bool {
-    BodyKind::of(headers) == BodyKind::Json
-        || (!accepts(headers, "text/html")
-            && (accepts(headers, "application/json") || accepts(headers, "application/problem+json")))
-}
-
-fn accepts(headers: &HeaderMap, media_type: &str) -> bool {
-    headers
-        .get_all(ACCEPT)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .any(|range| {
-            let essence = range.split(';').next().unwrap_or_default().trim();
-            essence.eq_ignore_ascii_case(media_type)
-        })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn head(method: &str, headers: &[(&str, &str)]) -> request::Parts {
-        let mut request = Request::builder().method(method).uri("/x");
-        for (name, value) in headers {
-            request = request.header(*name, *value);
-        }
-        request.body(()).unwrap().into_parts().0
-    }
-
-    #[test]
-    fn a_person_who_navigates_is_told_from_a_script_that_fetches() {
-        let html = ("accept", "text/html,application/xhtml+xml,*/*;q=0.8");
-        for (method, headers, navigates) in [
-            ("GET", vec![html], true),
-            ("HEAD", vec![html], true),
-            ("POST", vec![html], false),
-            ("GET", vec![], false),
-            ("GET", vec![("accept", "*/*")], false),
-            ("GET", vec![("accept", "application/json")], false),
-            (
-                "POST",
-                vec![("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "document")],
-                true,
-            ),
-            (
-                "GET",
-                vec![html, ("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "iframe")],
-                true,
-            ),
-            (
-                "GET",
-                vec![html, ("sec-fetch-mode", "cors"), ("sec-fetch-dest", "empty")],
-                false,
-            ),
-            (
-                "GET",
-                vec![html, ("sec-fetch-mode", "no-cors"), ("sec-fetch-dest", "image")],
-                false,
-            ),
-            (
-                "GET",
-                vec![html, ("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "object")],
-                false,
-            ),
-            ("GET", vec![html, ("upgrade", "websocket")], false),
-        ] {
-            assert_eq!(
-                is_navigation(&head(method, &headers)),
-                navigates,
-                "{method} {headers:?}"
-            );
-        }
-    }
-
-    #[test]
-    fn a_client_speaks_json_when_it_sends_or_asks_for_nothing_else() {
-        for (headers, json) in [
-            (vec![], false),
-            (vec![("accept", "*/*")], false),
-            (vec![("accept", "application/json")], true),
-            (vec![("accept", "application/json, text/html;q=0.5")], false),
-            (vec![("content-type", "application/json; charset=utf-8")], true),
-            (vec![("content-type", "text/plain")], false),
-        ] {
-            assert_eq!(prefers_json(&head("POST", &headers).headers), json, "{headers:?}");
-        }
-    }
-
-    #[test]
-    fn two_content_types_are_none() {
-        let twice = [
-            ("content-type", "application/json"),
-            ("content-type", "application/json"),
-        ];
-        assert_eq!(BodyKind::of(&head("POST", &twice).headers), BodyKind::Other);
-    }
 }

@@ -1,2 +1,28 @@
-//! Placeholder.
-fn main() {}
+//! The gateway as its users meet it: the real binary before a real upstream and a real mail server, each story of
+//! the product and each refusal beside its success.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "all of this is test code; a broken expectation is how it reports"
+)]
+
+mod harness;
+
+mod architecture;
+mod cli;
+mod config;
+mod crash;
+mod enumeration;
+mod forgot_password;
+mod headers;
+mod hostile;
+mod limits;
+mod logs;
+mod outage;
+mod proxying;
+mod sign_in;
+mod sign_out;
+mod surface;
+mod welcome;

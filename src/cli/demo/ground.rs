@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 
-use crate::store::StoreLock;
+use crate::app::StoreLock;
 
 const MARKER: &str = ".sekisho-demo";
 const STORE: &str = "store";

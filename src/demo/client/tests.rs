@@ -590,8 +590,8 @@ async fn the_request_is_shown_as_it_arrived_with_every_check_passed() {
 }
 
 #[rstest]
-#[case::by_browser("/", "ja,en;q=0.8", "サインアウト")]
-#[case::by_weight("/", "fr, en;q=0.4, ja-JP;q=0.7", "サインアウト")]
+#[case::by_browser("/", "ja,en;q=0.8", "ログアウト")]
+#[case::by_weight("/", "fr, en;q=0.4, ja-JP;q=0.7", "ログアウト")]
 #[case::by_address("/?lang=en", "ja", "Sign out")]
 #[case::by_default("/", "fr", "Sign out")]
 #[tokio::test]

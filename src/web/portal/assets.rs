@@ -6,9 +6,10 @@ use http::header::IF_NONE_MATCH;
 
 use crate::domain::fault::Fault;
 
+use super::super::answer::Answer;
 use super::super::desk::Desk;
 use super::super::problem::{Failure, Problem};
-use super::super::respond::{Answer, entity_tag};
+use super::super::respond::entity_tag;
 use super::super::visit::Visit;
 
 /// One file. Under its version it may be kept for ever, else it is asked for again each time.

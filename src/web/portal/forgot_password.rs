@@ -9,10 +9,10 @@ use crate::domain::account::Email;
 use crate::domain::fault::Fault;
 use crate::flows::ResetRequest;
 
+use super::super::answer::{Answer, Page};
 use super::super::desk::Desk;
 use super::super::form::{Field, Fields};
 use super::super::problem::Problem;
-use super::super::respond::{Answer, Page};
 use super::super::visit::{Submission, Visit};
 
 /// What the form sends.
@@ -41,7 +41,7 @@ pub(in super::super) async fn submit(desk: Arc<Desk>, visit: Arc<Visit>) -> Resu
             Ok(ResetRequest::Accepted) => Answer::accepted(json!({ "accepted": true })),
             Ok(ResetRequest::NotAnAddress) => refused(&visit, fields, Problem::NotAnAddress),
             Ok(ResetRequest::Throttled(wait)) => refused(&visit, fields, Problem::Throttled(wait)),
-            Err(fault) => refused(&visit, fields, desk.mishap(&visit, &fault)),
+            Err(fault) => refused(&visit, fields, visit.mishap(&fault)),
         },
     )
 }

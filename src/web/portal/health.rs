@@ -7,8 +7,8 @@ use serde_json::json;
 
 use crate::domain::fault::Fault;
 
+use super::super::answer::Answer;
 use super::super::desk::Desk;
-use super::super::respond::Answer;
 use super::super::visit::Visit;
 
 /// Whether this process should be left running.

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use crate::domain::fault::Fault;
 
+use super::super::answer::Answer;
 use super::super::desk::Desk;
-use super::super::respond::Answer;
 use super::super::visit::Visit;
 
 /// The JWK set.

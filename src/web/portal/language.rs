@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use crate::domain::fault::Fault;
 
+use super::super::answer::Answer;
 use super::super::desk::Desk;
-use super::super::respond::Answer;
 use super::super::visit::Visit;
 
 /// Back to where the person was; the cookie is set on the way out, as on every page with `?lang`.

@@ -9,11 +9,11 @@ use crate::domain::fault::Fault;
 use crate::domain::password::Password;
 use crate::flows::{Attempt, SignInOutcome};
 
+use super::super::answer::{Answer, Page, person};
 use super::super::cookie;
 use super::super::desk::Desk;
 use super::super::form::{Field, Fields};
 use super::super::problem::Problem;
-use super::super::respond::{Answer, Page, person};
 use super::super::visit::{Submission, Visit};
 
 /// What the form sends.
@@ -99,7 +99,7 @@ pub(in super::super) async fn submit(desk: Arc<Desk>, visit: Arc<Visit>) -> Resu
         }
         Ok(SignInOutcome::Refused) => refused(&desk, &visit, fields, Problem::WrongCredentials),
         Ok(SignInOutcome::Throttled(wait)) => refused(&desk, &visit, fields, Problem::Throttled(wait)),
-        Err(fault) => refused(&desk, &visit, fields, desk.mishap(&visit, &fault)),
+        Err(fault) => refused(&desk, &visit, fields, visit.mishap(&fault)),
     })
 }
 

@@ -8,10 +8,10 @@ use serde_json::json;
 use crate::domain::fault::Fault;
 use crate::domain::principal::Principal;
 
+use super::super::answer::{Answer, Page};
 use super::super::cookie;
 use super::super::desk::Desk;
 use super::super::problem::Problem;
-use super::super::respond::{Answer, Page};
 use super::super::visit::{Submission, Visit};
 use super::login::Notice;
 

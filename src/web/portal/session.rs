@@ -8,9 +8,9 @@ use serde_json::json;
 use crate::domain::fault::Fault;
 use crate::domain::session::later;
 
+use super::super::answer::{Answer, person};
 use super::super::desk::Desk;
 use super::super::problem::Problem;
-use super::super::respond::{Answer, person};
 use super::super::visit::Visit;
 
 /// The session of whoever asks.

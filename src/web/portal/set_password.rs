@@ -14,11 +14,11 @@ use crate::domain::ticket::Purpose;
 use crate::domain::token::TicketToken;
 use crate::flows::{Look, NewPassword, WithTicket};
 
+use super::super::answer::{Answer, Page};
 use super::super::cookie;
 use super::super::desk::Desk;
 use super::super::form::{Field, Fields};
 use super::super::problem::Problem;
-use super::super::respond::{Answer, Page};
 use super::super::visit::{Submission, Visit};
 use super::login::Notice;
 
@@ -85,7 +85,7 @@ pub(in super::super) async fn submit(desk: Arc<Desk>, visit: Arc<Visit>) -> Resu
     let outcome = match flow.redeem(presented.as_ref(), typed, visit.client).await {
         Ok(outcome) => outcome,
         Err(fault) => {
-            let problem = desk.mishap(&visit, &fault);
+            let problem = visit.mishap(&fault);
             return again(&desk, &visit, presented.as_ref(), problem).await;
         }
     };

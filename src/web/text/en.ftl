@@ -11,8 +11,8 @@ error-title = Error: { $title }
 ## Signing in
 
 login-title = Sign in
-login-lead = Use your extension number or e-mail address.
-login-name = Extension number or e-mail
+login-lead = Sign in to use { $brand }.
+login-name = Extension number or email
 login-password = Password
 login-submit = Sign in
 login-forgot = Forgot your password?
@@ -34,8 +34,8 @@ logout-stay = Stay signed in
 ## Forgot password
 
 forgot-title = Forgot your password?
-forgot-lead = Enter your e-mail address and we will send you a link to set a new one.
-forgot-email = E-mail address
+forgot-lead = Enter your email address and we will send you a link to set a new one.
+forgot-email = Email address
 forgot-submit = Send link
 forgot-back = Back to sign-in
 sent-title = Check your mail
@@ -65,8 +65,8 @@ hint-differ = The two differ
 
 link-forgot = Get a new link
 link-login = Go to sign-in
-link-next-reset = You can have a new link sent to your e-mail address.
-link-next-welcome = Ask your administrator for a new Welcome mail, or have a link sent to your e-mail address.
+link-next-reset = You can have a new link sent to your email address.
+link-next-welcome = Ask your administrator for a new Welcome mail, or have a link sent to your email address.
 link-next-used = If it was not you who used it, tell your administrator.
 
 ## Failures
@@ -134,10 +134,10 @@ problem-not-acceptable = This is a page for people
 problem-not-acceptable-detail = There is no JSON to get here. Post JSON to this address instead.
 problem-invalid-fields = The data is not as expected
 problem-invalid-fields-detail = Send a JSON object with exactly the documented keys, once each, and texts as values.
-problem-not-an-address = That is no e-mail address
+problem-not-an-address = That is no email address
 problem-not-an-address-detail = Enter one address such as name@example.com.
 problem-link-missing = Open the link in your mail
-problem-link-missing-detail = To set a password, open the link from the mail you received. Links are good for one time only.
+problem-link-missing-detail = To set a password, open the link from the mail you received. Each link works only once.
 problem-link-unknown = This link does not work
 problem-link-unknown-detail = It may have been cut off when it was copied, or it is very old.
 problem-link-expired = This link has expired
@@ -153,7 +153,7 @@ problem-weak-too-short-detail = Use at least { $min } characters.
 problem-weak-too-long = The password is too long
 problem-weak-too-long-detail = Use at most { $max } characters.
 problem-weak-personal = Too close to your own name
-problem-weak-personal-detail = Leave out your name, extension number, e-mail address and the name of this site.
+problem-weak-personal-detail = Leave out your name, extension number, email address and the name of this site.
 problem-weak-common = This is a common password
 problem-weak-common-detail = It is on the lists that attackers try first. Choose another.
 problem-weak-pattern = This follows a pattern

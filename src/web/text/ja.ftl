@@ -11,7 +11,7 @@ error-title = エラー：{ $title }
 ## ログイン
 
 login-title = ログイン
-login-lead = 内線番号またはメールアドレスをお使いください。
+login-lead = { $brand } を利用するには、ログインしてください。
 login-name = 内線番号またはメールアドレス
 login-password = パスワード
 login-submit = ログイン
@@ -48,7 +48,7 @@ sent-nothing = 届かない場合は、別のメールアドレスが登録さ�
 set-title-welcome = ようこそ、{ $name } さん
 set-title-reset = 新しいパスワードの設定
 set-lead-welcome = 内線 { $extension } のパスワードを決めてください。次回からこのパスワードでログインします。
-set-lead-reset = { $name } さん（内線 { $extension }）。設定すると、ほかの端末からはログアウトされます。
+set-lead-reset = { $name } さん（内線 { $extension }）のパスワードを設定します。設定すると、ほかの端末からはログアウトされます。
 set-password = 新しいパスワード
 set-confirmation = パスワード（確認用）
 set-submit = パスワードを設定

@@ -1,0 +1,148 @@
+//! Says goodbye on a WebSocket in words that JavaScript can read: a close frame, put in only where a frame of the
+//! upstream's has just ended.
+
+/// Follows what is written to a client after an upgrade, byte by byte, to know where frames end (RFC 6455 section 5.2).
+#[derive(Debug)]
+pub struct FrameEdge {
+    place: Place,
+}
+
+#[derive(Debug)]
+enum Place {
+    /// Within the `101` head; so many bytes of its blank line seen.
+    Head(usize),
+    /// Between two frames.
+    Edge,
+    /// Within the header of a frame.
+    Header(Vec<u8>),
+    /// Within a payload; so many bytes to go.
+    Payload(u64),
+}
+
+/// The session has ended: the code the web client may tell apart from a network failure.
+pub const SESSION_ENDED: u16 = 4401;
+
+impl FrameEdge {
+    /// The next byte is the first of the `101` head.
+    pub const fn new() -> Self {
+        Self { place: Place::Head(0) }
+    }
+
+    /// Bytes that were written.
+    pub fn wrote(&mut self, mut bytes: &[u8]) {
+        while let Some((first, rest)) = bytes.split_first() {
+            match &mut self.place {
+                Place::Head(seen) => {
+                    *seen = match (*seen, first) {
+                        (0 | 2, b'\r') | (1 | 3, b'\n') => *seen + 1,
+                        (_, b'\r') => 1,
+                        _ => 0,
+                    };
+                    if *seen == 4 {
+                        self.place = Place::Edge;
+                    }
+                    bytes = rest;
+                }
+                Place::Edge => self.place = Place::Header(Vec::with_capacity(14)),
+                Place::Header(header) => {
+                    header.push(*first);
+                    bytes = rest;
+                    if let Some(length) = payload(header) {
+                        self.place = if length == 0 {
+                            Place::Edge
+                        } else {
+                            Place::Payload(length)
+                        };
+                    }
+                }
+                Place::Payload(left) => {
+                    let here = usize::try_from(*left).unwrap_or(usize::MAX).min(bytes.len());
+                    *left -= here as u64;
+                    bytes = bytes.get(here..).unwrap_or_default();
+                    if *left == 0 {
+                        self.place = Place::Edge;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Whether a frame may be put in here.
+    pub const fn is_edge(&self) -> bool {
+        matches!(self.place, Place::Edge)
+    }
+}
+
+/// The payload's length, once the header is complete.
+fn payload(header: &[u8]) -> Option<u64> {
+    let second = *header.get(1)?;
+    let mask = if second & 0x80 == 0 { 0 } else { 4 };
+    let (length, extended) = match second & 0x7f {
+        126 => (u64::from(u16::from_be_bytes(header.get(2..4)?.try_into().ok()?)), 2),
+        127 => (u64::from_be_bytes(header.get(2..10)?.try_into().ok()?), 8),
+        short => (u64::from(short), 0),
+    };
+    (header.len() == 2 + extended + mask).then_some(length)
+}
+
+/// A close frame with this code and reason, as a server sends it.
+pub fn close_frame(code: u16, reason: &str) -> Vec<u8> {
+    let reason = reason.as_bytes().get(..reason.len().min(123)).unwrap_or_default();
+    let mut frame = vec![0x88, u8::try_from(2 + reason.len()).unwrap_or(125)];
+    frame.extend(code.to_be_bytes());
+    frame.extend(reason);
+    frame
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn frame(length: usize) -> Vec<u8> {
+        let mut frame = vec![0x82];
+        match length {
+            0..126 => frame.push(u8::try_from(length).unwrap()),
+            126..65_536 => {
+                frame.push(126);
+                frame.extend(u16::try_from(length).unwrap().to_be_bytes());
+            }
+            _ => {
+                frame.push(127);
+                frame.extend((length as u64).to_be_bytes());
+            }
+        }
+        frame.extend(vec![0x88; length]);
+        frame
+    }
+
+    #[test]
+    fn a_close_frame_says_why() {
+        assert_eq!(close_frame(4401, "bye"), [0x88, 5, 0x11, 0x31, b'b', b'y', b'e']);
+    }
+
+    proptest! {
+        #[test]
+        fn an_edge_is_seen_exactly_where_a_frame_has_ended(
+            lengths in prop::collection::vec(prop_oneof![0_usize..200, 65_000_usize..70_000], 1..5),
+            cut in 1_usize..4000,
+        ) {
+            let mut edge = FrameEdge::new();
+            edge.wrote(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\r");
+            prop_assert!(!edge.is_edge());
+            edge.wrote(b"\n");
+            prop_assert!(edge.is_edge());
+            for length in lengths {
+                let frame = frame(length);
+                let (last, body) = frame.split_last().unwrap();
+                for part in body.chunks(cut) {
+                    edge.wrote(part);
+                    prop_assert!(!edge.is_edge());
+                }
+                edge.wrote(&[*last]);
+                prop_assert!(edge.is_edge());
+            }
+        }
+    }
+}

@@ -1,0 +1,87 @@
+//! Open streams and the sessions they belong to: a WebSocket or an event stream ends within a second of its session.
+//!
+//! A request is judged once, when it comes in; a stream may stay open for days after that. So each one holds a
+//! [`Leash`], and [`Streams::check`] looks again at the sessions behind all of them twice a second.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use dashmap::DashMap;
+use tokio_util::sync::CancellationToken;
+
+use crate::domain::fault::Fault;
+use crate::domain::token::TokenDigest;
+use crate::flows::Authenticate;
+
+/// The open streams.
+#[derive(Default)]
+pub struct Streams {
+    open: DashMap<u64, (TokenDigest, CancellationToken)>,
+    next: AtomicU64,
+}
+
+/// Binds one stream to its session; dropping it forgets the stream.
+pub struct Leash {
+    streams: Arc<Streams>,
+    id: u64,
+    ended: CancellationToken,
+}
+
+impl Leash {
+    /// Fires when the session has ended.
+    pub fn ended(&self) -> &CancellationToken {
+        &self.ended
+    }
+}
+
+impl std::fmt::Debug for Leash {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Leash({}, ended: {})", self.id, self.ended.is_cancelled())
+    }
+}
+
+impl Drop for Leash {
+    fn drop(&mut self) {
+        self.streams.open.remove(&self.id);
+    }
+}
+
+impl Streams {
+    /// Binds a stream to the session with this digest.
+    pub fn bind(self: &Arc<Self>, session: TokenDigest) -> Leash {
+        let id = self.next.fetch_add(1, Ordering::Relaxed);
+        let ended = CancellationToken::new();
+        self.open.insert(id, (session, ended.clone()));
+        Leash {
+            streams: Arc::clone(self),
+            id,
+            ended,
+        }
+    }
+
+    /// Ends the streams whose session is no longer live. Looking does not count as using a session.
+    ///
+    /// # Errors
+    /// When the store is down: streams then stay open like any other live session, by the rule for outages.
+    pub async fn check(&self, authenticate: &Authenticate) -> Result<(), Fault> {
+        let open: Vec<(u64, TokenDigest)> = self.open.iter().map(|entry| (*entry.key(), entry.value().0)).collect();
+        for (id, digest) in open {
+            if !authenticate.is_live(&digest).await?
+                && let Some((_, (_, ended))) = self.open.remove(&id)
+            {
+                ended.cancel();
+            }
+        }
+        Ok(())
+    }
+
+    /// How many are open.
+    pub fn len(&self) -> usize {
+        self.open.len()
+    }
+
+    /// Whether none is open.
+    pub fn is_empty(&self) -> bool {
+        self.open.is_empty()
+    }
+}

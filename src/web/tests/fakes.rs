@@ -1,0 +1,362 @@
+//! A small world behind the flows: one account, its sessions and links, a limiter to be closed and a store to be broken.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use parking_lot::Mutex;
+
+use crate::domain::account::{Account, AccountId, AccountState, Email, Extension, LoginName};
+use crate::domain::event::{Consequences, Event};
+use crate::domain::fault::Fault;
+use crate::domain::limits::{Decision, Draw, NameDigest, Nanos, Reservation};
+use crate::domain::outbox::{LetterId, QueuedLetter};
+use crate::domain::password::{Password, PasswordHash};
+use crate::domain::principal::Principal;
+use crate::domain::session::{Session, SessionId};
+use crate::domain::ticket::{Ticket, TicketEnd, TicketState};
+use crate::domain::token::{TOKEN_BYTES, TokenDigest};
+use crate::ports::{
+    AccountListing, Accounts, Change, Changed, Clock, Creation, Credential, EmailMatch, Entropy, EventFilter, Events,
+    Hasher, Issue, LetterListing, Limiter, Outbox, Principals, Redemption, Sessions, SessionsToEnd, TicketRecord,
+    Tickets, Verification,
+};
+
+/// Everything the flows can reach.
+pub(super) struct Fakes {
+    pub now: Mutex<Timestamp>,
+    pub account: Mutex<Account>,
+    pub password: Mutex<Option<String>>,
+    pub sessions: Mutex<HashMap<TokenDigest, Session>>,
+    pub tickets: Mutex<HashMap<TokenDigest, Ticket>>,
+    pub events: Mutex<Vec<Event>>,
+    pub letters: Mutex<usize>,
+    pub hashes: Mutex<usize>,
+    /// Every draw is refused for so long.
+    pub closed_for: Mutex<Option<Duration>>,
+    /// The hasher's queue is full.
+    pub busy: Mutex<bool>,
+    /// The store is down.
+    pub down: Mutex<bool>,
+    drawn: AtomicU64,
+}
+
+impl Fakes {
+    pub(super) fn new(account: Account, password: &str, now: Timestamp) -> Arc<Self> {
+        Arc::new(Self {
+            now: Mutex::new(now),
+            account: Mutex::new(account),
+            password: Mutex::new(Some(password.to_owned())),
+            sessions: Mutex::default(),
+            tickets: Mutex::default(),
+            events: Mutex::default(),
+            letters: Mutex::default(),
+            hashes: Mutex::default(),
+            closed_for: Mutex::default(),
+            busy: Mutex::default(),
+            down: Mutex::default(),
+            drawn: AtomicU64::new(1),
+        })
+    }
+
+    fn store(&self) -> Result<(), Fault> {
+        if *self.down.lock() {
+            Err(Fault::unavailable(
+                "could not read /var/lib/secret-place.db",
+                "disk on fire",
+            ))
+        } else {
+            Ok(())
+        }
+    }
+
+    fn hashing(&self) -> Result<(), Fault> {
+        *self.hashes.lock() += 1;
+        if *self.busy.lock() {
+            Err(Fault::overloaded("the hashing queue holds 16"))
+        } else {
+            Ok(())
+        }
+    }
+}
+
+impl Clock for Fakes {
+    fn now(&self) -> Timestamp {
+        *self.now.lock()
+    }
+
+    fn monotonic(&self) -> Nanos {
+        Nanos(1)
+    }
+}
+
+impl Entropy for Fakes {
+    fn token(&self) -> [u8; TOKEN_BYTES] {
+        let drawn = self.drawn.fetch_add(1, Ordering::Relaxed).to_be_bytes();
+        let mut bytes = [7; TOKEN_BYTES];
+        bytes[..8].copy_from_slice(&drawn);
+        bytes
+    }
+}
+
+impl Limiter for Fakes {
+    fn reserve(&self, draws: Vec<Draw>, _: Nanos) -> Decision {
+        match *self.closed_for.lock() {
+            Some(retry_after) => Decision::Refused {
+                retry_after,
+                rule: "test",
+            },
+            None => Decision::Granted(Reservation(draws)),
+        }
+    }
+
+    fn refund(&self, _: &Reservation) {}
+
+    fn digest_text(&self, text: &str) -> NameDigest {
+        NameDigest(text.len() as u64, 0)
+    }
+}
+
+#[async_trait]
+impl Hasher for Fakes {
+    async fn hash(&self, password: &Password) -> Result<PasswordHash, Fault> {
+        self.hashing()?;
+        Ok(PasswordHash::from_phc(password.expose().to_owned()))
+    }
+
+    async fn verify(&self, password: &Password, hash: Option<&PasswordHash>) -> Result<Verification, Fault> {
+        self.hashing()?;
+        Ok(if hash.is_some_and(|hash| hash.expose() == password.expose()) {
+            Verification::Match { stale: false }
+        } else {
+            Verification::Mismatch
+        })
+    }
+}
+
+#[async_trait]
+impl Events for Fakes {
+    async fn append(&self, events: &[Event]) -> Result<(), Fault> {
+        self.store()?;
+        self.events.lock().extend_from_slice(events);
+        Ok(())
+    }
+
+    async fn list(&self, _: EventFilter) -> Result<Vec<Event>, Fault> {
+        Ok(self.events.lock().clone())
+    }
+}
+
+#[async_trait]
+impl Principals for Fakes {
+    fn known(&self, _: &TokenDigest) -> Option<Arc<Principal>> {
+        None
+    }
+
+    async fn fetch(&self, digest: &TokenDigest) -> Result<Option<Arc<Principal>>, Fault> {
+        self.store()?;
+        let session = self.sessions.lock().get(digest).cloned();
+        Ok(session.map(|session| Arc::new(Principal::new(session, self.account.lock().clone()))))
+    }
+
+    fn forget(&self, _: &TokenDigest) {}
+}
+
+#[async_trait]
+impl Sessions for Fakes {
+    async fn begin(&self, session: &Session, replaces: Option<TokenDigest>, then: Consequences) -> Result<bool, Fault> {
+        self.store()?;
+        let mut sessions = self.sessions.lock();
+        if let Some(old) = replaces {
+            sessions.remove(&old);
+        }
+        sessions.insert(session.digest, session.clone());
+        self.events.lock().extend(then.events);
+        Ok(true)
+    }
+
+    async fn find(&self, _: &TokenDigest) -> Result<Option<(Session, Account)>, Fault> {
+        unreachable!("no page asks for it")
+    }
+
+    async fn end(&self, which: SessionsToEnd, then: Consequences) -> Result<bool, Fault> {
+        self.store()?;
+        let SessionsToEnd::ByDigest(digest) = which else {
+            unreachable!("pages know digests only")
+        };
+        self.events.lock().extend(then.events);
+        Ok(self.sessions.lock().remove(&digest).is_some())
+    }
+
+    async fn list(&self, _: Option<AccountId>) -> Result<Vec<(Session, Account)>, Fault> {
+        unreachable!("no page asks for it")
+    }
+
+    async fn touch(&self, _: &[(SessionId, Timestamp)]) -> Result<(), Fault> {
+        Ok(())
+    }
+
+    async fn sweep(&self, _: Timestamp, _: Timestamp) -> Result<u64, Fault> {
+        unreachable!("no page asks for it")
+    }
+
+    async fn changes_since(&self, _: Option<i64>) -> Result<(Vec<Changed>, i64), Fault> {
+        unreachable!("no page asks for it")
+    }
+
+    async fn sweep_changes(&self, _: Timestamp) -> Result<(), Fault> {
+        unreachable!("no page asks for it")
+    }
+}
+
+#[async_trait]
+impl Tickets for Fakes {
+    async fn issue(&self, ticket: &Ticket) -> Result<Issue, Fault> {
+        self.tickets.lock().insert(ticket.digest, ticket.clone());
+        Ok(Issue::Done)
+    }
+
+    async fn find(&self, digest: &TokenDigest) -> Result<Option<TicketRecord>, Fault> {
+        self.store()?;
+        let ticket = self.tickets.lock().get(digest).cloned();
+        Ok(ticket.map(|ticket| TicketRecord {
+            ticket,
+            account: self.account.lock().clone(),
+        }))
+    }
+
+    async fn redeem(
+        &self,
+        digest: &TokenDigest,
+        hash: &PasswordHash,
+        now: Timestamp,
+        then: Consequences,
+    ) -> Result<Redemption, Fault> {
+        self.store()?;
+        let mut tickets = self.tickets.lock();
+        let Some(ticket) = tickets.get_mut(digest) else {
+            return Ok(Redemption::Unknown);
+        };
+        match ticket.state_at(now) {
+            TicketState::Live => {
+                ticket.ended = Some(TicketEnd::Used);
+                *self.password.lock() = Some(hash.expose().to_owned());
+                self.account.lock().generation += 1;
+                self.account.lock().state = AccountState::Active;
+                self.events.lock().extend(then.events);
+                Ok(Redemption::Done)
+            }
+            state => Ok(Redemption::Refused(state)),
+        }
+    }
+
+    async fn sweep(&self, _: Timestamp) -> Result<u64, Fault> {
+        unreachable!("no page asks for it")
+    }
+}
+
+#[async_trait]
+impl Outbox for Fakes {
+    async fn accept(&self, then: Consequences) -> Result<(), Fault> {
+        self.store()?;
+        *self.letters.lock() += then.letters.len();
+        Ok(())
+    }
+
+    async fn take(&self, _: Timestamp, _: usize, _: Duration) -> Result<Vec<QueuedLetter>, Fault> {
+        unreachable!("no page asks for it")
+    }
+
+    async fn give_back_taken(&self) -> Result<(), Fault> {
+        unreachable!("no page asks for it")
+    }
+
+    async fn delivered(&self, _: LetterId, _: Timestamp, _: &str, _: Event) -> Result<(), Fault> {
+        unreachable!("no page asks for it")
+    }
+
+    async fn withheld(&self, _: LetterId, _: Timestamp, _: Event) -> Result<(), Fault> {
+        unreachable!("no page asks for it")
+    }
+
+    async fn failed(&self, _: LetterId, _: &str, _: Timestamp) -> Result<(), Fault> {
+        unreachable!("no page asks for it")
+    }
+
+    async fn given_up(&self, _: LetterId, _: Timestamp, _: &str, _: Event) -> Result<(), Fault> {
+        unreachable!("no page asks for it")
+    }
+
+    async fn next_due(&self) -> Result<Option<Timestamp>, Fault> {
+        unreachable!("no page asks for it")
+    }
+
+    async fn list(&self, _: usize) -> Result<Vec<LetterListing>, Fault> {
+        unreachable!("no page asks for it")
+    }
+
+    async fn sweep(&self, _: Timestamp) -> Result<u64, Fault> {
+        unreachable!("no page asks for it")
+    }
+}
+
+#[async_trait]
+impl Accounts for Fakes {
+    async fn credential(&self, name: &LoginName) -> Result<Option<Credential>, Fault> {
+        self.store()?;
+        let account = self.account.lock().clone();
+        let named = match name {
+            LoginName::Extension(extension) => account.extension == *extension,
+            LoginName::Email(email) => account.email.as_ref() == Some(email),
+        };
+        let hash = self.password.lock().clone().map(PasswordHash::from_phc);
+        Ok(named.then_some(Credential { account, hash }))
+    }
+
+    async fn create(&self, _: &Account, _: Consequences) -> Result<Creation, Fault> {
+        unreachable!("no page asks for it")
+    }
+
+    async fn find(&self, _: AccountId) -> Result<Option<Account>, Fault> {
+        unreachable!("no page asks for it")
+    }
+
+    async fn find_by_extension(&self, _: &Extension) -> Result<Option<Account>, Fault> {
+        unreachable!("no page asks for it")
+    }
+
+    async fn find_by_email(&self, _: &Email) -> Result<EmailMatch, Fault> {
+        unreachable!("no page looks an address up")
+    }
+
+    async fn rehash(&self, _: AccountId, _: &PasswordHash, _: &PasswordHash) -> Result<(), Fault> {
+        unreachable!("no hash is stale here")
+    }
+
+    async fn list(&self) -> Result<Vec<AccountListing>, Fault> {
+        unreachable!("no page asks for it")
+    }
+
+    async fn disable(&self, _: AccountId, _: Timestamp, _: Consequences) -> Result<Change, Fault> {
+        unreachable!("no page asks for it")
+    }
+
+    async fn enable(&self, _: AccountId, _: Timestamp, _: Consequences) -> Result<Change, Fault> {
+        unreachable!("no page asks for it")
+    }
+
+    async fn remove(&self, _: AccountId, _: Timestamp, _: Consequences) -> Result<Change, Fault> {
+        unreachable!("no page asks for it")
+    }
+
+    async fn end_sessions(&self, _: AccountId, _: Timestamp, _: Consequences) -> Result<Change, Fault> {
+        unreachable!("no page asks for it")
+    }
+
+    async fn record(&self, _: AccountId, _: Consequences) -> Result<Change, Fault> {
+        unreachable!("no page asks for it")
+    }
+}

@@ -1,0 +1,99 @@
+//! What a person does at the gateway's pages and in the web client behind them, one function per act.
+
+use crate::browser::Browser;
+use crate::harness::{Links, OUT};
+use crate::office::{Office, Person};
+use crate::words::Words;
+
+/// Opens the link of a letter and waits for the form behind it; the ticket leaves the address bar.
+pub async fn open_link(browser: &Browser, link: &str) {
+    browser.visit(link).await;
+    browser.find("#confirmation").await;
+    let address = browser.address().await;
+    assert_eq!(
+        (address.path(), address.query()),
+        ("/set-password", None),
+        "the ticket left the address bar"
+    );
+}
+
+/// Fills the two fields in and sends them.
+pub async fn send_passwords(browser: &Browser, password: &str, confirmation: &str) {
+    browser.fill("#password", password).await;
+    browser.fill("#confirmation", confirmation).await;
+    browser.click("main button[type=submit]").await;
+}
+
+/// Sets a password behind an open link; the login page says that it is done.
+pub async fn set_password(browser: &Browser, words: &Words, password: &str) {
+    send_passwords(browser, password, password).await;
+    browser.arrive("/login").await;
+    browser
+        .until("[role=status]", |text| text.contains(words.password_set))
+        .await;
+}
+
+/// Waits for a form to come back with this objection.
+pub async fn is_refused(browser: &Browser, objection: &str) {
+    browser.until("[role=alert]", |text| text.contains(objection)).await;
+}
+
+/// Sends the login form.
+pub async fn try_sign_in(browser: &Browser, login: &str, password: &str) {
+    browser.fill("#login", login).await;
+    browser.fill("#password", password).await;
+    browser.click("main button[type=submit]").await;
+}
+
+/// Signs in on the login page that is open; the web client appears.
+pub async fn sign_in(browser: &Browser, login: &str, password: &str) {
+    try_sign_in(browser, login, password).await;
+    browser.arrive("/").await;
+    browser.find("#me-name").await;
+}
+
+/// Follows the login page's own link, asks for a letter and reads the answer.
+pub async fn forget_password(browser: &Browser, words: &Words, email: &str) {
+    browser.click("main a[href='/forgot-password']").await;
+    browser.fill("#email", email).await;
+    browser.click("main button[type=submit]").await;
+    browser.until("h1", |title| title == words.sent).await;
+}
+
+/// Signs out where the web client says so, and confirms.
+pub async fn sign_out(browser: &Browser, words: &Words) {
+    browser.click("#sign-out").await;
+    browser.until("h1", |title| title == words.sign_out).await;
+    browser.click("main button[type=submit]").await;
+    browser.arrive("/login").await;
+    browser
+        .until("[role=status]", |text| text.contains(words.signed_out))
+        .await;
+}
+
+/// The web client knows who this is, and its live parts are live.
+pub async fn is_at_work(browser: &Browser, person: &Person) {
+    assert_eq!(browser.text("#me-name").await, person.name);
+    assert_eq!(browser.text("#me-ext").await, person.extension);
+    assert_eq!(browser.text("#me-email").await, person.email);
+    browser.find("#line[data-state=live]").await;
+    browser.find("#feed[data-state=live]").await;
+    browser.find("#people-list li[data-ext]").await;
+}
+
+/// Takes the link for the door that this browser's owner uses.
+pub fn link_for<'a>(links: &'a Links, door: &str) -> &'a str {
+    if door == OUT {
+        &links.out_of_office
+    } else {
+        &links.in_office
+    }
+}
+
+/// From nothing to a password: account, letter, link, form. The browser ends at the login page.
+pub async fn start_out(office: &Office, browser: &Browser, person: &Person, words: &Words, password: &str) {
+    office.invite(person).await;
+    let links = office.mailbox.next_links(&person.email).await;
+    open_link(browser, &links.in_office).await;
+    set_password(browser, words, password).await;
+}

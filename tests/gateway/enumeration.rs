@@ -1,0 +1,142 @@
+//! Nobody learns from the time an answer takes who has an account.
+
+use std::time::Instant;
+
+use serde_json::{Value, json};
+
+use crate::harness::statistics::mann_whitney;
+use crate::harness::{House, OTHER_PASSWORD, Visitor};
+
+/// Samples of each arm.
+const SAMPLES: usize = 250;
+/// A difference that is one shows every time; noise does not.
+const RUNS: usize = 3;
+/// Below this probability, shared out over the comparisons of a run, two arms differ.
+const SUSPICIOUS: f64 = 0.01;
+
+struct Arm {
+    name: &'static str,
+    body: Value,
+    milliseconds: Vec<f64>,
+}
+
+fn arm(name: &'static str, body: Value) -> Arm {
+    Arm {
+        name,
+        body,
+        milliseconds: Vec::new(),
+    }
+}
+
+/// Two active accounts, so that the comparison of the two shows what noise looks like; one that is disabled, one that
+/// never set a password.
+async fn people() -> House {
+    let house = House::open().await;
+    for extension in ["101", "102", "103"] {
+        house.welcome(extension).await;
+    }
+    house.gateway.cli(&["account", "disable", "103"]).await.succeeded();
+    house.invite("104", &["--no-welcome"]).await;
+    house
+}
+
+/// Times every arm in turn, so that whatever else happens happens to all of them.
+async fn measure(visitor: &Visitor, path: &str, status: u16, arms: &mut [Arm]) {
+    for arm in arms.iter_mut() {
+        arm.milliseconds.clear();
+    }
+    for round in 0..SAMPLES + 5 {
+        // The order changes, so that no arm always follows the same other one.
+        let start = round % arms.len();
+        for n in 0..arms.len() {
+            let arm = &mut arms[(start + n) % (arms.len())];
+            let begun = Instant::now();
+            let answer = visitor.post_json(path, &arm.body).await;
+            let took = begun.elapsed().as_secs_f64() * 1000.0;
+            assert_eq!(answer.status, status, "{}: {answer:?}", arm.name);
+            if round >= 5 {
+                arm.milliseconds.push(took);
+            }
+        }
+    }
+}
+
+/// Fails when some pair of arms differs in every one of several runs.
+async fn compare(path: &str, status: u16, mut arms: Vec<Arm>) {
+    let house = people().await;
+    let visitor = house.visitor();
+    let mut suspects: Option<Vec<(usize, usize)>> = None;
+    let mut report = String::new();
+    for run in 0..RUNS {
+        measure(&visitor, path, status, &mut arms).await;
+        let pairs: Vec<(usize, usize)> = (0..arms.len())
+            .flat_map(|one| (one + 1..arms.len()).map(move |other| (one, other)))
+            .collect();
+        let level = SUSPICIOUS / f64::from(u32::try_from(pairs.len()).unwrap());
+        let mut differ = Vec::new();
+        for (one, other) in pairs {
+            let p = mann_whitney(&arms[one].milliseconds, &arms[other].milliseconds);
+            if p < level {
+                report += &format!(
+                    "run {run}: {} ({:.3} ms) and {} ({:.3} ms) differ, p = {p:.2e}\n",
+                    arms[one].name,
+                    median(&arms[one].milliseconds),
+                    arms[other].name,
+                    median(&arms[other].milliseconds),
+                );
+                differ.push((one, other));
+            }
+        }
+        suspects = Some(match suspects {
+            Some(before) => before.into_iter().filter(|pair| differ.contains(pair)).collect(),
+            None => differ,
+        });
+        if suspects.as_ref().is_some_and(Vec::is_empty) {
+            return;
+        }
+    }
+    panic!("these differ every time:\n{report}");
+}
+
+fn median(values: &[f64]) -> f64 {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    sorted[sorted.len() / 2]
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn sign_in_takes_as_long_for_everybody() {
+    let body = |login: &str| json!({"login": login, "password": OTHER_PASSWORD});
+    compare(
+        "/login",
+        401,
+        vec![
+            arm("a known account", body("101")),
+            arm("another known account", body("102")),
+            arm("a disabled account", body("103")),
+            arm("an account that was never activated", body("104")),
+            arm("an unknown account", body("999")),
+        ],
+    )
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn forgot_password_takes_as_long_for_everybody() {
+    let body = |email: &str| json!({"email": email});
+    compare(
+        "/forgot-password",
+        202,
+        vec![
+            arm("a known address", body("p101@example.com")),
+            arm("another known address", body("p102@example.com")),
+            arm("the address of a disabled account", body("p103@example.com")),
+            arm(
+                "the address of an account that was never activated",
+                body("p104@example.com"),
+            ),
+            arm("an unknown address", body("p999@example.com")),
+        ],
+    )
+    .await;
+}
