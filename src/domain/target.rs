@@ -16,7 +16,7 @@ pub enum PathProblem {
     /// Does not start with a slash, or is longer than [`RequestPath::MAX_BYTES`].
     #[error("the path is not in origin form")]
     Form,
-    /// A control byte, blank, backslash, fragment or byte outside ASCII, raw or encoded.
+    /// A control byte or backslash, raw or encoded; a raw blank or fragment; bytes that are no UTF-8.
     #[error("the path has a byte no honest client sends")]
     Byte,
     /// A percent sign that two hexadecimal digits do not follow.
@@ -51,9 +51,13 @@ impl<'a> RequestPath<'a> {
         }
         // An upstream may decode once, or (a proxy behind us) twice; both must be harmless.
         let once = decode(raw)?;
-        let twice = decode(&once).unwrap_or_else(|_| once.clone());
+        let twice = decode_again(&once)?;
+        if decode_again(&twice)? != twice {
+            // Nobody encodes three times; whoever does wants something to be decoded behind our back.
+            return Err(PathProblem::Encoding);
+        }
         for text in [raw, &once, &twice] {
-            if text.bytes().any(|b| b <= b' ' || b == 0x7f || b == b'\\' || b == b'#') {
+            if text.bytes().any(|b| b < b' ' || b == 0x7f || b == b'\\') {
                 return Err(PathProblem::Byte);
             }
             if has_dot_segment(text)
@@ -63,22 +67,22 @@ impl<'a> RequestPath<'a> {
                 return Err(PathProblem::DotSegment);
             }
         }
-        if !raw.is_ascii() {
+        if !raw.bytes().all(|b| b.is_ascii_graphic() && b != b'#') {
             return Err(PathProblem::Byte);
         }
         let mut readings: Vec<Cow<'a, str>> = vec![Cow::Borrowed(raw)];
         for base in [raw, &once, &twice] {
-            let merged = merge_slashes(base);
-            for spelling in [
-                base.to_owned(),
-                without_parameters(base),
-                merged.clone(),
-                without_parameters(&merged),
-            ] {
-                let lower = spelling.to_lowercase();
-                for reading in [spelling, lower] {
-                    if !readings.iter().any(|known| *known == reading) {
-                        readings.push(Cow::Owned(reading));
+            // A decoded question mark or hash ends the path for whoever decodes before looking for the query.
+            let cut = base.split(['?', '#']).next().unwrap_or_default();
+            for text in [base, cut] {
+                let (merged, bare) = (merge_slashes(text), without_parameters(text));
+                let both = [merge_slashes(&bare), without_parameters(&merged)];
+                for spelling in [text.to_owned(), merged, bare].into_iter().chain(both) {
+                    let lower = spelling.to_lowercase();
+                    for reading in [spelling, lower] {
+                        if !readings.iter().any(|known| *known == reading) {
+                            readings.push(Cow::Owned(reading));
+                        }
                     }
                 }
             }
@@ -144,8 +148,23 @@ fn decode(text: &str) -> Result<String, PathProblem> {
             rest = tail;
         }
     }
-    // Bytes that are no UTF-8 cannot match a rule; the replacement character stands for them.
-    Ok(String::from_utf8_lossy(&bytes).into_owned())
+    // Bytes that are no UTF-8 are read as anything by somebody: overlong dots and slashes among them.
+    String::from_utf8(bytes).map_err(|_| PathProblem::Byte)
+}
+
+/// Decodes what was decoded before, as lenient servers do: a percent sign that starts no encoding stands for itself.
+fn decode_again(text: &str) -> Result<String, PathProblem> {
+    let mut escaped = String::with_capacity(text.len());
+    for (at, c) in text.char_indices() {
+        let digits = text.as_bytes().get(at + 1..at + 3);
+        let encodes = digits.is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit));
+        escaped.push_str(if c == '%' && !encodes {
+            "%25"
+        } else {
+            text.get(at..at + c.len_utf8()).unwrap_or_default()
+        });
+    }
+    decode(&escaped)
 }
 
 fn without_parameters(path: &str) -> String {
@@ -226,7 +245,6 @@ mod tests {
             ("/a\\b", Byte),
             ("/%5c", Byte),
             ("/a#b", Byte),
-            ("/%2523", Byte),
             ("/é", Byte),
             ("/%", Encoding),
             ("/%4", Encoding),
@@ -240,8 +258,24 @@ mod tests {
             ("/%252e%252e/a", DotSegment),
             ("/..;x/a", DotSegment),
             ("/a%2f..%2fb", DotSegment),
+            ("/a/%25/%252e%252e/%252e%252e/b", DotSegment),
+            ("/a/%252525", Encoding),
+            ("/a/..%c0%afb", Byte),
+            ("/%ff", Byte),
         ] {
             assert_eq!(RequestPath::parse(path).err(), Some(problem), "{path:?}");
+        }
+    }
+
+    #[test]
+    fn names_with_blanks_and_japanese_letters_pass() {
+        for path in [
+            "/recordings/My%20Call.wav",
+            "/%E5%86%85%E7%B7%9A",
+            "/wiki/C%23",
+            "/100%25",
+        ] {
+            assert!(RequestPath::parse(path).is_ok(), "{path}");
         }
     }
 

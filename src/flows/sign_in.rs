@@ -104,7 +104,12 @@ impl SignIn {
             Some(name) => self.accounts.credential(name).await?,
             None => None,
         };
-        match self.compare(credential, attempt.password.as_ref()).await? {
+        let compared = self.compare(credential, attempt.password.as_ref()).await;
+        if let Err(Fault::Overloaded { .. }) = &compared {
+            // Nothing was tried, so nothing is charged: an owner is not locked out by a busy machine.
+            self.limiter.refund(&reservation);
+        }
+        match compared? {
             Ok((account, stale)) => {
                 if let (Some(old), Some(password)) = (stale, &attempt.password) {
                     self.rehash(&account, &old, password).await;

@@ -85,7 +85,9 @@ pub async fn write(session: &mut Session, response: http::Response<Bytes>, after
         head.append_header(name.clone(), value.clone())?;
     }
     let bodiless = parts.status == http::StatusCode::NO_CONTENT || parts.status == http::StatusCode::NOT_MODIFIED;
-    if !bodiless && !parts.headers.contains_key(CONTENT_LENGTH) {
+    // Without a body to measure, HEAD says nothing about its length rather than something wrong.
+    let is_head = session.req_header().method == http::Method::HEAD;
+    if !bodiless && !is_head && !parts.headers.contains_key(CONTENT_LENGTH) {
         head.insert_header(CONTENT_LENGTH, body.len())?;
     }
     let unread = !session.is_body_done();
@@ -95,7 +97,7 @@ pub async fn write(session: &mut Session, response: http::Response<Bytes>, after
             head.insert_header(HeaderName::from_static("connection"), "close")?;
         }
     }
-    let empty = body.is_empty() || bodiless || session.req_header().method == http::Method::HEAD;
+    let empty = body.is_empty() || bodiless || is_head;
     session.write_response_header(Box::new(head), empty).await?;
     if !empty {
         session.write_response_body(Some(body), true).await?;

@@ -45,7 +45,8 @@ impl TrustedProxies {
         ClientAddr::new(nearest)
     }
 
-    fn trusts(&self, address: IpAddr) -> bool {
+    /// Whether this peer is a proxy whose word is believed.
+    pub fn trusts(&self, address: IpAddr) -> bool {
         self.0.iter().any(|network| network.contains(&address))
     }
 }

@@ -38,15 +38,16 @@ impl Connections {
         })
     }
 
-    /// Counts a new connection in; `None` when there is no room for it.
-    pub fn enter(self: &Arc<Self>, peer: IpAddr) -> Option<OpenConnection> {
+    /// Counts a new connection in; `None` when there is no room for it. `many`: the peer is a trusted proxy, which brings
+    /// the connections of many clients.
+    pub fn enter(self: &Arc<Self>, peer: IpAddr, many: bool) -> Option<OpenConnection> {
         let client = ClientAddr::new(peer).limit_key();
         if self.open.fetch_add(1, Ordering::AcqRel) >= self.limits.total {
             self.leave_total();
             return None;
         }
         let mut of_client = self.by_client.entry(client).or_insert(0);
-        if *of_client >= self.limits.per_client {
+        if !many && *of_client >= self.limits.per_client {
             drop(of_client);
             self.leave_total();
             return None;
@@ -111,13 +112,17 @@ mod tests {
             total: 3,
             per_client: 2,
         });
-        let first = connections.enter(ip("2001:db8::1")).unwrap();
-        let _second = connections.enter(ip("2001:db8::2")).unwrap();
-        assert!(connections.enter(ip("2001:db8::3")).is_none(), "the same /64");
-        let _other = connections.enter(ip("192.0.2.1")).unwrap();
-        assert!(connections.enter(ip("192.0.2.2")).is_none(), "full");
+        let first = connections.enter(ip("2001:db8::1"), false).unwrap();
+        let _second = connections.enter(ip("2001:db8::2"), false).unwrap();
+        assert!(connections.enter(ip("2001:db8::3"), false).is_none(), "the same /64");
+        let _other = connections.enter(ip("192.0.2.1"), false).unwrap();
+        assert!(connections.enter(ip("192.0.2.2"), false).is_none(), "full");
+        assert!(
+            connections.enter(ip("192.0.2.1"), true).is_none(),
+            "the bound in all holds for proxies too"
+        );
         drop(first);
-        assert!(connections.enter(ip("2001:db8::3")).is_some());
+        assert!(connections.enter(ip("2001:db8::3"), false).is_some());
     }
 
     #[tokio::test]
@@ -126,7 +131,7 @@ mod tests {
             total: 3,
             per_client: 2,
         });
-        let open = connections.enter(ip("192.0.2.1")).unwrap();
+        let open = connections.enter(ip("192.0.2.1"), false).unwrap();
         let waiting = tokio::spawn({
             let connections = Arc::clone(&connections);
             async move { connections.drained().await }

@@ -64,6 +64,24 @@ pub fn check(raw: &[u8], max_bytes: usize) -> Result<(), HeadProblem> {
     body.judge(old)
 }
 
+/// Judges the fields of an HTTP/2 request, which go on to an HTTP/1 upstream: one length at most, plainly spelled, and
+/// no transfer encoding (RFC 9113 section 8.2.2).
+///
+/// # Errors
+/// The first thing that an upstream could read in another way.
+pub fn check_fields(fields: &http::HeaderMap) -> Result<(), HeadProblem> {
+    let mut body = Body::default();
+    for (name, value) in fields {
+        let name = name.as_str().as_bytes();
+        match name.len() {
+            14 if same_name(name, b"content-length") => body.length(name, value.as_bytes())?,
+            17 if same_name(name, b"transfer-encoding") => return Err(HeadProblem::BodyLength),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
 /// Lines that end in CR LF and hold neither elsewhere.
 struct Lines<'a>(Option<&'a [u8]>);
 
@@ -134,10 +152,16 @@ const fn is_token(b: u8) -> bool {
         )
 }
 
-/// Alike after folding case and `_` to `-`, as some upstreams fold.
+/// Alike after folding case and every sign to `-`, as some upstreams fold.
 fn same_name(name: &[u8], lower: &[u8]) -> bool {
     name.iter()
-        .map(|b| if *b == b'_' { b'-' } else { b.to_ascii_lowercase() })
+        .map(|b| {
+            if b.is_ascii_alphanumeric() {
+                b.to_ascii_lowercase()
+            } else {
+                b'-'
+            }
+        })
         .eq(lower.iter().copied())
 }
 
@@ -149,13 +173,17 @@ struct Body {
 
 impl Body {
     fn length(&mut self, name: &[u8], value: &[u8]) -> Result<(), HeadProblem> {
-        let digits = !value.is_empty() && value.len() <= 18 && value.iter().all(u8::is_ascii_digit);
+        let digits = value == b"0"
+            || (!value.is_empty()
+                && value.len() <= 18
+                && !value.starts_with(b"0")
+                && value.iter().all(u8::is_ascii_digit));
         let number = std::str::from_utf8(value)
             .ok()
             .filter(|_| digits)
             .and_then(|text| text.parse().ok());
         match number {
-            Some(number) if self.length.is_none() && !name.contains(&b'_') => {
+            Some(number) if self.length.is_none() && name.eq_ignore_ascii_case(b"content-length") => {
                 self.length = Some(number);
                 Ok(())
             }
@@ -164,7 +192,7 @@ impl Body {
     }
 
     fn encoding(&mut self, name: &[u8], value: &[u8]) -> Result<(), HeadProblem> {
-        if self.chunked || name.contains(&b'_') || !value.eq_ignore_ascii_case(b"chunked") {
+        if self.chunked || !name.eq_ignore_ascii_case(b"transfer-encoding") || !value.eq_ignore_ascii_case(b"chunked") {
             return Err(HeadProblem::BodyLength);
         }
         self.chunked = true;
@@ -206,6 +234,8 @@ mod tests {
     #[case::both("Content-Length: 1\r\nTransfer-Encoding: chunked\r\n", HeadProblem::BodyLength)]
     #[case::two_equal_lengths("Content-Length: 1\r\nContent-Length: 1\r\n", HeadProblem::BodyLength)]
     #[case::list("Content-Length: 1, 1\r\n", HeadProblem::BodyLength)]
+    #[case::leading_zero("Content-Length: 01\r\n", HeadProblem::BodyLength)]
+    #[case::dotted("Transfer.Encoding: chunked\r\n", HeadProblem::BodyLength)]
     #[case::plus("Content-Length: +1\r\n", HeadProblem::BodyLength)]
     #[case::hex("Content-Length: 0x1\r\n", HeadProblem::BodyLength)]
     #[case::huge("Content-Length: 99999999999999999999\r\n", HeadProblem::BodyLength)]
@@ -243,6 +273,26 @@ mod tests {
     #[case::bare_end("GET / HTTP/1.1\nHost: a\n\n", HeadProblem::Malformed)]
     fn broken_heads_are_refused(#[case] raw: &str, #[case] problem: HeadProblem) {
         assert_eq!(check(raw.as_bytes(), 32 << 10), Err(problem));
+    }
+
+    #[test]
+    fn http2_fields_are_held_to_the_same_rules() {
+        let check = |fields: &[(&'static str, &'static str)]| {
+            let mut map = http::HeaderMap::new();
+            for (name, value) in fields {
+                map.append(*name, value.parse().unwrap());
+            }
+            check_fields(&map)
+        };
+        assert_eq!(check(&[("content-length", "5"), ("accept", "*/*")]), Ok(()));
+        for fields in [
+            &[("transfer_encoding", "chunked")][..],
+            &[("transfer-encoding", "chunked")],
+            &[("content_length", "99")],
+            &[("content-length", "5"), ("content-length", "5")],
+        ] {
+            assert_eq!(check(fields), Err(HeadProblem::BodyLength), "{fields:?}");
+        }
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use bytes::Bytes;
 use governor::DefaultKeyedRateLimiter;
-use http::header::{ACCEPT, CONTENT_TYPE, HOST, ORIGIN};
+use http::header::{ACCEPT, CONTENT_LENGTH, HOST, ORIGIN};
 use http::{HeaderValue, Method, StatusCode, Version};
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::proxy::{FailToProxy, ProxyHttp, Session};
@@ -98,6 +98,9 @@ pub struct Gateway {
 /// The largest form we take.
 const MOST_FORM_BYTES: usize = 64 << 10;
 
+/// The most a client may take to accept the next piece of an answer.
+const WRITE_TIMEOUT: Duration = Duration::from_mins(1);
+
 /// An HTTP/1 connection waits this long for its next request; Pingora would wait for ever.
 const KEEPALIVE_SECONDS: u64 = 75;
 
@@ -130,6 +133,11 @@ impl Gateway {
         }
     }
 
+    /// Whose word about its client is believed.
+    pub fn trusted(&self) -> TrustedProxies {
+        self.parts.trusted.clone()
+    }
+
     /// The open streams.
     pub fn streams(&self) -> Arc<Streams> {
         Arc::clone(&self.parts.streams)
@@ -146,6 +154,9 @@ impl Gateway {
                     _ => Failure::BadRequest,
                 })
             })?;
+        } else if let Err(problem) = framing::check_fields(&head.headers) {
+            tracing::info!(request = &*exchange.request_id, %problem, "refused");
+            return Err(Refused(Failure::BadRequest));
         } else if head.headers.len() > framing::MOST_FIELDS || head_bytes(head) > self.parts.times.max_header_bytes {
             return Err(Refused(Failure::HeadTooLarge));
         }
@@ -310,14 +321,11 @@ impl Gateway {
         Ok(jwt)
     }
 
-    /// Binds a WebSocket or an event stream to its session.
+    /// Binds a WebSocket, an event stream or any other answer without a known end to its session.
     fn leash(&self, session: &Session, response: &ResponseHeader, exchange: &mut Exchange) {
         let websocket = response.status == StatusCode::SWITCHING_PROTOCOLS;
-        let events = || {
-            let kind = response.headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes);
-            kind.is_some_and(|kind| kind.starts_with(b"text/event-stream"))
-        };
-        if !websocket && !events() {
+        let endless = response.status.is_success() && !response.headers.contains_key(CONTENT_LENGTH);
+        if !websocket && !endless {
             return;
         }
         let Some(principal) = exchange.permit().and_then(Permit::principal) else {
@@ -339,6 +347,15 @@ impl Gateway {
             .as_ref()
             .ok_or_else(|| Error::explain(ErrorType::InternalError, "nothing is forwarded from nowhere"))?;
         self.parts.protected.strip(request);
+        if !request.raw_path().starts_with(b"/") {
+            // An origin server is sent the origin form (RFC 9112 section 3.2.1); the host has been compared.
+            let target = request
+                .uri
+                .path_and_query()
+                .map_or("/", http::uri::PathAndQuery::as_str)
+                .to_owned();
+            request.set_raw_path(target.as_bytes())?;
+        }
         if let Some(principal) = permit.principal() {
             let jwt = self.pass(permit, principal).map_err(|fault| {
                 tracing::error!(
@@ -375,12 +392,15 @@ impl ProxyHttp for Gateway {
         if session.get_keepalive().is_some() {
             session.set_keepalive(Some(KEEPALIVE_SECONDS));
         }
+        // A client that takes nothing would hold its connection, or its HTTP/2 stream, for ever.
+        session.set_write_timeout(Some(WRITE_TIMEOUT));
         let upgrade = session.is_upgrade_req();
         let events = session
             .req_header()
             .headers
             .get(ACCEPT)
-            .is_some_and(|accept| accept.as_bytes().starts_with(b"text/event-stream"));
+            .and_then(|accept| accept.to_str().ok())
+            .is_some_and(|accept| accept.contains("text/event-stream"));
         exchange.stream = upgrade || events;
         if upgrade {
             // Pingora's limit for reading a request also covers upgraded connections: a WebSocket would die
@@ -427,7 +447,7 @@ impl ProxyHttp for Gateway {
         let signed_in = exchange.permit().is_some_and(|permit| permit.principal().is_some());
         self.leash(session, response, exchange);
         if response.status.is_informational() {
-            return Ok(());
+            return self.parts.protected.drop_forged_cookies(response);
         }
         self.parts.protected.guard_response(response, signed_in)
     }

@@ -12,7 +12,7 @@ use crate::domain::client::ClientAddr;
 use crate::web::cookie;
 
 /// Names no client may use, however spelled: those that carry our word, and those an upstream might take for it.
-const ALWAYS: [&str; 16] = [
+const ALWAYS: [&str; 31] = [
     "remote-user",
     "remote-name",
     "remote-email",
@@ -25,6 +25,21 @@ const ALWAYS: [&str; 16] = [
     "x-forwarded-prefix",
     "x-forwarded-server",
     "x-forwarded-user",
+    "x-forwarded-by",
+    "x-forwarded-email",
+    "x-forwarded-groups",
+    "x-forwarded-preferred-username",
+    "x-remote-user",
+    "x-remote-name",
+    "x-remote-email",
+    "x-remote-groups",
+    "x-authenticated-user",
+    "x-auth-request-user",
+    "x-auth-request-email",
+    "x-auth-request-groups",
+    "x-client-ip",
+    "x-cluster-client-ip",
+    "true-client-ip",
     "x-real-ip",
     "x-original-url",
     "x-original-uri",
@@ -90,7 +105,7 @@ impl Protected {
         self.strip_cookies(request);
     }
 
-    /// Alike after folding case and every separator some upstream folds: `_`, `.`.
+    /// Alike after folding case and every sign: some upstream or other folds `_`, `.` and `!` to `-`.
     fn is_protected(&self, name: &HeaderName) -> bool {
         let name = name.as_str().as_bytes();
         let starts = name.first().and_then(|byte| self.first.get(usize::from(*byte)));
@@ -161,7 +176,8 @@ impl Protected {
         Ok(())
     }
 
-    fn drop_forged_cookies(&self, response: &mut ResponseHeader) -> pingora::Result<()> {
+    /// Takes the gateway's own cookies out of an answer.
+    pub fn drop_forged_cookies(&self, response: &mut ResponseHeader) -> pingora::Result<()> {
         let ours = |value: &HeaderValue| {
             value
                 .as_bytes()
@@ -209,9 +225,12 @@ impl Origin {
 }
 
 fn fold(name: &[u8]) -> impl Iterator<Item = u8> {
-    name.iter().map(|b| match b {
-        b'_' | b'.' | b' ' => b'-',
-        b => b.to_ascii_lowercase(),
+    name.iter().map(|b| {
+        if b.is_ascii_alphanumeric() {
+            b.to_ascii_lowercase()
+        } else {
+            b'-'
+        }
     })
 }
 

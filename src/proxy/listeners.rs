@@ -28,6 +28,7 @@ use tokio::sync::watch;
 
 use crate::domain::fault::Fault;
 
+use super::client::TrustedProxies;
 use super::connections::Connections;
 use super::gateway::Gateway;
 use super::guarded::Guarded;
@@ -111,6 +112,7 @@ pub struct Front {
     acceptor: Arc<Acceptor>,
     connections: Arc<Connections>,
     streams: Arc<Streams>,
+    trusted: TrustedProxies,
     header_timeout: Duration,
 }
 
@@ -132,7 +134,7 @@ impl Front {
             upstream_keepalive_pool_size: 512,
             ..ServerConf::default()
         };
-        let streams = gateway.streams();
+        let (streams, trusted) = (gateway.streams(), gateway.trusted());
         let mut proxy = HttpProxy::new(gateway, Arc::new(conf));
         let mut options = HttpServerOptions::default();
         options.h2_idle_timeout = Some(H2_IDLE);
@@ -143,6 +145,7 @@ impl Front {
             acceptor: Arc::new(acceptor(tls)?),
             connections,
             streams,
+            trusted,
             header_timeout,
         })
     }
@@ -188,7 +191,10 @@ impl Front {
     }
 
     fn take(self: &Arc<Self>, socket: TcpStream, peer: SocketAddr, stop: &watch::Receiver<bool>) {
-        let Some(open) = self.connections.enter(peer.ip()) else {
+        let Some(open) = self
+            .connections
+            .enter(peer.ip(), self.trusted.trusts(peer.ip().to_canonical()))
+        else {
             tracing::debug!(%peer, "connection refused: too many are open");
             return;
         };

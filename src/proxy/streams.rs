@@ -93,14 +93,20 @@ impl Streams {
     /// When the store is down: streams then stay open like any other live session, by the rule for outages.
     pub async fn check(&self, authenticate: &Authenticate) -> Result<(), Fault> {
         let open: Vec<(u64, TokenDigest)> = self.open.iter().map(|entry| (*entry.key(), entry.value().0)).collect();
+        let mut fault = None;
         for (id, digest) in open {
-            if !authenticate.is_live(&digest).await?
-                && let Some((_, (_, ending))) = self.open.remove(&id)
-            {
+            let live = match authenticate.is_live(&digest).await {
+                Ok(live) => live,
+                Err(down) => {
+                    fault = Some(down);
+                    continue;
+                }
+            };
+            if !live && let Some((_, (_, ending))) = self.open.remove(&id) {
                 ending.end(SESSION_ENDED);
             }
         }
-        Ok(())
+        fault.map_or(Ok(()), Err)
     }
 
     /// Ends them all, because the gateway stops: a stream never ends by itself, so waiting for it is pointless.

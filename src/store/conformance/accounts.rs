@@ -53,13 +53,25 @@ async fn an_address_names_one_account_or_is_shared(ports: Ports) {
     let one = ports.accounts.find_by_email(&email("team@EXAMPLE.com")).await.unwrap();
     assert_eq!(one, EmailMatch::One(Box::new(first.clone())));
     let second = ports.invited_as("102", Some("team@example.com"), Role::User).await;
-    ports
-        .accounts
-        .disable(second.id, at(1), Consequences::default())
-        .await
-        .unwrap();
     let shared = ports.accounts.find_by_email(&email("team@example.com")).await.unwrap();
-    assert_eq!(shared, EmailMatch::Shared(2), "accounts of every state count");
+    assert_eq!(shared, EmailMatch::Shared(2));
+    let disable = async |id| {
+        ports
+            .accounts
+            .disable(id, at(1), Consequences::default())
+            .await
+            .unwrap()
+    };
+    disable(second.id).await;
+    let left = ports.accounts.find_by_email(&email("team@example.com")).await.unwrap();
+    assert_eq!(
+        left,
+        EmailMatch::One(Box::new(first.clone())),
+        "a disabled account shares no address"
+    );
+    disable(first.id).await;
+    let disabled = ports.accounts.find_by_email(&email("team@example.com")).await.unwrap();
+    assert_eq!(disabled, EmailMatch::Shared(2), "nobody else has it");
     let nobody = ports.accounts.find_by_email(&email("other@example.com")).await.unwrap();
     assert_eq!(nobody, EmailMatch::Nobody);
 }

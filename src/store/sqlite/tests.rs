@@ -85,7 +85,7 @@ async fn the_database_is_set_up_so_that_nothing_acknowledged_is_lost() {
     };
     assert_eq!(ask("PRAGMA synchronous").await, "2");
     assert_eq!(ask("PRAGMA foreign_keys").await, "1");
-    assert_eq!(ask("PRAGMA busy_timeout").await, "5000");
+    assert_eq!(ask("PRAGMA busy_timeout").await, "1500");
     let journal: String = query_scalar("PRAGMA journal_mode")
         .fetch_one(&store.writer)
         .await
