@@ -122,10 +122,10 @@ fn show(events: &[Event], people: &People, json: bool, output: &mut Output) -> a
     if events.is_empty() {
         return output.line("Nothing has happened yet.");
     }
-    let mut table = Table::new(["Time", "Event", "Detail", "Account", "By", "From"]);
+    let mut table = Table::new(["Time", "Event", "Detail", "Account", "By", "From"]).unbroken(&[0, 1]);
     for event in events {
         table.row([
-            output.time(event.at).into(),
+            output.second(event.at).into(),
             Styled::new(event.fact.name(), weight(&event.fact)),
             Styled::or_dash(detail(&event.fact).as_deref()),
             event
@@ -142,6 +142,7 @@ fn show(events: &[Event], people: &People, json: bool, output: &mut Output) -> a
 fn detail(fact: &Fact) -> Option<String> {
     match fact {
         Fact::SignedIn(_) | Fact::SignedOut(_) => None,
+        Fact::KeyRotated(kid) if kid.chars().count() > 12 => Some(kid.chars().take(12).chain(['…']).collect()),
         fact => fact.detail(),
     }
 }

@@ -93,10 +93,11 @@ fn show(letters: &[LetterListing], people: &People, json: bool, output: &mut Out
         "Status",
         "Failed tries",
         "The mail server said",
-    ]);
+    ])
+    .unbroken(&[0, 1]);
     for listing in letters {
         table.row([
-            output.time(listing.letter.created_at).into(),
+            output.second(listing.letter.created_at).into(),
             listing.letter.matter.as_str().into(),
             to(&listing.letter.matter, people),
             standing(listing, output),
@@ -122,7 +123,7 @@ fn standing(listing: &LetterListing, output: &Output) -> Styled {
     match listing.status {
         // Before the first try there is nothing to tell about the next.
         LetterStatus::Waiting(_) if listing.attempts == 0 => Styled::new(word, CARE),
-        LetterStatus::Waiting(at) => Styled::new(&format!("{word}, again at {}", output.time(at)), CARE),
+        LetterStatus::Waiting(at) => Styled::new(&format!("{word}, again at {}", output.second(at)), CARE),
         LetterStatus::Delivered(_) => Styled::new(word, GOOD),
         LetterStatus::Withheld(_) => Styled::new(word, FAINT),
         LetterStatus::GivenUp(_) => Styled::new(word, BAD),

@@ -216,7 +216,7 @@ mod tests {
                     arg.get_value_names()
                         .unwrap_or_default()
                         .iter()
-                        .map(|name| name.as_str()),
+                        .map(clap::builder::Str::as_str),
                 );
                 for name in names {
                     let name = name.to_lowercase();

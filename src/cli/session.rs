@@ -159,7 +159,8 @@ fn show(
         "From",
         "Browser",
         "State",
-    ]);
+    ])
+    .unbroken(&[0]);
     for (session, account) in sessions {
         let state = state(session, account);
         let style = match state {

@@ -1,7 +1,9 @@
 //! Tables for people: aligned whatever script a name is written in, light, in colour only on a terminal.
 
 use anstyle::{AnsiColor, Effects, Style};
-use comfy_table::{Attribute, Cell, Color, ContentArrangement, ContentLineStyle, LineStyle, TableStyle};
+use comfy_table::{
+    Attribute, Cell, Color, ColumnConstraint, ContentArrangement, ContentLineStyle, LineStyle, TableStyle,
+};
 
 use super::output::plain;
 
@@ -12,14 +14,17 @@ const LIGHT: TableStyle = TableStyle::new()
     .content_lines(ContentLineStyle::none());
 
 /// Rows under a head.
-pub struct Table(comfy_table::Table);
+pub struct Table {
+    table: comfy_table::Table,
+    unbroken: Vec<usize>,
+}
 
 impl Table {
     /// An empty table with this head.
     pub fn new<const N: usize>(head: [&str; N]) -> Self {
         let mut table = Self::bare();
         table
-            .0
+            .table
             .set_header(head.map(|word| Cell::new(word).add_attribute(Attribute::Bold)));
         table
     }
@@ -34,12 +39,22 @@ impl Table {
         table.load_style(LIGHT).style_text_only();
         // Whether colour is wanted is decided in one place: where the text is written.
         table.enforce_styling();
-        Self(table)
+        Self {
+            table,
+            unbroken: Vec::new(),
+        }
+    }
+
+    /// The texts in these columns are copied or compared as a whole: on a narrow terminal others are broken.
+    #[must_use]
+    pub fn unbroken(mut self, columns: &[usize]) -> Self {
+        self.unbroken = columns.to_vec();
+        self
     }
 
     /// Adds a row.
     pub fn row(&mut self, cells: impl IntoIterator<Item = Styled>) {
-        self.0
+        self.table
             .add_row(cells.into_iter().map(Styled::into_cell).collect::<Vec<_>>());
     }
 
@@ -59,12 +74,17 @@ impl Table {
     pub fn fitted(&self) -> String {
         let mut table = self.spaced();
         table.set_content_arrangement(ContentArrangement::Dynamic);
+        for index in &self.unbroken {
+            if let Some(column) = table.column_mut(*index) {
+                column.set_constraint(ColumnConstraint::ContentWidth);
+            }
+        }
         table.trim_fmt()
     }
 
     /// Two blanks between columns: one of the padding, one where a line would be.
     fn spaced(&self) -> comfy_table::Table {
-        let mut table = self.0.clone();
+        let mut table = self.table.clone();
         for column in table.column_iter_mut() {
             column.set_padding((0, 1));
         }
@@ -170,6 +190,17 @@ mod tests {
         assert_eq!(screen_column(&lines[3], "active"), expected, "{lines:#?}");
         assert_eq!(lines.len(), 5);
         assert!(lines.iter().all(|line| line.trim_end() == line), "{lines:#?}");
+    }
+
+    #[test]
+    fn a_narrow_terminal_breaks_prose_and_never_an_id() {
+        let mut table = Table::new(["Id", "Words"]).unbroken(&[0]);
+        table.row(["0190b5f2-7f3c-7d1e".into(), "accepted for delivery at last".into()]);
+        table.table.set_width(32);
+        let fitted = anstream::adapter::strip_str(&table.fitted()).to_string();
+        assert!(fitted.contains("0190b5f2-7f3c-7d1e"), "{fitted}");
+        assert!(fitted.lines().all(|line| line.chars().count() <= 32), "{fitted}");
+        assert!(fitted.lines().count() > 3, "{fitted}");
     }
 
     #[test]

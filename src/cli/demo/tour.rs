@@ -79,11 +79,12 @@ impl Tour<'_> {
         );
         output.line(format_args!(
             " {STRONG}Three things to try{STRONG:#}\n\
-             \n  {STRONG}1{STRONG:#}  Set a password. Open the inbox, follow a link of a Welcome mail, then sign\
-             \n     in as 101 or 102. The web client is told who you are, and shows how it checked.\
-             \n  {STRONG}2{STRONG:#}  Forget it. Sign out, choose \"Forgot password?\" and type your address; then\
-             \n     type {SHARED}. The page answers the same, but an address\
-             \n     that two accounts share gets no letter.\
+             \n  {STRONG}1{STRONG:#}  Set a password. Open the inbox, follow a link of a Welcome mail, then\
+             \n     sign in as 101 or 102. The web client is told who you are, and shows\
+             \n     how it checked that.\
+             \n  {STRONG}2{STRONG:#}  Forget it. Sign out, choose \"Forgot password?\" and type your address;\
+             \n     then type {SHARED}. The page answers the same, but an\
+             \n     address that two accounts share gets no letter.\
              \n  {STRONG}3{STRONG:#}  Keep somebody out. While 101 is signed in, type in another terminal:\
              \n     {ACTION}{command}{ACTION:#}\n"
         ))
@@ -92,9 +93,9 @@ impl Tour<'_> {
     fn practical(&self, output: &mut Output) -> anyhow::Result<()> {
         let authority = self.authority.display();
         output.line(format_args!(
-            " {STRONG}Certificate{STRONG:#}    The browser warns: it does not know the authority that the demo made for\
-             \n                itself. Continue past the warning, or import {ACTION}{authority}{ACTION:#},\
-             \n                which vouches for nothing but localhost.\
+            " {STRONG}Certificate{STRONG:#}    The browser warns: it does not know the authority that the demo\
+             \n                made for itself. Continue past the warning, or let it trust\
+             \n                {ACTION}{authority}{ACTION:#}, which vouches for nothing but localhost.\
              \n {STRONG}Data{STRONG:#}           {} {FAINT}(--fresh starts over){FAINT:#}",
             self.data.display()
         ))?;
@@ -157,8 +158,8 @@ mod tests {
         ] {
             assert!(text.contains(words), "{words}: {text}");
         }
-        for line in text.lines() {
-            assert!(line.chars().count() <= 84, "{line}");
+        for line in text.lines().filter(|line| !line.contains("account disable")) {
+            assert!(line.chars().count() <= 80, "{line}");
         }
     }
 }
