@@ -34,7 +34,10 @@ struct Ledger {
     stories: HashMap<String, Story>,
     /// Reset requests that were acknowledged, by address.
     accepted: HashMap<String, usize>,
+    /// Passwords whose setting was acknowledged.
     flows: usize,
+    /// Answers of any kind.
+    answers: usize,
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -44,6 +47,7 @@ async fn kill_9_at_random_moments_loses_nothing_that_was_acknowledged() {
         stories: HashMap::new(),
         accepted: HashMap::new(),
         flows: 0,
+        answers: 0,
     }));
     for n in 0..PEOPLE {
         let person = house.welcome(&format!("10{n}")).await;
@@ -71,7 +75,13 @@ async fn kill_9_at_random_moments_loses_nothing_that_was_acknowledged() {
         chance ^= chance << 13;
         chance ^= chance >> 7;
         chance ^= chance << 17;
-        tokio::time::sleep(Duration::from_millis(30 + chance % 900)).await;
+        // So many answers from now on, and a moment more: random points of the work, however fast the machine is.
+        let from = ledger.lock().answers + usize::try_from(chance % 24).unwrap();
+        eventually("people to go on", async || {
+            (ledger.lock().answers >= from).then_some(())
+        })
+        .await;
+        tokio::time::sleep(Duration::from_micros((chance >> 32) % 60_000)).await;
         house.gateway.kill();
         house.gateway.start().await;
         kills += 1;
@@ -95,7 +105,11 @@ async fn one_flow(house: &House, ledger: &Mutex<Ledger>, extension: &str, round:
         return;
     };
     assert_eq!(asked.status, 202, "{asked:?}");
-    *ledger.lock().accepted.entry(email.clone()).or_default() += 1;
+    {
+        let mut ledger = ledger.lock();
+        ledger.answers += 1;
+        *ledger.accepted.entry(email.clone()).or_default() += 1;
+    }
     let Some(ticket) = newest_ticket(house, &email, before, over).await else {
         return;
     };
@@ -110,6 +124,7 @@ async fn one_flow(house: &House, ledger: &Mutex<Ledger>, extension: &str, round:
     let body = json!({"ticket": ticket, "password": password, "confirmation": password});
     let answered = ask(&visitor, "/set-password", &body).await;
     let mut ledger = ledger.lock();
+    ledger.answers += usize::from(answered.is_some());
     let story = ledger.stories.get_mut(extension).unwrap();
     match answered {
         Some(answer) if answer.status == 200 => {
