@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use crate::config::Config;
 use crate::crypto::entropy::OsEntropy;
-use crate::crypto::secrets::SecretFiles;
+use crate::crypto::secrets::{PEPPER, SEALING_KEY, SecretFiles};
 use crate::domain::fault::Fault;
 use crate::flows::{AccountOffice, World};
-use crate::ports::{Events, Outbox};
+use crate::ports::{Accounts, Events, Keys, Outbox};
 use crate::store::SqliteStore;
 
 use super::clock::SystemClock;
@@ -29,6 +29,37 @@ pub fn world() -> World {
     World::new(Arc::new(SystemClock::new()), Arc::new(OsEntropy))
 }
 
+/// Opens the secret files, and makes them for a store that needs none of the old ones. A secret that is gone although
+/// the store depends on it is never replaced: every password would be wrong, and nobody would know why.
+pub(super) async fn open_secrets(config: &Config, store: &SqliteStore) -> Result<SecretFiles, Fault> {
+    let directory = &config.secrets.directory;
+    let missing = |file: &str| !directory.join(file).exists();
+    if missing(PEPPER)
+        && Accounts::list(store)
+            .await?
+            .iter()
+            .any(|listing| listing.password_set_at.is_some())
+    {
+        return Err(Fault::corrupt(
+            format!(
+                "{} is missing, but passwords in the store were hashed with it",
+                directory.join(PEPPER).display()
+            ),
+            "put it back from its copy; without it every person needs a new password (see the runbook)",
+        ));
+    }
+    if missing(SEALING_KEY) && !Keys::list(store).await?.is_empty() {
+        return Err(Fault::corrupt(
+            format!(
+                "{} is missing, but signing keys in the store are sealed with it",
+                directory.join(SEALING_KEY).display()
+            ),
+            "put it back from its copy (see the runbook)",
+        ));
+    }
+    SecretFiles::open_or_make(directory, &OsEntropy)
+}
+
 impl Office {
     /// Opens the store named in the config; made when it is not there yet.
     pub async fn open(config: &Config) -> Result<Self, Fault> {
@@ -46,8 +77,8 @@ impl Office {
     }
 
     /// The signing keys. Reads the secret files, and makes them where they are missing.
-    pub fn keys(&self, config: &Config) -> Result<SigningKeys, Fault> {
-        let secrets = SecretFiles::open_or_make(&config.secrets.directory, &OsEntropy)?;
+    pub async fn keys(&self, config: &Config) -> Result<SigningKeys, Fault> {
+        let secrets = open_secrets(config, &self.store).await?;
         Ok(SigningKeys {
             store: self.store.clone(),
             sealing: Arc::new(secrets.sealing_key),

@@ -18,7 +18,6 @@ use crate::config::Config;
 use crate::crypto::argon2::Argon2Hasher;
 use crate::crypto::entropy::OsEntropy;
 use crate::crypto::jwt::JwtSigner;
-use crate::crypto::secrets::SecretFiles;
 use crate::domain::fault::Fault;
 use crate::domain::limits::Quota;
 use crate::flows::{
@@ -36,7 +35,7 @@ use crate::store::{CachedSessions, MemoryLimiter, SqliteStore, StoreLock};
 use crate::web::{Branding, Health, Logo, Portal, PortalFlows, PortalRoutes, PortalSettings};
 
 use super::keys::SigningKeys;
-use super::office::world;
+use super::office::{open_secrets, world};
 use super::tasks::{self, Tasks};
 
 /// What a gateway that has just become ready can tell.
@@ -70,7 +69,8 @@ pub async fn serve(config: Config, stop: CancellationToken, ready: impl FnOnce(L
     store.give_back_taken().await?;
 
     let tasks = Tasks::new(stop.clone());
-    let front = Arc::new(compose(&config, &store, &tasks).await?);
+    let drained = CancellationToken::new();
+    let front = Arc::new(compose(&config, &store, &tasks, &drained).await?);
     if !config.limits.enabled {
         tracing::warn!("limits.enabled = false: passwords can be guessed without bound");
     }
@@ -86,15 +86,21 @@ pub async fn serve(config: Config, stop: CancellationToken, ready: impl FnOnce(L
         Ok(Err(error)) => return Err(Fault::unavailable("could not serve", error)),
         Err(error) => return Err(Fault::unavailable("a listener ended unexpectedly", error)),
     }
+    drained.cancel();
     tasks.finish(FINISH).await;
     store.close().await;
     Ok(())
 }
 
 /// Builds everything between the sockets and the store, and starts the background work.
-async fn compose(config: &Config, store: &Arc<SqliteStore>, tasks: &Tasks) -> Result<Front, Fault> {
+async fn compose(
+    config: &Config,
+    store: &Arc<SqliteStore>,
+    tasks: &Tasks,
+    drained: &CancellationToken,
+) -> Result<Front, Fault> {
     let world = world();
-    let secrets = SecretFiles::open_or_make(&config.secrets.directory, &OsEntropy)?;
+    let secrets = open_secrets(config, store).await?;
     for file in &secrets.made {
         tracing::info!(file = %file.display(), "secret made; keep a copy of it somewhere safe, apart from the store");
     }
@@ -119,7 +125,7 @@ async fn compose(config: &Config, store: &Arc<SqliteStore>, tasks: &Tasks) -> Re
     let pages = config.limits.enabled.then(|| pages(&config.limits.pages_client));
 
     let (record_seen, seen) = RecordSeen::new(store.clone());
-    tasks.run(record_seen.run(SEEN));
+    tasks.run(record_seen.run(SEEN, drained.clone()));
     let authenticate = Arc::new(Authenticate::new(
         sessions.clone(),
         world.clone(),

@@ -63,7 +63,7 @@ impl<'a> Entry<'a> {
 
 fn list(path: &Path, json: bool, output: &mut Output) -> anyhow::Result<()> {
     let keys = open::office(path, async |office, config| {
-        Ok(office.keys(config)?.store.list().await?)
+        Ok(office.keys(config).await?.store.list().await?)
     })?;
     show(&keys, json, output)
 }
@@ -93,7 +93,7 @@ fn show(keys: &[KeyRecord], json: bool, output: &mut Output) -> anyhow::Result<(
 
 fn rotate(path: &Path, output: &mut Output) -> anyhow::Result<()> {
     let key = open::office(path, async |office, config| {
-        Ok(office.keys(config)?.rotate(Actor::Operator).await?)
+        Ok(office.keys(config).await?.rotate(Actor::Operator).await?)
     })?;
     output.line(format_args!(
         "Key {} ({}) signs from now on; a running gateway takes it up within a second.\nThe key before it stays published \

@@ -5,7 +5,7 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use anyhow::{Context, bail};
+use anyhow::bail;
 
 use crate::app::Office;
 use crate::config::Config;
@@ -42,11 +42,10 @@ fn refuse_foreign(directory: &Path) -> anyhow::Result<()> {
         // Made in a moment, or explained when that fails.
         Err(_) => return Ok(()),
     };
-    let mut empty = true;
-    for file in files {
-        empty = false;
-        let path = file.context("could not look into the store")?.path();
-        if let Err(error) = File::options().read(true).write(true).open(path)
+    let empty = files.count() == 0;
+    // Only the store's own files matter: a copy that somebody laid beside them is nobody's concern here.
+    for file in STORE_FILES {
+        if let Err(error) = File::options().read(true).write(true).open(directory.join(file))
             && error.kind() == io::ErrorKind::PermissionDenied
         {
             bail!(whom().refusal(directory));
@@ -61,6 +60,9 @@ fn refuse_foreign(directory: &Path) -> anyhow::Result<()> {
 }
 
 const ROOT: u32 = 0;
+
+/// What SQLite and the server keep in the store's directory.
+const STORE_FILES: [&str; 4] = ["sekisho.db", "sekisho.db-wal", "sekisho.db-shm", "server.lock"];
 
 /// Who runs this, and whose the store is.
 struct Whom {

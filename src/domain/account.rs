@@ -65,7 +65,7 @@ impl fmt::Display for AccountId {
 pub enum Role {
     /// Signs in and uses the web client.
     User,
-    /// Also receives the operator's notices.
+    /// May use what is for administrators; the last one who can sign in is never disabled or removed.
     Admin,
 }
 

@@ -206,7 +206,12 @@ impl AccountOffice {
 
     /// Ends one session. `false` when there is none of that id.
     pub async fn end_session(&self, id: SessionId) -> Result<bool, Fault> {
-        let event = self.world.event(Actor::Operator, None, None, Fact::SessionsEnded);
+        let known = self.sessions.list(None).await?;
+        let owner = known
+            .iter()
+            .find(|(session, _)| session.id == id)
+            .map(|(_, account)| account.id);
+        let event = self.world.event(Actor::Operator, None, owner, Fact::SessionsEnded);
         self.sessions
             .end(SessionsToEnd::ById(id), Consequences::event(event))
             .await

@@ -185,7 +185,7 @@ impl DeliverLetters {
             Matter::Welcome { .. } | Matter::PasswordChanged { .. } => None,
         };
         if reason == Reason::SharedEmail {
-            tracing::warn!(letter = %letter.id, matter, "letter withheld: several accounts share the address; give each its own, or reset by the administrator");
+            tracing::warn!(letter = %letter.id, matter, "letter withheld: several accounts share the address; give each its own, or remove the one nobody uses");
         } else {
             tracing::info!(letter = %letter.id, matter, reason = reason.as_str(), "letter withheld");
         }

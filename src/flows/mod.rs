@@ -24,6 +24,7 @@ pub use sign_in::{Attempt, SignIn, SignInLimits, SignInOutcome};
 pub use sign_out::SignOut;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU16, Ordering};
 
 use jiff::Timestamp;
 use uuid::Uuid;
@@ -40,12 +41,17 @@ use crate::ports::{Clock, Entropy, fresh_uuid};
 pub struct World {
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
+    sequence: Arc<AtomicU16>,
 }
 
 impl World {
     /// From the real ones, or from those of a test.
     pub fn new(clock: Arc<dyn Clock>, entropy: Arc<dyn Entropy>) -> Self {
-        Self { clock, entropy }
+        Self {
+            clock,
+            entropy,
+            sequence: Arc::new(AtomicU16::new(0)),
+        }
     }
 
     /// The time of day.
@@ -65,7 +71,11 @@ impl World {
 
     /// A fresh id.
     pub fn uuid(&self) -> Uuid {
-        fresh_uuid(self.now(), &*self.entropy)
+        fresh_uuid(
+            self.now(),
+            self.sequence.fetch_add(1, Ordering::Relaxed),
+            &*self.entropy,
+        )
     }
 
     fn token(&self) -> [u8; TOKEN_BYTES] {

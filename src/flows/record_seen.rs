@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
 
 use crate::domain::session::SessionId;
 use crate::ports::Sessions;
@@ -37,17 +38,40 @@ impl RecordSeen {
         (Self { sessions, notes }, SeenSender(sender))
     }
 
-    /// Writes until every sender is gone, at most once per `pause`. What cannot be written is noted in the
+    /// Writes until `done`, at most once per `pause`, and then what is left. What cannot be written is noted in the
     /// log and dropped: a session then idles out a minute early, never late.
-    pub async fn run(mut self, pause: Duration) {
+    pub async fn run(mut self, pause: Duration, done: CancellationToken) {
         let mut batch = Vec::new();
-        while self.notes.recv_many(&mut batch, Self::CAPACITY).await > 0 {
-            let newest: HashMap<SessionId, Timestamp> = batch.drain(..).collect();
-            let newest: Vec<_> = newest.into_iter().collect();
-            if let Err(fault) = self.sessions.touch(&newest).await {
-                tracing::warn!(fault = fault.chain(), "could not record when sessions were last used");
+        loop {
+            let last = tokio::select! {
+                biased;
+                () = done.cancelled() => true,
+                taken = self.notes.recv_many(&mut batch, Self::CAPACITY) => taken == 0,
+            };
+            if last {
+                while let Ok(note) = self.notes.try_recv() {
+                    batch.push(note);
+                }
             }
-            tokio::time::sleep(pause).await;
+            self.write(&mut batch).await;
+            if last {
+                return;
+            }
+            tokio::select! {
+                () = tokio::time::sleep(pause) => {}
+                () = done.cancelled() => {}
+            }
+        }
+    }
+
+    async fn write(&self, batch: &mut Vec<(SessionId, Timestamp)>) {
+        let newest: HashMap<SessionId, Timestamp> = batch.drain(..).collect();
+        let newest: Vec<_> = newest.into_iter().collect();
+        if newest.is_empty() {
+            return;
+        }
+        if let Err(fault) = self.sessions.touch(&newest).await {
+            tracing::warn!(fault = fault.chain(), "could not record when sessions were last used");
         }
     }
 }

@@ -84,7 +84,7 @@ impl Mailer for SmtpMailer {
             address,
         );
         let now = self.clock.now();
-        let id = fresh_uuid(now, self.entropy.as_ref());
+        let id = fresh_uuid(now, 0, self.entropy.as_ref());
         let recipient = to.email.clone();
         let message = mime::message(letter, self.from.clone(), to, id, now)
             .map_err(|error| unwritten(format!("could not put the letter into a message: {error}")))?;

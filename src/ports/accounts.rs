@@ -20,7 +20,8 @@ pub trait Accounts: Send + Sync {
     /// By extension number.
     async fn find_by_extension(&self, extension: &Extension) -> Result<Option<Account>, Fault>;
 
-    /// By folded e-mail address, among accounts of every state.
+    /// By folded e-mail address. A disabled account does not make an address shared: it is found only when nobody
+    /// else has the address.
     async fn find_by_email(&self, email: &Email) -> Result<EmailMatch, Fault>;
 
     /// Account and hash for a sign-in. A shared address finds nobody, as an unknown name does.

@@ -21,10 +21,12 @@ pub trait Entropy: Send + Sync {
     fn token(&self) -> [u8; TOKEN_BYTES];
 }
 
-/// A fresh UUID version 7 (RFC 9562): it sorts by time.
-pub fn fresh_uuid(now: Timestamp, entropy: &dyn Entropy) -> Uuid {
+/// A fresh UUID version 7 (RFC 9562): it sorts by time, and within a millisecond by `sequence` (section 6.2, method 1),
+/// of which twelve bits are used.
+pub fn fresh_uuid(now: Timestamp, sequence: u16, entropy: &dyn Entropy) -> Uuid {
     let random = entropy.token();
     let mut bytes = [0; 10];
     bytes.copy_from_slice(&random[..10]);
+    bytes[..2].copy_from_slice(&sequence.to_be_bytes());
     uuid::Builder::from_unix_timestamp_millis(u64::try_from(now.as_millisecond()).unwrap_or(0), &bytes).into_uuid()
 }

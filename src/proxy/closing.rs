@@ -22,6 +22,9 @@ enum Place {
 /// The session has ended: the code the web client may tell apart from a network failure.
 pub const SESSION_ENDED: u16 = 4401;
 
+/// The gateway stops, perhaps to start again (registered with IANA).
+pub const SERVICE_RESTART: u16 = 1012;
+
 impl FrameEdge {
     /// The next byte is the first of the `101` head.
     pub const fn new() -> Self {

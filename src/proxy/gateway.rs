@@ -130,6 +130,11 @@ impl Gateway {
         }
     }
 
+    /// The open streams.
+    pub fn streams(&self) -> Arc<Streams> {
+        Arc::clone(&self.parts.streams)
+    }
+
     /// Walks 1 to 3: refuses what could be read in two ways, and tells where the request comes from.
     fn receive<'a>(&self, session: &'a Session, exchange: &mut Exchange) -> Result<RequestPath<'a>, Refused> {
         let head = session.req_header();
@@ -320,7 +325,7 @@ impl Gateway {
         };
         let leash = self.parts.streams.bind(principal.session.digest);
         if let Some(stream) = session.stream() {
-            Guarded::bind(stream, leash.ended().clone(), websocket);
+            Guarded::bind(stream, leash.ending(), websocket);
         }
         exchange.leash = Some(leash);
     }
@@ -436,7 +441,7 @@ impl ProxyHttp for Gateway {
         exchange: &mut Exchange,
     ) -> pingora::Result<Option<Duration>> {
         match &exchange.leash {
-            Some(leash) if leash.ended().is_cancelled() => {
+            Some(leash) if leash.ending().token().is_cancelled() => {
                 Error::e_explain(ErrorType::ConnectionClosed, "the session of this stream has ended")
                     .map_err(Error::into_down)
             }

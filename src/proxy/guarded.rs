@@ -22,9 +22,10 @@ use pingora::protocols::{
 };
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep};
-use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
+use tokio_util::sync::WaitForCancellationFutureOwned;
 
-use super::closing::{FrameEdge, SESSION_ENDED, close_frame};
+use super::closing::{FrameEdge, close_frame};
+use super::streams::Ending;
 
 /// Between two requests: the next byte starts a head.
 const WAITING: u8 = 0;
@@ -52,6 +53,7 @@ pub struct Guarded {
 /// A stream that ends with its session.
 struct Bound {
     ended: Pin<Box<WaitForCancellationFutureOwned>>,
+    ending: Ending,
     /// On a WebSocket, where a close frame may be put in.
     edge: Option<FrameEdge>,
 }
@@ -74,11 +76,12 @@ impl Guarded {
         }
     }
 
-    /// From now on the connection carries one stream, which ends when `ended` fires.
-    pub fn bind(stream: &Stream, ended: CancellationToken, websocket: bool) {
+    /// From now on the connection carries one stream, which ends when `ending` says so.
+    pub fn bind(stream: &Stream, ending: &Ending, websocket: bool) {
         if let Some(guarded) = (**stream).as_any().downcast_ref::<Self>() {
             *guarded.bound.lock() = Some(Bound {
-                ended: Box::pin(ended.cancelled_owned()),
+                ended: Box::pin(ending.token().clone().cancelled_owned()),
+                ending: ending.clone(),
                 edge: websocket.then(FrameEdge::new),
             });
             guarded.is_bound.store(true, Ordering::Release);
@@ -113,7 +116,7 @@ impl Guarded {
             return false;
         }
         let mut goodbye = match &bound.edge {
-            Some(edge) if edge.is_edge() => close_frame(SESSION_ENDED, "session ended"),
+            Some(edge) if edge.is_edge() => close_frame(bound.ending.code(), ""),
             _ => Vec::new(),
         };
         bound.edge = None;

@@ -22,6 +22,7 @@ use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
@@ -30,11 +31,14 @@ use crate::domain::fault::Fault;
 use super::connections::Connections;
 use super::gateway::Gateway;
 use super::guarded::Guarded;
+use super::streams::Streams;
 
 /// The longest a TLS handshake may take.
 const HANDSHAKE: Duration = Duration::from_secs(10);
 /// An HTTP/2 connection without requests is closed after this time.
 const H2_IDLE: Duration = Duration::from_mins(2);
+/// Connections the system holds until they are taken.
+const BACKLOG: i32 = 1024;
 /// A request is sent upstream at most this often; only idempotent ones are sent again, on a connection that had died.
 const TRIES: usize = 2;
 
@@ -54,29 +58,51 @@ pub struct TlsFiles {
 pub fn bind(addresses: &[SocketAddr]) -> Result<Vec<StdListener>, Fault> {
     let mut bound: Vec<StdListener> = Vec::with_capacity(addresses.len());
     for address in addresses {
-        let listener = StdListener::bind(address)
-            .and_then(|listener| listener.set_nonblocking(true).map(|()| listener))
-            .map_err(|error| {
-                let mend = match error.kind() {
-                    io::ErrorKind::AddrInUse => "another program holds this port; stop it, or change server.listen",
-                    io::ErrorKind::PermissionDenied => {
-                        "ports below 1024 need the capability CAP_NET_BIND_SERVICE; grant it, or change server.listen"
-                    }
-                    io::ErrorKind::AddrNotAvailable => "this machine has no such address; change server.listen",
-                    _ => "change server.listen",
-                };
-                Fault::unavailable(format!("could not listen on {address} ({mend})"), error)
-            });
-        match listener {
+        match listen(*address) {
             Ok(listener) => bound.push(listener),
             // A machine without IPv6 still serves on IPv4.
-            Err(fault) if address.ip().is_unspecified() && address.is_ipv6() && !bound.is_empty() => {
-                tracing::info!(fault = fault.chain(), "not listening on IPv6");
+            Err(error) if address.is_ipv6() && has_no_ipv6(&error) && !bound.is_empty() => {
+                tracing::warn!(%address, %error, "this machine has no IPv6; not listening there");
             }
-            Err(fault) => return Err(fault),
+            Err(error) => {
+                return Err(Fault::unavailable(
+                    format!("could not listen on {address} ({})", mend(&error)),
+                    error,
+                ));
+            }
         }
     }
     Ok(bound)
+}
+
+/// An IPv6 socket takes IPv6 alone, so that `0.0.0.0` and `[::]` can stand side by side.
+fn listen(address: SocketAddr) -> io::Result<StdListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    if address.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
+    // A restart does not wait for connections of the run before to be forgotten.
+    socket.set_reuse_address(true)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
+}
+
+fn has_no_ipv6(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::AddrNotAvailable
+        || error.raw_os_error() == Some(rustix::io::Errno::AFNOSUPPORT.raw_os_error())
+}
+
+fn mend(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => "another program holds this port; stop it, or change server.listen",
+        io::ErrorKind::PermissionDenied => {
+            "ports below 1024 need the capability CAP_NET_BIND_SERVICE; grant it, or change server.listen"
+        }
+        io::ErrorKind::AddrNotAvailable => "this machine has no such address; change server.listen",
+        _ => "change server.listen",
+    }
 }
 
 /// The public side of the gateway.
@@ -84,6 +110,7 @@ pub struct Front {
     proxy: Arc<HttpProxy<Gateway>>,
     acceptor: Arc<Acceptor>,
     connections: Arc<Connections>,
+    streams: Arc<Streams>,
     header_timeout: Duration,
 }
 
@@ -105,6 +132,7 @@ impl Front {
             upstream_keepalive_pool_size: 512,
             ..ServerConf::default()
         };
+        let streams = gateway.streams();
         let mut proxy = HttpProxy::new(gateway, Arc::new(conf));
         let mut options = HttpServerOptions::default();
         options.h2_idle_timeout = Some(H2_IDLE);
@@ -114,11 +142,12 @@ impl Front {
             proxy: Arc::new(proxy),
             acceptor: Arc::new(acceptor(tls)?),
             connections,
+            streams,
             header_timeout,
         })
     }
 
-    /// Takes connections until `stop` turns true, then waits for the open ones, at most `drain`.
+    /// Takes connections until `stop` turns true, ends the open streams, and waits for the open requests, at most `drain`.
     pub async fn serve(
         self: Arc<Self>,
         listeners: Vec<StdListener>,
@@ -133,6 +162,7 @@ impl Front {
         for accepting in loops {
             let _ = accepting.await;
         }
+        self.streams.end_all();
         self.proxy.http_cleanup().await;
         if tokio::time::timeout(drain, self.connections.drained()).await.is_err() {
             tracing::warn!(open = self.connections.open(), "stopping with connections still open");
@@ -231,4 +261,28 @@ fn certified_key(files: &TlsFiles) -> Result<CertifiedKey, Fault> {
         );
         Fault::corrupt(what, error)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_families_are_served_on_one_port() {
+        let first = listen("0.0.0.0:0".parse().unwrap()).unwrap();
+        let port = first.local_addr().unwrap().port();
+        let both = bind(&[SocketAddr::new("::".parse().unwrap(), port)]);
+        // A machine without IPv6 says so; one that has it serves both.
+        assert!(both.is_ok() || has_no_ipv6(&listen("[::]:0".parse().unwrap()).unwrap_err()));
+    }
+
+    #[test]
+    fn a_port_that_is_taken_is_named_with_what_to_change() {
+        let taken = listen("127.0.0.1:0".parse().unwrap()).unwrap();
+        let address = taken.local_addr().unwrap();
+        let fault = bind(&[address]).unwrap_err();
+        assert!(fault.to_string().contains(&format!(
+            "could not listen on {address} (another program holds this port"
+        )));
+    }
 }

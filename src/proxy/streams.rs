@@ -6,6 +6,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use std::sync::atomic::AtomicU16;
+
 use dashmap::DashMap;
 use tokio_util::sync::CancellationToken;
 
@@ -13,30 +15,56 @@ use crate::domain::fault::Fault;
 use crate::domain::token::TokenDigest;
 use crate::flows::Authenticate;
 
+use super::closing::{SERVICE_RESTART, SESSION_ENDED};
+
 /// The open streams.
 #[derive(Default)]
 pub struct Streams {
-    open: DashMap<u64, (TokenDigest, CancellationToken)>,
+    open: DashMap<u64, (TokenDigest, Ending)>,
     next: AtomicU64,
+}
+
+/// Whether a stream is to end, and why.
+#[derive(Clone, Debug, Default)]
+pub struct Ending {
+    token: CancellationToken,
+    code: Arc<AtomicU16>,
+}
+
+impl Ending {
+    /// Fires when the stream is to end.
+    pub const fn token(&self) -> &CancellationToken {
+        &self.token
+    }
+
+    /// The close code for a WebSocket, once the token has fired.
+    pub fn code(&self) -> u16 {
+        self.code.load(Ordering::Acquire)
+    }
+
+    fn end(&self, code: u16) {
+        self.code.store(code, Ordering::Release);
+        self.token.cancel();
+    }
 }
 
 /// Binds one stream to its session; dropping it forgets the stream.
 pub struct Leash {
     streams: Arc<Streams>,
     id: u64,
-    ended: CancellationToken,
+    ending: Ending,
 }
 
 impl Leash {
-    /// Fires when the session has ended.
-    pub fn ended(&self) -> &CancellationToken {
-        &self.ended
+    /// Whether the stream is to end.
+    pub const fn ending(&self) -> &Ending {
+        &self.ending
     }
 }
 
 impl std::fmt::Debug for Leash {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Leash({}, ended: {})", self.id, self.ended.is_cancelled())
+        write!(f, "Leash({}, ended: {})", self.id, self.ending.token.is_cancelled())
     }
 }
 
@@ -50,12 +78,12 @@ impl Streams {
     /// Binds a stream to the session with this digest.
     pub fn bind(self: &Arc<Self>, session: TokenDigest) -> Leash {
         let id = self.next.fetch_add(1, Ordering::Relaxed);
-        let ended = CancellationToken::new();
-        self.open.insert(id, (session, ended.clone()));
+        let ending = Ending::default();
+        self.open.insert(id, (session, ending.clone()));
         Leash {
             streams: Arc::clone(self),
             id,
-            ended,
+            ending,
         }
     }
 
@@ -67,12 +95,19 @@ impl Streams {
         let open: Vec<(u64, TokenDigest)> = self.open.iter().map(|entry| (*entry.key(), entry.value().0)).collect();
         for (id, digest) in open {
             if !authenticate.is_live(&digest).await?
-                && let Some((_, (_, ended))) = self.open.remove(&id)
+                && let Some((_, (_, ending))) = self.open.remove(&id)
             {
-                ended.cancel();
+                ending.end(SESSION_ENDED);
             }
         }
         Ok(())
+    }
+
+    /// Ends them all, because the gateway stops: a stream never ends by itself, so waiting for it is pointless.
+    pub fn end_all(&self) {
+        for entry in &self.open {
+            entry.value().1.end(SERVICE_RESTART);
+        }
     }
 
     /// How many are open.

@@ -172,8 +172,8 @@ impl Browser {
             };
             match tokio::time::timeout(SOON, looking).await {
                 Ok(text) => text,
-                Err(_) => panic!(
-                    "{caller}: `{css}` on {} says {last:?}\n{}",
+                Err(late) => panic!(
+                    "{caller}: {late}: `{css}` on {} says {last:?}\n{}",
                     self.address().await,
                     self.page().await
                 ),
@@ -196,9 +196,9 @@ impl Browser {
                     tokio::time::sleep(PAUSE).await;
                 }
             };
-            if tokio::time::timeout(SOON, arriving).await.is_err() {
+            if let Err(late) = tokio::time::timeout(SOON, arriving).await {
                 panic!(
-                    "{caller}: not at {path} but at {}\n{}",
+                    "{caller}: {late}: not at {path} but at {}\n{}",
                     self.address().await,
                     self.page().await
                 );
@@ -291,7 +291,7 @@ impl Browser {
         base64::Engine::decode(&base64::prelude::BASE64_STANDARD, encoded).unwrap()
     }
 
-    /// Speaks to Chromium beyond WebDriver.
+    /// Speaks to Chromium in its own words, which say more than those of chromedriver.
     pub async fn devtools(&self, command: &str, params: Value) -> Value {
         let sent = self.client.issue_cmd(Vendor {
             path: "goog/cdp/execute",
@@ -371,7 +371,7 @@ impl Traffic {
             let (method, params) = (&message["message"]["method"], &message["message"]["params"]);
             match method.as_str().unwrap() {
                 "Network.requestWillBeSent" if is_door(&params["documentURL"]) => {
-                    traffic.asked(&params["request"]["url"])
+                    traffic.asked(&params["request"]["url"]);
                 }
                 "Network.webSocketCreated" => traffic.asked(&params["url"]),
                 "Network.responseReceived" => traffic.answered(params),

@@ -58,8 +58,9 @@ impl Office {
             .unwrap();
         let gateway = Gateway::prepare(client.addr(), mailbox.address(), "");
         gateway.configure(&format!(
-            "[server]\ntls_certificate = {:?}\ntls_key = {:?}",
-            certificates.certificate, certificates.key
+            "[server]\ntls_certificate = '{}'\ntls_key = '{}'",
+            certificates.certificate.display(),
+            certificates.key.display()
         ));
         gateway.configure(overrides);
         let stop = CancellationToken::new();

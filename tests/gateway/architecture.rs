@@ -36,7 +36,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         ],
     ),
     // The command line starts the gateway and, for `sekisho demo`, the demo's helpers; it speaks in the words of flows
-    // and ports when it lists. The store is there for its lock alone: `demo --fresh` removes no store in use.
+    // and ports when it lists.
     (
         "cli",
         &[
@@ -107,7 +107,7 @@ fn sources() -> Vec<Source> {
             let name = path.file_name().unwrap().to_str().unwrap().to_owned();
             if path.is_dir() {
                 waiting.push(path);
-            } else if name.ends_with(".rs") && name != "tests.rs" {
+            } else if path.extension().is_some_and(|extension| extension == "rs") && name != "tests.rs" {
                 let inside = path.strip_prefix(&root).unwrap();
                 if inside.iter().any(|part| part == "tests") {
                     continue;

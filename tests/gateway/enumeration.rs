@@ -1,5 +1,6 @@
 //! Nobody learns from the time an answer takes who has an account.
 
+use std::fmt::Write;
 use std::time::Instant;
 
 use serde_json::{Value, json};
@@ -77,8 +78,9 @@ async fn compare(path: &str, status: u16, mut arms: Vec<Arm>) {
         for (one, other) in pairs {
             let p = mann_whitney(&arms[one].milliseconds, &arms[other].milliseconds);
             if p < level {
-                report += &format!(
-                    "run {run}: {} ({:.3} ms) and {} ({:.3} ms) differ, p = {p:.2e}\n",
+                let _ = writeln!(
+                    report,
+                    "run {run}: {} ({:.3} ms) and {} ({:.3} ms) differ, p = {p:.2e}",
                     arms[one].name,
                     median(&arms[one].milliseconds),
                     arms[other].name,

@@ -1,5 +1,7 @@
 //! The proxied path: who is asking is stated and signed, and everything else passes as if nobody were between.
 
+use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -8,8 +10,11 @@ use http::Method;
 use http_body_util::BodyExt;
 use jsonwebtoken::jwk::JwkSet;
 use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode, decode_header};
+use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::TlsAcceptor;
 use tokio_tungstenite::tungstenite::{self, Message};
 
 use crate::harness::upstream::{hex, pattern};
@@ -81,6 +86,8 @@ async fn every_request_carries_a_statement_of_who_is_asking_that_verifies() {
 async fn a_statement_is_reused_until_half_its_life_and_then_made_anew() {
     let house = House::with("[assertion]\nlife = \"5s\"").await;
     let person = house.welcome("101").await;
+    // An account that has just changed is looked up anew, and its statement with it.
+    house.gateway.restart().await;
     let visitor = house.signed_in(&person).await;
     let assertion = async |visitor: &Visitor| {
         assert_eq!(visitor.fetch("/x").await.status, 200);
@@ -510,4 +517,70 @@ async fn plain_headers_are_set_where_the_operator_wants_them() {
         "sekisho-upstream",
     )
     .unwrap();
+}
+
+/// Puts TLS in front of a plain server, with a certificate of its own authority for 127.0.0.1. Answers where it listens
+/// and the authority.
+async fn behind_tls(plain: SocketAddr) -> (SocketAddr, String) {
+    let authority_key = KeyPair::generate().unwrap();
+    let mut params = CertificateParams::new(Vec::new()).unwrap();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let authority = params.self_signed(&authority_key).unwrap();
+    let key = KeyPair::generate().unwrap();
+    let leaf = CertificateParams::new(vec!["127.0.0.1".to_owned()])
+        .unwrap()
+        .signed_by(&key, &Issuer::from_params(&params, &authority_key))
+        .unwrap();
+    let config = rustls::ServerConfig::builder()
+        .with_no_client_auth()
+        .with_single_cert(vec![leaf.der().clone()], key.into())
+        .unwrap();
+    let acceptor = TlsAcceptor::from(Arc::new(config));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((socket, _)) = listener.accept().await {
+            let acceptor = acceptor.clone();
+            tokio::spawn(async move {
+                let mut outer = acceptor.accept(socket).await.ok()?;
+                let mut inner = TcpStream::connect(plain).await.ok()?;
+                tokio::io::copy_bidirectional(&mut outer, &mut inner).await.ok()
+            });
+        }
+    });
+    (address, authority.pem())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_web_client_behind_tls_is_reached_only_when_its_certificate_is_right() {
+    let house = House::open().await;
+    let person = house.welcome("101").await;
+    let visitor = house.signed_in(&person).await;
+    let (address, authority) = behind_tls(house.upstream.address()).await;
+    let file = house.gateway.home().join("upstream-ca.pem");
+    std::fs::write(&file, authority).unwrap();
+    let url = |host: &str| format!("[upstream]\nurl = \"https://{host}:{}\"", address.port());
+
+    house.gateway.configure(&url("127.0.0.1"));
+    house.gateway.restart().await;
+    visitor.fetch("/x").await.is_problem(502, "bad-gateway");
+
+    house
+        .gateway
+        .configure(&format!("{}\nca_file = {file:?}", url("127.0.0.1")));
+    house.gateway.restart().await;
+    assert_eq!(visitor.fetch("/x").await.status, 200);
+    house.upstream.last().assertion();
+
+    let before = house.upstream.count();
+    house
+        .gateway
+        .configure(&format!("{}\nca_file = {file:?}", url("localhost")));
+    house.gateway.restart().await;
+    visitor.fetch("/x").await.is_problem(502, "bad-gateway");
+    assert_eq!(
+        house.upstream.count(),
+        before,
+        "the right authority for the wrong name is not enough"
+    );
 }

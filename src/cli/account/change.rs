@@ -108,7 +108,7 @@ fn judge(
         },
         AccountChange::NotFound => return Err(no_such_account(extension)),
         AccountChange::LastAdministrator => bail!(
-            "{extension} is the only administrator who can sign in, and without one nobody receives the operator's notices; \
+            "{extension} is the only administrator who can sign in, and a gateway is never left without one; \
              first add another with --role admin, who has to set a password"
         ),
         AccountChange::NoEmail(account) => bail!(

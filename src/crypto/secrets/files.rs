@@ -14,9 +14,11 @@ use crate::crypto::durable::{self, Existing};
 use crate::domain::fault::Fault;
 use crate::ports::Entropy;
 
-const PEPPER: &str = "pepper";
+/// The pepper's file.
+pub const PEPPER: &str = "pepper";
 const PREVIOUS_PEPPER: &str = "pepper.previous";
-const SEALING_KEY: &str = "sealing.key";
+/// The sealing key's file.
+pub const SEALING_KEY: &str = "sealing.key";
 
 /// More than a line of base64 for 32 bytes and less than anything put here by mistake.
 const MAX_FILE_BYTES: usize = 256;

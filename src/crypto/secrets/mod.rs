@@ -13,7 +13,7 @@ use aws_lc_rs::hkdf::{HKDF_SHA256, Salt};
 use sha2::{Digest, Sha256};
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
-pub use files::SecretFiles;
+pub use files::{PEPPER, SEALING_KEY, SecretFiles};
 
 /// Bytes of each secret: 256 bits.
 pub const SECRET_BYTES: usize = 32;

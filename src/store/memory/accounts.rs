@@ -172,10 +172,16 @@ impl State {
             .find(|stored| stored.account.extension == *extension)
     }
 
+    /// Those who may use the address; the disabled ones only when there is nobody else.
     fn by_email(&self, email: &Email) -> Vec<&StoredAccount> {
-        self.accounts
-            .values()
-            .filter(|stored| stored.account.email.as_ref() == Some(email))
-            .collect()
+        let holders = || {
+            self.accounts
+                .values()
+                .filter(|stored| stored.account.email.as_ref() == Some(email))
+        };
+        let open: Vec<_> = holders()
+            .filter(|stored| stored.account.state != AccountState::Disabled)
+            .collect();
+        if open.is_empty() { holders().collect() } else { open }
     }
 }

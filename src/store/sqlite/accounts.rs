@@ -230,11 +230,13 @@ impl SqliteStore {
         Ok(found)
     }
 
+    /// Those who may use the address; the disabled ones only when there is nobody else.
     async fn by_email(&self, email: &Email) -> Result<Vec<SqliteRow>, Trouble> {
         let found = query(concat!(
             "SELECT ",
             account_columns!(),
-            ", a.password_hash FROM accounts a WHERE a.email_key = $1"
+            ", a.password_hash FROM accounts a WHERE a.email_key = $1 AND (a.state <> 'disabled' OR NOT EXISTS ",
+            "(SELECT 1 FROM accounts b WHERE b.email_key = $1 AND b.state <> 'disabled'))"
         ))
         .bind(email.key())
         .fetch_all(&self.readers)

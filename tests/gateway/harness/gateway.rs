@@ -195,12 +195,9 @@ impl Gateway {
     }
 
     /// Runs another command that must succeed and answer in JSON.
-    #[track_caller]
-    pub fn cli_json<'a, T: serde::de::DeserializeOwned>(&'a self, args: &'a [&str]) -> impl Future<Output = T> + 'a {
-        async move {
-            let out = self.cli(args).await.succeeded();
-            serde_json::from_str(&out).unwrap_or_else(|error| panic!("{args:?}: {error}: {out}"))
-        }
+    pub async fn cli_json<T: serde::de::DeserializeOwned>(&self, args: &[&str]) -> T {
+        let out = self.cli(args).await.succeeded();
+        serde_json::from_str(&out).unwrap_or_else(|error| panic!("{args:?}: {error}: {out}"))
     }
 
     /// Runs a command prepared with [`Gateway::command`].

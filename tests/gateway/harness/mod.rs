@@ -158,10 +158,8 @@ pub async fn within<T>(limit: Duration, what: &str, mut condition: impl AsyncFnM
 
 /// Waits for a future that must end soon.
 pub async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
-    match tokio::time::timeout(SOON, future).await {
-        Ok(value) => value,
-        Err(_) => panic!("waited {SOON:?} in vain for {what}"),
-    }
+    let ended = tokio::time::timeout(SOON, future).await;
+    ended.unwrap_or_else(|_| panic!("waited {SOON:?} in vain for {what}"))
 }
 
 /// The time of day, for checking what the gateway claims about it.

@@ -179,7 +179,7 @@ async fn answer(shared: Arc<Shared>, request: Request<Incoming>) -> Result<Answe
     Ok(match path.as_str() {
         "/events" => events(&shared),
         "/slow" => {
-            tokio::time::sleep(std::time::Duration::from_secs(60)).await;
+            tokio::time::sleep(std::time::Duration::from_mins(1)).await;
             json(&serde_json::json!({}))
         }
         "/set-cookie" => with_headers(

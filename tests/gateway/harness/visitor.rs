@@ -324,13 +324,14 @@ impl Visitor {
 
     /// A script of our own origin asking, to be added to.
     pub fn script(&self, method: Method, target: &str) -> Asking<'_> {
+        let looks = method == Method::GET;
         let asking = self
-            .ask(method.clone(), target)
+            .ask(method, target)
             .header("accept", "application/json, text/plain, */*")
             .header("sec-fetch-mode", "cors")
             .header("sec-fetch-site", "same-origin")
             .header("sec-fetch-dest", "empty");
-        if method == Method::GET {
+        if looks {
             asking
         } else {
             let origin = self.origin();
@@ -559,7 +560,7 @@ impl Visitor {
                 let sound = cookie.secure() == Some(true) && cookie.path() == Some("/") && cookie.domain().is_none();
                 assert!(sound, "a browser refuses this cookie: {line:?}");
             }
-            let gone = cookie.value().is_empty() || cookie.max_age().is_some_and(|age| age.is_zero());
+            let gone = cookie.value().is_empty() || cookie.max_age().is_some_and(cookie::time::SignedDuration::is_zero);
             self.set_cookie(cookie.name(), (!gone).then(|| cookie.value()));
         }
     }
@@ -607,7 +608,7 @@ impl Raw {
     pub async fn hear_for(&mut self, limit: Duration) -> Heard {
         let mut bytes = Vec::new();
         let reading = async {
-            let mut piece = [0; 8192];
+            let mut piece = vec![0; 8192];
             loop {
                 match self.0.read(&mut piece).await {
                     Ok(0) | Err(_) => return,
@@ -626,7 +627,7 @@ impl Raw {
     pub async fn hear_one(&mut self) -> Heard {
         let mut bytes = Vec::new();
         let reading = async {
-            let mut piece = [0; 8192];
+            let mut piece = vec![0; 8192];
             while !is_whole(&bytes) {
                 match self.0.read(&mut piece).await {
                     Ok(0) | Err(_) => return true,
