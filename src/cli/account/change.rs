@@ -116,7 +116,7 @@ fn judge(
             person(&account)
         ),
         AccountChange::AlreadyActive(account) => bail!(
-            "{} has set a password already; whoever forgot it chooses \"Forgot password?\" on the sign-in page",
+            "{} has set a password already; whoever forgot it chooses \"Forgot your password?\" on the sign-in page",
             person(&account)
         ),
         AccountChange::Disabled(account) => bail!(
@@ -178,7 +178,7 @@ mod tests {
             (AccountChange::NotFound, "sekisho account list"),
             (AccountChange::LastAdministrator, "--role admin"),
             (AccountChange::NoEmail(yuki()), "--email"),
-            (AccountChange::AlreadyActive(yuki()), "Forgot password?"),
+            (AccountChange::AlreadyActive(yuki()), "Forgot your password?"),
             (AccountChange::Disabled(yuki()), "sekisho account enable 101"),
         ] {
             let words = outcome(change).unwrap_err();

@@ -82,9 +82,9 @@ impl Tour<'_> {
              \n  {STRONG}1{STRONG:#}  Set a password. Open the inbox, follow a link of a Welcome mail, then\
              \n     sign in as 101 or 102. The web client is told who you are, and shows\
              \n     how it checked that.\
-             \n  {STRONG}2{STRONG:#}  Forget it. Sign out, choose \"Forgot password?\" and type your address;\
-             \n     then type {SHARED}. The page answers the same, but an\
-             \n     address that two accounts share gets no letter.\
+             \n  {STRONG}2{STRONG:#}  Forget it. Sign out, choose \"Forgot your password?\", and type your\
+             \n     address; then type {SHARED}. The page answers the same,\
+             \n     but an address that two accounts share gets no letter.\
              \n  {STRONG}3{STRONG:#}  Keep somebody out. While 101 is signed in, type in another terminal:\
              \n     {ACTION}{command}{ACTION:#}\n"
         ))
