@@ -71,6 +71,7 @@ enum Command {
     )]
     Serve,
     /// Try it out on this machine: gateway, sample web client and mail catcher, with sample accounts
+    #[command(arg = unused_config())]
     Demo(demo::Demo),
     /// Add people, list them, keep them out
     #[command(subcommand)]
@@ -97,17 +98,29 @@ enum Command {
     )]
     Healthcheck,
     /// Print a completion script for a shell
+    #[command(arg = unused_config())]
     #[command(after_help = "Example:\n  sekisho completions bash > /usr/share/bash-completion/completions/sekisho")]
     Completions {
         /// The shell
         shell: Shell,
     },
     /// Write the manual pages into a directory
+    #[command(arg = unused_config())]
     #[command(after_help = "Example:\n  sekisho man /usr/local/share/man/man1")]
     Man {
         /// The directory; made where it is missing
         directory: PathBuf,
     },
+}
+
+/// `--config` in the place of the global one, for commands that read no configuration: their help does not offer it.
+fn unused_config() -> clap::Arg {
+    clap::Arg::new("config")
+        .long("config")
+        .value_name("PATH")
+        .help("Not used by this command")
+        .value_parser(clap::value_parser!(PathBuf))
+        .hide(true)
 }
 
 /// Does what the arguments ask for.
@@ -254,6 +267,15 @@ mod tests {
             assert_eq!(read(&args).config, PathBuf::from("/x"));
         }
         assert_eq!(read(&["account", "list", "--config", "/x"]).config, PathBuf::from("/x"));
+    }
+
+    #[test]
+    fn commands_that_read_no_configuration_do_not_offer_one() {
+        for (command, offered) in [("demo", false), ("man", false), ("completions", false), ("serve", true)] {
+            let help = refused(&[command, "--help"]);
+            assert_eq!(help.contains("--config"), offered, "{help}");
+        }
+        assert_eq!(read(&["--config", "/x", "man", "pages"]).config, PathBuf::from("/x"));
     }
 
     #[test]
