@@ -57,7 +57,12 @@ impl<'a> RequestPath<'a> {
             return Err(PathProblem::Encoding);
         }
         for text in [raw, &once, &twice] {
-            if text.bytes().any(|b| b < b' ' || b == 0x7f || b == b'\\') {
+            // A blank or hash that only a second decoding brings out was hidden there on purpose.
+            let hidden = text == twice && twice != once;
+            if text
+                .bytes()
+                .any(|b| b < b' ' || b == 0x7f || b == b'\\' || (hidden && matches!(b, b' ' | b'#')))
+            {
                 return Err(PathProblem::Byte);
             }
             if has_dot_segment(text)
@@ -259,6 +264,8 @@ mod tests {
             ("/..;x/a", DotSegment),
             ("/a%2f..%2fb", DotSegment),
             ("/a/%25/%252e%252e/%252e%252e/b", DotSegment),
+            ("/%2523", Byte),
+            ("/a%2520b", Byte),
             ("/a/%252525", Encoding),
             ("/a/..%c0%afb", Byte),
             ("/%ff", Byte),

@@ -127,7 +127,8 @@ fn request_line(line: &[u8]) -> Result<bool, HeadProblem> {
 
 /// Visible ASCII without a fragment, which has no place in a request (RFC 9112 section 3.2) and would be cut silently.
 fn is_target(target: &[u8]) -> bool {
-    !target.is_empty() && target.iter().all(|b| b.is_ascii_graphic() && *b != b'#')
+    // Pingora encodes a stray blank of the request line before anybody sees it; at the end of a target it shows.
+    !target.is_empty() && !target.ends_with(b"%20") && target.iter().all(|b| b.is_ascii_graphic() && *b != b'#')
 }
 
 fn field(line: &[u8]) -> Result<(&[u8], &[u8]), HeadProblem> {
@@ -261,6 +262,7 @@ mod tests {
     #[rstest]
     #[case::no_host("GET / HTTP/1.1\r\n\r\n", HeadProblem::Host)]
     #[case::two_blanks("GET  / HTTP/1.1\r\nHost: a\r\n\r\n", HeadProblem::RequestLine)]
+    #[case::stray_blank("GET /%20 HTTP/1.1\r\nHost: a\r\n\r\n", HeadProblem::RequestLine)]
     #[case::fragment("GET /#a HTTP/1.1\r\nHost: a\r\n\r\n", HeadProblem::RequestLine)]
     #[case::no_version("GET /\r\nHost: a\r\n\r\n", HeadProblem::RequestLine)]
     #[case::other_version("GET / HTTP/2.0\r\nHost: a\r\n\r\n", HeadProblem::RequestLine)]
