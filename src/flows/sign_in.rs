@@ -78,7 +78,7 @@ pub struct SignIn {
     pub world: World,
     /// `None` when the operator switched limits off.
     pub limits: Option<SignInLimits>,
-    /// When a throttled attempt was last recorded as an event, in seconds; see [`SignIn::note_throttled`].
+    /// When a throttled attempt was last recorded as an event, in seconds; see `SignIn::note_throttled`.
     pub throttled_noted_at: AtomicI64,
 }
 

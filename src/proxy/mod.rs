@@ -1,9 +1,9 @@
 //! The proxied path, and the only module that names Pingora.
 //!
-//! A request walks through [`gateway`]: its head is refused when upstreams could read it in two ways
-//! ([`framing`]), its client is told ([`client`]), its session is looked up, the policy judges it, and
-//! only a permit lets it on ([`exchange`]). What the upstream may rely on is set at the very last
-//! moment ([`headers`]).
+//! A request walks through `gateway`: its head is refused when upstreams could read it in two ways
+//! (`framing`), its client is told (`client`), its session is looked up, the policy judges it, and
+//! only a permit lets it on (`exchange`). What the upstream may rely on is set at the very last
+//! moment (`headers`).
 
 mod bridge;
 mod client;
