@@ -120,7 +120,8 @@ fn read_wrk(said: &str) -> anyhow::Result<Turn> {
         );
     }
     let words = |mark: &str| {
-        let line = said.lines().map(str::trim).find(|line| line.contains(mark));
+        let fits = |line: &&str| line.starts_with(mark) || (line.starts_with(char::is_numeric) && line.contains(mark));
+        let line = said.lines().map(str::trim).find(fits);
         line.map(|line| line.split_whitespace().collect::<Vec<_>>())
             .with_context(|| format!("no {mark:?}"))
     };
