@@ -272,9 +272,9 @@ impl Line {
 
 /// Whether the other end answers a ping.
 ///
-/// pingora-proxy 0.9.1 loses about one WebSocket in a hundred right after the handshake on a busy machine: the end of
-/// the request's empty body, when it is handled after the upstream's 101, is taken for the end of the stream. Browsers
-/// open another one, and so does this visitor; see docs/performance.md, "Known limits".
+/// pingora-proxy 0.9.1 loses about one WebSocket in a hundred right after the handshake on a busy machine (likely
+/// cause, not proved: the end of the request's empty body, handled after the upstream's 101, is taken for the end of the
+/// stream). Browsers open another one, and so does this visitor, which hides the fault from these tests; see docs/performance.md, "Known limits".
 async fn answers(socket: &mut WebSocketStream<TlsStream<TcpStream>>) -> bool {
     use futures_util::{SinkExt, StreamExt};
 
