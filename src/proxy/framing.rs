@@ -139,19 +139,41 @@ fn field(line: &[u8]) -> Result<(&[u8], &[u8]), HeadProblem> {
         return Err(HeadProblem::Malformed);
     }
     let value = value.get(1..).unwrap_or_default();
-    if value.iter().any(|b| (*b < b' ' && *b != b'\t') || *b == 0x7f) {
+    if !is_value(value) {
         return Err(HeadProblem::Malformed);
     }
     Ok((name, value.trim_ascii()))
 }
 
-const fn is_token(b: u8) -> bool {
-    b.is_ascii_alphanumeric()
-        || matches!(
-            b,
-            b'!' | b'#' | b'$' | b'%' | b'&' | b'\'' | b'*' | b'+' | b'-' | b'.' | b'^' | b'_' | b'`' | b'|' | b'~'
-        )
+/// No control byte but the tab.
+#[expect(
+    clippy::needless_bitwise_bool,
+    reason = "without a branch per byte the compiler makes vector code of it"
+)]
+fn is_value(value: &[u8]) -> bool {
+    value
+        .iter()
+        .fold(true, |sound, b| sound & ((*b >= b' ' || *b == b'\t') & (*b != 0x7f)))
 }
+
+fn is_token(b: u8) -> bool {
+    TOKEN.get(usize::from(b)).copied().unwrap_or(false)
+}
+
+/// The bytes of a token (RFC 9110 section 5.6.2).
+static TOKEN: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut b = 0_u8;
+    while b < 128 {
+        table[b as usize] = b.is_ascii_alphanumeric()
+            || matches!(
+                b,
+                b'!' | b'#' | b'$' | b'%' | b'&' | b'\'' | b'*' | b'+' | b'-' | b'.' | b'^' | b'_' | b'`' | b'|' | b'~'
+            );
+        b += 1;
+    }
+    table
+};
 
 /// Alike after folding case and every sign to `-`, as some upstreams fold.
 fn same_name(name: &[u8], lower: &[u8]) -> bool {

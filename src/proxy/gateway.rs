@@ -8,8 +8,9 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use bytes::Bytes;
 use governor::DefaultKeyedRateLimiter;
-use http::header::{ACCEPT, CONTENT_LENGTH, HOST, ORIGIN};
-use http::{HeaderValue, Method, StatusCode, Version};
+use http::header::{ACCEPT, CONTENT_LENGTH, ORIGIN, UPGRADE};
+use http::{HeaderName, HeaderValue, StatusCode};
+use pingora::connectors::TransportConnector;
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::proxy::{FailToProxy, ProxyHttp, Session};
 use pingora::upstreams::peer::HttpPeer;
@@ -22,7 +23,6 @@ use crate::domain::fault::Fault;
 use crate::domain::policy::{Permit, Policy, Verdict};
 use crate::domain::principal::{Pass, Principal};
 use crate::domain::session::later;
-use crate::domain::target::RequestPath;
 use crate::flows::{Authenticate, World};
 use crate::ports::Signer;
 use crate::web::{Failure, Owner, Portal, RequestId, cookie};
@@ -30,10 +30,11 @@ use crate::web::{Failure, Owner, Portal, RequestId, cookie};
 use super::bridge::{self, After, BodyProblem};
 use super::client::TrustedProxies;
 use super::exchange::{Exchange, Stage};
-use super::framing;
 use super::guarded::Guarded;
-use super::headers::{Origin, Protected};
-use super::streams::Streams;
+use super::headers::{self, Protected};
+use super::reception::{Reception, Refused, without_query};
+use super::streams::{Leash, Streams};
+use super::tunnel;
 use super::upstream::UpstreamPeers;
 
 /// Signing assertions for the upstream.
@@ -90,7 +91,8 @@ pub struct GatewayParts {
 /// The gateway as Pingora drives it.
 pub struct Gateway {
     parts: GatewayParts,
-    authorities: [String; 2],
+    reception: Reception,
+    connector: TransportConnector,
     run: String,
     requests: AtomicU64,
 }
@@ -112,22 +114,21 @@ const UNAVAILABLE: Failure = Failure::Unavailable {
     retry_after: Duration::from_secs(5),
 };
 
-/// Why a request is answered before anybody looked at who sent it.
-struct Refused(Failure);
+const NEVER_RESOLVED: &str = "the upstream's name has never resolved";
+
+static X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 impl Gateway {
     /// From its parts.
     pub fn new(parts: GatewayParts) -> Self {
-        let authorities = [
-            parts.doors.in_office.authority().to_lowercase(),
-            parts.doors.out_of_office.authority().to_lowercase(),
-        ];
+        let reception = Reception::new(&parts.doors, parts.trusted.clone(), parts.times.max_header_bytes);
         // Request ids of two runs of the gateway differ in their first part.
         let run = parts.world.uuid().simple().to_string();
         let run = run.get(20..).unwrap_or_default().to_owned();
         Self {
             parts,
-            authorities,
+            reception,
+            connector: TransportConnector::new(None),
             run,
             requests: AtomicU64::new(0),
         }
@@ -135,7 +136,7 @@ impl Gateway {
 
     /// Whose word about its client is believed.
     pub fn trusted(&self) -> TrustedProxies {
-        self.parts.trusted.clone()
+        self.reception.trusted().clone()
     }
 
     /// The open streams.
@@ -143,73 +144,9 @@ impl Gateway {
         Arc::clone(&self.parts.streams)
     }
 
-    /// Walks 1 to 3: refuses what could be read in two ways, and tells where the request comes from.
-    fn receive<'a>(&self, session: &'a Session, exchange: &mut Exchange) -> Result<RequestPath<'a>, Refused> {
-        let head = session.req_header();
-        if let Some(h1) = session.as_http1() {
-            framing::check(&h1.get_headers_raw_bytes(), self.parts.times.max_header_bytes).map_err(|problem| {
-                tracing::info!(request = &*exchange.request_id, %problem, "refused");
-                Refused(match problem {
-                    framing::HeadProblem::TooLarge | framing::HeadProblem::TooManyFields => Failure::HeadTooLarge,
-                    _ => Failure::BadRequest,
-                })
-            })?;
-        } else if let Err(problem) = framing::check_fields(&head.headers) {
-            tracing::info!(request = &*exchange.request_id, %problem, "refused");
-            return Err(Refused(Failure::BadRequest));
-        } else if head.headers.len() > framing::MOST_FIELDS || head_bytes(head) > self.parts.times.max_header_bytes {
-            return Err(Refused(Failure::HeadTooLarge));
-        }
-        if !is_forwardable(&head.method) {
-            return Err(Refused(Failure::MethodNotAllowed {
-                allow: "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS",
-            }));
-        }
-        exchange.origin = Some(self.origin(session)?);
-        let path = std::str::from_utf8(head.raw_path()).ok().map(without_query);
-        let path = path.ok_or(Refused(Failure::BadRequest))?;
-        let path = strip_absolute(path).ok_or(Refused(Failure::BadRequest))?;
-        RequestPath::parse(path).map_err(|problem| {
-            tracing::info!(request = &*exchange.request_id, %problem, "refused");
-            Refused(Failure::BadRequest)
-        })
-    }
-
-    /// The client, and the host it asked for, which must be one of the doors.
-    fn origin(&self, session: &Session) -> Result<Origin, Refused> {
-        let head = session.req_header();
-        let peer = session
-            .client_addr()
-            .and_then(|address| address.as_inet())
-            .map(|address| address.ip().to_canonical())
-            .ok_or(Refused(Failure::BadRequest))?;
-        let authority = head.uri.authority().map(http::uri::Authority::as_str);
-        let mut hosts = head.headers.get_all(HOST).iter();
-        let named = match (hosts.next(), hosts.next()) {
-            (Some(host), None) => Some(host.to_str().map_err(|_| Refused(Failure::BadRequest))?),
-            (None, _) if head.version == Version::HTTP_2 => None,
-            _ => return Err(Refused(Failure::BadRequest)),
-        };
-        let host = match (authority, named) {
-            (Some(authority), Some(host)) if !authority.eq_ignore_ascii_case(host) => {
-                return Err(Refused(Failure::BadRequest));
-            }
-            (Some(host), _) | (None, Some(host)) => host,
-            (None, None) => return Err(Refused(Failure::BadRequest)),
-        };
-        if !self.authorities.iter().any(|door| door.eq_ignore_ascii_case(host)) {
-            return Err(Refused(Failure::Misdirected));
-        }
-        Ok(Origin {
-            client: self.parts.trusted.resolve(peer, &head.headers),
-            peer,
-            host: HeaderValue::from_str(host).map_err(|_| Refused(Failure::BadRequest))?,
-        })
-    }
-
     /// Walks 4 and 5: who is asking, and what the policy says to it. `Some` is an answer of ours.
     async fn judge(&self, session: &mut Session, exchange: &mut Exchange) -> Option<http::Response<Bytes>> {
-        let path = match self.receive(session, exchange) {
+        let path = match self.reception.receive(session, exchange) {
             Ok(path) => path,
             Err(Refused(failure)) => {
                 exchange.after = After::Close;
@@ -217,7 +154,8 @@ impl Gateway {
             }
         };
         match self.parts.portal.owner(&path) {
-            Owner::Ours => return Some(self.own_page(session, exchange).await),
+            // Boxed, so that the state of a proxied request has no room for what only our own pages need.
+            Owner::Ours => return Some(Box::pin(self.own_page(session, exchange)).await),
             Owner::NearMiss => return Some(self.fail(Some(session), exchange, Failure::NotFound)),
             Owner::Upstream => {}
         }
@@ -244,7 +182,7 @@ impl Gateway {
     /// A WebSocket that a page of another origin opens. Browsers send cookies along from sibling sites, so the
     /// handshake has to say where it comes from; programs without an `Origin` present a session of their own.
     fn is_foreign_upgrade(&self, session: &Session) -> bool {
-        session.is_upgrade_req()
+        tunnel::is_handshake(session.req_header())
             && session
                 .req_header()
                 .headers
@@ -332,10 +270,35 @@ impl Gateway {
             return;
         };
         let leash = self.parts.streams.bind(principal.session.digest);
-        if let Some(stream) = session.stream() {
-            Guarded::bind(stream, leash.ending(), websocket);
+        if !websocket && let Some(stream) = session.stream() {
+            Guarded::bind(stream, leash.ending());
         }
         exchange.leash = Some(leash);
+    }
+
+    /// Carries a WebSocket that was let through, to its end.
+    async fn websocket(&self, session: &mut Session, exchange: &mut Exchange) -> pingora::Result<()> {
+        let Some(peer) = self.parts.upstream.peer(false) else {
+            return Error::e_explain(ErrorType::HTTPStatus(502), NEVER_RESOLVED);
+        };
+        let mut request = session.req_header().clone();
+        headers::rewrite(&mut request, |headers| {
+            tunnel::strip_hop_by_hop(headers);
+            Ok(())
+        })?;
+        self.set_upstream_headers(&mut request, exchange)?;
+        let patience = self.parts.upstream.patience();
+        let answer = tunnel::ask(&self.connector, &peer, request.into(), patience).await?;
+        let mut head = answer.head()?;
+        let signed_in = exchange.permit().is_some_and(|permit| permit.principal().is_some());
+        self.parts.protected.guard_response(&mut head, signed_in)?;
+        self.leash(session, &head, exchange);
+        session.write_response_header(Box::new(head), false).await?;
+        if answer.has_switched() {
+            answer.carry(session, exchange.leash.as_ref().map(Leash::ending)).await
+        } else {
+            answer.hand_on(session).await
+        }
     }
 
     fn set_upstream_headers(&self, request: &mut RequestHeader, exchange: &Exchange) -> pingora::Result<()> {
@@ -346,7 +309,20 @@ impl Gateway {
             .origin
             .as_ref()
             .ok_or_else(|| Error::explain(ErrorType::InternalError, "nothing is forwarded from nowhere"))?;
-        self.parts.protected.strip(request);
+        let identity = match permit.principal() {
+            None => None,
+            Some(principal) => {
+                let jwt = self.pass(permit, principal).map_err(|fault| {
+                    tracing::error!(
+                        request = &*exchange.request_id,
+                        fault = fault.chain(),
+                        "could not sign an assertion"
+                    );
+                    Error::explain(ErrorType::HTTPStatus(503), "no assertion")
+                })?;
+                Some((jwt, &principal.account))
+            }
+        };
         if !request.raw_path().starts_with(b"/") {
             // An origin server is sent the origin form (RFC 9112 section 3.2.1); the host has been compared.
             let target = request
@@ -356,21 +332,16 @@ impl Gateway {
                 .to_owned();
             request.set_raw_path(target.as_bytes())?;
         }
-        if let Some(principal) = permit.principal() {
-            let jwt = self.pass(permit, principal).map_err(|fault| {
-                tracing::error!(
-                    request = &*exchange.request_id,
-                    fault = fault.chain(),
-                    "could not sign an assertion"
-                );
-                Error::explain(ErrorType::HTTPStatus(503), "no assertion")
-            })?;
-            self.parts.protected.set_identity(request, jwt, &principal.account)?;
-        }
-        origin.set(request)?;
-        origin.set_host(request, self.parts.upstream_host.as_ref())?;
-        request.insert_header("X-Request-Id", &*exchange.request_id)?;
-        Ok(())
+        headers::rewrite(request, |headers| {
+            self.parts.protected.strip(headers);
+            if let Some((jwt, account)) = identity {
+                self.parts.protected.set_identity(headers, jwt, account)?;
+            }
+            origin.set(headers)?;
+            origin.set_host(headers, self.parts.upstream_host.as_ref());
+            headers.insert(&X_REQUEST_ID, headers::value(exchange.request_id.to_string())?);
+            Ok(())
+        })
     }
 }
 
@@ -394,25 +365,30 @@ impl ProxyHttp for Gateway {
         }
         // A client that takes nothing would hold its connection, or its HTTP/2 stream, for ever.
         session.set_write_timeout(Some(WRITE_TIMEOUT));
-        let upgrade = session.is_upgrade_req();
-        let events = session
+        if tunnel::is_handshake(session.req_header()) {
+            // Pingora's limit for reading a request also covers what comes after it: a WebSocket would die after a
+            // minute of silence.
+            session.set_read_timeout(None);
+        } else {
+            // Any other upgrade is ignored, see `tunnel::is_handshake`.
+            session.req_header_mut().remove_header(&UPGRADE);
+        }
+        exchange.stream = session
             .req_header()
             .headers
             .get(ACCEPT)
             .and_then(|accept| accept.to_str().ok())
             .is_some_and(|accept| accept.contains("text/event-stream"));
-        exchange.stream = upgrade || events;
-        if upgrade {
-            // Pingora's limit for reading a request also covers upgraded connections: a WebSocket would die
-            // after a minute of silence.
-            session.set_read_timeout(None);
-        }
         Ok(())
     }
 
     async fn request_filter(&self, session: &mut Session, exchange: &mut Exchange) -> pingora::Result<bool> {
         let Some(response) = self.judge(session, exchange).await else {
-            return Ok(false);
+            if !tunnel::is_handshake(session.req_header()) {
+                return Ok(false);
+            }
+            // Boxed, so that the state of other requests has no room for it.
+            return Box::pin(self.websocket(session, exchange)).await.map(|()| true);
         };
         exchange.stage = Stage::Answered;
         bridge::write(session, response, exchange.after).await?;
@@ -425,7 +401,7 @@ impl ProxyHttp for Gateway {
         }
         match self.parts.upstream.peer(exchange.stream) {
             Some(peer) => Ok(Box::new(peer)),
-            None => Error::e_explain(ErrorType::HTTPStatus(502), "the upstream's name has never resolved"),
+            None => Error::e_explain(ErrorType::HTTPStatus(502), NEVER_RESOLVED),
         }
     }
 
@@ -563,77 +539,4 @@ fn first_line(error: &Error) -> String {
         .chars()
         .take(200)
         .collect()
-}
-
-/// TRACE would echo our headers back to the client, CONNECT would open a tunnel, and a method nobody registered is
-/// nobody's honest request.
-fn is_forwardable(method: &Method) -> bool {
-    const REGISTERED: [&str; 15] = [
-        "ACL",
-        "COPY",
-        "LOCK",
-        "MKCOL",
-        "MOVE",
-        "PROPFIND",
-        "PROPPATCH",
-        "REPORT",
-        "SEARCH",
-        "UNLOCK",
-        "MKCALENDAR",
-        "BIND",
-        "UNBIND",
-        "REBIND",
-        "QUERY",
-    ];
-    matches!(
-        *method,
-        Method::GET | Method::HEAD | Method::POST | Method::PUT | Method::PATCH | Method::DELETE | Method::OPTIONS
-    ) || REGISTERED.contains(&method.as_str())
-}
-
-fn without_query(target: &str) -> &str {
-    target.split('?').next().unwrap_or_default()
-}
-
-/// The path of a target in absolute form; its host has been compared already.
-fn strip_absolute(target: &str) -> Option<&str> {
-    if target.starts_with('/') {
-        return Some(target);
-    }
-    let rest = target
-        .strip_prefix("https://")
-        .or_else(|| target.strip_prefix("http://"))?;
-    rest.find('/').and_then(|slash| rest.get(slash..))
-}
-
-fn head_bytes(head: &RequestHeader) -> usize {
-    let fields: usize = head
-        .headers
-        .iter()
-        .map(|(name, value)| name.as_str().len() + value.len() + 4)
-        .sum();
-    fields + head.raw_path().len()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_methods_with_a_registered_meaning_go_on() {
-        for method in ["GET", "HEAD", "POST", "PROPFIND", "OPTIONS"] {
-            assert!(is_forwardable(&method.parse().unwrap()), "{method}");
-        }
-        for method in ["TRACE", "CONNECT", "get", "FOO", "DEBUG"] {
-            assert!(!is_forwardable(&method.parse().unwrap()), "{method}");
-        }
-    }
-
-    #[test]
-    fn an_absolute_target_is_judged_by_its_path() {
-        assert_eq!(strip_absolute("/a"), Some("/a"));
-        assert_eq!(strip_absolute("https://door.example/a"), Some("/a"));
-        assert_eq!(strip_absolute("https://door.example"), None);
-        assert_eq!(strip_absolute("ftp://door.example/a"), None);
-    }
 }

@@ -1,4 +1,5 @@
-//! A connection with a deadline for whole request heads, and an end when the session of its stream ends.
+//! A connection with a deadline for whole request heads, and an end when the session of its stream ends. A WebSocket
+//! takes it over.
 //!
 //! Pingora's time limit is per read, so a client that sends a byte a minute holds a connection for
 //! hours. This wrapper counts from the first byte of a head to its end.
@@ -24,7 +25,6 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep};
 use tokio_util::sync::WaitForCancellationFutureOwned;
 
-use super::closing::{FrameEdge, close_frame};
 use super::streams::Ending;
 
 /// Between two requests: the next byte starts a head.
@@ -45,17 +45,21 @@ pub struct Guarded {
     limit: Duration,
     /// Bytes of the HTTP/2 preface still expected; 0 on HTTP/1.
     preface_left: usize,
-    /// Set once the connection carries a stream.
-    is_bound: AtomicBool,
-    bound: Mutex<Option<Bound>>,
+    /// Set once there is an order.
+    has_order: AtomicBool,
+    order: Mutex<Order>,
 }
 
-/// A stream that ends with its session.
-struct Bound {
-    ended: Pin<Box<WaitForCancellationFutureOwned>>,
-    ending: Ending,
-    /// On a WebSocket, where a close frame may be put in.
-    edge: Option<FrameEdge>,
+/// What becomes of the connection beyond its present request.
+enum Order {
+    /// Nothing else.
+    Nothing,
+    /// It carries a stream, which ends with its session.
+    End(Pin<Box<WaitForCancellationFutureOwned>>),
+    /// At the next read it gives itself away, and looks closed from then on.
+    Release,
+    /// Given away.
+    Released(Option<Stream>),
 }
 
 impl Guarded {
@@ -71,20 +75,34 @@ impl Guarded {
             deadline: Box::pin(tokio::time::sleep(limit)),
             limit,
             preface_left,
-            is_bound: AtomicBool::new(false),
-            bound: Mutex::new(None),
+            has_order: AtomicBool::new(false),
+            order: Mutex::new(Order::Nothing),
         }
     }
 
     /// From now on the connection carries one stream, which ends when `ending` says so.
-    pub fn bind(stream: &Stream, ending: &Ending, websocket: bool) {
+    pub fn bind(stream: &Stream, ending: &Ending) {
+        Self::order(stream, Order::End(Box::pin(ending.token().clone().cancelled_owned())));
+    }
+
+    /// The connection gives itself away at the next read.
+    pub fn release(stream: &Stream) {
+        Self::order(stream, Order::Release);
+    }
+
+    /// The connection that was given away, once.
+    pub fn released(stream: &Stream) -> Option<Stream> {
+        let guarded = (**stream).as_any().downcast_ref::<Self>()?;
+        match &mut *guarded.order.lock() {
+            Order::Released(connection) => connection.take(),
+            _ => None,
+        }
+    }
+
+    fn order(stream: &Stream, order: Order) {
         if let Some(guarded) = (**stream).as_any().downcast_ref::<Self>() {
-            *guarded.bound.lock() = Some(Bound {
-                ended: Box::pin(ending.token().clone().cancelled_owned()),
-                ending: ending.clone(),
-                edge: websocket.then(FrameEdge::new),
-            });
-            guarded.is_bound.store(true, Ordering::Release);
+            *guarded.order.lock() = order;
+            guarded.has_order.store(true, Ordering::Release);
         }
     }
 
@@ -104,39 +122,29 @@ impl Guarded {
         }
     }
 
-    /// Whether the stream's session has ended. A WebSocket is told so first, where that cannot cut a frame in two.
+    /// Whether the stream's session has ended.
     fn has_ended(&mut self, cx: &mut Context<'_>) -> bool {
-        if !self.is_bound.load(Ordering::Acquire) {
-            return false;
-        }
-        let Some(bound) = self.bound.get_mut() else {
-            return false;
-        };
-        if bound.ended.as_mut().poll(cx).is_pending() {
-            return false;
-        }
-        let mut goodbye = match &bound.edge {
-            Some(edge) if edge.is_edge() => close_frame(bound.ending.code(), ""),
-            _ => Vec::new(),
-        };
-        bound.edge = None;
-        while !goodbye.is_empty() {
-            match Pin::new(&mut self.inner).poll_write(cx, &goodbye) {
-                Poll::Ready(Ok(written)) if written > 0 => drop(goodbye.drain(..written.min(goodbye.len()))),
-                // A client that does not read is not waited for.
-                _ => break,
+        self.has_order.load(Ordering::Acquire)
+            && match self.order.get_mut() {
+                Order::End(ended) => ended.as_mut().poll(cx).is_ready(),
+                Order::Nothing | Order::Release | Order::Released(_) => false,
             }
-        }
-        let _ = Pin::new(&mut self.inner).poll_flush(cx);
-        true
     }
 
-    /// Follows what goes out on a WebSocket.
-    fn sent(&mut self, bytes: &[u8]) {
-        if self.is_bound.load(Ordering::Relaxed)
-            && let Some(Bound { edge: Some(edge), .. }) = self.bound.get_mut()
-        {
-            edge.wrote(bytes);
+    /// Whether the connection has been given away, which happens here when it is due.
+    fn is_gone(&mut self) -> bool {
+        if !self.has_order.load(Ordering::Acquire) {
+            return false;
+        }
+        match self.order.get_mut() {
+            Order::Released(_) => true,
+            Order::Release => {
+                let (closed, _) = tokio::io::duplex(1);
+                let connection = std::mem::replace(&mut self.inner, Box::new(closed));
+                *self.order.get_mut() = Order::Released(Some(connection));
+                true
+            }
+            Order::Nothing | Order::End(_) => false,
         }
     }
 
@@ -175,6 +183,9 @@ impl AsyncRead for Guarded {
                 "the request head took too long",
             )));
         }
+        if self.is_gone() {
+            return Poll::Ready(Ok(()));
+        }
         if self.has_ended(cx) {
             return Poll::Ready(Err(ended()));
         }
@@ -192,11 +203,7 @@ impl AsyncWrite for Guarded {
         if self.has_ended(cx) {
             return Poll::Ready(Err(ended()));
         }
-        let polled = Pin::new(&mut self.inner).poll_write(cx, buf);
-        if let Poll::Ready(Ok(written)) = &polled {
-            self.sent(buf.get(..*written).unwrap_or_default());
-        }
-        polled
+        Pin::new(&mut self.inner).poll_write(cx, buf)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -1,7 +1,7 @@
 //! The proxied path, and the only module that names Pingora.
 //!
 //! A request walks through `gateway`: its head is refused when upstreams could read it in two ways
-//! (`framing`), its client is told (`client`), its session is looked up, the policy judges it, and
+//! (`reception`, `framing`), its client is told (`client`), its session is looked up, the policy judges it, and
 //! only a permit lets it on (`exchange`). What the upstream may rely on is set at the very last
 //! moment (`headers`).
 
@@ -15,7 +15,9 @@ mod gateway;
 mod guarded;
 mod headers;
 mod listeners;
+mod reception;
 mod streams;
+mod tunnel;
 mod upstream;
 
 pub use client::TrustedProxies;

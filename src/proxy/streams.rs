@@ -42,7 +42,8 @@ impl Ending {
         self.code.load(Ordering::Acquire)
     }
 
-    fn end(&self, code: u16) {
+    /// Ends it, with this close code.
+    pub(super) fn end(&self, code: u16) {
         self.code.store(code, Ordering::Release);
         self.token.cancel();
     }

@@ -86,8 +86,13 @@ impl UpstreamPeers {
         }
     }
 
-    /// The next peer; `None` while the name has never resolved. A `stream` (an upgrade, server-sent events) may be
-    /// silent for as long as it likes.
+    /// How long to wait for an answer.
+    pub const fn patience(&self) -> Duration {
+        self.terms.response_timeout
+    }
+
+    /// The next peer; `None` while the name has never resolved. A `stream` of events may be silent for as long as it
+    /// likes.
     pub fn peer(&self, stream: bool) -> Option<HttpPeer> {
         let addresses = self.addresses.load();
         let index = if addresses.len() > 1 {

@@ -433,6 +433,64 @@ async fn a_websocket_passes_in_both_directions() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn no_websocket_is_cut_after_its_handshake() {
+    let house = House::open().await;
+    let person = house.welcome("101").await;
+    let visitor = house.signed_in(&person).await;
+    // One in a hundred used to be.
+    for round in 0..40 {
+        let open = (0..8).map(|_| visitor.websocket("/ws"));
+        for socket in futures_util::future::join_all(open).await {
+            let mut socket = socket.unwrap();
+            socket.send(Message::text("hello")).await.unwrap();
+            let said = soon("the echo", socket.next()).await;
+            assert_eq!(said.unwrap().unwrap(), Message::text("hello"), "round {round}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_handshake_that_the_web_client_refuses_is_answered_in_its_words() {
+    let house = House::open().await;
+    let person = house.welcome("101").await;
+    let visitor = house.signed_in(&person).await;
+    let refused = visitor.websocket("/no-socket").await;
+    assert!(
+        matches!(&refused, Err(tungstenite::Error::Http(answer)) if answer.status() == 200),
+        "{refused:?}"
+    );
+    house.upstream.last().assertion();
+    house.upstream.stop();
+    eventually("the upstream to be gone", async || {
+        let refused = visitor.websocket("/ws").await;
+        matches!(&refused, Err(tungstenite::Error::Http(answer)) if answer.status() == 502).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_upgrade_to_anything_else_stays_a_request() {
+    let house = House::open().await;
+    let person = house.welcome("101").await;
+    let visitor = house.signed_in(&person).await;
+    for other in ["h2c", "TLS/1.0", "websocket, h2c"] {
+        let answer = visitor
+            .script(Method::GET, "/x")
+            .header("connection", "Upgrade, HTTP2-Settings")
+            .header("upgrade", other)
+            .header("http2-settings", "AAMAAABkAAQAAP__")
+            .send()
+            .await;
+        assert_eq!(answer.status, 200, "{other}: {answer:?}");
+        let received = house.upstream.last();
+        received.assertion();
+        for name in ["upgrade", "http2-settings"] {
+            assert!(received.header(name).is_none(), "{other}: {received:?}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_foreign_page_cannot_open_a_websocket() {
     let house = House::open().await;
     let person = house.welcome("101").await;

@@ -123,14 +123,16 @@ async fn signing_out_closes_what_is_still_open() {
         .into_body();
     soon("the stream to open", events.frame()).await.unwrap().unwrap();
     assert!(visitor.post_json("/logout", &serde_json::json!({})).await.is_done());
-    soon("the WebSocket to be closed", async {
+    let code = soon("the WebSocket to be closed", async {
         while let Some(Ok(message)) = mine.next().await {
-            if message.is_close() {
-                break;
+            if let Message::Close(frame) = message {
+                return frame.map(|frame| u16::from(frame.code));
             }
         }
+        None
     })
     .await;
+    assert_eq!(code, Some(4401), "a close code that a page can read");
     soon("the event stream to be closed", async {
         while let Some(Ok(_)) = events.frame().await {}
     })

@@ -270,21 +270,6 @@ impl Line {
     }
 }
 
-/// Whether the other end answers a ping.
-///
-/// pingora-proxy 0.9.1 loses about one WebSocket in a hundred right after the handshake on a busy machine (likely
-/// cause, not proved: the end of the request's empty body, handled after the upstream's 101, is taken for the end of the
-/// stream). Browsers open another one, and so does this visitor, which hides the fault from these tests; see docs/performance.md, "Known limits".
-async fn answers(socket: &mut WebSocketStream<TlsStream<TcpStream>>) -> bool {
-    use futures_util::{SinkExt, StreamExt};
-
-    socket
-        .send(tungstenite::Message::Ping("are you there?".into()))
-        .await
-        .is_ok()
-        && matches!(socket.next().await, Some(Ok(tungstenite::Message::Pong(_))))
-}
-
 impl Visitor {
     /// Before this gateway, at the door with this host.
     pub fn at(gateway: &Gateway, door: &str) -> Self {
@@ -481,18 +466,10 @@ impl Visitor {
 
     /// A WebSocket through the gateway.
     pub async fn websocket(&self, target: &str) -> Result<WebSocketStream<TlsStream<TcpStream>>, tungstenite::Error> {
-        let origin = self.origin();
-        let mut opened = self.websocket_from(target, &origin).await?;
-        for _ in 0..5 {
-            if answers(&mut opened).await {
-                break;
-            }
-            opened = self.websocket_from(target, &origin).await?;
-        }
-        Ok(opened)
+        self.websocket_from(target, &self.origin()).await
     }
 
-    /// A WebSocket opened by a page of this origin, exactly once.
+    /// A WebSocket opened by a page of this origin.
     pub async fn websocket_from(
         &self,
         target: &str,

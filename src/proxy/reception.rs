@@ -1,0 +1,187 @@
+//! The first look at a request: what could be read in two ways is refused, and where it comes from is told.
+
+use http::header::HOST;
+use http::{HeaderValue, Method, Version};
+use pingora::http::RequestHeader;
+use pingora::proxy::Session;
+
+use crate::domain::doors::Doors;
+use crate::domain::target::RequestPath;
+use crate::web::Failure;
+
+use super::client::TrustedProxies;
+use super::exchange::Exchange;
+use super::framing;
+use super::headers::Origin;
+
+/// Receives requests.
+pub struct Reception {
+    authorities: [String; 2],
+    trusted: TrustedProxies,
+    max_header_bytes: usize,
+}
+
+/// Why a request is answered before anybody looked at who sent it.
+pub struct Refused(pub Failure);
+
+impl Reception {
+    /// A request for another host than the doors' is not for us.
+    pub fn new(doors: &Doors, trusted: TrustedProxies, max_header_bytes: usize) -> Self {
+        Self {
+            authorities: [
+                doors.in_office.authority().to_lowercase(),
+                doors.out_of_office.authority().to_lowercase(),
+            ],
+            trusted,
+            max_header_bytes,
+        }
+    }
+
+    /// Whose word about its client is believed.
+    pub const fn trusted(&self) -> &TrustedProxies {
+        &self.trusted
+    }
+
+    /// Walks 1 to 3: refuses what could be read in two ways, and tells where the request comes from.
+    pub fn receive<'a>(&self, session: &'a Session, exchange: &mut Exchange) -> Result<RequestPath<'a>, Refused> {
+        let head = session.req_header();
+        if let Some(h1) = session.as_http1() {
+            framing::check(&h1.get_headers_raw_bytes(), self.max_header_bytes).map_err(|problem| {
+                tracing::info!(request = &*exchange.request_id, %problem, "refused");
+                Refused(match problem {
+                    framing::HeadProblem::TooLarge | framing::HeadProblem::TooManyFields => Failure::HeadTooLarge,
+                    _ => Failure::BadRequest,
+                })
+            })?;
+        } else if let Err(problem) = framing::check_fields(&head.headers) {
+            tracing::info!(request = &*exchange.request_id, %problem, "refused");
+            return Err(Refused(Failure::BadRequest));
+        } else if head.headers.len() > framing::MOST_FIELDS || head_bytes(head) > self.max_header_bytes {
+            return Err(Refused(Failure::HeadTooLarge));
+        }
+        if !is_forwardable(&head.method) {
+            return Err(Refused(Failure::MethodNotAllowed {
+                allow: "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS",
+            }));
+        }
+        exchange.origin = Some(self.origin(session)?);
+        let path = std::str::from_utf8(head.raw_path()).ok().map(without_query);
+        let path = path.ok_or(Refused(Failure::BadRequest))?;
+        let path = strip_absolute(path).ok_or(Refused(Failure::BadRequest))?;
+        RequestPath::parse(path).map_err(|problem| {
+            tracing::info!(request = &*exchange.request_id, %problem, "refused");
+            Refused(Failure::BadRequest)
+        })
+    }
+
+    /// The client, and the host it asked for, which must be one of the doors.
+    fn origin(&self, session: &Session) -> Result<Origin, Refused> {
+        let head = session.req_header();
+        let peer = session
+            .client_addr()
+            .and_then(|address| address.as_inet())
+            .map(|address| address.ip().to_canonical())
+            .ok_or(Refused(Failure::BadRequest))?;
+        let authority = head.uri.authority().map(http::uri::Authority::as_str);
+        let mut hosts = head.headers.get_all(HOST).iter();
+        let field = match (hosts.next(), hosts.next()) {
+            (Some(host), None) => Some(host),
+            (None, _) if head.version == Version::HTTP_2 => None,
+            _ => return Err(Refused(Failure::BadRequest)),
+        };
+        let named = field.map(HeaderValue::to_str).transpose();
+        let named = named.map_err(|_| Refused(Failure::BadRequest))?;
+        let host = match (authority, named) {
+            (Some(authority), Some(host)) if !authority.eq_ignore_ascii_case(host) => {
+                return Err(Refused(Failure::BadRequest));
+            }
+            (Some(host), _) | (None, Some(host)) => host,
+            (None, None) => return Err(Refused(Failure::BadRequest)),
+        };
+        if !self.authorities.iter().any(|door| door.eq_ignore_ascii_case(host)) {
+            return Err(Refused(Failure::Misdirected));
+        }
+        Ok(Origin {
+            client: self.trusted.resolve(peer, &head.headers),
+            peer,
+            host: match (authority, field) {
+                (None, Some(field)) => field.clone(),
+                _ => HeaderValue::from_str(host).map_err(|_| Refused(Failure::BadRequest))?,
+            },
+        })
+    }
+}
+
+/// TRACE would echo our headers back to the client, CONNECT would open a tunnel, and a method nobody registered is
+/// nobody's honest request.
+fn is_forwardable(method: &Method) -> bool {
+    const REGISTERED: [&str; 15] = [
+        "ACL",
+        "COPY",
+        "LOCK",
+        "MKCOL",
+        "MOVE",
+        "PROPFIND",
+        "PROPPATCH",
+        "REPORT",
+        "SEARCH",
+        "UNLOCK",
+        "MKCALENDAR",
+        "BIND",
+        "UNBIND",
+        "REBIND",
+        "QUERY",
+    ];
+    matches!(
+        *method,
+        Method::GET | Method::HEAD | Method::POST | Method::PUT | Method::PATCH | Method::DELETE | Method::OPTIONS
+    ) || REGISTERED.contains(&method.as_str())
+}
+
+/// A target without its query.
+pub fn without_query(target: &str) -> &str {
+    target.split('?').next().unwrap_or_default()
+}
+
+/// The path of a target in absolute form; its host has been compared already.
+fn strip_absolute(target: &str) -> Option<&str> {
+    if target.starts_with('/') {
+        return Some(target);
+    }
+    let rest = target
+        .strip_prefix("https://")
+        .or_else(|| target.strip_prefix("http://"))?;
+    rest.find('/').and_then(|slash| rest.get(slash..))
+}
+
+fn head_bytes(head: &RequestHeader) -> usize {
+    let fields: usize = head
+        .headers
+        .iter()
+        .map(|(name, value)| name.as_str().len() + value.len() + 4)
+        .sum();
+    fields + head.raw_path().len()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_methods_with_a_registered_meaning_go_on() {
+        for method in ["GET", "HEAD", "POST", "PROPFIND", "OPTIONS"] {
+            assert!(is_forwardable(&method.parse().unwrap()), "{method}");
+        }
+        for method in ["TRACE", "CONNECT", "get", "FOO", "DEBUG"] {
+            assert!(!is_forwardable(&method.parse().unwrap()), "{method}");
+        }
+    }
+
+    #[test]
+    fn an_absolute_target_is_judged_by_its_path() {
+        assert_eq!(strip_absolute("/a"), Some("/a"));
+        assert_eq!(strip_absolute("https://door.example/a"), Some("/a"));
+        assert_eq!(strip_absolute("https://door.example"), None);
+        assert_eq!(strip_absolute("ftp://door.example/a"), None);
+    }
+}

@@ -1,0 +1,385 @@
+//! A WebSocket: the handshake with the upstream, and then bytes both ways until either side or the session ends.
+//!
+//! Pingora would carry them as well, but version 0.9.1 ends about one in a hundred right after its `101` when the
+//! machine is busy: the end of the request's empty body, handled late, is taken for the end of the stream. Whoever
+//! owns both ends also knows where a close frame may be put in.
+
+use std::io;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use http::header::{CONNECTION, CONTENT_LENGTH, HeaderName, TRANSFER_ENCODING, UPGRADE};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, Version};
+use http_body_util::{BodyExt, Empty};
+use hyper::body::Incoming;
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use pingora::connectors::TransportConnector;
+use pingora::http::{RequestHeader, ResponseHeader};
+use pingora::protocols::Stream;
+use pingora::proxy::Session;
+use pingora::upstreams::peer::HttpPeer;
+use pingora::{Error, ErrorType, OrErr};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::time::timeout;
+use tokio_util::task::AbortOnDropHandle;
+
+use super::closing::{FrameEdge, close_frame};
+use super::guarded::Guarded;
+use super::streams::Ending;
+
+/// Bytes carried at once in one direction; each open WebSocket holds two such buffers.
+const PIECE: usize = 8 << 10;
+
+/// The most a side may take to accept the next piece.
+const PATIENCE: Duration = Duration::from_mins(1);
+
+/// When one side has ended, what the other still has to say may take this long.
+const LINGER: Duration = Duration::from_secs(5);
+
+/// A client that does not read is not waited for longer than this when its session has ended.
+const GOODBYE: Duration = Duration::from_secs(1);
+
+/// Fields that concern one connection alone (RFC 9110 section 7.6.1).
+const HOP_BY_HOP: [HeaderName; 8] = [
+    CONNECTION,
+    UPGRADE,
+    TRANSFER_ENCODING,
+    http::header::TE,
+    http::header::TRAILER,
+    HeaderName::from_static("keep-alive"),
+    HeaderName::from_static("proxy-connection"),
+    HeaderName::from_static("http2-settings"),
+];
+
+/// Whether a request asks for a WebSocket (RFC 6455 section 4.1). Every other upgrade is ignored, as RFC 9110
+/// section 7.8 allows: behind `h2c`, for one, requests would reach the upstream that nobody has judged.
+pub fn is_handshake(request: &RequestHeader) -> bool {
+    let websocket = |value: &HeaderValue| value.as_bytes().trim_ascii().eq_ignore_ascii_case(b"websocket");
+    request.version == Version::HTTP_11
+        && request.method == Method::GET
+        && request.headers.get(UPGRADE).is_some_and(websocket)
+        && nominated(&request.headers).any(|name| name.eq_ignore_ascii_case("upgrade"))
+        && !request.headers.contains_key(CONTENT_LENGTH)
+        && !request.headers.contains_key(TRANSFER_ENCODING)
+}
+
+/// Takes out what concerns the client's connection alone, before anything of ours is set: a client must not be able to
+/// name our own fields for removal.
+pub fn strip_hop_by_hop(headers: &mut HeaderMap) {
+    let named: Vec<HeaderName> = nominated(headers).filter_map(|name| name.parse().ok()).collect();
+    for name in named.iter().chain(&HOP_BY_HOP) {
+        headers.remove(name);
+    }
+}
+
+fn nominated(headers: &HeaderMap) -> impl Iterator<Item = &str> {
+    headers
+        .get_all(CONNECTION)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .map(str::trim)
+}
+
+/// The upstream's answer to a handshake, with the connection it came on.
+pub struct Answer {
+    response: http::Response<Incoming>,
+    connection: AbortOnDropHandle<()>,
+}
+
+/// Asks the upstream for a WebSocket on a connection of its own.
+///
+/// # Errors
+/// When it cannot be reached, does not answer within `patience`, or does not speak HTTP.
+pub async fn ask(
+    connector: &TransportConnector,
+    peer: &HttpPeer,
+    mut request: http::request::Parts,
+    patience: Duration,
+) -> pingora::Result<Answer> {
+    let stream = connector.new_stream(peer).await.map_err(Error::into_up)?;
+    request.version = Version::HTTP_11;
+    request.headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
+    request.headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
+    let asking = async {
+        let (mut sender, connection) = http1::Builder::new()
+            .title_case_headers(true)
+            .handshake::<_, Empty<Bytes>>(TokioIo::new(stream))
+            .await?;
+        let connection = tokio::spawn(async move {
+            // Its errors reach whoever waits for the answer or reads the stream.
+            let _ = connection.with_upgrades().await;
+        });
+        let connection = AbortOnDropHandle::new(connection);
+        let response = sender
+            .send_request(http::Request::from_parts(request, Empty::new()))
+            .await?;
+        Ok::<_, hyper::Error>(Answer { response, connection })
+    };
+    timeout(patience, asking)
+        .await
+        .or_err(
+            ErrorType::ReadTimedout,
+            "the upstream did not answer a WebSocket handshake",
+        )
+        .and_then(|answer| answer.or_err(ErrorType::ReadError, "asking the upstream for a WebSocket"))
+        .map_err(Error::into_up)
+}
+
+impl Answer {
+    /// Its head for the client, without what concerns the upstream's connection alone.
+    ///
+    /// # Errors
+    /// When the upstream switches to something nobody asked for.
+    pub fn head(&self) -> pingora::Result<ResponseHeader> {
+        let mut headers = self.response.headers().clone();
+        let switched = self.has_switched();
+        if switched
+            && let Some(to) = headers.get(UPGRADE)
+            && !to.as_bytes().eq_ignore_ascii_case(b"websocket")
+        {
+            return Error::e_explain(
+                ErrorType::InvalidHTTPHeader,
+                "the upstream switched to another protocol",
+            )
+            .map_err(Error::into_up);
+        }
+        strip_hop_by_hop(&mut headers);
+        let mut head = ResponseHeader::build(self.response.status(), Some(headers.len() + 2))?;
+        for (name, value) in &headers {
+            head.append_header(name.clone(), value.clone())?;
+        }
+        if switched {
+            head.insert_header(CONNECTION, "Upgrade")?;
+            head.insert_header(UPGRADE, "websocket")?;
+        } else {
+            head.insert_header(CONNECTION, "close")?;
+            if !headers.contains_key(CONTENT_LENGTH) && !is_bodiless(self.response.status()) {
+                head.insert_header(TRANSFER_ENCODING, "chunked")?;
+            }
+        }
+        Ok(head)
+    }
+
+    /// Whether the upstream agreed.
+    pub fn has_switched(&self) -> bool {
+        self.response.status() == StatusCode::SWITCHING_PROTOCOLS
+    }
+
+    /// Hands on the body of an upstream that did not agree. The connection is closed afterwards.
+    ///
+    /// # Errors
+    /// When either side goes away before its end.
+    pub async fn hand_on(mut self, session: &mut Session) -> pingora::Result<()> {
+        session.set_keepalive(None);
+        if is_bodiless(self.response.status()) {
+            return Ok(());
+        }
+        while let Some(frame) = self.response.body_mut().frame().await {
+            let frame = frame
+                .or_err(ErrorType::ReadError, "reading an answer to a WebSocket handshake")
+                .map_err(Error::into_up)?;
+            if let Ok(data) = frame.into_data() {
+                session.write_response_body(Some(data), false).await?;
+            }
+        }
+        session.write_response_body(None, true).await
+    }
+
+    /// Carries the WebSocket until it ends; the client has been sent the `101`.
+    ///
+    /// # Errors
+    /// When the upstream's end of the stream cannot be had.
+    pub async fn carry(self, session: &mut Session, ending: Option<&Ending>) -> pingora::Result<()> {
+        let Self { response, connection } = self;
+        let upstream = hyper::upgrade::on(response)
+            .await
+            .or_err(ErrorType::ReadError, "switching to a WebSocket")
+            .map_err(Error::into_up)?;
+        drop(connection);
+        let Some((client, ahead)) = take_over(session).await else {
+            return Error::e_explain(ErrorType::InternalError, "a connection that cannot be taken over");
+        };
+        carry(client, TokioIo::new(upstream), ahead, ending).await;
+        Ok(())
+    }
+}
+
+const fn is_bodiless(status: StatusCode) -> bool {
+    matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
+}
+
+/// The client's connection, and what Pingora had read from it beyond the request.
+async fn take_over(session: &mut Session) -> Option<(Stream, Bytes)> {
+    Guarded::release(session.stream()?);
+    let mut ahead = BytesMut::new();
+    // Ends when what was read ahead is used up: the connection then gives itself away instead of reading on.
+    while let Ok(Some(piece)) = session.read_request_body().await {
+        ahead.extend_from_slice(&piece);
+    }
+    let client = Guarded::released(session.stream()?)?;
+    Some((client, ahead.freeze()))
+}
+
+/// Both directions until one of them ends, and then a little longer; or until the session ends.
+async fn carry<C, U>(client: C, upstream: U, ahead: Bytes, ending: Option<&Ending>)
+where
+    C: AsyncRead + AsyncWrite + Unpin,
+    U: AsyncRead + AsyncWrite + Unpin,
+{
+    let (mut from_client, mut to_client) = tokio::io::split(client);
+    let (mut from_upstream, mut to_upstream) = tokio::io::split(upstream);
+    let mut edge = FrameEdge::new();
+    let ended = {
+        let up = async {
+            to_upstream.write_all(&ahead).await?;
+            pump(&mut from_client, &mut to_upstream, |_| ()).await
+        };
+        let down = pump(&mut from_upstream, &mut to_client, |bytes| edge.wrote(bytes));
+        let both = async {
+            tokio::pin!(up, down);
+            tokio::select! {
+                result = &mut up => if result.is_ok() { let _ = timeout(LINGER, down).await; },
+                result = &mut down => if result.is_ok() { let _ = timeout(LINGER, up).await; },
+            }
+        };
+        tokio::select! {
+            () = both => None,
+            ending = until(ending) => Some(ending),
+        }
+    };
+    if let Some(ending) = ended
+        && edge.is_edge()
+    {
+        let _ = timeout(GOODBYE, to_client.write_all(&close_frame(ending.code(), ""))).await;
+    }
+    let _ = timeout(GOODBYE, to_client.shutdown()).await;
+    let _ = timeout(GOODBYE, to_upstream.shutdown()).await;
+}
+
+async fn until(ending: Option<&Ending>) -> &Ending {
+    match ending {
+        Some(ending) => {
+            ending.token().cancelled().await;
+            ending
+        }
+        None => std::future::pending().await,
+    }
+}
+
+/// Carries one direction to its end; `wrote` hears of every byte that went out, also when this is dropped half way.
+async fn pump<R, W>(from: &mut R, to: &mut W, mut wrote: impl FnMut(&[u8])) -> io::Result<()>
+where
+    R: AsyncRead + Unpin,
+    W: AsyncWrite + Unpin,
+{
+    let mut buffer = vec![0; PIECE];
+    loop {
+        let read = from.read(&mut buffer).await?;
+        let mut piece = buffer.get(..read).unwrap_or_default();
+        if piece.is_empty() {
+            return to.shutdown().await;
+        }
+        while !piece.is_empty() {
+            let written = timeout(PATIENCE, to.write(piece)).await??;
+            if written == 0 {
+                return Err(io::ErrorKind::WriteZero.into());
+            }
+            let (out, rest) = piece.split_at(written.min(piece.len()));
+            wrote(out);
+            piece = rest;
+        }
+        timeout(PATIENCE, to.flush()).await??;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request(method: &str, fields: &[(&'static str, &str)]) -> RequestHeader {
+        let mut request = RequestHeader::build(method, b"/", None).unwrap();
+        for (name, value) in fields {
+            request.append_header(*name, *value).unwrap();
+        }
+        request
+    }
+
+    #[test]
+    fn only_a_websocket_is_an_upgrade() {
+        let handshake = [("Upgrade", "WebSocket"), ("Connection", "keep-alive, Upgrade")];
+        assert!(is_handshake(&request("GET", &handshake)));
+        assert!(!is_handshake(&request("POST", &handshake)));
+        for fields in [
+            [("Upgrade", "h2c"), ("Connection", "Upgrade")],
+            [("Upgrade", "websocket, h2c"), ("Connection", "Upgrade")],
+            [("Upgrade", "websocket"), ("Connection", "close")],
+        ] {
+            assert!(!is_handshake(&request("GET", &fields)), "{fields:?}");
+        }
+        let [upgrade, connection] = handshake;
+        assert!(!is_handshake(&request(
+            "GET",
+            &[upgrade, connection, ("Content-Length", "5")]
+        )));
+    }
+
+    #[test]
+    fn what_concerns_one_connection_alone_stays_behind() {
+        let mut headers = request(
+            "GET",
+            &[
+                ("Connection", "Upgrade, X-Hop"),
+                ("Upgrade", "websocket"),
+                ("X-Hop", "1"),
+                ("Keep-Alive", "5"),
+                ("Sec-WebSocket-Key", "k"),
+            ],
+        )
+        .headers
+        .clone();
+        strip_hop_by_hop(&mut headers);
+        let left: Vec<&str> = headers.keys().map(HeaderName::as_str).collect();
+        assert_eq!(left, ["sec-websocket-key"]);
+    }
+
+    #[tokio::test]
+    async fn bytes_go_both_ways_and_an_end_is_passed_on() {
+        let (client, mut browser) = tokio::io::duplex(64);
+        let (upstream, mut server) = tokio::io::duplex(64);
+        let carrying = tokio::spawn(carry(client, upstream, Bytes::from_static(b"early "), None));
+        browser.write_all(b"ping").await.unwrap();
+        let mut heard = [0; 10];
+        server.read_exact(&mut heard).await.unwrap();
+        assert_eq!(&heard, b"early ping");
+        server.write_all(b"pong").await.unwrap();
+        drop(server);
+        let mut said = Vec::new();
+        browser.read_to_end(&mut said).await.unwrap();
+        assert_eq!(said, b"pong");
+        drop(browser);
+        carrying.await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_session_that_ends_is_told_between_two_frames_and_never_within_one() {
+        for (frames, goodbye) in [(&[0x82, 2, 1, 2][..], true), (&[0x82, 9, 1, 2][..], false)] {
+            let (client, mut browser) = tokio::io::duplex(64);
+            let (upstream, mut server) = tokio::io::duplex(64);
+            let ending = Ending::default();
+            let heard = ending.clone();
+            let carrying = tokio::spawn(async move { carry(client, upstream, Bytes::new(), Some(&heard)).await });
+            server.write_all(frames).await.unwrap();
+            let mut seen = [0; 4];
+            browser.read_exact(&mut seen).await.unwrap();
+            assert_eq!(seen, frames);
+            ending.end(4401);
+            let mut rest = Vec::new();
+            browser.read_to_end(&mut rest).await.unwrap();
+            let expected = if goodbye { close_frame(4401, "") } else { Vec::new() };
+            assert_eq!(rest, expected);
+            carrying.await.unwrap();
+        }
+    }
+}
