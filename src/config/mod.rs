@@ -64,7 +64,7 @@ pub struct Config {
     pub upstream: Upstream,
     /// `[routes]`
     pub routes: Routes,
-    /// `[access]`: `public = ["/favicon.ico", "/assets/*"]`, default none.
+    /// `[access]`: `rules = ["groups admins /admin/*"]`, `public = ["/favicon.ico", "/assets/*"]`; default none.
     pub policy: Policy,
     /// `[store]`
     pub store: Store,
@@ -226,9 +226,16 @@ impl Config {
             let message = "all limits are off; passwords can be guessed as fast as they can be hashed";
             warnings.push(Problem::of_key("limits.enabled", message));
         }
-        if self.policy.rules().iter().any(|rule| rule.to_string() == "/*") {
+        if self.policy.public().iter().any(|rule| rule.path() == "/*") {
             let message = "\"/*\" opens the whole web client to everybody, signed in or not";
             warnings.push(Problem::of_key("access.public", message));
+        }
+        for (rule, earlier) in self.policy.hidden() {
+            let message = format!(
+                "\"{rule}\" never decides anything: \"{earlier}\" comes before it and speaks of all its requests; put the \
+                 narrower rule first"
+            );
+            warnings.push(Problem::of_key("access.rules", message));
         }
         warnings
     }

@@ -16,6 +16,7 @@ pub mod outbox;
 pub mod password;
 pub mod policy;
 pub mod principal;
+pub mod rule;
 pub mod session;
 pub mod target;
 pub mod ticket;

@@ -1,66 +1,18 @@
 //! Who may go where. A [`Permit`] is the only thing that lets a request through, and only
 //! [`Policy::judge`] makes one.
 
-use std::fmt;
 use std::sync::Arc;
 
 use super::principal::Principal;
+use super::rule::{Asked, Rule, Who};
 use super::target::RequestPath;
 
-/// What the operator wrote about access: everything needs a session but what is listed as public.
+/// What the operator wrote about access. The first rule that speaks of a request decides; of what no rule speaks
+/// needs a session.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Policy {
     rules: Vec<Rule>,
-}
-
-/// One line of the policy: a path that needs no session.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Rule {
-    /// Exactly this path.
-    Exact(String),
-    /// Everything under this prefix, which ends in a slash.
-    Under(String),
-}
-
-impl Rule {
-    /// Reads `/favicon.ico` (exactly that) or `/assets/*` (everything below).
-    ///
-    /// # Errors
-    /// A sentence that says what is wrong with it.
-    pub fn parse(text: &str) -> Result<Self, &'static str> {
-        let plain = text.strip_suffix('*').unwrap_or(text);
-        if !plain.starts_with('/') {
-            return Err("a public path starts with a slash");
-        }
-        if plain.contains('*') {
-            return Err("a star may stand only at the end, after a slash: /assets/*");
-        }
-        let path = RequestPath::parse(plain).map_err(|_| "it is not a path a browser could send")?;
-        if path.readings().len() > 1 {
-            return Err("write the path plainly: lower case, no percent-encoding, no `;`, no `//`");
-        }
-        match (text.ends_with('*'), plain.ends_with('/')) {
-            (true, true) => Ok(Self::Under(plain.to_owned())),
-            (true, false) => Err("a star may stand only after a slash: /assets/*"),
-            (false, _) => Ok(Self::Exact(plain.to_owned())),
-        }
-    }
-
-    fn matches(&self, reading: &str) -> bool {
-        match self {
-            Self::Exact(path) => reading == path,
-            Self::Under(prefix) => reading.starts_with(prefix.as_str()),
-        }
-    }
-}
-
-impl fmt::Display for Rule {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Exact(path) => f.write_str(path),
-            Self::Under(prefix) => write!(f, "{prefix}*"),
-        }
-    }
+    public: Vec<Rule>,
 }
 
 /// The judgement on a request.
@@ -70,6 +22,8 @@ pub enum Verdict {
     Allow(Permit),
     /// It might, after signing in.
     Challenge,
+    /// It may not, whoever asks or since it is this person who asks.
+    Deny,
 }
 
 /// Proof that a request was judged and may be forwarded. It has no public constructor.
@@ -85,33 +39,76 @@ impl Permit {
     }
 }
 
+/// How far one rule lets a request go. The later, the stricter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Gate {
+    Open,
+    SignIn,
+    Closed,
+}
+
 impl Policy {
-    /// From the operator's rules.
-    pub const fn new(rules: Vec<Rule>) -> Self {
-        Self { rules }
+    /// From the operator's rules, and the paths open to everybody, which are asked last.
+    pub const fn new(rules: Vec<Rule>, public: Vec<Rule>) -> Self {
+        Self { rules, public }
     }
 
-    /// What the operator wrote.
+    /// The rules as the operator wrote them.
     pub fn rules(&self) -> &[Rule] {
         &self.rules
     }
 
-    /// Judges a request by its path and who is asking.
-    pub fn judge(&self, path: &RequestPath, principal: Option<&Arc<Principal>>) -> Verdict {
-        match principal {
-            Some(principal) => Verdict::Allow(Permit {
-                principal: Some(Arc::clone(principal)),
+    /// The paths open to everybody.
+    pub fn public(&self) -> &[Rule] {
+        &self.public
+    }
+
+    /// Judges a request by what it asks for and who is asking. Every reading an upstream might make of the path is
+    /// judged by itself, and the strictest judgement counts: a rule that opens needs all readings, a rule that closes
+    /// needs one.
+    pub fn judge(&self, path: &RequestPath<'_>, asked: &Asked<'_>, principal: Option<&Arc<Principal>>) -> Verdict {
+        let groups = principal.map(|principal| principal.account.groups.as_slice());
+        let gate = path
+            .readings()
+            .iter()
+            .map(|reading| gate(self.rule_for(reading, asked), groups))
+            .max()
+            .unwrap_or(Gate::Closed);
+        match gate {
+            Gate::Open => Verdict::Allow(Permit {
+                principal: principal.cloned(),
             }),
-            None if self.is_public(path) => Verdict::Allow(Permit { principal: None }),
-            None => Verdict::Challenge,
+            Gate::SignIn => Verdict::Challenge,
+            Gate::Closed => Verdict::Deny,
         }
     }
 
-    /// A rule that opens must match every reading an upstream might make of the path.
-    fn is_public(&self, path: &RequestPath) -> bool {
-        self.rules
-            .iter()
-            .any(|rule| path.readings().iter().all(|reading| rule.matches(reading)))
+    /// The rule that decides when an upstream reads the path so; `None` when no rule speaks of it.
+    pub fn rule_for(&self, reading: &str, asked: &Asked<'_>) -> Option<&Rule> {
+        let mut all = self.rules.iter().chain(&self.public);
+        all.find(|rule| rule.matches(reading, asked))
+    }
+
+    /// Rules that never get a request to see, each with the earlier one that keeps it from them.
+    pub fn hidden(&self) -> Vec<(&Rule, &Rule)> {
+        let all: Vec<&Rule> = self.rules.iter().chain(&self.public).collect();
+        all.iter()
+            .enumerate()
+            .filter_map(|(index, rule)| {
+                let earlier = all.iter().take(index).find(|earlier| earlier.hides(rule))?;
+                Some((*rule, *earlier))
+            })
+            .collect()
+    }
+}
+
+/// `groups` are the person's; `None` is nobody.
+fn gate(rule: Option<&Rule>, groups: Option<&[String]>) -> Gate {
+    match (rule.map_or(&Who::SignedIn, |rule| &rule.who), groups) {
+        (Who::Public, _) | (Who::SignedIn, Some(_)) => Gate::Open,
+        (Who::Groups(wanted), Some(groups)) if groups.iter().any(|group| wanted.contains(group)) => Gate::Open,
+        (Who::SignedIn | Who::Groups(_), None) => Gate::SignIn,
+        (Who::Deny, _) | (Who::Groups(_), Some(_)) => Gate::Closed,
     }
 }
 
@@ -120,29 +117,47 @@ mod tests {
     use super::super::session::tests::{account, session};
     use super::*;
 
-    fn policy() -> Policy {
-        Policy::new(vec![
-            Rule::parse("/assets/*").unwrap(),
-            Rule::parse("/favicon.ico").unwrap(),
-        ])
+    const ASKED: Asked<'static> = Asked {
+        method: "GET",
+        host: "in.test",
+        client: std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST),
+    };
+
+    fn policy(rules: &[&str]) -> Policy {
+        Policy::new(
+            rules.iter().map(|rule| Rule::parse(rule).unwrap()).collect(),
+            vec![
+                Rule::public("/assets/*").unwrap(),
+                Rule::public("/favicon.ico").unwrap(),
+            ],
+        )
     }
 
-    fn anonymous(path: &str) -> Verdict {
-        policy().judge(&RequestPath::parse(path).unwrap(), None)
+    fn judge(policy: &Policy, path: &str, principal: Option<&Arc<Principal>>) -> Verdict {
+        policy.judge(&RequestPath::parse(path).unwrap(), &ASKED, principal)
+    }
+
+    fn member(groups: &[&str]) -> Arc<Principal> {
+        let mut account = account();
+        account.groups = groups.iter().map(|group| (*group).to_owned()).collect();
+        Arc::new(Principal::new(session(), account))
     }
 
     #[test]
     fn what_no_rule_opens_is_challenged_and_a_session_opens_it() {
-        assert!(matches!(anonymous("/"), Verdict::Challenge));
-        let principal = Arc::new(Principal::new(session(), account()));
-        let verdict = policy().judge(&RequestPath::parse("/").unwrap(), Some(&principal));
+        let policy = policy(&[]);
+        assert!(matches!(judge(&policy, "/", None), Verdict::Challenge));
+        let verdict = judge(&policy, "/", Some(&member(&[])));
         assert!(matches!(verdict, Verdict::Allow(permit) if permit.principal().is_some()));
     }
 
     #[test]
     fn a_public_path_opens_plainly_and_in_no_other_spelling() {
-        assert!(matches!(anonymous("/assets/app.js"), Verdict::Allow(permit) if permit.principal().is_none()));
-        assert!(matches!(anonymous("/favicon.ico"), Verdict::Allow(_)));
+        let policy = policy(&[]);
+        assert!(
+            matches!(judge(&policy, "/assets/app.js", None), Verdict::Allow(permit) if permit.principal().is_none())
+        );
+        assert!(matches!(judge(&policy, "/favicon.ico", None), Verdict::Allow(_)));
         for path in [
             "/assets",
             "/favicon.ico/",
@@ -152,14 +167,52 @@ mod tests {
             "/Assets/x",
             "/favicon.ico;x",
         ] {
-            assert!(matches!(anonymous(path), Verdict::Challenge), "{path}");
+            assert!(matches!(judge(&policy, path, None), Verdict::Challenge), "{path}");
         }
     }
 
     #[test]
-    fn a_rule_that_could_be_read_in_two_ways_is_refused() {
-        for bad in ["assets/*", "/a*", "/*/a", "/%61", "/A/*", "/a;b", "//a", "/a/../b"] {
-            assert!(Rule::parse(bad).is_err(), "{bad}");
+    fn a_rule_that_closes_closes_every_spelling() {
+        let policy = policy(&["deny /debug/*", "groups admins /admin/*"]);
+        let person = member(&["staff"]);
+        for path in [
+            "/debug/x",
+            "/Debug/x",
+            "//debug/x",
+            "/debug;v=1/x",
+            "/%64ebug/x",
+            "/admin/x",
+            "/ADMIN/x",
+        ] {
+            assert!(matches!(judge(&policy, path, Some(&person)), Verdict::Deny), "{path}");
         }
+        assert!(matches!(judge(&policy, "/debugger", Some(&person)), Verdict::Allow(_)));
+        assert!(matches!(judge(&policy, "/debug/x", None), Verdict::Deny));
+    }
+
+    #[test]
+    fn a_group_opens_for_its_members_and_strangers_may_sign_in() {
+        let policy = policy(&["groups admins,ops /admin/*"]);
+        assert!(matches!(
+            judge(&policy, "/admin/x", Some(&member(&["ops"]))),
+            Verdict::Allow(_)
+        ));
+        assert!(matches!(
+            judge(&policy, "/admin/x", Some(&member(&["Ops"]))),
+            Verdict::Deny
+        ));
+        assert!(matches!(judge(&policy, "/admin/x", None), Verdict::Challenge));
+    }
+
+    #[test]
+    fn the_first_rule_that_speaks_of_a_request_decides() {
+        let policy = policy(&["deny /assets/private/*", "signed-in /assets/*"]);
+        assert!(matches!(judge(&policy, "/assets/app.js", None), Verdict::Challenge));
+        assert!(matches!(
+            judge(&policy, "/assets/private/x", Some(&member(&[]))),
+            Verdict::Deny
+        ));
+        let hidden: Vec<String> = policy.hidden().iter().map(|(rule, _)| rule.to_string()).collect();
+        assert_eq!(hidden, ["public /assets/*"]);
     }
 }

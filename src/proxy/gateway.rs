@@ -22,6 +22,7 @@ use crate::domain::doors::Doors;
 use crate::domain::fault::Fault;
 use crate::domain::policy::{Permit, Policy, Verdict};
 use crate::domain::principal::{Pass, Principal};
+use crate::domain::rule::Asked;
 use crate::domain::session::later;
 use crate::flows::{Authenticate, World};
 use crate::ports::Signer;
@@ -164,7 +165,15 @@ impl Gateway {
             Ok(standing) => standing,
             Err(fault) => return Some(self.fault(session, exchange, &fault)),
         };
-        match self.parts.policy.judge(&path, standing.principal()) {
+        let Some(origin) = &exchange.origin else {
+            return Some(self.fail(Some(session), exchange, Failure::BadRequest));
+        };
+        let asked = Asked {
+            method: session.req_header().method.as_str(),
+            host: origin.host_name(),
+            client: origin.client.ip(),
+        };
+        match self.parts.policy.judge(&path, &asked, standing.principal()) {
             Verdict::Allow(_) if self.is_foreign_upgrade(session) => {
                 Some(self.fail(Some(session), exchange, Failure::Forbidden))
             }
@@ -172,6 +181,7 @@ impl Gateway {
                 exchange.stage = Stage::Admitted(permit);
                 None
             }
+            Verdict::Deny => Some(self.fail(Some(session), exchange, Failure::Forbidden)),
             Verdict::Challenge => {
                 let parts = parts_for_portal(session, exchange);
                 Some(self.parts.portal.challenge(&parts, standing.refusal()))

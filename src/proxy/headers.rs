@@ -261,6 +261,15 @@ impl Origin {
         (text.slice(address), text)
     }
 
+    /// The host without its port; the brackets of an IPv6 address stay.
+    pub fn host_name(&self) -> &str {
+        let host = self.host.to_str().unwrap_or_default();
+        match host.rsplit_once(':') {
+            Some((name, port)) if port.bytes().all(|b| b.is_ascii_digit()) => name,
+            _ => host,
+        }
+    }
+
     /// Sets the `Host` the upstream sees.
     pub fn set_host(&self, headers: &mut HeaderMap, own: Option<&HeaderValue>) {
         headers.insert(HOST, own.unwrap_or(&self.host).clone());
