@@ -21,8 +21,8 @@ use crate::crypto::jwt::JwtSigner;
 use crate::domain::fault::Fault;
 use crate::domain::limits::Quota;
 use crate::flows::{
-    Authenticate, DeliverLetters, ForgotPassword, Housekeeping, RecordSeen, ResetLimits, SetPassword, SignIn,
-    SignInLimits, SignOut, TicketLimits, World,
+    Authenticate, DeliverLetters, ForgotPassword, Housekeeping, OwnAccount, RecordSeen, ResetLimits, SetPassword,
+    SignIn, SignInLimits, SignOut, TicketLimits, World,
 };
 use crate::mail::letters::LetterPress;
 use crate::mail::smtp::SmtpMailer;
@@ -143,8 +143,11 @@ async fn compose(
         &world,
     );
     let portal = Arc::new(
-        Portal::new(settings(config, sealing.derive("forms"))?, flows)
-            .map_err(|problem| Fault::corrupt("the gateway's own pages cannot be built", problem))?,
+        Portal::new(
+            settings(config, sealing.derive("forms"), sealing.derive("devices"))?,
+            flows,
+        )
+        .map_err(|problem| Fault::corrupt("the gateway's own pages cannot be built", problem))?,
     );
 
     start(
@@ -201,6 +204,22 @@ fn flows(
 ) -> PortalFlows {
     let limits = &config.limits;
     let signer = Arc::clone(signer);
+    let sign_in_limits = limits.enabled.then_some(SignInLimits {
+        client: limits.sign_in_client,
+        account: limits.sign_in_account,
+        client_account: limits.sign_in_client_account,
+    });
+    let set_password = Arc::new(SetPassword {
+        tickets: store.clone(),
+        events: store.clone(),
+        limiter: Arc::clone(&limiter),
+        hasher: Arc::clone(&hasher),
+        world: world.clone(),
+        rules: config.passwords.rules.clone(),
+        limits: limits.enabled.then_some(TicketLimits {
+            client: limits.ticket_client,
+        }),
+    });
     PortalFlows {
         authenticate,
         sign_in: Arc::new(SignIn {
@@ -210,11 +229,7 @@ fn flows(
             limiter: Arc::clone(&limiter),
             hasher: Arc::clone(&hasher),
             world: world.clone(),
-            limits: limits.enabled.then_some(SignInLimits {
-                client: limits.sign_in_client,
-                account: limits.sign_in_account,
-                client_account: limits.sign_in_client_account,
-            }),
+            limits: sign_in_limits,
             throttled_noted_at: AtomicI64::new(0),
         }),
         sign_out: Arc::new(SignOut {
@@ -231,23 +246,26 @@ fn flows(
                 email: limits.reset_email,
             }),
         }),
-        set_password: Arc::new(SetPassword {
-            tickets: store.clone(),
+        own_account: Arc::new(OwnAccount {
+            accounts: store.clone(),
+            sessions: store.clone(),
+            principals: sessions.clone(),
             events: store.clone(),
             limiter,
             hasher,
+            set_password: Arc::clone(&set_password),
             world: world.clone(),
-            rules: config.passwords.rules.clone(),
-            limits: limits.enabled.then_some(TicketLimits {
-                client: limits.ticket_client,
-            }),
+            limits: sign_in_limits,
+            lifetime: config.sessions.lifetime,
+            fresh_for: config.sessions.fresh_for,
         }),
+        set_password,
         jwks: Arc::new(move || signer.jwks_json()),
         health: Arc::new(StoreHealth(store.clone())),
     }
 }
 
-fn settings(config: &Config, form_key: [u8; 32]) -> Result<PortalSettings, Fault> {
+fn settings(config: &Config, form_key: [u8; 32], device_key: [u8; 32]) -> Result<PortalSettings, Fault> {
     let routes = &config.routes;
     Ok(PortalSettings {
         routes: PortalRoutes {
@@ -267,6 +285,7 @@ fn settings(config: &Config, form_key: [u8; 32]) -> Result<PortalSettings, Fault
         language: config.branding.language,
         lifetime: config.sessions.lifetime,
         form_key: Zeroizing::new(form_key),
+        device_key: Zeroizing::new(device_key),
     })
 }
 

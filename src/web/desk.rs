@@ -9,8 +9,9 @@ use crate::flows::Standing;
 
 use super::assets::Assets;
 use super::csrf::FormTokens;
+use super::device::DeviceSeal;
 use super::page::Pages;
-use super::routes::{Owner, Territory};
+use super::routes::{ACCOUNT_PATH, Owner, Territory};
 use super::settings::{PortalFlows, PortalProblem, PortalSettings};
 use super::text::Texts;
 use super::visit::Visit;
@@ -32,6 +33,8 @@ pub(super) struct Desk {
     pub assets: Assets,
     /// The tokens in forms.
     pub tokens: FormTokens,
+    /// The devices' cookies.
+    pub devices: DeviceSeal,
     /// The names of our cookies.
     pub names: CookieNames,
 }
@@ -45,6 +48,7 @@ impl Desk {
             territory: Territory::new(&settings.routes)?,
             pages: Pages::load(&settings, &assets, &texts)?,
             tokens: FormTokens::new(settings.form_key.clone()),
+            devices: DeviceSeal::new(settings.device_key.clone()),
             names: CookieNames::after(&settings.cookie),
             texts,
             assets,
@@ -74,14 +78,15 @@ impl Desk {
             .unwrap_or_else(ReturnTo::root)
     }
 
-    /// Whether a target is a page of the web client that one may come back to.
+    /// Whether a target is a page of the web client, or the person's own, that one may come back to.
     pub(super) fn may_return_to(&self, target: &str) -> bool {
         let path = target.split('?').next().unwrap_or_default();
-        ReturnTo::parse(target).is_some()
-            && RequestPath::parse(path).is_ok_and(|path| self.territory.owner(&path) == Owner::Upstream)
+        let open = path == ACCOUNT_PATH
+            || RequestPath::parse(path).is_ok_and(|path| self.territory.owner(&path) == Owner::Upstream);
+        open && ReturnTo::parse(target).is_some()
     }
 
-    /// Whether a path is one of the four pages.
+    /// Whether a path is one of the pages that take `POST`.
     pub(super) fn is_page(&self, path: &str) -> bool {
         let routes = &self.settings.routes;
         [
@@ -92,5 +97,8 @@ impl Desk {
         ]
         .iter()
         .any(|page| *page == path)
+            || path
+                .strip_prefix(ACCOUNT_PATH)
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     }
 }

@@ -8,6 +8,7 @@ mod assets;
 pub mod cookie;
 mod csrf;
 mod desk;
+mod device;
 mod dispatch;
 mod form;
 mod language;

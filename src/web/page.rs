@@ -11,6 +11,7 @@ use crate::domain::language::Language;
 
 use super::assets::Assets;
 use super::problem::whole_seconds;
+use super::routes::ACCOUNT_PATH;
 use super::settings::{PortalProblem, PortalSettings};
 use super::text::Texts;
 
@@ -102,6 +103,7 @@ fn routes(settings: &PortalSettings) -> Value {
         logout => &routes.logout,
         set_password => &routes.set_password,
         forgot_password => &routes.forgot_password,
+        account => ACCOUNT_PATH,
     }
 }
 

@@ -9,7 +9,7 @@ use zeroize::Zeroizing;
 use crate::domain::doors::Doors;
 use crate::domain::language::Language;
 use crate::domain::session::Lifetime;
-use crate::flows::{Authenticate, ForgotPassword, SetPassword, SignIn, SignOut};
+use crate::flows::{Authenticate, ForgotPassword, OwnAccount, SetPassword, SignIn, SignOut};
 
 /// What the operator decides about the gateway's own pages.
 pub struct PortalSettings {
@@ -27,6 +27,8 @@ pub struct PortalSettings {
     pub lifetime: Lifetime,
     /// Authenticates forms; the same in every process behind the same doors.
     pub form_key: Zeroizing<[u8; 32]>,
+    /// Authenticates device cookies; the same in every process behind the same doors.
+    pub device_key: Zeroizing<[u8; 32]>,
 }
 
 /// Paths of the four pages, each starting with a slash.
@@ -76,6 +78,8 @@ pub struct PortalFlows {
     pub forgot_password: Arc<ForgotPassword>,
     /// The page behind a link.
     pub set_password: Arc<SetPassword>,
+    /// The person's own page.
+    pub own_account: Arc<OwnAccount>,
     /// The public keys, as a JWK set in JSON.
     pub jwks: Arc<dyn Fn() -> Bytes + Send + Sync>,
     /// Whether the gateway works.
