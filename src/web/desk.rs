@@ -10,6 +10,7 @@ use crate::flows::Standing;
 use super::assets::Assets;
 use super::csrf::FormTokens;
 use super::device::DeviceSeal;
+use super::overrides;
 use super::page::Pages;
 use super::routes::{ACCOUNT_PATH, Owner, Territory};
 use super::settings::{PortalFlows, PortalProblem, PortalSettings};
@@ -42,11 +43,18 @@ pub(super) struct Desk {
 impl Desk {
     /// Reads and checks everything.
     pub(super) fn new(settings: PortalSettings, flows: PortalFlows) -> Result<Self, PortalProblem> {
-        let texts = Arc::new(Texts::load()?);
-        let assets = Assets::load(&settings.branding)?;
+        let texts = Arc::new(Texts::load(&settings.theme)?);
+        let assets = Assets::load(&settings.branding, &settings.theme)?;
+        let pages = Pages::load(&settings, &assets, &texts)?;
+        // Our own are tried by the tests, a theme's at every start.
+        if !settings.theme.is_empty()
+            && let Some(problem) = overrides::problems(&pages).into_iter().next()
+        {
+            return Err(problem);
+        }
         Ok(Self {
             territory: Territory::new(&settings.routes)?,
-            pages: Pages::load(&settings, &assets, &texts)?,
+            pages,
             tokens: FormTokens::new(settings.form_key.clone()),
             devices: DeviceSeal::new(settings.device_key.clone()),
             names: CookieNames::after(&settings.cookie),

@@ -11,6 +11,8 @@ use crate::domain::language::Language;
 use crate::domain::session::Lifetime;
 use crate::flows::{Authenticate, ForgotPassword, OwnAccount, SetPassword, SignIn, SignOut};
 
+use super::overrides::Theme;
+
 /// What the operator decides about the gateway's own pages.
 pub struct PortalSettings {
     /// Paths of the pages that take the place of the web client's own.
@@ -19,6 +21,8 @@ pub struct PortalSettings {
     pub doors: Doors,
     /// Name, logo and colour.
     pub branding: Branding,
+    /// Pages, texts and files in the place of ours.
+    pub theme: Theme,
     /// Name of the session cookie; our other cookies are named after it.
     pub cookie: String,
     /// The language where the browser asks for none we speak.
@@ -116,6 +120,14 @@ pub enum PortalProblem {
     /// The accent is no colour.
     #[error("branding.accent = {0:?}: write a colour as #rrggbb, for example #0f766e")]
     Accent(String),
+    /// A file of the theme cannot be used.
+    #[error("branding.theme: {file}: {problem}")]
+    Theme {
+        /// Its path below the theme's directory.
+        file: String,
+        /// What is wrong with it.
+        problem: String,
+    },
     /// An embedded template or message file is broken: a fault of the build.
     #[error("the built-in {what} cannot be used: {problem}")]
     BuiltIn {

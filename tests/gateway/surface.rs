@@ -19,7 +19,7 @@ use sekisho::domain::password::PasswordRules;
 use sekisho::domain::session::Lifetime;
 use sekisho::flows::{Authenticate, ForgotPassword, OwnAccount, RecordSeen, SetPassword, SignIn, SignOut};
 use sekisho::store::{CachedSessions, MemoryLimiter, MemoryStore};
-use sekisho::web::{Access, Branding, Health, Portal, PortalFlows, PortalRoutes, PortalSettings, RouteInfo};
+use sekisho::web::{Access, Branding, Health, Portal, PortalFlows, PortalRoutes, PortalSettings, RouteInfo, Theme};
 use zeroize::Zeroizing;
 
 use crate::harness::{Answer, House, PASSWORD, Visitor};
@@ -121,6 +121,7 @@ fn routes() -> Vec<RouteInfo> {
             accent: "#0f766e".into(),
             support: None,
         },
+        theme: Theme::default(),
         cookie: "__Host-sekisho".into(),
         language: Language::En,
         lifetime: Lifetime::default(),

@@ -2,8 +2,11 @@
 //! file. Separate from sending, so that every letter can be read, tested and changed without a server.
 
 pub(in crate::mail) mod phrase;
+mod sample;
 #[cfg(test)]
 pub(super) mod tests;
+
+use std::collections::{BTreeMap, HashSet};
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -17,6 +20,11 @@ use crate::domain::fault::Fault;
 use crate::domain::language::Language;
 use crate::domain::token::TicketToken;
 use crate::ports::Content;
+
+pub use sample::KINDS;
+
+/// Templates of a theme, by file name; those left out stay ours.
+pub type Templates = BTreeMap<String, String>;
 
 /// Writes letters. Links are built from the configured doors and routes and from nothing else.
 pub struct LetterPress {
@@ -41,20 +49,28 @@ pub struct Written {
 }
 
 impl LetterPress {
-    /// Loads the templates. `zone` is the time zone in which letters tell the time.
+    /// Loads the templates, those of a theme in the place of ours. `zone` is the time zone in which letters tell the
+    /// time.
     ///
     /// # Errors
-    /// When a template does not parse, which the tests of this module rule out.
-    pub fn new(branding: &Branding, doors: Doors, routes: &Routes, zone: TimeZone) -> Result<Self, Fault> {
+    /// When a template does not parse: of ours, the tests of this module rule that out.
+    pub fn new(
+        branding: &Branding,
+        doors: Doors,
+        routes: &Routes,
+        zone: TimeZone,
+        theme: &Templates,
+    ) -> Result<Self, Fault> {
         let mut templates = Environment::new();
         templates.set_undefined_behavior(UndefinedBehavior::Strict);
         // Errors of the debug mode quote the values in scope, and a token may be among them.
         templates.set_debug(false);
         templates.add_filter("link", link);
         for (name, source) in TEMPLATES {
+            let source = theme.get(name).map_or(source, String::as_str).to_owned();
             templates
-                .add_template(name, source)
-                .map_err(|error| Fault::corrupt(format!("could not read the letter template {name}"), error))?;
+                .add_template_owned(name, source)
+                .map_err(|error| Fault::corrupt(format!("letters/{name}"), error))?;
         }
         Ok(Self {
             templates,
@@ -66,6 +82,18 @@ impl LetterPress {
             set_password: routes.set_password.clone(),
             zone,
         })
+    }
+
+    /// Our own templates, by file name.
+    pub fn built_in() -> Vec<(&'static str, &'static str)> {
+        TEMPLATES.to_vec()
+    }
+
+    fn source(&self, name: &str) -> String {
+        let template = self.templates.get_template(name);
+        template
+            .map(|template| template.source().to_owned())
+            .unwrap_or_default()
     }
 
     /// The product's name, as letters are signed.
@@ -146,8 +174,41 @@ impl LetterPress {
     fn render(&self, name: &str, facts: Value) -> Result<String, Fault> {
         self.templates
             .get_template(name)
-            .and_then(|template| template.render(facts))
-            .map_err(|error| Fault::corrupt(format!("could not write the letter {name}"), error))
+            .and_then(|template| template.render(facts.clone()))
+            .map_err(|error| self.broken(name, &facts, &error))
+    }
+
+    /// Why a letter cannot be written, with the names its template asks for in vain. Names only: a value may be a
+    /// live token.
+    fn broken(&self, name: &str, facts: &Value, error: &minijinja::Error) -> Fault {
+        let file = error.name().unwrap_or(name);
+        let line = error.line().map_or_else(String::new, |line| format!("line {line}: "));
+        let there: HashSet<String> = facts
+            .try_iter()
+            .into_iter()
+            .flatten()
+            .map(|key| key.to_string())
+            .collect();
+        let asked = self
+            .templates
+            .get_template(file)
+            .map(|template| template.undeclared_variables(false));
+        let mut missing: Vec<String> = asked
+            .unwrap_or_default()
+            .into_iter()
+            .filter(|name| !there.contains(name) && !["super", "self", "loop"].contains(&name.as_str()))
+            .collect();
+        missing.sort();
+        if missing.is_empty() {
+            return Fault::corrupt(format!("letters/{file}"), format!("{line}{error}"));
+        }
+        let mut names: Vec<String> = there.into_iter().collect();
+        names.sort();
+        let (missing, names) = (missing.join(", "), names.join(", "));
+        Fault::corrupt(
+            format!("letters/{file}"),
+            format!("{line}there is no {missing} here; there are: {names}"),
+        )
     }
 }
 

@@ -15,6 +15,7 @@ pub(in crate::mail) fn branding() -> Branding {
     Branding {
         name: "Sekisho".into(),
         logo: None,
+        theme: None,
         accent: "#0f766e".into(),
         language: Language::En,
         support: Some("helpdesk@example.com".into()),
@@ -32,7 +33,14 @@ pub(in crate::mail) fn press_of(branding: &Branding) -> LetterPress {
         set_password: "/set-password".into(),
         forgot_password: "/forgot-password".into(),
     };
-    LetterPress::new(branding, doors, &routes, TimeZone::fixed(jiff::tz::offset(9))).unwrap()
+    LetterPress::new(
+        branding,
+        doors,
+        &routes,
+        TimeZone::fixed(jiff::tz::offset(9)),
+        &Templates::new(),
+    )
+    .unwrap()
 }
 
 pub(in crate::mail) fn account(language: Language) -> Account {

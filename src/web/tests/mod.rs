@@ -36,7 +36,7 @@ use crate::flows::{
     TicketLimits, World,
 };
 
-use super::{Branding, Health, Portal, PortalFlows, PortalRoutes, PortalSettings, RequestId};
+use super::{Branding, Health, Portal, PortalFlows, PortalRoutes, PortalSettings, RequestId, Theme};
 use fakes::Fakes;
 
 const PASSWORD: &str = "correct horse battery staple";
@@ -95,6 +95,7 @@ fn settings() -> PortalSettings {
             accent: "#0f766e".into(),
             support: Some("help@example.com".into()),
         },
+        theme: Theme::default(),
         cookie: "__Host-sekisho".into(),
         language: Language::En,
         lifetime: Lifetime::default(),
