@@ -61,11 +61,11 @@ pub fn check_theme(config: &Config) -> Vec<String> {
     }
     match super::serve::settings(config, files.pages, [0; 32], [0; 32]) {
         Ok(settings) => problems.extend(check_pages(&settings).iter().map(ToString::to_string)),
-        Err(fault) => problems.push(fault.chain().to_string()),
+        Err(fault) => problems.push(fault.chain()),
     }
     match press(config, &files.letters) {
         Ok(press) => problems.extend(press.problems()),
-        Err(fault) => problems.push(fault.chain().to_string()),
+        Err(fault) => problems.push(fault.chain()),
     }
     problems
 }

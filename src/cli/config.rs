@@ -65,7 +65,7 @@ fn check(path: &Path, output: &mut Output) -> anyhow::Result<ExitCode> {
         report(format_args!("{BAD}error:{BAD:#}"), error);
     }
     for warning in &warnings {
-        report(format_args!("{CARE}warning:{CARE:#}"), warning);
+        report(format_args!("{CARE}warning:{CARE:#}"), &warning.to_string());
     }
     if errors.is_empty() {
         output.line(verdict(path, warnings.len()))?;
@@ -100,8 +100,8 @@ fn theme(directory: &Path, output: &mut Output) -> anyhow::Result<()> {
     ))
 }
 
-fn report(label: std::fmt::Arguments<'_>, problem: impl ToString) {
-    aside(format_args!("{label} {}", plain(&problem.to_string())));
+fn report(label: std::fmt::Arguments<'_>, problem: &str) {
+    aside(format_args!("{label} {}", plain(problem)));
 }
 
 fn verdict(path: &Path, warnings: usize) -> String {

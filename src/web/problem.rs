@@ -171,10 +171,9 @@ impl Problem {
     pub(super) fn members(self) -> Map<String, Value> {
         let members = match self {
             Self::SignInRequired(refusal) => json!({ "reason": refusal.map_or("absent", Refusal::as_str) }),
-            Self::Body(BodyProblem::Missing(field)) => json!({ "field": field }),
+            Self::Body(BodyProblem::Missing(field)) | Self::WrongPassword(field) => json!({ "field": field }),
             Self::NotAnAddress => json!({ "field": "email" }),
             Self::ConfirmationRequired => json!({ "field": "password" }),
-            Self::WrongPassword(field) => json!({ "field": field }),
             Self::LinkUnknown => json!({ "state": "unknown" }),
             Self::LinkDead(state, purpose) => json!({ "state": state.as_str(), "purpose": purpose.as_str() }),
             Self::PasswordsDiffer => json!({ "field": "confirmation", "reason": "differ" }),

@@ -124,12 +124,12 @@ impl LetterPress {
         let common = self.common(account);
         let plain = self.render(
             &format!("{kind}.{language}.txt"),
-            context! { ..facts.clone(), ..common.clone() },
+            &context! { ..facts.clone(), ..common.clone() },
         )?;
         let (subject, text) = split_subject(&plain);
         let html = self.render(
             &format!("{kind}.{language}.html"),
-            context! { subject, ..context! { ..facts, ..common } },
+            &context! { subject, ..context! { ..facts, ..common } },
         )?;
         Ok(Written {
             subject: subject.to_owned(),
@@ -171,11 +171,11 @@ impl LetterPress {
         }
     }
 
-    fn render(&self, name: &str, facts: Value) -> Result<String, Fault> {
+    fn render(&self, name: &str, facts: &Value) -> Result<String, Fault> {
         self.templates
             .get_template(name)
-            .and_then(|template| template.render(facts.clone()))
-            .map_err(|error| self.broken(name, &facts, &error))
+            .and_then(|template| template.render(facts))
+            .map_err(|error| self.broken(name, facts, &error))
     }
 
     /// Why a letter cannot be written, with the names its template asks for in vain. Names only: a value may be a

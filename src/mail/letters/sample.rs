@@ -70,7 +70,7 @@ impl LetterPress {
     /// has no subject.
     pub fn problems(&self) -> Vec<String> {
         let mut found = BTreeSet::new();
-        for (name, _) in TEMPLATES.iter().filter(|(name, _)| name.ends_with(".txt")) {
+        for (name, _) in TEMPLATES.iter().filter(|(name, _)| is_text(name)) {
             if !self.source(name).starts_with("Subject:") {
                 found.insert(format!(
                     "letters/{name}: the first line must be `Subject: ` and what the letter is about"
@@ -82,7 +82,7 @@ impl LetterPress {
                 match self.sample(kind, language, TicketLife::default(), Timestamp::UNIX_EPOCH) {
                     Ok(written) => found.extend(self.lost_links(kind, language, &written)),
                     Err(fault) => {
-                        found.insert(fault.chain().to_string());
+                        found.insert(fault.chain());
                     }
                 }
             }
@@ -114,6 +114,15 @@ impl LetterPress {
             })
             .collect()
     }
+}
+
+/// Names of templates are our own, in lower case.
+#[expect(
+    clippy::case_sensitive_file_extension_comparisons,
+    reason = "a name of another case is no template"
+)]
+fn is_text(name: &str) -> bool {
+    name.ends_with(".txt")
 }
 
 fn person(language: Language) -> Option<Account> {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use minijinja::context;
 use serde_json::json;
 
+use crate::domain::account::Email;
 use crate::domain::browser::Browser;
 use crate::domain::fault::Fault;
 use crate::domain::language::Language;
@@ -89,7 +90,7 @@ pub(in super::super) async fn show(desk: Arc<Desk>, visit: Arc<Visit>) -> Result
     let sessions = desk.flows.own_account.sessions(principal).await?;
     let mut account = person(&principal.account);
     if let Some(members) = account.as_object_mut() {
-        let email = principal.account.email.as_ref().map(|email| email.as_typed());
+        let email = principal.account.email.as_ref().map(Email::as_typed);
         members.insert("email".into(), email.into());
         members.insert("groups".into(), principal.account.groups.clone().into());
     }
@@ -325,7 +326,7 @@ async fn page(
     let content = context! {
         name => &account.name,
         extension => account.extension.as_str(),
-        email => account.email.as_ref().map(|email| email.as_typed()),
+        email => account.email.as_ref().map(Email::as_typed),
         language => account.language.tag(),
         sessions => shown,
         rules => context! { min_chars => rules.min_chars, min_score => rules.min_score },
