@@ -4,11 +4,15 @@
 mod clock;
 mod keys;
 mod office;
+mod preview;
 mod serve;
 mod tasks;
+mod theme;
 
 pub use keys::SigningKeys;
 pub use office::{Office, world};
+pub use preview::{KINDS, Preview, preview};
 pub use serve::{Listening, serve};
+pub use theme::{built_in_theme, check_theme};
 
 pub use crate::store::StoreLock;

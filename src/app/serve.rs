@@ -9,7 +9,6 @@ use std::time::Duration;
 use async_trait::async_trait;
 use governor::{DefaultKeyedRateLimiter, Quota as GovernorQuota, RateLimiter};
 use http::{HeaderName, HeaderValue};
-use jiff::tz::TimeZone;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use zeroize::Zeroizing;
@@ -21,10 +20,10 @@ use crate::crypto::jwt::JwtSigner;
 use crate::domain::fault::Fault;
 use crate::domain::limits::Quota;
 use crate::flows::{
-    Authenticate, DeliverLetters, ForgotPassword, Housekeeping, RecordSeen, ResetLimits, SetPassword, SignIn,
-    SignInLimits, SignOut, TicketLimits, World,
+    Authenticate, DeliverLetters, ForgotPassword, Housekeeping, OwnAccount, RecordSeen, ResetLimits, SetPassword,
+    SignIn, SignInLimits, SignOut, TicketLimits, World,
 };
-use crate::mail::letters::LetterPress;
+use crate::mail::letters::Templates;
 use crate::mail::smtp::SmtpMailer;
 use crate::ports::{Hasher, Limiter, Outbox, Sessions};
 use crate::proxy::{
@@ -32,11 +31,12 @@ use crate::proxy::{
     TrustedProxies, UpstreamPeers, UpstreamTerms, bind,
 };
 use crate::store::{CachedSessions, MemoryLimiter, SqliteStore, StoreLock};
-use crate::web::{Branding, Health, Logo, Portal, PortalFlows, PortalRoutes, PortalSettings};
+use crate::web::{Branding, Health, Logo, Portal, PortalFlows, PortalRoutes, PortalSettings, Theme};
 
 use super::keys::SigningKeys;
 use super::office::{open_secrets, world};
 use super::tasks::{self, Tasks};
+use super::theme::{self, ThemeFiles};
 
 /// What a gateway that has just become ready can tell.
 #[derive(Clone, Debug)]
@@ -100,6 +100,7 @@ async fn compose(
     drained: &CancellationToken,
 ) -> Result<Front, Fault> {
     let world = world();
+    let theme = ThemeFiles::of(config)?;
     let secrets = open_secrets(config, store).await?;
     for file in &secrets.made {
         tracing::info!(file = %file.display(), "secret made; keep a copy of it somewhere safe, apart from the store");
@@ -143,8 +144,11 @@ async fn compose(
         &world,
     );
     let portal = Arc::new(
-        Portal::new(settings(config, sealing.derive("forms"))?, flows)
-            .map_err(|problem| Fault::corrupt("the gateway's own pages cannot be built", problem))?,
+        Portal::new(
+            settings(config, theme.pages, sealing.derive("forms"), sealing.derive("devices"))?,
+            flows,
+        )
+        .map_err(|problem| Fault::corrupt("the gateway's own pages cannot be built", problem))?,
     );
 
     start(
@@ -159,6 +163,7 @@ async fn compose(
             limiter,
             pages: pages.clone(),
             upstream: upstream.clone(),
+            letters: theme.letters,
         },
     )?;
     let streams = Arc::new(Streams::default());
@@ -201,6 +206,22 @@ fn flows(
 ) -> PortalFlows {
     let limits = &config.limits;
     let signer = Arc::clone(signer);
+    let sign_in_limits = limits.enabled.then_some(SignInLimits {
+        client: limits.sign_in_client,
+        account: limits.sign_in_account,
+        client_account: limits.sign_in_client_account,
+    });
+    let set_password = Arc::new(SetPassword {
+        tickets: store.clone(),
+        events: store.clone(),
+        limiter: Arc::clone(&limiter),
+        hasher: Arc::clone(&hasher),
+        world: world.clone(),
+        rules: config.passwords.rules.clone(),
+        limits: limits.enabled.then_some(TicketLimits {
+            client: limits.ticket_client,
+        }),
+    });
     PortalFlows {
         authenticate,
         sign_in: Arc::new(SignIn {
@@ -210,11 +231,7 @@ fn flows(
             limiter: Arc::clone(&limiter),
             hasher: Arc::clone(&hasher),
             world: world.clone(),
-            limits: limits.enabled.then_some(SignInLimits {
-                client: limits.sign_in_client,
-                account: limits.sign_in_account,
-                client_account: limits.sign_in_client_account,
-            }),
+            limits: sign_in_limits,
             throttled_noted_at: AtomicI64::new(0),
         }),
         sign_out: Arc::new(SignOut {
@@ -231,23 +248,31 @@ fn flows(
                 email: limits.reset_email,
             }),
         }),
-        set_password: Arc::new(SetPassword {
-            tickets: store.clone(),
+        own_account: Arc::new(OwnAccount {
+            accounts: store.clone(),
+            sessions: store.clone(),
+            principals: sessions.clone(),
             events: store.clone(),
             limiter,
             hasher,
+            set_password: Arc::clone(&set_password),
             world: world.clone(),
-            rules: config.passwords.rules.clone(),
-            limits: limits.enabled.then_some(TicketLimits {
-                client: limits.ticket_client,
-            }),
+            limits: sign_in_limits,
+            lifetime: config.sessions.lifetime,
+            fresh_for: config.sessions.fresh_for,
         }),
+        set_password,
         jwks: Arc::new(move || signer.jwks_json()),
         health: Arc::new(StoreHealth(store.clone())),
     }
 }
 
-fn settings(config: &Config, form_key: [u8; 32]) -> Result<PortalSettings, Fault> {
+pub(super) fn settings(
+    config: &Config,
+    theme: Theme,
+    form_key: [u8; 32],
+    device_key: [u8; 32],
+) -> Result<PortalSettings, Fault> {
     let routes = &config.routes;
     Ok(PortalSettings {
         routes: PortalRoutes {
@@ -263,10 +288,12 @@ fn settings(config: &Config, form_key: [u8; 32]) -> Result<PortalSettings, Fault
             accent: config.branding.accent.clone(),
             support: config.branding.support.clone(),
         },
+        theme,
         cookie: config.sessions.cookie.clone(),
         language: config.branding.language,
         lifetime: config.sessions.lifetime,
         form_key: Zeroizing::new(form_key),
+        device_key: Zeroizing::new(device_key),
     })
 }
 
@@ -291,6 +318,7 @@ struct Background {
     limiter: Arc<MemoryLimiter>,
     pages: Option<Arc<DefaultKeyedRateLimiter<IpAddr>>>,
     upstream: Arc<UpstreamPeers>,
+    letters: Templates,
 }
 
 fn start(
@@ -307,14 +335,18 @@ fn start(
         limiter,
         pages,
         upstream,
+        letters: templates,
     } = parts;
     tasks::follow(tasks, sessions, Arc::clone(&keys), signer, world.clone());
-    let press = LetterPress::new(
-        &config.branding,
-        config.doors.clone(),
-        &config.routes,
-        TimeZone::system(),
-    )?;
+    let press = theme::press(config, &templates)?;
+    if let Some(problem) = config
+        .branding
+        .theme
+        .as_ref()
+        .and_then(|_| press.problems().into_iter().next())
+    {
+        return Err(theme::refusal(problem));
+    }
     let mailer = SmtpMailer::new(&config.mail, press, world.clock(), Arc::new(OsEntropy))?;
     let letters = Arc::new(DeliverLetters {
         outbox: store.clone(),

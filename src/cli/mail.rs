@@ -14,6 +14,8 @@ use super::open;
 use super::output::{BAD, CARE, FAINT, GOOD, Output};
 use super::table::{Styled, Table};
 
+mod preview;
+
 #[derive(Subcommand)]
 pub enum Command {
     /// List letters, newest first, with the mail server's own words
@@ -23,6 +25,13 @@ pub enum Command {
         Examples:\n  sekisho mail list\n  sekisho mail list --most 1000 --json"
     )]
     List(List),
+    /// Show a letter as people receive it, with sample data and links that do not work
+    #[command(
+        after_help = "Uses the branding, the doors and the theme of the configuration. Nothing is sent.\n\n\
+        Examples:\n  sekisho mail preview --kind welcome --lang ja\n  sekisho mail preview --kind new-device --open\n  \
+        sekisho mail preview --kind reset --html > reset.html"
+    )]
+    Preview(preview::Preview),
 }
 
 #[derive(Args)]
@@ -37,7 +46,10 @@ pub struct List {
 
 impl Command {
     pub fn run(&self, path: &Path, output: &mut Output) -> anyhow::Result<()> {
-        let Self::List(list) = self;
+        let list = match self {
+            Self::List(list) => list,
+            Self::Preview(preview) => return preview.run(path, output),
+        };
         let (letters, people) = open::office(path, async |office, _| {
             let people = People::of(office.accounts.list().await?.into_iter().map(|listing| listing.account));
             Ok((office.outbox.list(list.most).await?, people))
@@ -113,8 +125,11 @@ fn show(letters: &[LetterListing], people: &People, json: bool, output: &mut Out
 
 fn to(matter: &Matter, people: &People) -> Styled {
     match matter {
-        Matter::Welcome { account } | Matter::PasswordChanged { account } => people.words(*account),
-        Matter::ResetRequested { email, .. } => email.as_typed().into(),
+        Matter::ResetRequested { email, .. } | Matter::EmailChanged { to: email, .. } => email.as_typed().into(),
+        Matter::Welcome { account }
+        | Matter::PasswordChanged { account }
+        | Matter::NewDevice { account, .. }
+        | Matter::AccountUnlocked { account } => people.words(*account),
     }
 }
 

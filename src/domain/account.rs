@@ -114,6 +114,100 @@ impl AccountState {
     }
 }
 
+/// What changes about an account; what is not mentioned stays.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AccountEdit {
+    /// The new name.
+    pub name: Option<String>,
+    /// What becomes of the address.
+    pub email: EmailEdit,
+    /// The new role.
+    pub role: Option<Role>,
+    /// The new groups, all of them.
+    pub groups: Option<Vec<String>>,
+    /// The new language of letters and pages.
+    pub language: Option<Language>,
+}
+
+/// What becomes of an account's address.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum EmailEdit {
+    /// It stays.
+    #[default]
+    Keep,
+    /// The account has none any more.
+    Remove,
+    /// This one takes its place.
+    Set(Email),
+}
+
+impl AccountEdit {
+    /// The account as it is afterwards, and what is different about it. Nothing different: the account as it was.
+    pub fn apply(&self, before: &Account, now: Timestamp) -> (Account, Vec<Field>) {
+        let mut after = before.clone();
+        after.name.clone_from(self.name.as_ref().unwrap_or(&before.name));
+        match &self.email {
+            EmailEdit::Keep => {}
+            EmailEdit::Remove => after.email = None,
+            EmailEdit::Set(email) => after.email = Some(email.clone()),
+        }
+        after.role = self.role.unwrap_or(before.role);
+        after.groups.clone_from(self.groups.as_ref().unwrap_or(&before.groups));
+        after.language = self.language.unwrap_or(before.language);
+        // Addresses compare folded; here a new spelling is a change as well, since letters go to it.
+        let spelling = |account: &Account| account.email.as_ref().map(|email| email.typed.clone());
+        let changed: Vec<Field> = [
+            (Field::Name, after.name != before.name),
+            (Field::Email, spelling(&after) != spelling(before)),
+            (Field::Role, after.role != before.role),
+            (Field::Groups, after.groups != before.groups),
+            (Field::Language, after.language != before.language),
+        ]
+        .into_iter()
+        .filter_map(|(field, differs)| differs.then_some(field))
+        .collect();
+        if !changed.is_empty() {
+            after.updated_at = now;
+        }
+        (after, changed)
+    }
+}
+
+/// A part of an account that can change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Field {
+    /// The person's name.
+    Name,
+    /// The address.
+    Email,
+    /// The role.
+    Role,
+    /// The groups.
+    Groups,
+    /// The language.
+    Language,
+}
+
+impl Field {
+    /// The name in events and listings.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Name => "name",
+            Self::Email => "email",
+            Self::Role => "role",
+            Self::Groups => "groups",
+            Self::Language => "language",
+        }
+    }
+
+    /// The opposite of [`Field::as_str`].
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::Name, Self::Email, Self::Role, Self::Groups, Self::Language]
+            .into_iter()
+            .find(|field| field.as_str() == text)
+    }
+}
+
 /// An extension number in its one spelling: NFKC, no blanks or invisible characters, lower case.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 #[serde(transparent)]
@@ -334,6 +428,37 @@ mod tests {
         ] {
             assert!(Email::parse(text).is_err(), "{text:?}");
         }
+    }
+
+    #[test]
+    fn an_edit_changes_what_it_mentions_and_says_so() {
+        let before = super::super::session::tests::account();
+        let now = super::super::session::tests::at(9);
+        assert_eq!(AccountEdit::default().apply(&before, now), (before.clone(), vec![]));
+        let edit = AccountEdit {
+            name: Some("Yuki Suzuki".into()),
+            email: EmailEdit::Set(Email::parse("yuki@example.com").unwrap()),
+            role: Some(before.role),
+            ..AccountEdit::default()
+        };
+        let (after, changed) = edit.apply(&before, now);
+        assert_eq!(changed, [Field::Name, Field::Email]);
+        assert_eq!((after.name.as_str(), after.updated_at), ("Yuki Suzuki", now));
+        let spelled = AccountEdit {
+            email: EmailEdit::Set(Email::parse("Yuki@Example.com").unwrap()),
+            ..AccountEdit::default()
+        };
+        assert_eq!(
+            spelled.apply(&after, now).1,
+            [Field::Email],
+            "a new spelling is a change"
+        );
+        let removed = AccountEdit {
+            email: EmailEdit::Remove,
+            ..AccountEdit::default()
+        };
+        assert_eq!(removed.apply(&after, now).0.email, None);
+        assert_eq!(removed.apply(&before, now).1, [], "there was none");
     }
 
     #[test]

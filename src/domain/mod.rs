@@ -5,7 +5,9 @@
 
 pub mod account;
 pub mod assertion;
+pub mod browser;
 pub mod client;
+pub mod device;
 pub mod doors;
 pub mod event;
 pub mod fault;

@@ -176,7 +176,7 @@ impl SetPassword {
     }
 
     /// The password, `None` when the two fields differ.
-    fn read(&self, typed: &NewPassword<'_>, account: &Account) -> Result<Option<Password>, Weakness> {
+    pub(super) fn read(&self, typed: &NewPassword<'_>, account: &Account) -> Result<Option<Password>, Weakness> {
         let parse = |text| Password::parse(text, self.rules.max_chars).map_err(|_| Weakness::TooLong);
         let (password, confirmation) = (parse(typed.password)?, parse(typed.confirmation)?);
         let email = account.email.as_ref().map_or("", |email| email.as_typed());

@@ -233,7 +233,10 @@ fn status(problem: Problem) -> StatusCode {
         Problem::SignInRequired(_) | Problem::WrongCredentials => StatusCode::UNAUTHORIZED,
         Problem::Throttled(_) => StatusCode::TOO_MANY_REQUESTS,
         Problem::Busy => StatusCode::SERVICE_UNAVAILABLE,
-        Problem::ForeignOrigin | Problem::StaleForm => StatusCode::FORBIDDEN,
+        Problem::ForeignOrigin | Problem::StaleForm | Problem::ConfirmationRequired | Problem::WrongPassword(_) => {
+            StatusCode::FORBIDDEN
+        }
+        Problem::NoSuchSession => StatusCode::NOT_FOUND,
         Problem::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
         Problem::NotAcceptable => StatusCode::NOT_ACCEPTABLE,
         Problem::Body(super::form::BodyProblem::Syntax) | Problem::LinkMissing => StatusCode::BAD_REQUEST,

@@ -52,6 +52,18 @@ pub struct Words {
     pub reset_letter: &'static str,
     /// In the subject of the letter after a password was changed.
     pub changed_letter: &'static str,
+    /// Title of the person's own page.
+    pub account: &'static str,
+    /// Beside the session that looks at the page.
+    pub this_one: &'static str,
+    /// A password given again that is wrong.
+    pub not_your_password: &'static str,
+    /// After the password was changed on the own page.
+    pub password_changed: &'static str,
+    /// After all other sessions were ended.
+    pub others_ended: &'static str,
+    /// Title of the page that asks for the password again.
+    pub confirm: &'static str,
 }
 
 /// English.
@@ -80,6 +92,12 @@ pub const ENGLISH: Words = Words {
     welcome_letter: "Set your password",
     reset_letter: "Set a new password",
     changed_letter: "password was changed",
+    account: "Your account",
+    this_one: "This one",
+    not_your_password: "That is not your password",
+    password_changed: "Your password is changed",
+    others_ended: "All other devices are signed out",
+    confirm: "Is it you?",
 };
 
 /// Japanese.
@@ -108,4 +126,10 @@ pub const JAPANESE: Words = Words {
     welcome_letter: "パスワードの設定",
     reset_letter: "パスワードの再設定",
     changed_letter: "パスワードが変更されました",
+    account: "アカウント",
+    this_one: "この端末",
+    not_your_password: "パスワードが違います",
+    password_changed: "パスワードを変更しました",
+    others_ended: "ほかのすべての端末からログアウトしました",
+    confirm: "ご本人の確認",
 };

@@ -10,14 +10,17 @@
 
 mod harness;
 
+mod account_page;
 mod architecture;
 mod cli;
 mod config;
 mod crash;
+mod devices;
 mod enumeration;
 mod forgot_password;
 mod headers;
 mod hostile;
+mod letters;
 mod limits;
 mod logs;
 mod outage;

@@ -30,6 +30,61 @@ logout-title = Sign out?
 logout-lead = You are signed in as { $name } (extension { $extension }).
 logout-submit = Sign out
 logout-stay = Stay signed in
+logout-account = Your account and devices
+
+## The person's own page
+
+account-title = Your account
+account-lead = { $name }, extension { $extension }
+account-notice-password-changed = Your password is changed. A mail confirms it.
+account-notice-session-ended = That device is signed out.
+account-notice-others-ended = All other devices are signed out.
+account-notice-language-set = Pages and letters speak this language now.
+account-me = About you
+account-name = Name
+account-extension = Extension
+account-email = Email
+account-no-email = None
+account-me-hint = Something wrong here? Your administrator can change it.
+account-sessions = Where you are signed in
+account-device = { $knows ->
+    [both] { $browser } on { $system }
+    [browser] { $browser }
+    [system] A browser on { $system }
+   *[nothing] An unknown device
+}
+account-this-one = This one
+account-used = { $unit ->
+    [minutes] last used { $count } minutes ago
+    [hours] last used { $count } hours ago
+    [days] last used { $count } days ago
+   *[now] used just now
+}
+account-since = { $unit ->
+    [minutes] signed in { $count } minutes ago
+    [hours] signed in { $count } hours ago
+    [days] signed in { $count } days ago
+   *[now] signed in just now
+}
+account-end = Sign out
+account-end-label = Sign out { $device }, { $address }
+account-end-others = Sign out all other devices
+account-end-all = Sign out everywhere
+account-password = Change password
+account-old-password = Current password
+account-keep-others = Keep my other devices signed in
+account-password-submit = Change password
+account-language = Language
+account-language-label = Language of pages and letters
+account-language-submit = Save
+account-back = Back to { $brand }
+confirm-title = Is it you?
+confirm-lead = { $minutes ->
+    [one] You gave your password more than a minute ago. For this step, enter it once more.
+   *[other] You gave your password more than { $minutes } minutes ago. For this step, enter it once more.
+}
+confirm-submit = Continue
+confirm-back = Back without doing anything
 
 ## Forgot password
 
@@ -146,6 +201,12 @@ problem-link-used = This link has been used
 problem-link-used-detail = A password was set with it, and a link works only once.
 problem-link-replaced = There is a newer link
 problem-link-replaced-detail = Only the newest link works. Look for a later mail in your inbox.
+problem-confirmation-required = Your password is needed once more
+problem-confirmation-required-detail = You gave it some time ago. Send it along as password.
+problem-wrong-password = That is not your password
+problem-wrong-password-detail = Check it and try again. Nothing was changed.
+problem-no-such-session = That device is not signed in any more
+problem-no-such-session-detail = It may have been signed out just now. The list below is up to date.
 problem-passwords-differ = The two passwords differ
 problem-passwords-differ-detail = Type the same password in both fields.
 problem-weak-too-short = The password is too short

@@ -30,6 +30,58 @@ logout-title = ログアウトしますか？
 logout-lead = { $name } さん（内線 { $extension }）としてログインしています。
 logout-submit = ログアウト
 logout-stay = ログインしたままにする
+logout-account = アカウントとログイン中の端末
+
+## アカウントのページ
+
+account-title = アカウント
+account-lead = { $name } さん（内線 { $extension }）
+account-notice-password-changed = パスワードを変更しました。確認のメールをお送りします。
+account-notice-session-ended = 選択した端末からログアウトしました。
+account-notice-others-ended = ほかのすべての端末からログアウトしました。
+account-notice-language-set = 画面とメールの言語を変更しました。
+account-me = 登録内容
+account-name = 名前
+account-extension = 内線番号
+account-email = メールアドレス
+account-no-email = 登録なし
+account-me-hint = 内容に誤りがある場合は、管理者にお知らせください。
+account-sessions = ログイン中の端末
+account-device = { $knows ->
+    [both] { $browser }（{ $system }）
+    [browser] { $browser }
+    [system] ブラウザー（{ $system }）
+   *[nothing] 不明な端末
+}
+account-this-one = この端末
+account-used = { $unit ->
+    [minutes] { $count } 分前に使用
+    [hours] { $count } 時間前に使用
+    [days] { $count } 日前に使用
+   *[now] たった今使用
+}
+account-since = { $unit ->
+    [minutes] { $count } 分前にログイン
+    [hours] { $count } 時間前にログイン
+    [days] { $count } 日前にログイン
+   *[now] たった今ログイン
+}
+account-end = ログアウト
+account-end-label = { $device }（{ $address }）からログアウト
+account-end-others = ほかのすべての端末からログアウト
+account-end-all = すべての端末からログアウト
+account-password = パスワードの変更
+account-old-password = 現在のパスワード
+account-keep-others = ほかの端末ではログインしたままにする
+account-password-submit = パスワードを変更
+account-language = 言語
+account-language-label = 画面とメールの言語
+account-language-submit = 保存
+account-back = { $brand } に戻る
+confirm-title = ご本人の確認
+confirm-lead = パスワードの入力から { $minutes } 分以上たっています。この操作を続けるには、もう一度入力してください。
+confirm-submit = 続ける
+confirm-back = 何もせずに戻る
 
 ## パスワードを忘れたとき
 
@@ -137,6 +189,12 @@ problem-link-used = このリンクは使用済みです
 problem-link-used-detail = このリンクでパスワードが設定されました。リンクは一度だけ使えます。
 problem-link-replaced = 新しいリンクがあります
 problem-link-replaced-detail = 使えるのは最新のリンクだけです。あとから届いたメールをご確認ください。
+problem-confirmation-required = もう一度パスワードが必要です
+problem-confirmation-required-detail = 前回の入力から時間がたっています。password を付けて送信してください。
+problem-wrong-password = パスワードが違います
+problem-wrong-password-detail = お確かめのうえ、もう一度お試しください。何も変更されていません。
+problem-no-such-session = その端末はすでにログアウトしています
+problem-no-such-session-detail = ちょうどログアウトされた可能性があります。下の一覧は最新の状態です。
 problem-passwords-differ = パスワードが一致しません
 problem-passwords-differ-detail = 両方の欄に同じパスワードを入力してください。
 problem-weak-too-short = パスワードが短すぎます

@@ -12,7 +12,9 @@ use crate::screens;
 use crate::words::{ENGLISH, JAPANESE, Words};
 
 /// The pages people see every day: these are pictured in every way they can be shown, the others in two.
-const MAIN: [&str; 7] = [
+const MAIN: [&str; 9] = [
+    "account",
+    "confirm",
     "login",
     "login-refused",
     "set-password",
