@@ -4,11 +4,13 @@
 mod clock;
 mod keys;
 mod office;
+mod peppers;
 mod serve;
 mod tasks;
 
 pub use keys::SigningKeys;
 pub use office::{Office, world};
+pub use peppers::{PepperRotation, Reliance, Standing};
 pub use serve::{Listening, serve};
 
 pub use crate::store::StoreLock;

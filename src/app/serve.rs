@@ -107,6 +107,8 @@ async fn compose(
     let sealing = Arc::new(secrets.sealing_key);
     let limiter = Arc::new(MemoryLimiter::new(METERS, sealing.derive("limits")));
     let hasher = Argon2Hasher::start(config.passwords.hashing, secrets.pepper, Arc::new(OsEntropy))?;
+    let hasher = Arc::new(hasher);
+    tasks::follow_pepper(tasks, config.secrets.directory.clone(), Arc::clone(&hasher));
     let keys = Arc::new(SigningKeys {
         store: store.clone(),
         sealing: Arc::clone(&sealing),
@@ -138,7 +140,7 @@ async fn compose(
         &sessions,
         Arc::clone(&authenticate),
         limiter.clone(),
-        Arc::new(hasher),
+        hasher,
         &signer,
         &world,
     );

@@ -13,6 +13,7 @@ mod key;
 mod mail;
 mod open;
 mod output;
+mod pepper;
 mod runtime;
 mod serve;
 mod session;
@@ -85,7 +86,7 @@ enum Command {
     /// See what became of letters
     #[command(subcommand)]
     Mail(mail::Command),
-    /// List and rotate the keys that sign assertions
+    /// List and rotate the keys that sign assertions and the pepper of password hashes
     #[command(subcommand)]
     Key(key::Command),
     /// Check, show or begin a configuration
@@ -298,7 +299,10 @@ mod tests {
             "session end 0190b5f2-7f3c-7d1e-9c55-1f0f5e0a6a01",
             "session end --account 101",
             "key list --json",
+            "key list pepper --json",
             "key rotate",
+            "key rotate pepper",
+            "key drop 003392d3 --yes",
             "event list --account 101 --most 5 --json",
             "mail list --most 5 --json",
             "completions bash",

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::thread::available_parallelism;
 use std::time::{Duration, Instant};
 
+use arc_swap::ArcSwap;
 use argon2::{Algorithm, Version};
 use async_trait::async_trait;
 use parking_lot::Mutex;
@@ -43,7 +44,7 @@ const WARN_EVERY: Duration = Duration::from_mins(1);
 /// Dropping it waits for the hashes being computed and fails those waiting.
 pub struct Argon2Hasher {
     pool: Pool<Scratch>,
-    terms: Arc<Terms>,
+    terms: ArcSwap<Terms>,
     entropy: Arc<dyn Entropy>,
     warned: Mutex<Option<Instant>>,
 }
@@ -69,24 +70,20 @@ impl Argon2Hasher {
             0 => available_parallelism().map_or(1, NonZero::get).saturating_sub(1).max(1),
             threads => threads,
         };
-        let dummy = Phc {
-            recipe,
-            key_id: Some(pepper.key_id().to_owned()),
-            salt: fresh_salt(&*entropy),
-            output: vec![0; OUTPUT_BYTES],
-        };
         Ok(Self {
             pool: Pool::start(threads, hashing.queue)
                 .map_err(|e| Fault::unavailable(format!("could not start {threads} hashing threads"), e))?,
-            terms: Arc::new(Terms {
-                recipe,
-                pepper,
-                dummy,
-                large: Mutex::new(()),
-            }),
+            terms: ArcSwap::from_pointee(terms(recipe, pepper, Arc::default(), &*entropy)),
             entropy,
             warned: Mutex::default(),
         })
+    }
+
+    /// Hashes with this pepper from now on; what is being computed goes on with the one it began with.
+    pub fn replace_pepper(&self, pepper: Pepper) {
+        let old = self.terms.load();
+        let new = terms(old.recipe, pepper, Arc::clone(&old.large), &*self.entropy);
+        self.terms.store(Arc::new(new));
     }
 
     /// The queue and the counters, for metrics.
@@ -96,9 +93,9 @@ impl Argon2Hasher {
 
     async fn run<T: Send + 'static>(
         &self,
+        terms: Arc<Terms>,
         work: impl FnOnce(&Terms, &mut Scratch) -> Result<T, Fault> + Send + 'static,
     ) -> Result<T, Fault> {
-        let terms = Arc::clone(&self.terms);
         self.pool
             .submit(move |scratch| work(&terms, scratch))
             .map_err(|_| Fault::overloaded("the queue for password hashes is full"))?
@@ -108,17 +105,17 @@ impl Argon2Hasher {
 
     /// The stored hash, or `None` when it was made under a pepper that is not here. Bounds are checked for every row:
     /// whoever could write to the store must not be able to take all memory with it.
-    fn read(&self, hash: &PasswordHash) -> Result<Option<Stored>, Fault> {
+    fn read(&self, terms: &Terms, hash: &PasswordHash) -> Result<Option<Stored>, Fault> {
         let text = hash.expose();
         if !text.starts_with("$argon2") {
             let foreign = Foreign::parse(text).map_err(|why| unusable(&why.to_string()))?;
             return Ok(Some(Stored::Foreign(foreign)));
         }
-        let most = MAX_STORED_MEMORY_KIB.max(self.terms.recipe.memory_kib);
+        let most = MAX_STORED_MEMORY_KIB.max(terms.recipe.memory_kib);
         let hash = Phc::parse(text, most).map_err(unusable)?;
         match &hash.key_id {
-            Some(id) if self.terms.pepper.find(id).is_none() => {
-                self.warn_of_pepper(id);
+            Some(id) if terms.pepper.find(id).is_none() => {
+                self.warn_of_pepper(terms, id);
                 return Ok(None);
             }
             Some(_) => {}
@@ -127,15 +124,15 @@ impl Argon2Hasher {
         Ok(Some(Stored::Argon2(hash)))
     }
 
-    fn warn_of_pepper(&self, found: &str) {
+    fn warn_of_pepper(&self, terms: &Terms, found: &str) {
         let mut warned = self.warned.lock();
         if warned.is_none_or(|at| at.elapsed() >= WARN_EVERY) {
             *warned = Some(Instant::now());
             tracing::warn!(
                 found,
-                ours = self.terms.pepper.key_id(),
+                ours = terms.pepper.key_id(),
                 "a password was hashed under another pepper, so nobody can sign in with it; \
-                 put the old pepper into the secrets directory as `pepper.previous` and restart"
+                 put the old pepper into the secrets directory as `pepper.previous`"
             );
         }
     }
@@ -146,19 +143,39 @@ impl Hasher for Argon2Hasher {
     async fn hash(&self, password: &Password) -> Result<PasswordHash, Fault> {
         let (password, salt) = (password.clone(), fresh_salt(&*self.entropy));
         let hash = self
-            .run(move |terms, scratch| terms.hash(scratch, &password, &salt))
+            .run(self.terms.load_full(), move |terms, scratch| {
+                terms.hash(scratch, &password, &salt)
+            })
             .await?;
         Ok(PasswordHash::from_phc(hash.to_string()))
     }
 
     async fn verify(&self, password: &Password, hash: Option<&PasswordHash>) -> Result<Verification, Fault> {
+        let terms = self.terms.load_full();
         let stored = match hash {
-            Some(hash) => self.read(hash)?,
+            Some(hash) => self.read(&terms, hash)?,
             None => None,
         };
         let password = password.clone();
-        self.run(move |terms, scratch| terms.verify(scratch, &password, stored.as_ref()))
-            .await
+        self.run(terms, move |terms, scratch| {
+            terms.verify(scratch, &password, stored.as_ref())
+        })
+        .await
+    }
+}
+
+fn terms(recipe: Recipe, pepper: Pepper, large: Arc<Mutex<()>>, entropy: &dyn Entropy) -> Terms {
+    let dummy = Phc {
+        recipe,
+        key_id: Some(pepper.key_id().to_owned()),
+        salt: fresh_salt(entropy),
+        output: vec![0; OUTPUT_BYTES],
+    };
+    Terms {
+        recipe,
+        pepper,
+        dummy,
+        large,
     }
 }
 

@@ -134,7 +134,7 @@ async fn every_answer_costs_one_job_and_no_account_costs_what_an_account_costs()
         assert_eq!(hasher.verify(&typed, stored).await.unwrap(), expected);
         assert_eq!(hasher.stats().completed, i);
     }
-    assert_eq!(hasher.terms.dummy.recipe, hasher.terms.recipe);
+    assert_eq!(hasher.terms.load().dummy.recipe, hasher.terms.load().recipe);
 }
 
 #[tokio::test]
@@ -163,6 +163,22 @@ async fn a_hash_is_stale_once_anything_about_it_has_moved_on() {
 }
 
 #[tokio::test]
+async fn a_pepper_replaced_while_running_hashes_from_then_on_and_the_old_one_still_verifies() {
+    let (hasher, typed) = (hasher(), password("correct horse"));
+    let before = hasher.hash(&typed).await.unwrap();
+    hasher.replace_pepper(Pepper::from_bytes([4; 32]).with_previous([3; 32]));
+    assert_eq!(hasher.verify(&typed, Some(&before)).await.unwrap(), STALE);
+    let after = hasher.hash(&typed).await.unwrap();
+    assert_eq!(hasher.verify(&typed, Some(&after)).await.unwrap(), FRESH);
+    hasher.replace_pepper(Pepper::from_bytes([4; 32]));
+    assert_eq!(
+        hasher.verify(&typed, Some(&before)).await.unwrap(),
+        Verification::Mismatch
+    );
+    assert_eq!(hasher.verify(&typed, Some(&after)).await.unwrap(), FRESH);
+}
+
+#[tokio::test]
 async fn another_version_or_output_length_is_stale_too() {
     let hasher = hasher_with(Hashing { passes: 1, ..HASHING }, Pepper::from_bytes([3; 32]));
     let compute = |version, length| {
@@ -174,7 +190,7 @@ async fn another_version_or_output_length_is_stale_too() {
             .unwrap();
         let recipe = Recipe {
             version,
-            ..hasher.terms.recipe
+            ..hasher.terms.load().recipe
         };
         let (key_id, salt) = (Some("003392d3".to_owned()), vec![2; 16]);
         stored(

@@ -1,5 +1,7 @@
 //! What a hashing thread does: one Argon2id computation in memory it keeps, and what an imported hash asks for on top.
 
+use std::sync::Arc;
+
 use argon2::{Argon2, Block};
 use parking_lot::Mutex;
 use subtle::ConstantTimeEq;
@@ -27,7 +29,7 @@ pub struct Terms {
     /// Compared with when there is no hash, so that no account costs what an account costs.
     pub dummy: Phc,
     /// Held by whoever takes more memory than its thread keeps, so that only one does at a time.
-    pub large: Mutex<()>,
+    pub large: Arc<Mutex<()>>,
 }
 
 /// A stored hash, read and within its bounds.
