@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroU32;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicI64;
 use std::time::Duration;
@@ -15,11 +16,13 @@ use tokio_util::sync::CancellationToken;
 use zeroize::Zeroizing;
 
 use crate::config::Config;
+use crate::crypto::blocklist::Blocklist;
 use crate::crypto::entropy::OsEntropy;
 use crate::crypto::hashing::Argon2Hasher;
 use crate::crypto::jwt::JwtSigner;
 use crate::domain::fault::Fault;
 use crate::domain::limits::Quota;
+use crate::domain::password::{KnownPasswords, Listed};
 use crate::flows::{
     Authenticate, DeliverLetters, ForgotPassword, Housekeeping, RecordSeen, ResetLimits, SetPassword, SignIn,
     SignInLimits, SignOut, TicketLimits, World,
@@ -58,8 +61,9 @@ const SEEN: Duration = Duration::from_secs(1);
 ///
 /// # Errors
 /// When something needed at start is missing: says what, where and how to mend it.
-pub async fn serve(config: Config, stop: CancellationToken, ready: impl FnOnce(Listening)) -> Result<(), Fault> {
+pub async fn serve(mut config: Config, stop: CancellationToken, ready: impl FnOnce(Listening)) -> Result<(), Fault> {
     let _lock = StoreLock::acquire(&config.store.directory)?;
+    config.passwords.rules.listed = known_passwords(&config.passwords.blocklist)?;
     let listeners = bind(&config.server.listen)?;
     let addresses = listeners
         .iter()
@@ -176,6 +180,17 @@ async fn compose(
     };
     let threads = std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get);
     Front::new(gateway, &tls, connections, config.server.header_timeout, threads)
+}
+
+/// The lists that a new password must not be on.
+fn known_passwords(paths: &[PathBuf]) -> Result<Listed, Fault> {
+    let mut lists: Vec<Arc<dyn KnownPasswords>> = Vec::with_capacity(paths.len());
+    for path in paths {
+        let list = Blocklist::load(path)?;
+        tracing::info!(file = %path.display(), passwords = list.passwords(), "list of known passwords read");
+        lists.push(Arc::new(list));
+    }
+    Ok(Listed::new(lists))
 }
 
 async fn upstream(config: &Config) -> Result<UpstreamPeers, Fault> {

@@ -8,11 +8,13 @@ mod completions;
 mod config;
 mod demo;
 mod event;
+mod hash;
 mod healthcheck;
 mod key;
 mod mail;
 mod open;
 mod output;
+mod passwords;
 mod pepper;
 mod runtime;
 mod serve;
@@ -89,6 +91,12 @@ enum Command {
     /// List and rotate the keys that sign assertions and the pepper of password hashes
     #[command(subcommand)]
     Key(key::Command),
+    /// Find the hashing parameters that this machine bears
+    #[command(subcommand)]
+    Hash(hash::Command),
+    /// Make lists of passwords that nobody may choose
+    #[command(subcommand)]
+    Passwords(passwords::Command),
     /// Check, show or begin a configuration
     #[command(subcommand)]
     Config(config::Command),
@@ -183,6 +191,8 @@ impl Cli {
             Command::Event(command) => command.run(config, output)?,
             Command::Mail(command) => command.run(config, output)?,
             Command::Key(command) => command.run(config, output)?,
+            Command::Hash(command) => return command.run(output),
+            Command::Passwords(command) => command.run(output)?,
             Command::Config(command) => return command.run(config, output),
             Command::Healthcheck => healthcheck::run(config)?,
             Command::Completions { shell } => completions::completions(Self::command(), *shell, output)?,
@@ -303,6 +313,8 @@ mod tests {
             "key rotate",
             "key rotate pepper",
             "key drop 003392d3 --yes",
+            "hash tune --memory 512MiB --p95 300ms --peak 40/s --threads 2 --json",
+            "passwords build list.txt -o known.filter --at-least 10 --json",
             "event list --account 101 --most 5 --json",
             "mail list --most 5 --json",
             "completions bash",

@@ -6,6 +6,7 @@
 pub mod account;
 pub mod assertion;
 pub mod client;
+mod common_passwords;
 pub mod doors;
 pub mod event;
 pub mod fault;
