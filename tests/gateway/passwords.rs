@@ -216,9 +216,9 @@ async fn the_phone_systems_rule_is_told_all_at_once_in_both_languages_and_can_be
 async fn common_and_listed_passwords_are_refused_and_a_damaged_list_stops_the_start() {
     let house = House::closed("").await;
     let home = house.gateway.home().to_owned();
-    // SHA-1 of "three quiet rivers under snow 4" among words, as a breach list has it.
-    let words = format!("some other word\n{}:17\n", "2F3C1B0DEADBEEF2F3C1B0DEADBEEF2F3C1B0DEA");
-    fs::write(home.join("list.txt"), format!("{words}{OTHER_PASSWORD}\n")).unwrap();
+    // Words, and a line as breach lists have them: the SHA-1 of "password", and how often it was seen.
+    let list = format!("some other word\n5BAA61E4C9B93F3F0682250B6CF8331B7EE68FD8:17\n{OTHER_PASSWORD}\n");
+    fs::write(home.join("list.txt"), list).unwrap();
     let built: Value = house
         .gateway
         .cli_json(&["passwords", "build", "list.txt", "-o", "known.filter", "--json"])

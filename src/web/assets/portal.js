@@ -57,7 +57,11 @@ const estimate = (text, words) => {
       own += 1;
     }
   }
-  let bits = 2 * own;
+  // Where a capital, a digit or a sign stands is one more thing to guess.
+  const kind = (c) => Object.keys(kinds).find((name) => kinds[name](c));
+  const typed = [...text];
+  const changes = typed.filter((c, at) => at > 0 && kind(c) !== kind(typed[at - 1])).length;
+  let bits = 2 * own + (own > 0 ? 0 : changes);
   let run = 0;
   const seen = new Set();
   let before = null;
