@@ -4,6 +4,7 @@
 mod clock;
 mod keys;
 mod office;
+mod peppers;
 mod preview;
 mod serve;
 mod tasks;
@@ -11,6 +12,7 @@ mod theme;
 
 pub use keys::SigningKeys;
 pub use office::{Office, world};
+pub use peppers::{PepperRotation, Reliance, Standing};
 pub use preview::{KINDS, Preview, preview};
 pub use serve::{Listening, serve};
 pub use theme::{built_in_theme, check_theme};

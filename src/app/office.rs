@@ -87,6 +87,10 @@ impl Office {
         })
     }
 
+    pub(super) fn store(&self) -> &SqliteStore {
+        &self.store
+    }
+
     /// Closes the store when what is under way has finished.
     pub async fn close(self) {
         self.store.close().await;

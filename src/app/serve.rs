@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroU32;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicI64;
 use std::time::Duration;
@@ -14,11 +15,13 @@ use tokio_util::sync::CancellationToken;
 use zeroize::Zeroizing;
 
 use crate::config::Config;
-use crate::crypto::argon2::Argon2Hasher;
+use crate::crypto::blocklist::Blocklist;
 use crate::crypto::entropy::OsEntropy;
+use crate::crypto::hashing::Argon2Hasher;
 use crate::crypto::jwt::JwtSigner;
 use crate::domain::fault::Fault;
 use crate::domain::limits::Quota;
+use crate::domain::password::{KnownPasswords, Listed};
 use crate::flows::{
     Authenticate, DeliverLetters, ForgotPassword, Housekeeping, OwnAccount, RecordSeen, ResetLimits, SetPassword,
     SignIn, SignInLimits, SignOut, TicketLimits, World,
@@ -58,8 +61,9 @@ const SEEN: Duration = Duration::from_secs(1);
 ///
 /// # Errors
 /// When something needed at start is missing: says what, where and how to mend it.
-pub async fn serve(config: Config, stop: CancellationToken, ready: impl FnOnce(Listening)) -> Result<(), Fault> {
+pub async fn serve(mut config: Config, stop: CancellationToken, ready: impl FnOnce(Listening)) -> Result<(), Fault> {
     let _lock = StoreLock::acquire(&config.store.directory)?;
+    config.passwords.rules.listed = known_passwords(&config.passwords.blocklist)?;
     let listeners = bind(&config.server.listen)?;
     let addresses = listeners
         .iter()
@@ -108,6 +112,8 @@ async fn compose(
     let sealing = Arc::new(secrets.sealing_key);
     let limiter = Arc::new(MemoryLimiter::new(METERS, sealing.derive("limits")));
     let hasher = Argon2Hasher::start(config.passwords.hashing, secrets.pepper, Arc::new(OsEntropy))?;
+    let hasher = Arc::new(hasher);
+    tasks::follow_pepper(tasks, config.secrets.directory.clone(), Arc::clone(&hasher));
     let keys = Arc::new(SigningKeys {
         store: store.clone(),
         sealing: Arc::clone(&sealing),
@@ -139,7 +145,7 @@ async fn compose(
         &sessions,
         Arc::clone(&authenticate),
         limiter.clone(),
-        Arc::new(hasher),
+        hasher,
         &signer,
         &world,
     );
@@ -179,6 +185,17 @@ async fn compose(
     };
     let threads = std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get);
     Front::new(gateway, &tls, connections, config.server.header_timeout, threads)
+}
+
+/// The lists that a new password must not be on.
+fn known_passwords(paths: &[PathBuf]) -> Result<Listed, Fault> {
+    let mut lists: Vec<Arc<dyn KnownPasswords>> = Vec::with_capacity(paths.len());
+    for path in paths {
+        let list = Blocklist::load(path)?;
+        tracing::info!(file = %path.display(), passwords = list.passwords(), "list of known passwords read");
+        lists.push(Arc::new(list));
+    }
+    Ok(Listed::new(lists))
 }
 
 async fn upstream(config: &Config) -> Result<UpstreamPeers, Fault> {

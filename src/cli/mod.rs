@@ -8,11 +8,14 @@ mod completions;
 mod config;
 mod demo;
 mod event;
+mod hash;
 mod healthcheck;
 mod key;
 mod mail;
 mod open;
 mod output;
+mod passwords;
+mod pepper;
 mod runtime;
 mod serve;
 mod session;
@@ -85,9 +88,15 @@ enum Command {
     /// See what became of letters
     #[command(subcommand)]
     Mail(mail::Command),
-    /// List and rotate the keys that sign assertions
+    /// List and rotate the keys that sign assertions and the pepper of password hashes
     #[command(subcommand)]
     Key(key::Command),
+    /// Find the hashing parameters that this machine bears
+    #[command(subcommand)]
+    Hash(hash::Command),
+    /// Make lists of passwords that nobody may choose
+    #[command(subcommand)]
+    Passwords(passwords::Command),
     /// Check, show or begin a configuration
     #[command(subcommand)]
     Config(config::Command),
@@ -182,6 +191,8 @@ impl Cli {
             Command::Event(command) => command.run(config, output)?,
             Command::Mail(command) => command.run(config, output)?,
             Command::Key(command) => command.run(config, output)?,
+            Command::Hash(command) => return command.run(output),
+            Command::Passwords(command) => command.run(output)?,
             Command::Config(command) => return command.run(config, output),
             Command::Healthcheck => healthcheck::run(config)?,
             Command::Completions { shell } => completions::completions(Self::command(), *shell, output)?,
@@ -300,7 +311,12 @@ mod tests {
             "session end 0190b5f2-7f3c-7d1e-9c55-1f0f5e0a6a01",
             "session end --account 101",
             "key list --json",
+            "key list pepper --json",
             "key rotate",
+            "key rotate pepper",
+            "key drop 003392d3 --yes",
+            "hash tune --memory 512MiB --p95 300ms --peak 40/s --threads 2 --json",
+            "passwords build list.txt -o known.filter --at-least 10 --json",
             "event list --account 101 --most 5 --json",
             "mail list --most 5 --json",
             "mail preview --kind welcome --lang ja --open",

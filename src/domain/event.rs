@@ -113,6 +113,10 @@ pub enum Fact {
     LetterGivenUp(&'static str),
     /// A signing key was made and took over.
     KeyRotated(String),
+    /// A new pepper keys the password hashes from now on.
+    PepperRotated(String),
+    /// A pepper of before was removed.
+    PepperDropped(String),
 }
 
 /// Why something was refused or withheld.
@@ -212,6 +216,8 @@ impl Fact {
             Self::NoticeWithheld(..) => "notice.withheld",
             Self::LetterGivenUp(_) => "letter.given-up",
             Self::KeyRotated(_) => "key.rotated",
+            Self::PepperRotated(_) => "pepper.rotated",
+            Self::PepperDropped(_) => "pepper.dropped",
         }
     }
 
@@ -234,7 +240,7 @@ impl Fact {
             Self::LinkWithheld(purpose, reason) => Some(format!("{purpose} {}", reason.as_str())),
             Self::NoticeSent(matter) | Self::LetterGivenUp(matter) => Some((*matter).to_owned()),
             Self::NoticeWithheld(matter, reason) => Some(format!("{matter} {}", reason.as_str())),
-            Self::KeyRotated(kid) => Some(kid.clone()),
+            Self::KeyRotated(id) | Self::PepperRotated(id) | Self::PepperDropped(id) => Some(id.clone()),
             Self::AccountCreated
             | Self::AccountDisabled
             | Self::AccountEnabled
@@ -286,6 +292,8 @@ impl Fact {
             }
             "letter.given-up" => matter().map(Self::LetterGivenUp),
             "key.rotated" => Some(Self::KeyRotated(detail?.to_owned())),
+            "pepper.rotated" => Some(Self::PepperRotated(detail?.to_owned())),
+            "pepper.dropped" => Some(Self::PepperDropped(detail?.to_owned())),
             _ => None,
         }
     }
@@ -359,6 +367,8 @@ pub(crate) mod tests {
             Fact::NoticeSent("password-changed"),
             Fact::LetterGivenUp("reset"),
             Fact::KeyRotated("kid".into()),
+            Fact::PepperRotated("003392d3".into()),
+            Fact::PepperDropped("003392d3".into()),
         ]
     }
 

@@ -7,6 +7,7 @@ pub mod account;
 pub mod assertion;
 pub mod browser;
 pub mod client;
+mod common_passwords;
 pub mod device;
 pub mod doors;
 pub mod event;

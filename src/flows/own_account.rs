@@ -13,7 +13,7 @@ use crate::domain::fault::Fault;
 use crate::domain::language::Language;
 use crate::domain::limits::{Decision, Draw, LimitKey, Reservation};
 use crate::domain::outbox::Matter;
-use crate::domain::password::{Password, PasswordHash, Weakness};
+use crate::domain::password::{Password, PasswordHash, Weaknesses};
 use crate::domain::principal::Principal;
 use crate::domain::session::{Lifetime, Session, SessionId, SessionState, later};
 use crate::ports::{
@@ -71,7 +71,7 @@ pub enum PasswordOutcome {
     /// The two fields differ.
     Differ,
     /// The new password is not good enough.
-    Weak(Weakness),
+    Weak(Weaknesses),
     /// Too many attempts; try again after this time.
     Throttled(Duration),
     /// Something else changed the account in between; nothing was done.

@@ -9,7 +9,7 @@ use crate::domain::event::{Actor, Consequences, Fact, Reason};
 use crate::domain::fault::Fault;
 use crate::domain::limits::{Decision, Draw, LimitKey, Quota};
 use crate::domain::outbox::Matter;
-use crate::domain::password::{Password, PasswordRules, Weakness};
+use crate::domain::password::{Password, PasswordRules, Weakness, Weaknesses};
 use crate::domain::ticket::{Purpose, TicketState};
 use crate::domain::token::TicketToken;
 use crate::ports::{Events, Hasher, Limiter, Redemption, TicketRecord, Tickets};
@@ -63,7 +63,7 @@ pub enum WithTicket {
     /// The two fields differ; the link still works.
     Differ(Box<Account>, Purpose),
     /// The password is not good enough; the link still works.
-    Weak(Box<Account>, Purpose, Weakness),
+    Weak(Box<Account>, Purpose, Weaknesses),
     /// The link does not work.
     NotLive(Look),
 }
@@ -176,7 +176,7 @@ impl SetPassword {
     }
 
     /// The password, `None` when the two fields differ.
-    pub(super) fn read(&self, typed: &NewPassword<'_>, account: &Account) -> Result<Option<Password>, Weakness> {
+    pub(super) fn read(&self, typed: &NewPassword<'_>, account: &Account) -> Result<Option<Password>, Weaknesses> {
         let parse = |text| Password::parse(text, self.rules.max_chars).map_err(|_| Weakness::TooLong);
         let (password, confirmation) = (parse(typed.password)?, parse(typed.confirmation)?);
         let email = account.email.as_ref().map_or("", |email| email.as_typed());

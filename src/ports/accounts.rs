@@ -32,6 +32,9 @@ pub trait Accounts: Send + Sync {
     /// stored hash is no longer `old`. Ends no session.
     async fn rehash(&self, id: AccountId, old: &PasswordHash, new: &PasswordHash) -> Result<(), Fault>;
 
+    /// The hash of everybody who has one, disabled accounts among them, to tell what they rest on. No order.
+    async fn hashes(&self) -> Result<Vec<(AccountId, PasswordHash)>, Fault>;
+
     /// Everybody, ordered by extension number.
     async fn list(&self) -> Result<Vec<AccountListing>, Fault>;
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
-use crate::domain::password::Weakness;
+use crate::domain::password::{Weakness, Weaknesses};
 use crate::domain::ticket::{Purpose, TicketState};
 use crate::flows::Refusal;
 
@@ -95,7 +95,7 @@ pub(super) enum Problem {
     /// The new password is not good enough.
     WeakPassword {
         /// Why.
-        weakness: Weakness,
+        weakness: Weaknesses,
         /// Fewest characters.
         min_chars: usize,
         /// Most characters.
@@ -183,7 +183,8 @@ impl Problem {
                 max_chars,
             } => json!({
                 "field": "password",
-                "reason": weakness.as_str(),
+                "reason": weakness.first().as_str(),
+                "reasons": weakness.iter().map(Weakness::as_str).collect::<Vec<_>>(),
                 "min_chars": min_chars,
                 "max_chars": max_chars,
             }),

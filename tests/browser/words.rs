@@ -32,7 +32,7 @@ pub struct Words {
     pub common: &'static str,
     /// Two passwords that are not the same.
     pub differ: &'static str,
-    /// A script's hint while typing: long enough.
+    /// A script's hint while typing: long and hard to guess.
     pub enough: &'static str,
     /// A script's hint while typing: both are the same.
     pub same: &'static str,
@@ -82,7 +82,7 @@ pub const ENGLISH: Words = Words {
     too_short: "The password is too short",
     common: "This is a common password",
     differ: "The two passwords differ",
-    enough: "Long enough",
+    enough: "Hard to guess",
     same: "Both are the same",
     sent: "Check your mail",
     used: "This link has been used",
@@ -116,7 +116,7 @@ pub const JAPANESE: Words = Words {
     too_short: "パスワードが短すぎます",
     common: "よく使われるパスワードです",
     differ: "パスワードが一致しません",
-    enough: "十分な長さです",
+    enough: "推測されにくいパスワードです",
     same: "一致しています",
     sent: "メールをご確認ください",
     used: "このリンクは使用済みです",

@@ -24,6 +24,7 @@ mod letters;
 mod limits;
 mod logs;
 mod outage;
+mod passwords;
 mod proxying;
 mod sign_in;
 mod sign_out;

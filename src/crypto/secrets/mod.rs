@@ -1,11 +1,12 @@
 //! The pepper and the sealing key: types that cannot be printed, and the files they live in.
 //!
 //! Each file holds 32 random bytes as one line of base64 (standard alphabet, padded). They lie
-//! outside the store's directory, so that a copy of the store alone opens nothing. To change the
-//! pepper, rename `pepper` to `pepper.previous` and start again: hashes move to the new one as
-//! people sign in.
+//! outside the store's directory, so that a copy of the store alone opens nothing. A pepper that is
+//! changed stays beside the new one under `pepper.` and its name (`pepper.previous` when it was renamed
+//! by hand): hashes move to the new one as people sign in.
 
 mod files;
+mod rotation;
 
 use std::fmt;
 
@@ -14,15 +15,16 @@ use sha2::{Digest, Sha256};
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
 pub use files::{PEPPER, SEALING_KEY, SecretFiles};
+pub use rotation::{PepperStamp, drop_pepper, read_pepper, rotate_pepper, stamp_pepper};
 
 /// Bytes of each secret: 256 bits.
 pub const SECRET_BYTES: usize = 32;
 
-/// The key of all password hashes, and optionally the one before it.
+/// The key of all password hashes, and those before it.
 #[derive(ZeroizeOnDrop)]
 pub struct Pepper {
     current: PepperKey,
-    previous: Option<PepperKey>,
+    previous: Vec<PepperKey>,
 }
 
 impl Pepper {
@@ -30,15 +32,23 @@ impl Pepper {
     pub fn from_bytes(bytes: [u8; SECRET_BYTES]) -> Self {
         Self {
             current: PepperKey::new(bytes),
-            previous: None,
+            previous: Vec::new(),
         }
     }
 
-    /// The same with the one before it, whose hashes still verify but are stale.
+    /// The same with one before it, whose hashes still verify but are stale. One that is there already changes nothing.
     #[must_use]
     pub fn with_previous(mut self, bytes: [u8; SECRET_BYTES]) -> Self {
-        self.previous = Some(PepperKey::new(bytes));
+        let key = PepperKey::new(bytes);
+        if self.find(&key.id).is_none() {
+            self.previous.push(key);
+        }
         self
+    }
+
+    /// The names of those before the current one.
+    pub fn previous_ids(&self) -> impl Iterator<Item = &str> {
+        self.previous.iter().map(|key| key.id.as_str())
     }
 
     /// The name of the current pepper inside hashes: not secret, and no way back to the pepper.
@@ -52,9 +62,8 @@ impl Pepper {
 
     /// The pepper of that name, current or previous.
     pub(super) fn find(&self, key_id: &str) -> Option<&[u8]> {
-        [Some(&self.current), self.previous.as_ref()]
-            .into_iter()
-            .flatten()
+        std::iter::once(&self.current)
+            .chain(&self.previous)
             .find(|key| key.id == key_id)
             .map(|key| key.bytes.as_slice())
     }
@@ -145,6 +154,12 @@ mod tests {
         assert_eq!(both.find(&new_id), Some([2; 32].as_slice()));
         assert_eq!(both.find(&old_id), Some([1; 32].as_slice()));
         assert_eq!(both.find("00000000"), None);
+        let all = both
+            .with_previous([3; 32])
+            .with_previous([3; 32])
+            .with_previous([2; 32]);
+        assert_eq!(all.previous_ids().collect::<Vec<_>>(), [old_id.as_str(), "003392d3"]);
+        assert_eq!(all.find("003392d3"), Some([3; 32].as_slice()));
     }
 
     #[test]

@@ -11,6 +11,7 @@ stories! {
     an_address_names_one_account_or_is_shared,
     a_shared_address_is_nobodys_credential,
     a_rehash_replaces_only_the_hash_it_was_made_from,
+    the_hashes_are_those_of_everybody_who_has_one,
     the_listing_is_ordered_and_says_when,
     disabling_ends_sessions_and_links_once,
     enabling_restores_what_the_account_was,
@@ -129,6 +130,19 @@ async fn a_rehash_replaces_only_the_hash_it_was_made_from(ports: Ports) {
     assert_eq!(hash().await, Some(phc("$second")));
     let (_, after) = ports.sessions.find(&session.digest).await.unwrap().unwrap();
     assert_eq!(after, account, "the record is as it was, and the session lives");
+}
+
+async fn the_hashes_are_those_of_everybody_who_has_one(ports: Ports) {
+    assert!(ports.accounts.hashes().await.unwrap().is_empty());
+    let (first, second) = (ports.active("101").await, ports.active("102").await);
+    ports.invited("103").await;
+    let change = ports.accounts.disable(second.id, at(1), Consequences::default()).await;
+    assert_eq!(change.unwrap(), Change::Done);
+    let renewed = phc("$second");
+    ports.accounts.rehash(first.id, &phc("$first"), &renewed).await.unwrap();
+    let mut hashes = ports.accounts.hashes().await.unwrap();
+    hashes.sort_by_key(|(id, _)| *id != first.id);
+    assert_eq!(hashes, [(first.id, renewed), (second.id, phc("$first"))]);
 }
 
 async fn the_listing_is_ordered_and_says_when(ports: Ports) {

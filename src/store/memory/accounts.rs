@@ -77,6 +77,12 @@ impl Accounts for MemoryStore {
         Ok(())
     }
 
+    async fn hashes(&self) -> Result<Vec<(AccountId, PasswordHash)>, Fault> {
+        let state = self.state.lock();
+        let hash = |(id, stored): (&AccountId, &StoredAccount)| stored.hash.clone().map(|hash| (*id, hash));
+        Ok(state.accounts.iter().filter_map(hash).collect())
+    }
+
     async fn list(&self) -> Result<Vec<AccountListing>, Fault> {
         let state = self.state.lock();
         let mut listings: Vec<_> = state

@@ -92,6 +92,16 @@ impl Accounts for SqliteStore {
         .await
     }
 
+    async fn hashes(&self) -> Result<Vec<(AccountId, PasswordHash)>, Fault> {
+        self.read("read the password hashes", async {
+            let found = query("SELECT id, password_hash FROM accounts WHERE password_hash IS NOT NULL")
+                .fetch_all(&self.readers)
+                .await?;
+            found.iter().map(rows::account_hash).collect()
+        })
+        .await
+    }
+
     async fn list(&self) -> Result<Vec<AccountListing>, Fault> {
         self.read("list the accounts", async {
             let found = query(concat!(

@@ -163,7 +163,13 @@ fn form(desk: &Desk, visit: &Visit, account: &Account, purpose: Purpose, problem
         name => &account.name,
         extension => account.extension.as_str(),
         purpose => purpose.as_str(),
-        rules => context! { min_chars => rules.min_chars, min_score => rules.min_score },
+        rules => context! {
+            min_chars => rules.min_chars,
+            min_score => rules.min_score,
+            all_kinds => rules.all_kinds,
+            // What the estimate in the page counts as easy: no more than the page shows anyway.
+            words => format!("{} {}", account.name, account.extension.as_str()),
+        },
     };
     Answer::page(Page {
         problem,
@@ -174,5 +180,6 @@ fn form(desk: &Desk, visit: &Visit, account: &Account, purpose: Purpose, problem
 }
 
 fn rules(rules: &PasswordRules) -> serde_json::Value {
-    json!({ "min_chars": rules.min_chars, "max_chars": rules.max_chars, "min_score": rules.min_score })
+    json!({ "min_chars": rules.min_chars, "max_chars": rules.max_chars, "min_score": rules.min_score,
+        "all_kinds": rules.all_kinds })
 }

@@ -383,6 +383,10 @@ impl Accounts for Fakes {
         unreachable!("no hash is stale here")
     }
 
+    async fn hashes(&self) -> Result<Vec<(AccountId, PasswordHash)>, Fault> {
+        unreachable!("no page asks for it")
+    }
+
     async fn list(&self) -> Result<Vec<AccountListing>, Fault> {
         unreachable!("no page asks for it")
     }

@@ -1,6 +1,7 @@
-//! [`Argon2Hasher`]: password hashes with Argon2id, keyed with the pepper, in bounded time and memory.
+//! [`Argon2Hasher`]: password hashes with Argon2id, keyed with the pepper, in bounded time and memory; imported hashes
+//! of other kinds are verified within the same bounds.
 
-mod phc;
+pub(in crate::crypto) mod phc;
 mod pool;
 mod work;
 
@@ -9,13 +10,15 @@ use std::sync::Arc;
 use std::thread::available_parallelism;
 use std::time::{Duration, Instant};
 
-use argon2::Version;
+use arc_swap::ArcSwap;
+use argon2::{Algorithm, Version};
 use async_trait::async_trait;
 use parking_lot::Mutex;
 
 use self::phc::{Phc, Recipe};
 use self::pool::Pool;
-use self::work::{OUTPUT_BYTES, SALT_BYTES, Scratch, Terms};
+use self::work::{OUTPUT_BYTES, SALT_BYTES, Scratch, Stored, Terms};
+use super::foreign::{self, Foreign};
 use super::secrets::Pepper;
 use crate::config::Hashing;
 use crate::domain::fault::Fault;
@@ -33,12 +36,15 @@ const WARN_EVERY: Duration = Duration::from_mins(1);
 /// Hashes on threads of its own, each with memory it keeps, behind a bounded queue.
 ///
 /// A wrong password and an absent account cost the same, also for a hash made under cheaper
-/// parameters than today's. A hash made under dearer ones takes longer until its owner signs in.
+/// parameters than today's. A hash made under dearer ones takes longer until its owner signs in, and
+/// so does an imported one of another kind: its own work comes on top of the usual, never in its place.
+///
+/// Memory in all: one hash of the configured size for each thread, and one larger or imported hash at a time.
 ///
 /// Dropping it waits for the hashes being computed and fails those waiting.
 pub struct Argon2Hasher {
     pool: Pool<Scratch>,
-    terms: Arc<Terms>,
+    terms: ArcSwap<Terms>,
     entropy: Arc<dyn Entropy>,
     warned: Mutex<Option<Instant>>,
 }
@@ -50,6 +56,7 @@ impl Argon2Hasher {
     /// The parameters are outside Argon2's own bounds, or the operating system gave no thread.
     pub fn start(hashing: Hashing, pepper: Pepper, entropy: Arc<dyn Entropy>) -> Result<Self, Fault> {
         let recipe = Recipe {
+            algorithm: Algorithm::Argon2id,
             version: Version::V0x13,
             memory_kib: hashing.memory_kib,
             passes: hashing.passes,
@@ -63,19 +70,20 @@ impl Argon2Hasher {
             0 => available_parallelism().map_or(1, NonZero::get).saturating_sub(1).max(1),
             threads => threads,
         };
-        let dummy = Phc {
-            recipe,
-            key_id: Some(pepper.key_id().to_owned()),
-            salt: fresh_salt(&*entropy),
-            output: vec![0; OUTPUT_BYTES],
-        };
         Ok(Self {
             pool: Pool::start(threads, hashing.queue)
                 .map_err(|e| Fault::unavailable(format!("could not start {threads} hashing threads"), e))?,
-            terms: Arc::new(Terms { recipe, pepper, dummy }),
+            terms: ArcSwap::from_pointee(terms(recipe, pepper, Arc::default(), &*entropy)),
             entropy,
             warned: Mutex::default(),
         })
+    }
+
+    /// Hashes with this pepper from now on; what is being computed goes on with the one it began with.
+    pub fn replace_pepper(&self, pepper: Pepper) {
+        let old = self.terms.load();
+        let new = terms(old.recipe, pepper, Arc::clone(&old.large), &*self.entropy);
+        self.terms.store(Arc::new(new));
     }
 
     /// The queue and the counters, for metrics.
@@ -85,9 +93,9 @@ impl Argon2Hasher {
 
     async fn run<T: Send + 'static>(
         &self,
+        terms: Arc<Terms>,
         work: impl FnOnce(&Terms, &mut Scratch) -> Result<T, Fault> + Send + 'static,
     ) -> Result<T, Fault> {
-        let terms = Arc::clone(&self.terms);
         self.pool
             .submit(move |scratch| work(&terms, scratch))
             .map_err(|_| Fault::overloaded("the queue for password hashes is full"))?
@@ -95,29 +103,36 @@ impl Argon2Hasher {
             .map_err(|e| Fault::unavailable("a hashing thread gave up on a password", e))?
     }
 
-    /// The stored hash, or `None` when it was made under a pepper that is not here.
-    fn read(&self, hash: &PasswordHash) -> Result<Option<Phc>, Fault> {
-        let most = MAX_STORED_MEMORY_KIB.max(self.terms.recipe.memory_kib);
-        let hash = Phc::parse(hash.expose(), most)
-            .map_err(|why| Fault::corrupt("a stored password hash cannot be used", why))?;
-        match &hash.key_id {
-            Some(id) if self.terms.pepper.find(id).is_none() => {
-                self.warn_of_pepper(id);
-                Ok(None)
-            }
-            _ => Ok(Some(hash)),
+    /// The stored hash, or `None` when it was made under a pepper that is not here. Bounds are checked for every row:
+    /// whoever could write to the store must not be able to take all memory with it.
+    fn read(&self, terms: &Terms, hash: &PasswordHash) -> Result<Option<Stored>, Fault> {
+        let text = hash.expose();
+        if !text.starts_with("$argon2") {
+            let foreign = Foreign::parse(text).map_err(|why| unusable(&why.to_string()))?;
+            return Ok(Some(Stored::Foreign(foreign)));
         }
+        let most = MAX_STORED_MEMORY_KIB.max(terms.recipe.memory_kib);
+        let hash = Phc::parse(text, most).map_err(unusable)?;
+        match &hash.key_id {
+            Some(id) if terms.pepper.find(id).is_none() => {
+                self.warn_of_pepper(terms, id);
+                return Ok(None);
+            }
+            Some(_) => {}
+            None => foreign::check_argon2(&hash).map_err(|why| unusable(&why.to_string()))?,
+        }
+        Ok(Some(Stored::Argon2(hash)))
     }
 
-    fn warn_of_pepper(&self, found: &str) {
+    fn warn_of_pepper(&self, terms: &Terms, found: &str) {
         let mut warned = self.warned.lock();
         if warned.is_none_or(|at| at.elapsed() >= WARN_EVERY) {
             *warned = Some(Instant::now());
             tracing::warn!(
                 found,
-                ours = self.terms.pepper.key_id(),
+                ours = terms.pepper.key_id(),
                 "a password was hashed under another pepper, so nobody can sign in with it; \
-                 put the old pepper into the secrets directory as `pepper.previous` and restart"
+                 put the old pepper into the secrets directory as `pepper.previous`"
             );
         }
     }
@@ -128,20 +143,44 @@ impl Hasher for Argon2Hasher {
     async fn hash(&self, password: &Password) -> Result<PasswordHash, Fault> {
         let (password, salt) = (password.clone(), fresh_salt(&*self.entropy));
         let hash = self
-            .run(move |terms, scratch| terms.hash(scratch, &password, &salt))
+            .run(self.terms.load_full(), move |terms, scratch| {
+                terms.hash(scratch, &password, &salt)
+            })
             .await?;
         Ok(PasswordHash::from_phc(hash.to_string()))
     }
 
     async fn verify(&self, password: &Password, hash: Option<&PasswordHash>) -> Result<Verification, Fault> {
+        let terms = self.terms.load_full();
         let stored = match hash {
-            Some(hash) => self.read(hash)?,
+            Some(hash) => self.read(&terms, hash)?,
             None => None,
         };
         let password = password.clone();
-        self.run(move |terms, scratch| terms.verify(scratch, &password, stored.as_ref()))
-            .await
+        self.run(terms, move |terms, scratch| {
+            terms.verify(scratch, &password, stored.as_ref())
+        })
+        .await
     }
+}
+
+fn terms(recipe: Recipe, pepper: Pepper, large: Arc<Mutex<()>>, entropy: &dyn Entropy) -> Terms {
+    let dummy = Phc {
+        recipe,
+        key_id: Some(pepper.key_id().to_owned()),
+        salt: fresh_salt(entropy),
+        output: vec![0; OUTPUT_BYTES],
+    };
+    Terms {
+        recipe,
+        pepper,
+        dummy,
+        large,
+    }
+}
+
+fn unusable(why: &str) -> Fault {
+    Fault::corrupt("a stored password hash cannot be used", why)
 }
 
 fn fresh_salt(entropy: &dyn Entropy) -> Vec<u8> {
