@@ -9,6 +9,7 @@ pub mod client;
 pub mod doors;
 pub mod event;
 pub mod fault;
+mod folding;
 pub mod key;
 pub mod language;
 pub mod limits;

@@ -8,7 +8,9 @@ use crate::domain::account::{Account, AccountId, AccountState, Email, Extension,
 use crate::domain::event::Consequences;
 use crate::domain::fault::Fault;
 use crate::domain::password::PasswordHash;
-use crate::ports::{AccountListing, Accounts, Change, Changed, Creation, Credential, EmailMatch};
+use crate::ports::{
+    AccountBatch, AccountListing, Accounts, BatchOutcome, Change, Changed, Creation, Credential, EmailMatch,
+};
 
 #[async_trait]
 impl Accounts for MemoryStore {
@@ -162,6 +164,25 @@ impl Accounts for MemoryStore {
         }
         state.record(then);
         Ok(Change::Done)
+    }
+
+    async fn import(
+        &self,
+        batch: &AccountBatch,
+        now: Timestamp,
+        stored: &(dyn Fn(usize) + Send + Sync),
+    ) -> Result<BatchOutcome, Fault> {
+        let outcome = self.state.lock().import(batch, now);
+        if outcome == BatchOutcome::Done {
+            stored(batch.records.len());
+        }
+        Ok(outcome)
+    }
+
+    async fn hashes(&self) -> Result<Vec<(AccountId, PasswordHash)>, Fault> {
+        let state = self.state.lock();
+        let hash = |stored: &StoredAccount| Some((stored.account.id, stored.hash.clone()?));
+        Ok(state.accounts.values().filter_map(hash).collect())
     }
 }
 

@@ -5,16 +5,18 @@ use jiff::Timestamp;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{SqliteConnection, query, query_scalar};
 
-use super::SqliteStore;
 use super::events::record;
 use super::rows::{self, Trouble, account_columns, ms};
 use super::sessions::note;
 use super::tickets::replace_live;
+use super::{BATCH_DEADLINE, SqliteStore};
 use crate::domain::account::{Account, AccountId, AccountState, Email, Extension, LoginName, Role};
 use crate::domain::event::Consequences;
 use crate::domain::fault::Fault;
 use crate::domain::password::PasswordHash;
-use crate::ports::{AccountListing, Accounts, Change, Changed, Creation, Credential, EmailMatch};
+use crate::ports::{
+    AccountBatch, AccountListing, Accounts, BatchOutcome, Change, Changed, Creation, Credential, EmailMatch,
+};
 
 #[async_trait]
 impl Accounts for SqliteStore {
@@ -215,6 +217,29 @@ impl Accounts for SqliteStore {
         })
         .await
     }
+
+    async fn import(
+        &self,
+        batch: &AccountBatch,
+        now: Timestamp,
+        stored: &(dyn Fn(usize) + Send + Sync),
+    ) -> Result<BatchOutcome, Fault> {
+        let count = batch.records.len();
+        self.within(BATCH_DEADLINE, format!("store {count} accounts together"), async {
+            self.store_batch(batch, now, stored).await
+        })
+        .await
+    }
+
+    async fn hashes(&self) -> Result<Vec<(AccountId, PasswordHash)>, Fault> {
+        self.read("read the password hashes", async {
+            let found = query("SELECT id, password_hash FROM accounts WHERE password_hash IS NOT NULL ORDER BY id")
+                .fetch_all(&self.readers)
+                .await?;
+            found.iter().map(rows::hash).collect()
+        })
+        .await
+    }
 }
 
 impl SqliteStore {
@@ -278,14 +303,20 @@ async fn insert(tx: &mut SqliteConnection, account: &Account) -> Result<bool, Tr
     Ok(inserted.rows_affected() == 1)
 }
 
-/// Whether this account is an administrator who can sign in, and nobody else is.
-async fn is_last_administrator(tx: &mut SqliteConnection, id: AccountId) -> Result<bool, Trouble> {
-    let administrators: Vec<String> =
+/// The administrators who can sign in.
+pub(super) async fn administrators(tx: &mut SqliteConnection) -> Result<Vec<String>, Trouble> {
+    Ok(
         query_scalar("SELECT id FROM accounts WHERE role = $1 AND state = $2 AND password_hash IS NOT NULL")
             .bind(Role::Admin.as_str())
             .bind(AccountState::Active.as_str())
             .fetch_all(tx)
-            .await?;
+            .await?,
+    )
+}
+
+/// Whether this account is an administrator who can sign in, and nobody else is.
+async fn is_last_administrator(tx: &mut SqliteConnection, id: AccountId) -> Result<bool, Trouble> {
+    let administrators = administrators(tx).await?;
     Ok(administrators == [id.to_string()])
 }
 

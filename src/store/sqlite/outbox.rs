@@ -171,10 +171,15 @@ impl SqliteStore {
 
 /// Accepts a letter, due at once, in the transaction that causes it.
 pub(super) async fn insert(tx: &mut SqliteConnection, letter: &Letter) -> Result<(), Trouble> {
+    insert_due(tx, letter, letter.created_at).await
+}
+
+/// Accepts a letter that waits until its time.
+pub(super) async fn insert_due(tx: &mut SqliteConnection, letter: &Letter, due_at: Timestamp) -> Result<(), Trouble> {
     let (account, email, client) = rows::matter(&letter.matter);
     query(
         "INSERT INTO letters (id, matter, account, email, client, created_at, status, attempts, due_at) \
-         VALUES ($1, $2, $3, $4, $5, $6, 'waiting', 0, $6)",
+         VALUES ($1, $2, $3, $4, $5, $6, 'waiting', 0, $7)",
     )
     .bind(letter.id.to_string())
     .bind(letter.matter.as_str())
@@ -182,6 +187,7 @@ pub(super) async fn insert(tx: &mut SqliteConnection, letter: &Letter) -> Result
     .bind(email)
     .bind(client)
     .bind(ms(letter.created_at))
+    .bind(ms(due_at))
     .execute(tx)
     .await?;
     Ok(())

@@ -146,6 +146,11 @@ pub(super) fn credential(row: &SqliteRow) -> Result<Credential, Trouble> {
     })
 }
 
+pub(super) fn hash(row: &SqliteRow) -> Result<(AccountId, PasswordHash), Trouble> {
+    let hash: String = row.try_get("password_hash")?;
+    Ok((parsed(row, "id", AccountId::parse)?, PasswordHash::from_phc(hash)))
+}
+
 pub(super) fn session(row: &SqliteRow) -> Result<Session, Trouble> {
     Ok(Session {
         id: parsed(row, "session_id", SessionId::parse)?,
