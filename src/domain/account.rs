@@ -257,6 +257,99 @@ impl LoginName {
     }
 }
 
+/// A part of an account that may change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Field {
+    /// The person's name.
+    Name,
+    /// The e-mail address.
+    Email,
+    /// The groups.
+    Groups,
+    /// The language of letters.
+    Language,
+    /// The role.
+    Role,
+}
+
+impl Field {
+    /// Every field, in the order people read them.
+    pub const ALL: [Self; 5] = [Self::Name, Self::Email, Self::Groups, Self::Language, Self::Role];
+
+    /// The name in events and reports.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Name => "name",
+            Self::Email => "email",
+            Self::Groups => "groups",
+            Self::Language => "language",
+            Self::Role => "role",
+        }
+    }
+
+    /// What stands in this field of an account, as a report shows it.
+    pub fn of(self, account: &Account) -> String {
+        match self {
+            Self::Name => account.name.clone(),
+            Self::Email => account
+                .email
+                .as_ref()
+                .map_or_else(String::new, |email| email.as_typed().to_owned()),
+            Self::Groups => account.groups.join(", "),
+            Self::Language => account.language.tag().to_owned(),
+            Self::Role => account.role.as_str().to_owned(),
+        }
+    }
+}
+
+/// Some fields of an account, each once.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(transparent)]
+pub struct Fields(Vec<Field>);
+
+impl Fields {
+    /// The fields in which two records differ, to the letter.
+    pub fn that_differ(one: &Account, other: &Account) -> Self {
+        let differ = |field: &Field| match field {
+            Field::Groups => one.groups != other.groups,
+            field => field.of(one) != field.of(other),
+        };
+        Self(Field::ALL.into_iter().filter(differ).collect())
+    }
+
+    /// Reads what it displays as: names with blanks between them, in their order.
+    pub fn parse(text: &str) -> Option<Self> {
+        let names = text
+            .split(' ')
+            .map(|name| Field::ALL.into_iter().find(|field| field.as_str() == name));
+        let fields: Vec<Field> = names.collect::<Option<_>>()?;
+        fields.is_sorted_by(|one, next| one < next).then_some(Self(fields))
+    }
+
+    /// In the order people read them.
+    pub fn iter(&self) -> impl Iterator<Item = Field> + '_ {
+        self.0.iter().copied()
+    }
+
+    /// Whether this field is among them.
+    pub fn contain(&self, field: Field) -> bool {
+        self.0.contains(&field)
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl fmt::Display for Fields {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<_> = self.iter().map(Field::as_str).collect();
+        f.write_str(&names.join(" "))
+    }
+}
+
 /// Why a name, extension number or address was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NameProblem {

@@ -5,7 +5,7 @@ use std::fmt;
 use jiff::Timestamp;
 use uuid::Uuid;
 
-use super::account::AccountId;
+use super::account::{AccountId, Fields};
 use super::client::ClientAddr;
 use super::outbox::{Letter, Matter};
 use super::session::SessionId;
@@ -75,6 +75,10 @@ pub enum Fact {
     AccountEnabled,
     /// An account was removed.
     AccountRemoved,
+    /// Fields of an account were changed.
+    AccountChanged(Fields),
+    /// A password hash of another system was stored for an account that had no password.
+    PasswordImported,
     /// Somebody signed in.
     SignedIn(SessionId),
     /// A sign-in was refused.
@@ -185,6 +189,8 @@ impl Fact {
             Self::AccountDisabled => "account.disabled",
             Self::AccountEnabled => "account.enabled",
             Self::AccountRemoved => "account.removed",
+            Self::AccountChanged(_) => "account.changed",
+            Self::PasswordImported => "password.imported",
             Self::SignedIn(_) => "sign-in.done",
             Self::SignInRefused(_) => "sign-in.refused",
             Self::SignedOut(_) => "session.signed-out",
@@ -216,10 +222,12 @@ impl Fact {
             Self::LinkWithheld(purpose, reason) => Some(format!("{purpose} {}", reason.as_str())),
             Self::NoticeSent(matter) | Self::LetterGivenUp(matter) => Some((*matter).to_owned()),
             Self::KeyRotated(kid) => Some(kid.clone()),
+            Self::AccountChanged(fields) => Some(fields.to_string()),
             Self::AccountCreated
             | Self::AccountDisabled
             | Self::AccountEnabled
             | Self::AccountRemoved
+            | Self::PasswordImported
             | Self::SessionsEnded
             | Self::WelcomeRequested
             | Self::ResetRequested => None,
@@ -238,6 +246,8 @@ impl Fact {
             "account.disabled" => plain(Self::AccountDisabled),
             "account.enabled" => plain(Self::AccountEnabled),
             "account.removed" => plain(Self::AccountRemoved),
+            "account.changed" => detail.and_then(Fields::parse).map(Self::AccountChanged),
+            "password.imported" => plain(Self::PasswordImported),
             "sign-in.done" => session().map(Self::SignedIn),
             "sign-in.refused" => reason().map(Self::SignInRefused),
             "session.signed-out" => session().map(Self::SignedOut),
@@ -310,6 +320,8 @@ pub(crate) mod tests {
             Fact::AccountDisabled,
             Fact::AccountEnabled,
             Fact::AccountRemoved,
+            Fact::AccountChanged(Fields::parse("name email role").unwrap()),
+            Fact::PasswordImported,
             Fact::SignedIn(session),
             Fact::SignInRefused(Reason::WrongPassword),
             Fact::SignedOut(session),
@@ -341,6 +353,9 @@ pub(crate) mod tests {
             assert_eq!(Reason::parse(reason.as_str()), Some(reason));
         }
         assert_eq!(Fact::parse("account.created", Some("more")), None);
+        for detail in [None, Some(""), Some("password"), Some("email name"), Some("name name")] {
+            assert_eq!(Fact::parse("account.changed", detail), None, "{detail:?}");
+        }
         assert_eq!(Fact::parse("sign-in.refused", None), None);
         assert_eq!(Fact::parse("link.withheld", Some("reset")), None);
         assert_eq!(Fact::parse("notice.sent", Some("something-else")), None);

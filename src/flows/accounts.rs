@@ -59,25 +59,37 @@ impl NewAccount {
         groups: &[String],
         language: Language,
     ) -> Result<Self, NewAccountProblem> {
-        let sound =
-            |text: &str, most| !text.is_empty() && text.chars().count() <= most && !text.chars().any(char::is_control);
-        let name = name.trim();
-        if !sound(name, 100) {
-            return Err(NewAccountProblem::Name);
-        }
-        let groups: Vec<String> = groups.iter().map(|group| group.trim().to_owned()).collect();
-        if !groups.iter().all(|group| sound(group, 64) && !group.contains(',')) {
-            return Err(NewAccountProblem::Group);
-        }
+        let name = read_name(name)?;
+        let groups = groups.iter().map(|group| read_group(group)).collect::<Result<_, _>>()?;
         Ok(Self {
             extension: Extension::parse(extension).map_err(NewAccountProblem::Extension)?,
-            name: name.to_owned(),
+            name,
             email: email.map(Email::parse).transpose().map_err(NewAccountProblem::Email)?,
             role,
             groups,
             language,
         })
     }
+}
+
+/// A person's name as somebody typed it.
+pub(super) fn read_name(text: &str) -> Result<String, NewAccountProblem> {
+    let name = text.trim();
+    is_sound(name, 100)
+        .then(|| name.to_owned())
+        .ok_or(NewAccountProblem::Name)
+}
+
+/// A group as somebody typed it.
+pub(super) fn read_group(text: &str) -> Result<String, NewAccountProblem> {
+    let group = text.trim();
+    (is_sound(group, 64) && !group.contains(','))
+        .then(|| group.to_owned())
+        .ok_or(NewAccountProblem::Group)
+}
+
+fn is_sound(text: &str, most: usize) -> bool {
+    !text.is_empty() && text.chars().count() <= most && !text.chars().any(char::is_control)
 }
 
 /// What became of an operator's act.

@@ -20,9 +20,9 @@ use crate::domain::session::{Session, SessionId};
 use crate::domain::ticket::{Ticket, TicketEnd, TicketState};
 use crate::domain::token::{TOKEN_BYTES, TokenDigest};
 use crate::ports::{
-    AccountListing, Accounts, Change, Changed, Clock, Creation, Credential, EmailMatch, Entropy, EventFilter, Events,
-    Hasher, Issue, LetterListing, Limiter, Outbox, Principals, Redemption, Sessions, SessionsToEnd, TicketRecord,
-    Tickets, Verification,
+    AccountBatch, AccountListing, Accounts, BatchOutcome, Change, Changed, Clock, Creation, Credential, EmailMatch,
+    Entropy, EventFilter, Events, Hasher, Issue, LetterListing, Limiter, Outbox, Principals, Redemption, Sessions,
+    SessionsToEnd, TicketRecord, Tickets, Verification,
 };
 
 /// Everything the flows can reach.
@@ -253,6 +253,10 @@ impl Tickets for Fakes {
         }
     }
 
+    async fn newest(&self) -> Result<Vec<Ticket>, Fault> {
+        unreachable!("no page asks for it")
+    }
+
     async fn sweep(&self, _: Timestamp) -> Result<u64, Fault> {
         unreachable!("no page asks for it")
     }
@@ -353,6 +357,19 @@ impl Accounts for Fakes {
     }
 
     async fn end_sessions(&self, _: AccountId, _: Timestamp, _: Consequences) -> Result<Change, Fault> {
+        unreachable!("no page asks for it")
+    }
+
+    async fn import(
+        &self,
+        _: &AccountBatch,
+        _: Timestamp,
+        _: &(dyn Fn(usize) + Send + Sync),
+    ) -> Result<BatchOutcome, Fault> {
+        unreachable!("no page asks for it")
+    }
+
+    async fn hashes(&self) -> Result<Vec<(AccountId, PasswordHash)>, Fault> {
         unreachable!("no page asks for it")
     }
 
