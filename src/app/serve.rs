@@ -15,8 +15,8 @@ use tokio_util::sync::CancellationToken;
 use zeroize::Zeroizing;
 
 use crate::config::Config;
-use crate::crypto::argon2::Argon2Hasher;
 use crate::crypto::entropy::OsEntropy;
+use crate::crypto::hashing::Argon2Hasher;
 use crate::crypto::jwt::JwtSigner;
 use crate::domain::fault::Fault;
 use crate::domain::limits::Quota;

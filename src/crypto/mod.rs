@@ -4,14 +4,16 @@
 //! |---|---|
 //! | [`entropy`] | the real source of randomness |
 //! | [`secrets`] | the pepper and the sealing key, and the files they live in |
-//! | [`argon2`] | password hashes on threads of their own |
+//! | [`hashing`] | password hashes on threads of their own |
+//! | [`foreign`] | hashes that other systems made: judged at import, verified until their owner signs in |
 //! | [`seal`] | private keys wrapped for the store |
 //! | [`jwt`] | assertions signed and verified, the key ring, the JWKS |
 //! | [`devca`] | certificates for the demo and the tests |
 
-pub mod argon2;
 pub mod devca;
 pub mod entropy;
+pub mod foreign;
+pub mod hashing;
 pub mod jwt;
 pub mod seal;
 pub mod secrets;

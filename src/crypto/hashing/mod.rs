@@ -1,6 +1,7 @@
-//! [`Argon2Hasher`]: password hashes with Argon2id, keyed with the pepper, in bounded time and memory.
+//! [`Argon2Hasher`]: password hashes with Argon2id, keyed with the pepper, in bounded time and memory; imported hashes
+//! of other kinds are verified within the same bounds.
 
-mod phc;
+pub(in crate::crypto) mod phc;
 mod pool;
 mod work;
 
@@ -9,13 +10,14 @@ use std::sync::Arc;
 use std::thread::available_parallelism;
 use std::time::{Duration, Instant};
 
-use argon2::Version;
+use argon2::{Algorithm, Version};
 use async_trait::async_trait;
 use parking_lot::Mutex;
 
 use self::phc::{Phc, Recipe};
 use self::pool::Pool;
-use self::work::{OUTPUT_BYTES, SALT_BYTES, Scratch, Terms};
+use self::work::{OUTPUT_BYTES, SALT_BYTES, Scratch, Stored, Terms};
+use super::foreign::{self, Foreign};
 use super::secrets::Pepper;
 use crate::config::Hashing;
 use crate::domain::fault::Fault;
@@ -33,7 +35,10 @@ const WARN_EVERY: Duration = Duration::from_mins(1);
 /// Hashes on threads of its own, each with memory it keeps, behind a bounded queue.
 ///
 /// A wrong password and an absent account cost the same, also for a hash made under cheaper
-/// parameters than today's. A hash made under dearer ones takes longer until its owner signs in.
+/// parameters than today's. A hash made under dearer ones takes longer until its owner signs in, and
+/// so does an imported one of another kind: its own work comes on top of the usual, never in its place.
+///
+/// Memory in all: one hash of the configured size for each thread, and one larger or imported hash at a time.
 ///
 /// Dropping it waits for the hashes being computed and fails those waiting.
 pub struct Argon2Hasher {
@@ -50,6 +55,7 @@ impl Argon2Hasher {
     /// The parameters are outside Argon2's own bounds, or the operating system gave no thread.
     pub fn start(hashing: Hashing, pepper: Pepper, entropy: Arc<dyn Entropy>) -> Result<Self, Fault> {
         let recipe = Recipe {
+            algorithm: Algorithm::Argon2id,
             version: Version::V0x13,
             memory_kib: hashing.memory_kib,
             passes: hashing.passes,
@@ -72,7 +78,12 @@ impl Argon2Hasher {
         Ok(Self {
             pool: Pool::start(threads, hashing.queue)
                 .map_err(|e| Fault::unavailable(format!("could not start {threads} hashing threads"), e))?,
-            terms: Arc::new(Terms { recipe, pepper, dummy }),
+            terms: Arc::new(Terms {
+                recipe,
+                pepper,
+                dummy,
+                large: Mutex::new(()),
+            }),
             entropy,
             warned: Mutex::default(),
         })
@@ -95,18 +106,25 @@ impl Argon2Hasher {
             .map_err(|e| Fault::unavailable("a hashing thread gave up on a password", e))?
     }
 
-    /// The stored hash, or `None` when it was made under a pepper that is not here.
-    fn read(&self, hash: &PasswordHash) -> Result<Option<Phc>, Fault> {
+    /// The stored hash, or `None` when it was made under a pepper that is not here. Bounds are checked for every row:
+    /// whoever could write to the store must not be able to take all memory with it.
+    fn read(&self, hash: &PasswordHash) -> Result<Option<Stored>, Fault> {
+        let text = hash.expose();
+        if !text.starts_with("$argon2") {
+            let foreign = Foreign::parse(text).map_err(|why| unusable(&why.to_string()))?;
+            return Ok(Some(Stored::Foreign(foreign)));
+        }
         let most = MAX_STORED_MEMORY_KIB.max(self.terms.recipe.memory_kib);
-        let hash = Phc::parse(hash.expose(), most)
-            .map_err(|why| Fault::corrupt("a stored password hash cannot be used", why))?;
+        let hash = Phc::parse(text, most).map_err(unusable)?;
         match &hash.key_id {
             Some(id) if self.terms.pepper.find(id).is_none() => {
                 self.warn_of_pepper(id);
-                Ok(None)
+                return Ok(None);
             }
-            _ => Ok(Some(hash)),
+            Some(_) => {}
+            None => foreign::check_argon2(&hash).map_err(|why| unusable(&why.to_string()))?,
         }
+        Ok(Some(Stored::Argon2(hash)))
     }
 
     fn warn_of_pepper(&self, found: &str) {
@@ -142,6 +160,10 @@ impl Hasher for Argon2Hasher {
         self.run(move |terms, scratch| terms.verify(scratch, &password, stored.as_ref()))
             .await
     }
+}
+
+fn unusable(why: &str) -> Fault {
+    Fault::corrupt("a stored password hash cannot be used", why)
 }
 
 fn fresh_salt(entropy: &dyn Entropy) -> Vec<u8> {
