@@ -113,8 +113,11 @@ fn show(letters: &[LetterListing], people: &People, json: bool, output: &mut Out
 
 fn to(matter: &Matter, people: &People) -> Styled {
     match matter {
-        Matter::Welcome { account } | Matter::PasswordChanged { account } => people.words(*account),
-        Matter::ResetRequested { email, .. } => email.as_typed().into(),
+        Matter::ResetRequested { email, .. } | Matter::EmailChanged { to: email, .. } => email.as_typed().into(),
+        Matter::Welcome { account }
+        | Matter::PasswordChanged { account }
+        | Matter::NewDevice { account, .. }
+        | Matter::AccountUnlocked { account } => people.words(*account),
     }
 }
 

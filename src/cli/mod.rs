@@ -291,6 +291,8 @@ mod tests {
             "account list --json",
             "account show 101 --json",
             "account welcome 101",
+            "account change 101 --name Yuki --email y@a.example --language ja --role admin --group a --group b --json",
+            "account change 101 --no-email --no-group",
             "account disable 101",
             "account enable 101",
             "account remove 101 --yes",

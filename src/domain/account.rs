@@ -114,6 +114,114 @@ impl AccountState {
     }
 }
 
+/// What changes about an account; what is not mentioned stays.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AccountEdit {
+    /// The new name.
+    pub name: Option<String>,
+    /// What becomes of the address.
+    pub email: EmailEdit,
+    /// The new role.
+    pub role: Option<Role>,
+    /// The new groups, all of them.
+    pub groups: Option<Vec<String>>,
+    /// The new language of letters and pages.
+    pub language: Option<Language>,
+}
+
+/// What becomes of an account's address.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum EmailEdit {
+    /// It stays.
+    #[default]
+    Keep,
+    /// The account has none any more.
+    Remove,
+    /// This one takes its place.
+    Set(Email),
+}
+
+impl AccountEdit {
+    /// The account as it is afterwards, and what is different about it. Nothing different: the account as it was.
+    pub fn apply(&self, before: &Account, now: Timestamp) -> (Account, Vec<Field>) {
+        let mut after = before.clone();
+        after.name.clone_from(self.name.as_ref().unwrap_or(&before.name));
+        match &self.email {
+            EmailEdit::Keep => {}
+            EmailEdit::Remove => after.email = None,
+            EmailEdit::Set(email) => after.email = Some(email.clone()),
+        }
+        after.role = self.role.unwrap_or(before.role);
+        after.groups.clone_from(self.groups.as_ref().unwrap_or(&before.groups));
+        after.language = self.language.unwrap_or(before.language);
+        // Addresses compare folded; here a new spelling is a change as well, since letters go to it.
+        let spelling = |account: &Account| account.email.as_ref().map(|email| email.typed.clone());
+        let changed: Vec<Field> = [
+            (Field::Name, after.name != before.name),
+            (Field::Email, spelling(&after) != spelling(before)),
+            (Field::Role, after.role != before.role),
+            (Field::Groups, after.groups != before.groups),
+            (Field::Language, after.language != before.language),
+        ]
+        .into_iter()
+        .filter_map(|(field, differs)| differs.then_some(field))
+        .collect();
+        if !changed.is_empty() {
+            after.updated_at = now;
+        }
+        (after, changed)
+    }
+}
+
+/// A part of an account that can change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Field {
+    /// The person's name.
+    Name,
+    /// The address.
+    Email,
+    /// The role.
+    Role,
+    /// The groups.
+    Groups,
+    /// The language.
+    Language,
+}
+
+impl Field {
+    /// The name in events and listings.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Name => "name",
+            Self::Email => "email",
+            Self::Role => "role",
+            Self::Groups => "groups",
+            Self::Language => "language",
+        }
+    }
+
+    /// What stands in this field of an account, as a report shows it.
+    pub fn of(self, account: &Account) -> String {
+        match self {
+            Self::Name => account.name.clone(),
+            Self::Email => account
+                .email
+                .as_ref()
+                .map_or_else(String::new, |email| email.typed.clone()),
+            Self::Role => account.role.as_str().to_owned(),
+            Self::Groups => account.groups.join(", "),
+            Self::Language => account.language.tag().to_owned(),
+        }
+    }
+
+    /// The opposite of [`Field::as_str`].
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::Name, Self::Email, Self::Role, Self::Groups, Self::Language]
+            .into_iter()
+            .find(|field| field.as_str() == text)
+    }
+}
+
 /// An extension number in its one spelling: NFKC, no blanks or invisible characters, lower case.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 #[serde(transparent)]
@@ -257,99 +365,6 @@ impl LoginName {
     }
 }
 
-/// A part of an account that may change.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Field {
-    /// The person's name.
-    Name,
-    /// The e-mail address.
-    Email,
-    /// The groups.
-    Groups,
-    /// The language of letters.
-    Language,
-    /// The role.
-    Role,
-}
-
-impl Field {
-    /// Every field, in the order people read them.
-    pub const ALL: [Self; 5] = [Self::Name, Self::Email, Self::Groups, Self::Language, Self::Role];
-
-    /// The name in events and reports.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Name => "name",
-            Self::Email => "email",
-            Self::Groups => "groups",
-            Self::Language => "language",
-            Self::Role => "role",
-        }
-    }
-
-    /// What stands in this field of an account, as a report shows it.
-    pub fn of(self, account: &Account) -> String {
-        match self {
-            Self::Name => account.name.clone(),
-            Self::Email => account
-                .email
-                .as_ref()
-                .map_or_else(String::new, |email| email.as_typed().to_owned()),
-            Self::Groups => account.groups.join(", "),
-            Self::Language => account.language.tag().to_owned(),
-            Self::Role => account.role.as_str().to_owned(),
-        }
-    }
-}
-
-/// Some fields of an account, each once.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-#[serde(transparent)]
-pub struct Fields(Vec<Field>);
-
-impl Fields {
-    /// The fields in which two records differ, to the letter.
-    pub fn that_differ(one: &Account, other: &Account) -> Self {
-        let differ = |field: &Field| match field {
-            Field::Groups => one.groups != other.groups,
-            field => field.of(one) != field.of(other),
-        };
-        Self(Field::ALL.into_iter().filter(differ).collect())
-    }
-
-    /// Reads what it displays as: names with blanks between them, in their order.
-    pub fn parse(text: &str) -> Option<Self> {
-        let names = text
-            .split(' ')
-            .map(|name| Field::ALL.into_iter().find(|field| field.as_str() == name));
-        let fields: Vec<Field> = names.collect::<Option<_>>()?;
-        fields.is_sorted_by(|one, next| one < next).then_some(Self(fields))
-    }
-
-    /// In the order people read them.
-    pub fn iter(&self) -> impl Iterator<Item = Field> + '_ {
-        self.0.iter().copied()
-    }
-
-    /// Whether this field is among them.
-    pub fn contain(&self, field: Field) -> bool {
-        self.0.contains(&field)
-    }
-
-    /// Whether there are none.
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-}
-
-impl fmt::Display for Fields {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let names: Vec<_> = self.iter().map(Field::as_str).collect();
-        f.write_str(&names.join(" "))
-    }
-}
-
 /// Why a name, extension number or address was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NameProblem {
@@ -411,6 +426,37 @@ mod tests {
         ] {
             assert!(Email::parse(text).is_err(), "{text:?}");
         }
+    }
+
+    #[test]
+    fn an_edit_changes_what_it_mentions_and_says_so() {
+        let before = super::super::session::tests::account();
+        let now = super::super::session::tests::at(9);
+        assert_eq!(AccountEdit::default().apply(&before, now), (before.clone(), vec![]));
+        let edit = AccountEdit {
+            name: Some("Yuki Suzuki".into()),
+            email: EmailEdit::Set(Email::parse("yuki@example.com").unwrap()),
+            role: Some(before.role),
+            ..AccountEdit::default()
+        };
+        let (after, changed) = edit.apply(&before, now);
+        assert_eq!(changed, [Field::Name, Field::Email]);
+        assert_eq!((after.name.as_str(), after.updated_at), ("Yuki Suzuki", now));
+        let spelled = AccountEdit {
+            email: EmailEdit::Set(Email::parse("Yuki@Example.com").unwrap()),
+            ..AccountEdit::default()
+        };
+        assert_eq!(
+            spelled.apply(&after, now).1,
+            [Field::Email],
+            "a new spelling is a change"
+        );
+        let removed = AccountEdit {
+            email: EmailEdit::Remove,
+            ..AccountEdit::default()
+        };
+        assert_eq!(removed.apply(&after, now).0.email, None);
+        assert_eq!(removed.apply(&before, now).1, [], "there was none");
     }
 
     #[test]

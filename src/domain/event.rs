@@ -5,7 +5,7 @@ use std::fmt;
 use jiff::Timestamp;
 use uuid::Uuid;
 
-use super::account::{AccountId, Fields};
+use super::account::{AccountId, Field};
 use super::client::ClientAddr;
 use super::outbox::{Letter, Matter};
 use super::session::SessionId;
@@ -75,8 +75,8 @@ pub enum Fact {
     AccountEnabled,
     /// An account was removed.
     AccountRemoved,
-    /// Fields of an account were changed.
-    AccountChanged(Fields),
+    /// These parts of an account were changed.
+    AccountChanged(Vec<Field>),
     /// A password hash of another system was stored for an account that had no password.
     PasswordImported,
     /// Somebody signed in.
@@ -85,7 +85,9 @@ pub enum Fact {
     SignInRefused(Reason),
     /// A session was ended by its person.
     SignedOut(SessionId),
-    /// A session, or all of the account's, were ended by an operator.
+    /// Somebody signed in gave the password again, so that the sign-in counts as fresh.
+    SignInConfirmed(SessionId),
+    /// A session, or all of the account's, were ended from elsewhere: by an operator, or by the person.
     SessionsEnded,
     /// A Welcome letter was asked for.
     WelcomeRequested,
@@ -103,8 +105,12 @@ pub enum Fact {
     LinkRefused(Reason),
     /// A password was set by link.
     PasswordSet(Purpose),
+    /// A password was changed by its person, who knew the old one.
+    PasswordChanged,
     /// A notice was handed to the mail server.
     NoticeSent(&'static str),
+    /// A notice was not sent, on purpose.
+    NoticeWithheld(&'static str, Reason),
     /// A letter was given up.
     LetterGivenUp(&'static str),
     /// A signing key was made and took over.
@@ -194,6 +200,7 @@ impl Fact {
             Self::SignedIn(_) => "sign-in.done",
             Self::SignInRefused(_) => "sign-in.refused",
             Self::SignedOut(_) => "session.signed-out",
+            Self::SignInConfirmed(_) => "sign-in.confirmed",
             Self::SessionsEnded => "session.ended",
             Self::WelcomeRequested => "welcome.requested",
             Self::ResetRequested => "reset.requested",
@@ -203,7 +210,9 @@ impl Fact {
             Self::LinkOpened(_) => "link.opened",
             Self::LinkRefused(_) => "link.refused",
             Self::PasswordSet(_) => "password.set",
+            Self::PasswordChanged => "password.changed",
             Self::NoticeSent(_) => "notice.sent",
+            Self::NoticeWithheld(..) => "notice.withheld",
             Self::LetterGivenUp(_) => "letter.given-up",
             Self::KeyRotated(_) => "key.rotated",
         }
@@ -215,20 +224,27 @@ impl Fact {
             Self::SignInRefused(reason) | Self::ResetRefused(reason) | Self::LinkRefused(reason) => {
                 Some(reason.as_str().to_owned())
             }
-            Self::SignedIn(session) | Self::SignedOut(session) => Some(session.to_string()),
+            Self::SignedIn(session) | Self::SignInConfirmed(session) | Self::SignedOut(session) => {
+                Some(session.to_string())
+            }
+            Self::AccountChanged(fields) => {
+                let names: Vec<&str> = fields.iter().map(|field| field.as_str()).collect();
+                Some(names.join(","))
+            }
             Self::LinkSent(purpose) | Self::LinkOpened(purpose) | Self::PasswordSet(purpose) => {
                 Some(purpose.as_str().to_owned())
             }
             Self::LinkWithheld(purpose, reason) => Some(format!("{purpose} {}", reason.as_str())),
             Self::NoticeSent(matter) | Self::LetterGivenUp(matter) => Some((*matter).to_owned()),
+            Self::NoticeWithheld(matter, reason) => Some(format!("{matter} {}", reason.as_str())),
             Self::KeyRotated(kid) => Some(kid.clone()),
-            Self::AccountChanged(fields) => Some(fields.to_string()),
             Self::AccountCreated
             | Self::AccountDisabled
             | Self::AccountEnabled
             | Self::AccountRemoved
             | Self::PasswordImported
             | Self::SessionsEnded
+            | Self::PasswordChanged
             | Self::WelcomeRequested
             | Self::ResetRequested => None,
         }
@@ -246,11 +262,15 @@ impl Fact {
             "account.disabled" => plain(Self::AccountDisabled),
             "account.enabled" => plain(Self::AccountEnabled),
             "account.removed" => plain(Self::AccountRemoved),
-            "account.changed" => detail.and_then(Fields::parse).map(Self::AccountChanged),
+            "account.changed" => {
+                let fields: Option<Vec<Field>> = detail?.split(',').map(Field::parse).collect();
+                fields.map(Self::AccountChanged)
+            }
             "password.imported" => plain(Self::PasswordImported),
             "sign-in.done" => session().map(Self::SignedIn),
             "sign-in.refused" => reason().map(Self::SignInRefused),
             "session.signed-out" => session().map(Self::SignedOut),
+            "sign-in.confirmed" => session().map(Self::SignInConfirmed),
             "session.ended" => plain(Self::SessionsEnded),
             "welcome.requested" => plain(Self::WelcomeRequested),
             "reset.requested" => plain(Self::ResetRequested),
@@ -263,7 +283,12 @@ impl Fact {
             "link.opened" => purpose().map(Self::LinkOpened),
             "link.refused" => reason().map(Self::LinkRefused),
             "password.set" => purpose().map(Self::PasswordSet),
+            "password.changed" => plain(Self::PasswordChanged),
             "notice.sent" => matter().map(Self::NoticeSent),
+            "notice.withheld" => {
+                let (matter, reason) = detail?.split_once(' ')?;
+                Some(Self::NoticeWithheld(Matter::name(matter)?, Reason::parse(reason)?))
+            }
             "letter.given-up" => matter().map(Self::LetterGivenUp),
             "key.rotated" => Some(Self::KeyRotated(detail?.to_owned())),
             _ => None,
@@ -320,8 +345,11 @@ pub(crate) mod tests {
             Fact::AccountDisabled,
             Fact::AccountEnabled,
             Fact::AccountRemoved,
-            Fact::AccountChanged(Fields::parse("name email role").unwrap()),
+            Fact::AccountChanged(vec![Field::Email, Field::Role]),
             Fact::PasswordImported,
+            Fact::SignInConfirmed(session),
+            Fact::PasswordChanged,
+            Fact::NoticeWithheld("new-device", Reason::NoEmail),
             Fact::SignedIn(session),
             Fact::SignInRefused(Reason::WrongPassword),
             Fact::SignedOut(session),
@@ -353,12 +381,13 @@ pub(crate) mod tests {
             assert_eq!(Reason::parse(reason.as_str()), Some(reason));
         }
         assert_eq!(Fact::parse("account.created", Some("more")), None);
-        for detail in [None, Some(""), Some("password"), Some("email name"), Some("name name")] {
+        for detail in [None, Some(""), Some("password"), Some("email name")] {
             assert_eq!(Fact::parse("account.changed", detail), None, "{detail:?}");
         }
         assert_eq!(Fact::parse("sign-in.refused", None), None);
         assert_eq!(Fact::parse("link.withheld", Some("reset")), None);
         assert_eq!(Fact::parse("notice.sent", Some("something-else")), None);
+        assert_eq!(Fact::parse("account.changed", Some("email,shoes")), None);
         assert_eq!(Fact::parse("no.such.fact", None), None);
     }
 

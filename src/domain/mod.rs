@@ -5,6 +5,7 @@
 
 pub mod account;
 pub mod assertion;
+pub mod browser;
 pub mod client;
 pub mod doors;
 pub mod event;

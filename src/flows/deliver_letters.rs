@@ -83,7 +83,7 @@ impl DeliverLetters {
         };
         let sent = match letter.matter.purpose() {
             None => {
-                let content = Content::PasswordChanged { at: letter.created_at };
+                let content = notice(letter, &account);
                 self.mailer
                     .send(Mail {
                         to: &to,
@@ -125,12 +125,16 @@ impl DeliverLetters {
     /// Decides whom a letter goes to, if anybody.
     async fn plan(&self, matter: &Matter) -> Result<Plan, Fault> {
         let account = match matter {
-            Matter::Welcome { account } | Matter::PasswordChanged { account } => self.accounts.find(*account).await?,
             Matter::ResetRequested { email, .. } => match self.accounts.find_by_email(email).await? {
                 EmailMatch::Nobody => None,
                 EmailMatch::One(account) => Some(*account),
                 EmailMatch::Shared(_) => return Ok(Plan::Withhold(None, Reason::SharedEmail)),
             },
+            Matter::Welcome { account }
+            | Matter::PasswordChanged { account }
+            | Matter::NewDevice { account, .. }
+            | Matter::EmailChanged { account, .. }
+            | Matter::AccountUnlocked { account } => self.accounts.find(*account).await?,
         };
         let Some(account) = account.map(Box::new) else {
             return Ok(Plan::Withhold(None, Reason::UnknownName));
@@ -141,7 +145,15 @@ impl DeliverLetters {
         if matches!(matter, Matter::Welcome { .. }) && account.state == AccountState::Active {
             return Ok(Plan::Withhold(Some(account), Reason::AlreadyActive));
         }
-        Ok(match account.email.clone() {
+        if matches!(matter, Matter::AccountUnlocked { .. }) && account.state == AccountState::Invited {
+            // There is no password to sign in with yet; a Welcome letter is what helps.
+            return Ok(Plan::Withhold(Some(account), Reason::NeverActivated));
+        }
+        let to = match matter {
+            Matter::EmailChanged { to, .. } => Some(to.clone()),
+            _ => account.email.clone(),
+        };
+        Ok(match to {
             Some(to) => Plan::Send { account, to },
             None => Plan::Withhold(Some(account), Reason::NoEmail),
         })
@@ -179,17 +191,24 @@ impl DeliverLetters {
 
     async fn withhold(&self, letter: &Letter, account: Option<&Account>, reason: Reason) -> Result<(), Fault> {
         let matter = letter.matter.as_str();
-        let purpose = letter.matter.purpose().unwrap_or(Purpose::Reset);
         let client = match &letter.matter {
-            Matter::ResetRequested { client, .. } => Some(*client),
-            Matter::Welcome { .. } | Matter::PasswordChanged { .. } => None,
+            Matter::ResetRequested { client, .. } | Matter::NewDevice { client, .. } => Some(*client),
+            Matter::Welcome { .. }
+            | Matter::PasswordChanged { .. }
+            | Matter::EmailChanged { .. }
+            | Matter::AccountUnlocked { .. } => None,
         };
         if reason == Reason::SharedEmail {
             tracing::warn!(letter = %letter.id, matter, "letter withheld: several accounts share the address; give each its own, or remove the one nobody uses");
         } else {
             tracing::info!(letter = %letter.id, matter, reason = reason.as_str(), "letter withheld");
         }
-        let fact = Fact::LinkWithheld(purpose, reason);
+        let fact = letter
+            .matter
+            .purpose()
+            .map_or(Fact::NoticeWithheld(matter, reason), |purpose| {
+                Fact::LinkWithheld(purpose, reason)
+            });
         let event = self
             .world
             .event(Actor::Gateway, client, account.map(|account| account.id), fact);
@@ -224,7 +243,32 @@ impl DeliverLetters {
 fn is_over(letter: &Letter, now: Timestamp, life: TicketLife) -> bool {
     let patience = match letter.matter {
         Matter::ResetRequested { .. } => life.reset.max(Duration::from_hours(24)),
-        Matter::Welcome { .. } | Matter::PasswordChanged { .. } => GIVE_UP_AFTER,
+        Matter::Welcome { .. }
+        | Matter::PasswordChanged { .. }
+        | Matter::NewDevice { .. }
+        | Matter::EmailChanged { .. }
+        | Matter::AccountUnlocked { .. } => GIVE_UP_AFTER,
     };
     now >= later(letter.created_at, patience)
+}
+
+/// What a letter without a link says.
+fn notice<'a>(letter: &'a Letter, account: &Account) -> Content<'a> {
+    let at = letter.created_at;
+    match &letter.matter {
+        Matter::NewDevice { client, user_agent, .. } => Content::NewDevice {
+            at,
+            client: *client,
+            user_agent,
+        },
+        Matter::EmailChanged { to, .. } => Content::EmailChanged {
+            at,
+            // Judged when the letter is written: by then the address may have changed again.
+            current: account.email.as_ref() == Some(to),
+        },
+        Matter::AccountUnlocked { .. } => Content::AccountUnlocked { at },
+        Matter::PasswordChanged { .. } | Matter::Welcome { .. } | Matter::ResetRequested { .. } => {
+            Content::PasswordChanged { at }
+        }
+    }
 }

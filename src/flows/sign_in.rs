@@ -159,7 +159,7 @@ impl SignIn {
         let verification = self.hasher.verify(password, hash).await?;
         Ok(match (credential, verification) {
             (None, _) => Err((None, Reason::UnknownName)),
-            (Some(Credential { account, hash }), verification) => match (account.state, hash, verification) {
+            (Some(Credential { account, hash, .. }), verification) => match (account.state, hash, verification) {
                 (AccountState::Disabled, ..) => Err((Some(account), Reason::Disabled)),
                 (AccountState::Invited, ..) | (_, None, _) => Err((Some(account), Reason::NeverActivated)),
                 (AccountState::Active, Some(hash), Verification::Match { stale }) => {
@@ -190,6 +190,7 @@ impl SignIn {
             account: account.id,
             generation: account.generation,
             created_at: now,
+            authenticated_at: now,
             last_seen_at: now,
             client: attempt.client,
             user_agent: attempt

@@ -3,11 +3,12 @@
 use async_trait::async_trait;
 use jiff::Timestamp;
 
-use crate::domain::account::{Account, AccountId, AccountState, Email, Extension, LoginName};
+use crate::domain::account::{Account, AccountEdit, AccountId, AccountState, Email, Extension, LoginName};
 use crate::domain::event::Consequences;
 use crate::domain::fault::Fault;
 use crate::domain::outbox::Letter;
 use crate::domain::password::PasswordHash;
+use crate::domain::session::SessionId;
 
 /// People's records.
 #[async_trait]
@@ -43,11 +44,37 @@ pub trait Accounts: Send + Sync {
     /// Consequences are recorded only when the account was disabled.
     async fn enable(&self, id: AccountId, now: Timestamp, then: Consequences) -> Result<Change, Fault>;
 
+    /// Changes what the edit mentions. A new address replaces every live ticket: a link mailed to the old one must
+    /// not set the password. Consequences are recorded only when something is different afterwards.
+    async fn update(
+        &self,
+        id: AccountId,
+        edit: &AccountEdit,
+        now: Timestamp,
+        then: Consequences,
+    ) -> Result<Change, Fault>;
+
     /// Removes the account with its hash, sessions and tickets. Events stay.
     async fn remove(&self, id: AccountId, now: Timestamp, then: Consequences) -> Result<Change, Fault>;
 
     /// Ends every session of the account by raising its generation.
     async fn end_sessions(&self, id: AccountId, now: Timestamp, then: Consequences) -> Result<Change, Fault>;
+
+    /// Ends every session of the account but one, by raising the generation and taking that one along.
+    /// [`Change::NotFound`] when the session is not a living one of the account.
+    async fn end_other_sessions(
+        &self,
+        id: AccountId,
+        keep: SessionId,
+        now: Timestamp,
+        then: Consequences,
+    ) -> Result<Change, Fault>;
+
+    /// A new password chosen by its person: in one transaction, provided that the stored hash is still the one the old
+    /// password was compared with and that the session lives, stores the new hash, replaces live tickets and counts
+    /// the session's sign-in as of `now`. `false` otherwise, and nothing is stored.
+    async fn change_password(&self, change: &PasswordChange, now: Timestamp, then: Consequences)
+    -> Result<bool, Fault>;
 
     /// Accepts letters and events about an account that exists: a Welcome letter, for instance.
     async fn record(&self, id: AccountId, then: Consequences) -> Result<Change, Fault>;
@@ -161,6 +188,23 @@ pub struct Credential {
     pub account: Account,
     /// Its hash, once a password has been set.
     pub hash: Option<PasswordHash>,
+    /// When the person last signed in; `None` before the first time.
+    pub last_sign_in_at: Option<Timestamp>,
+}
+
+/// A new password in the place of a known one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PasswordChange {
+    /// Whose.
+    pub account: AccountId,
+    /// The hash that the old password was compared with.
+    pub old: PasswordHash,
+    /// The hash of the new one.
+    pub new: PasswordHash,
+    /// The session it is done in; it lives on.
+    pub session: SessionId,
+    /// Whether all other sessions end.
+    pub end_others: bool,
 }
 
 /// An account in a listing.

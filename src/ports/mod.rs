@@ -18,7 +18,7 @@ mod world;
 
 pub use accounts::{
     AccountBatch, AccountListing, AccountRecord, Accounts, BatchOutcome, Change, Creation, Credential, DueLetter,
-    EmailMatch,
+    EmailMatch, PasswordChange,
 };
 pub use events::{EventFilter, Events};
 pub use hasher::{Hasher, Verification};

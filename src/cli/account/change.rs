@@ -90,12 +90,15 @@ impl Remove {
     }
 }
 
-fn act(path: &Path, work: impl AsyncFnOnce(&AccountOffice) -> anyhow::Result<String>) -> anyhow::Result<String> {
+pub(super) fn act(
+    path: &Path,
+    work: impl AsyncFnOnce(&AccountOffice) -> anyhow::Result<String>,
+) -> anyhow::Result<String> {
     open::office(path, async |office, _| work(&office.accounts).await)
 }
 
 /// What became of an act: words for what was done, an error for what was not.
-fn judge(
+pub(super) fn judge(
     extension: &Extension,
     change: AccountChange,
     done: impl FnOnce(&Account) -> String,
@@ -112,7 +115,7 @@ fn judge(
              first add another with --role admin, who has to set a password"
         ),
         AccountChange::NoEmail(account) => bail!(
-            "{} has no e-mail address to write to; remove the account and add it again with --email",
+            "{} has no e-mail address to write to; first: sekisho account change {extension} --email ADDRESS",
             person(&account)
         ),
         AccountChange::AlreadyActive(account) => bail!(

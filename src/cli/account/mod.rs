@@ -2,6 +2,7 @@
 
 mod add;
 mod change;
+mod edit;
 mod list;
 
 use std::path::Path;
@@ -27,6 +28,14 @@ pub enum Command {
     List(list::List),
     /// Show one account
     Show(list::Show),
+    /// Change a person's name, address, language, role or groups; what is not mentioned stays
+    #[command(after_help = "Examples:\n  \
+        sekisho account change 101 --email yuki.suzuki@example.com\n  \
+        sekisho account change 101 --name \"Yuki Suzuki\" --language ja\n  \
+        sekisho account change 101 --group sales --group osaka\n\n\
+        A new address is told to the former one as well, and links mailed before stop working. A running gateway uses the \
+        new record within a second.")]
+    Change(edit::Edit),
     /// Mail a Welcome link again to somebody who has not set a password yet; earlier links stop working
     Welcome(Whose),
     /// Keep somebody out: sessions and links end within a second, the record stays
@@ -55,6 +64,7 @@ impl Command {
             Self::Add(add) => add.run(path, output),
             Self::List(list) => list.run(path, output),
             Self::Show(show) => show.run(path, output),
+            Self::Change(edit) => edit.run(path, output),
             Self::Welcome(whose) => change::welcome(path, &whose.extension, output),
             Self::Disable(whose) => change::disable(path, &whose.extension, output),
             Self::Enable(whose) => change::enable(path, &whose.extension, output),

@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use jiff::Timestamp;
 
 use super::sheet::{RefusedLine, Row, RowProblem, Sheet};
-use crate::domain::account::{Account, AccountId, AccountState, Field, Fields, Role};
+use crate::domain::account::{Account, AccountEdit, AccountId, AccountState, EmailEdit, Field, Role};
 use crate::domain::language::Language;
 use crate::ports::{AccountListing, AccountRecord};
 
@@ -55,7 +55,7 @@ pub struct Person {
     /// What is stored now, and what will be.
     pub record: AccountRecord,
     /// What differs; everything does of somebody new.
-    pub fields: Fields,
+    pub fields: Vec<Field>,
 }
 
 /// What is known before the rows are looked at.
@@ -130,7 +130,7 @@ impl Difference {
                     Some(record) => self.new.push(Person {
                         line,
                         record,
-                        fields: Fields::default(),
+                        fields: Vec::new(),
                     }),
                     None => self.refused.push(RefusedLine {
                         line,
@@ -145,15 +145,19 @@ impl Difference {
     fn revise(&mut self, listing: &AccountListing, row: Row, now: Timestamp) {
         let before = &listing.account;
         self.still_disabled += usize::from(before.state == AccountState::Disabled);
-        let mut after = before.clone();
-        after.language = row.language.unwrap_or(before.language);
-        if let Some(name) = &row.name {
-            after.name = name.in_language(after.language);
-        }
-        after.email = row.email.unwrap_or_else(|| before.email.clone());
-        after.groups = row.groups.unwrap_or_else(|| before.groups.clone());
-        after.role = row.role.unwrap_or(before.role);
-        let fields = Fields::that_differ(before, &after);
+        let language = row.language.unwrap_or(before.language);
+        let edit = AccountEdit {
+            name: row.name.map(|name| name.in_language(language)),
+            email: match row.email {
+                None => EmailEdit::Keep,
+                Some(None) => EmailEdit::Remove,
+                Some(Some(email)) => EmailEdit::Set(email),
+            },
+            role: row.role,
+            groups: row.groups,
+            language: row.language,
+        };
+        let (mut after, fields) = edit.apply(before, now);
         // A password that somebody has set is theirs: no file takes its place.
         let open = before.state == AccountState::Invited && listing.password_set_at.is_none();
         self.hashes_unused += usize::from(row.hash.is_some() && !open);
@@ -198,7 +202,7 @@ impl Difference {
         }
         let refused = &mut self.refused;
         self.changed.retain(|person| {
-            let demoted = had.contains(&person.record.after.id) && person.fields.contain(Field::Role);
+            let demoted = had.contains(&person.record.after.id) && person.fields.contains(&Field::Role);
             if demoted {
                 refused.push(RefusedLine {
                     line: person.line,
@@ -282,7 +286,7 @@ fn welcome(difference: &Difference, known: &Known<'_>, after: &HashMap<AccountId
     let moved: HashSet<AccountId> = difference
         .changed
         .iter()
-        .filter(|person| person.fields.contain(Field::Email))
+        .filter(|person| person.fields.contains(&Field::Email))
         .map(|person| person.record.after.id)
         .collect();
     let missing: HashSet<AccountId> = difference.kept.iter().map(|account| account.id).collect();
@@ -395,7 +399,7 @@ mod tests {
         assert_eq!(difference.still_disabled, 1);
         assert_eq!(numbers(&difference.disabled), ["103"], "105 is disabled already");
         let changed = &difference.changed[0];
-        assert_eq!(changed.fields.to_string(), "name email groups");
+        assert_eq!(changed.fields, [Field::Name, Field::Email, Field::Groups]);
         let after = &changed.record.after;
         assert_eq!(
             (after.name.as_str(), &after.email, after.updated_at),

@@ -11,7 +11,7 @@ use super::text::{Text, decode};
 use crate::domain::account::{Email, Extension, NameProblem, Role};
 use crate::domain::language::Language;
 use crate::domain::password::PasswordHash;
-use crate::flows::accounts::{read_group, read_name};
+use crate::flows::accounts::{sound_groups, sound_name};
 
 /// Most bytes of a file: some 300,000 people.
 pub const MAX_FILE: usize = 32 * 1024 * 1024;
@@ -297,7 +297,7 @@ impl Cells<'_> {
 
     fn name(&self) -> Result<Option<GivenName>, RowProblem> {
         if let Some(whole) = self.text(Column::Name)?.filter(|name| !name.is_empty()) {
-            let whole = read_name(whole).map_err(|_| RowProblem::Name)?;
+            let whole = sound_name(whole).map_err(|_| RowProblem::Name)?;
             return Ok(Some(GivenName::Whole(whole)));
         }
         let part = |column| self.text(column).map(Option::unwrap_or_default);
@@ -305,7 +305,7 @@ impl Cells<'_> {
         if first.is_empty() && last.is_empty() {
             return Ok(None);
         }
-        read_name(&format!("{first} {last}")).map_err(|_| RowProblem::Name)?;
+        sound_name(&format!("{first} {last}")).map_err(|_| RowProblem::Name)?;
         Ok(Some(GivenName::Parts {
             first: first.to_owned(),
             last: last.to_owned(),
@@ -326,11 +326,11 @@ impl Cells<'_> {
         };
         let mut groups: Vec<String> = Vec::new();
         for group in split_groups(cell) {
-            let group = read_group(group).map_err(|_| RowProblem::Group)?;
-            if !groups.contains(&group) {
-                groups.push(group);
+            if !groups.iter().any(|known| known == group) {
+                groups.push(group.to_owned());
             }
         }
+        let groups = sound_groups(&groups).map_err(|_| RowProblem::Group)?;
         Ok(Some(groups))
     }
 

@@ -11,6 +11,7 @@ use minijinja::{Environment, UndefinedBehavior, Value, context};
 
 use crate::config::{Branding, Routes};
 use crate::domain::account::Account;
+use crate::domain::browser::Browser;
 use crate::domain::doors::Doors;
 use crate::domain::fault::Fault;
 use crate::domain::language::Language;
@@ -82,6 +83,15 @@ impl LetterPress {
             Content::Welcome { token, life } => ("welcome", self.invitation(token, language, *life)),
             Content::Reset { token, life } => ("reset", self.invitation(token, language, *life)),
             Content::PasswordChanged { at } => ("password_changed", self.notice(*at, language)),
+            Content::NewDevice { at, client, user_agent } => {
+                let device = phrase::device(language, Browser::of(user_agent));
+                let facts = context! { device, address => client.to_string(), ..self.notice(*at, language) };
+                ("new_device", facts)
+            }
+            Content::EmailChanged { at, current } => {
+                ("email_changed", context! { current, ..self.notice(*at, language) })
+            }
+            Content::AccountUnlocked { at } => ("account_unlocked", self.notice(*at, language)),
         };
         let common = self.common(account);
         let plain = self.render(
@@ -166,7 +176,7 @@ fn split_subject(plain: &str) -> (&str, &str) {
 }
 
 /// Each with its name; names that end in `.html` are escaped as HTML, `.txt` not at all.
-const TEMPLATES: [(&str, &str); 14] = [
+const TEMPLATES: [(&str, &str); 26] = [
     ("layout.html", include_str!("templates/layout.html")),
     ("parts.html", include_str!("templates/parts.html")),
     ("welcome.en.txt", include_str!("templates/welcome.en.txt")),
@@ -192,5 +202,29 @@ const TEMPLATES: [(&str, &str); 14] = [
     (
         "password_changed.ja.html",
         include_str!("templates/password_changed.ja.html"),
+    ),
+    ("new_device.en.txt", include_str!("templates/new_device.en.txt")),
+    ("new_device.ja.txt", include_str!("templates/new_device.ja.txt")),
+    ("new_device.en.html", include_str!("templates/new_device.en.html")),
+    ("new_device.ja.html", include_str!("templates/new_device.ja.html")),
+    ("email_changed.en.txt", include_str!("templates/email_changed.en.txt")),
+    ("email_changed.ja.txt", include_str!("templates/email_changed.ja.txt")),
+    ("email_changed.en.html", include_str!("templates/email_changed.en.html")),
+    ("email_changed.ja.html", include_str!("templates/email_changed.ja.html")),
+    (
+        "account_unlocked.en.txt",
+        include_str!("templates/account_unlocked.en.txt"),
+    ),
+    (
+        "account_unlocked.ja.txt",
+        include_str!("templates/account_unlocked.ja.txt"),
+    ),
+    (
+        "account_unlocked.en.html",
+        include_str!("templates/account_unlocked.en.html"),
+    ),
+    (
+        "account_unlocked.ja.html",
+        include_str!("templates/account_unlocked.ja.html"),
     ),
 ];

@@ -1,9 +1,9 @@
 //! Stories of accounts.
 
 use super::*;
-use crate::domain::account::LoginName;
+use crate::domain::account::{AccountEdit, EmailEdit, Field, LoginName};
 use crate::domain::ticket::TicketState;
-use crate::ports::{Change, Changed, Creation, EmailMatch};
+use crate::ports::{Change, Changed, Creation, EmailMatch, PasswordChange};
 
 stories! {
     a_new_account_is_found_as_it_was_stored,
@@ -14,9 +14,13 @@ stories! {
     the_listing_is_ordered_and_says_when,
     disabling_ends_sessions_and_links_once,
     enabling_restores_what_the_account_was,
+    changing_an_account_changes_what_is_mentioned,
+    a_new_address_ends_links_and_the_same_again_changes_nothing,
     removing_takes_hash_sessions_and_tickets_and_leaves_events_and_letters,
     the_last_administrator_who_can_sign_in_stays,
     ending_all_sessions_raises_the_generation,
+    ending_the_others_leaves_one_session,
+    a_password_is_changed_by_whoever_knew_the_old_one,
     what_concerns_an_account_is_recorded_only_while_it_exists,
 }
 
@@ -205,6 +209,79 @@ async fn enabling_restores_what_the_account_was(ports: Ports) {
     assert_eq!(enable(&invitation("9", None, Role::User)).await, Change::NotFound);
 }
 
+async fn changing_an_account_changes_what_is_mentioned(ports: Ports) {
+    let account = ports.active_as("101", Some("yuki@example.com"), Role::User).await;
+    let session = ports.sign_in(&account, 2).await;
+    let ticket = ports.ticket(&account, 2).await;
+    let (_, cursor) = ports.sessions.changes_since(None).await.unwrap();
+    let edit = AccountEdit {
+        name: Some("O'Hara \u{9234}\u{6728}".into()),
+        role: Some(Role::Admin),
+        groups: Some(vec!["a,b".into()]),
+        language: Some(Language::En),
+        ..AccountEdit::default()
+    };
+    let update = async |id, second| {
+        let then = fact(Fact::AccountChanged(vec![Field::Name]));
+        ports.accounts.update(id, &edit, at(second), then).await.unwrap()
+    };
+    assert_eq!(update(account.id, 4).await, Change::Done);
+    assert_eq!(update(account.id, 5).await, Change::Unchanged);
+    assert_eq!(update(AccountId::new(fresh_uuid()), 5).await, Change::NotFound);
+    let (_, after) = ports.sessions.find(&session.digest).await.unwrap().unwrap();
+    assert_eq!(
+        (after.clone(), after.updated_at),
+        (edit.apply(&account, at(4)).0, at(4))
+    );
+    assert_eq!(after.generation, account.generation, "sessions live on");
+    let kept = ports.tickets.find(&ticket.digest).await.unwrap().unwrap();
+    assert_eq!(kept.ticket.state_at(at(5)), TicketState::Live);
+    let (changes, _) = ports.sessions.changes_since(Some(cursor)).await.unwrap();
+    assert_eq!(changes, [Changed::Account(account.id)]);
+    assert_eq!(
+        ports.facts().await,
+        ["account.changed"],
+        "only the act that changed something"
+    );
+}
+
+async fn a_new_address_ends_links_and_the_same_again_changes_nothing(ports: Ports) {
+    let account = ports.invited_as("101", Some("yuki@example.com"), Role::User).await;
+    let ticket = ports.ticket(&account, 2).await;
+    let update = async |email, second| {
+        let edit = AccountEdit {
+            email,
+            ..AccountEdit::default()
+        };
+        let then = letters(vec![welcome(account.id, at(second))]);
+        ports
+            .accounts
+            .update(account.id, &edit, at(second), then)
+            .await
+            .unwrap()
+    };
+    let set = |text| EmailEdit::Set(Email::parse(text).unwrap());
+    assert_eq!(update(set("yuki@example.com"), 3).await, Change::Unchanged);
+    assert!(ports.outbox.list(9).await.unwrap().is_empty());
+    assert_eq!(update(set("New@example.com"), 4).await, Change::Done);
+    assert_eq!(ports.outbox.list(9).await.unwrap().len(), 1);
+    let replaced = ports.tickets.find(&ticket.digest).await.unwrap().unwrap();
+    assert_eq!(replaced.ticket.state_at(at(5)), TicketState::Replaced);
+    let old = Email::parse("yuki@example.com").unwrap();
+    assert_eq!(ports.accounts.find_by_email(&old).await.unwrap(), EmailMatch::Nobody);
+    let new = ports
+        .accounts
+        .find_by_email(&Email::parse("new@example.com").unwrap())
+        .await;
+    let EmailMatch::One(found) = new.unwrap() else {
+        panic!("nobody has the new address");
+    };
+    assert_eq!(found.email.unwrap().as_typed(), "New@example.com");
+    assert_eq!(update(EmailEdit::Remove, 6).await, Change::Done);
+    assert_eq!(ports.accounts.find(account.id).await.unwrap().unwrap().email, None);
+    assert_eq!(update(EmailEdit::Remove, 7).await, Change::Unchanged);
+}
+
 async fn removing_takes_hash_sessions_and_tickets_and_leaves_events_and_letters(ports: Ports) {
     let account = ports.active("101").await;
     let session = ports.sign_in(&account, 2).await;
@@ -256,7 +333,17 @@ async fn the_last_administrator_who_can_sign_in_stays(ports: Ports) {
     );
     let second = ports.active_as("4", None, Role::Admin).await;
     assert_eq!(disable(admin.id).await, Change::Done);
+    let demote = async |id| {
+        let edit = AccountEdit {
+            role: Some(Role::User),
+            ..AccountEdit::default()
+        };
+        let then = fact(Fact::AccountChanged(vec![Field::Role]));
+        ports.accounts.update(id, &edit, at(9), then).await.unwrap()
+    };
     assert_eq!(remove(second.id).await, Change::LastAdministrator);
+    assert_eq!(demote(second.id).await, Change::LastAdministrator);
+    assert_eq!(ports.accounts.find(second.id).await.unwrap(), Some(second));
     assert_eq!(remove(admin.id).await, Change::Done);
 }
 
@@ -280,6 +367,76 @@ async fn ending_all_sessions_raises_the_generation(ports: Ports) {
         .await;
     assert_eq!(missing.unwrap(), Change::NotFound);
     assert_eq!(ports.facts().await, ["session.ended"]);
+}
+
+async fn ending_the_others_leaves_one_session(ports: Ports) {
+    let account = ports.active("101").await;
+    let (one, other) = (ports.sign_in(&account, 2).await, ports.sign_in(&account, 3).await);
+    let stranger = ports.active("102").await;
+    let end = async |id, keep| {
+        let then = fact(Fact::SessionsEnded);
+        ports.accounts.end_other_sessions(id, keep, at(4), then).await.unwrap()
+    };
+    assert_eq!(end(stranger.id, one.id).await, Change::NotFound, "not their session");
+    assert_eq!(end(account.id, SessionId::new(fresh_uuid())).await, Change::NotFound);
+    assert_eq!(end(account.id, one.id).await, Change::Done);
+    let lives = async |session: &Session| {
+        let (session, account) = ports.sessions.find(&session.digest).await.unwrap().unwrap();
+        session.generation == account.generation
+    };
+    assert!(lives(&one).await && !lives(&other).await);
+    assert_eq!(
+        end(account.id, other.id).await,
+        Change::NotFound,
+        "an ended one ends nothing"
+    );
+    assert!(lives(&one).await && !lives(&other).await);
+    assert_eq!(ports.facts().await, ["session.ended"]);
+}
+
+async fn a_password_is_changed_by_whoever_knew_the_old_one(ports: Ports) {
+    let account = ports.active("101").await;
+    let (one, other) = (ports.sign_in(&account, 2).await, ports.sign_in(&account, 3).await);
+    let ticket = ports.ticket(&account, 3).await;
+    let change = async |old: &str, new: &str, session: &Session, end_others, second| {
+        let change = PasswordChange {
+            account: account.id,
+            old: phc(old),
+            new: phc(new),
+            session: session.id,
+            end_others,
+        };
+        let then = fact(Fact::PasswordChanged);
+        ports.accounts.change_password(&change, at(second), then).await.unwrap()
+    };
+    let hash = async || {
+        let name = LoginName::Extension(account.extension.clone());
+        ports.accounts.credential(&name).await.unwrap().unwrap().hash
+    };
+    let lives = async |session: &Session| {
+        let (session, account) = ports.sessions.find(&session.digest).await.unwrap().unwrap();
+        session.generation == account.generation
+    };
+    assert!(!change("$stale", "$bad", &one, true, 4).await, "changed in between");
+    assert_eq!(hash().await, Some(phc("$first")));
+    assert!(lives(&one).await && lives(&other).await, "nothing was done");
+    assert!(change("$first", "$second", &one, false, 5).await);
+    assert!(lives(&one).await && lives(&other).await, "the others were to stay");
+    let (confirmed, _) = ports.sessions.find(&one.digest).await.unwrap().unwrap();
+    assert_eq!((confirmed.created_at, confirmed.authenticated_at), (at(2), at(5)));
+    let replaced = ports.tickets.find(&ticket.digest).await.unwrap().unwrap();
+    assert_eq!(replaced.ticket.state_at(at(6)), TicketState::Replaced);
+    let (_, cursor) = ports.sessions.changes_since(None).await.unwrap();
+    assert!(change("$second", "$third", &one, true, 7).await);
+    assert!(lives(&one).await && !lives(&other).await);
+    assert!(
+        !change("$third", "$bad", &other, true, 8).await,
+        "from a session that has ended"
+    );
+    assert_eq!(hash().await, Some(phc("$third")));
+    let (changes, _) = ports.sessions.changes_since(Some(cursor)).await.unwrap();
+    assert_eq!(changes, [Changed::Account(account.id)]);
+    assert_eq!(ports.facts().await, ["password.changed"; 2]);
 }
 
 async fn what_concerns_an_account_is_recorded_only_while_it_exists(ports: Ports) {

@@ -180,6 +180,7 @@ fn fresh_session(account: &Account, now: Timestamp) -> Session {
         account: account.id,
         generation: account.generation,
         created_at: now,
+        authenticated_at: now,
         last_seen_at: now,
         client: crate::domain::client::ClientAddr::new("2001:db8::1".parse().unwrap()),
         user_agent: "Mozilla/5.0 '\"\u{65e5}\u{672c}".into(),

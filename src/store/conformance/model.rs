@@ -5,17 +5,21 @@ use proptest::prelude::*;
 use proptest::sample::select;
 
 use super::*;
-use crate::domain::account::LoginName;
+use crate::domain::account::{AccountEdit, EmailEdit, LoginName};
 use crate::domain::key::{KeyRecord, SigningAlgorithm};
-use crate::ports::{AccountListing, Changed, LetterListing, SessionsToEnd, TicketRecord};
+use crate::ports::{AccountListing, Changed, LetterListing, PasswordChange, SessionsToEnd, TicketRecord};
 
 #[derive(Clone, Copy, Debug)]
 enum Act {
     Create,
     Disable,
     Enable,
+    Update,
     Remove,
     EndSessions,
+    EndOthers,
+    ChangePassword,
+    Confirm,
     Record,
     Rehash,
     Credential,
@@ -42,7 +46,7 @@ enum Act {
 }
 
 /// What happens often stands here often.
-const ACTS: [Act; 40] = [
+const ACTS: [Act; 46] = [
     Act::Create,
     Act::Create,
     Act::Create,
@@ -50,8 +54,14 @@ const ACTS: [Act; 40] = [
     Act::Disable,
     Act::Enable,
     Act::Enable,
+    Act::Update,
+    Act::Update,
     Act::Remove,
     Act::EndSessions,
+    Act::EndOthers,
+    Act::ChangePassword,
+    Act::ChangePassword,
+    Act::Confirm,
     Act::Record,
     Act::Rehash,
     Act::Rehash,
@@ -89,7 +99,7 @@ const ACTS: [Act; 40] = [
 type Step = (Act, i64, usize, usize);
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
-    let act = prop_oneof![39 => select(&ACTS[..]), 1 => Just(Act::SweepKeys)];
+    let act = prop_oneof![45 => select(&ACTS[..]), 1 => Just(Act::SweepKeys)];
     prop::collection::vec((act, 0_i64..40, 0_usize..24, 0_usize..24), 30..60)
 }
 
@@ -140,8 +150,12 @@ enum Call {
     Create(Account, Consequences),
     Disable(AccountId, Timestamp, Consequences),
     Enable(AccountId, Timestamp, Consequences),
+    Update(AccountId, AccountEdit, Timestamp, Consequences),
     Remove(AccountId, Timestamp, Consequences),
     EndSessions(AccountId, Timestamp, Consequences),
+    EndOthers(AccountId, SessionId, Timestamp, Consequences),
+    ChangePassword(PasswordChange, Timestamp, Consequences),
+    Confirm(SessionId, Timestamp, Consequences),
     Record(AccountId, Consequences),
     Rehash(AccountId, PasswordHash, PasswordHash),
     Credential(LoginName),
@@ -200,8 +214,21 @@ impl Cast {
             Act::Create => Call::Create(self.new_account(which, how), then),
             Act::Disable => Call::Disable(account, now, then),
             Act::Enable => Call::Enable(account, now, then),
+            Act::Update => Call::Update(account, edit(how), now, then),
             Act::Remove => Call::Remove(account, now, then),
             Act::EndSessions => Call::EndSessions(account, now, then),
+            Act::EndOthers => Call::EndOthers(self.holder(how, account), self.session(how), now, then),
+            Act::ChangePassword => {
+                let change = PasswordChange {
+                    account: self.holder(how, account),
+                    old: hash(which),
+                    new: hash(which + 1),
+                    session: self.session(how),
+                    end_others: how.is_multiple_of(2),
+                };
+                Call::ChangePassword(change, now, then)
+            }
+            Act::Confirm => Call::Confirm(self.session(how), now, then),
             Act::Record => Call::Record(account, self.with_letter(then, account, now)),
             Act::Rehash => Call::Rehash(account, hash(which), hash(how)),
             Act::Credential if how % 2 == 0 => Call::Credential(LoginName::parse(EMAILS[which % 4]).unwrap()),
@@ -255,6 +282,16 @@ impl Cast {
         }
     }
 
+    /// The account of the session that [`Cast::session`] answers, most of the time.
+    fn holder(&self, how: usize, otherwise: AccountId) -> AccountId {
+        let of_session = pick_new(&self.sessions, how).filter(|_| how % 7 != 6);
+        of_session.map_or(otherwise, |session| session.account)
+    }
+
+    fn session(&self, how: usize) -> SessionId {
+        pick_new(&self.sessions, how).map_or_else(|| SessionId::new(fresh_uuid()), |session| session.id)
+    }
+
     fn new_account(&mut self, which: usize, how: usize) -> Account {
         let role = if how.is_multiple_of(2) { Role::Admin } else { Role::User };
         let account = invitation(&(which % 6).to_string(), EMAILS.get(how % 6).copied(), role);
@@ -280,12 +317,23 @@ impl Cast {
     }
 
     fn with_letter(&mut self, then: Consequences, account: AccountId, now: Timestamp) -> Consequences {
-        let matter = match self.letters.len() % 3 {
+        let client = crate::domain::client::ClientAddr::new("192.0.2.3".parse().unwrap());
+        let matter = match self.letters.len() % 6 {
             0 => Matter::Welcome { account },
             1 => Matter::PasswordChanged { account },
+            2 => Matter::NewDevice {
+                account,
+                client,
+                user_agent: "Mozilla/5.0 'x\"".into(),
+            },
+            3 => Matter::EmailChanged {
+                account,
+                to: Email::parse("Former@Example.com").unwrap(),
+            },
+            4 => Matter::AccountUnlocked { account },
             _ => Matter::ResetRequested {
                 email: Email::parse("Who@Example.com").unwrap(),
-                client: crate::domain::client::ClientAddr::new("192.0.2.3".parse().unwrap()),
+                client,
             },
         };
         let id = fresh_uuid();
@@ -339,8 +387,14 @@ impl Call {
             Self::Create(account, then) => said(accounts.create(account, then.clone()).await),
             Self::Disable(id, now, then) => said(accounts.disable(*id, *now, then.clone()).await),
             Self::Enable(id, now, then) => said(accounts.enable(*id, *now, then.clone()).await),
+            Self::Update(id, edit, now, then) => said(accounts.update(*id, edit, *now, then.clone()).await),
             Self::Remove(id, now, then) => said(accounts.remove(*id, *now, then.clone()).await),
             Self::EndSessions(id, now, then) => said(accounts.end_sessions(*id, *now, then.clone()).await),
+            Self::EndOthers(id, keep, now, then) => {
+                said(accounts.end_other_sessions(*id, *keep, *now, then.clone()).await)
+            }
+            Self::ChangePassword(change, now, then) => said(accounts.change_password(change, *now, then.clone()).await),
+            Self::Confirm(id, now, then) => said(sessions.confirm(*id, *now, then.clone()).await),
             Self::Record(id, then) => said(accounts.record(*id, then.clone()).await),
             Self::Rehash(id, old, new) => said(accounts.rehash(*id, old, new).await),
             Self::Credential(name) => said(accounts.credential(name).await),
@@ -365,6 +419,21 @@ impl Call {
             Self::SweepKeys(before) => said(ports.keys.sweep(*before).await),
             Self::ListEvents(filter) => said(ports.events.list(*filter).await),
         }
+    }
+}
+
+/// One edit of many: each part is mentioned now and then.
+fn edit(how: usize) -> AccountEdit {
+    AccountEdit {
+        name: (how.is_multiple_of(4)).then(|| format!("Name {how}")),
+        email: match how % 5 {
+            0 => EmailEdit::Remove,
+            1 | 2 => EmailEdit::Set(Email::parse(EMAILS[how % 4]).unwrap()),
+            _ => EmailEdit::Keep,
+        },
+        role: [None, Some(Role::User), Some(Role::Admin)][how % 3],
+        groups: (how % 7 == 3).then(|| vec![format!("group {how}")]),
+        language: (how % 6 == 5).then_some(Language::En),
     }
 }
 

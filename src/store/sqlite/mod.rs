@@ -184,14 +184,13 @@ fn pool(most: u32, deadline: Duration) -> SqlitePoolOptions {
 }
 
 fn migrations() -> Migrator {
-    let first = include_str!("migrations/0001_first.sql");
-    Migrator::with_migrations(vec![Migration::new(
-        1,
-        "first".into(),
-        MigrationType::Simple,
-        first.into_sql_str(),
-        false,
-    )])
+    let step = |number, name: &'static str, sql: &'static str| {
+        Migration::new(number, name.into(), MigrationType::Simple, sql.into_sql_str(), false)
+    };
+    Migrator::with_migrations(vec![
+        step(1, "first", include_str!("migrations/0001_first.sql")),
+        step(4, "own page", include_str!("migrations/0004_own_page.sql")),
+    ])
 }
 
 /// Makes a directory and a file in it for their owner alone, where they are not there yet. SQLite gives its log
