@@ -23,6 +23,9 @@ pub enum Command {
         Examples:\n  sekisho mail list\n  sekisho mail list --most 1000 --json"
     )]
     List(List),
+    /// See how far the letters are: how many wait, were delivered, withheld or given up
+    #[command(after_help = "Letters of the last month count. With --wait it shows a bar until no letter waits.")]
+    Progress(super::progress::Progress),
 }
 
 #[derive(Args)]
@@ -37,7 +40,10 @@ pub struct List {
 
 impl Command {
     pub fn run(&self, path: &Path, output: &mut Output) -> anyhow::Result<()> {
-        let Self::List(list) = self;
+        let list = match self {
+            Self::List(list) => list,
+            Self::Progress(progress) => return progress.run(path, output),
+        };
         let (letters, people) = open::office(path, async |office, _| {
             let people = People::of(office.accounts.list().await?.into_iter().map(|listing| listing.account));
             Ok((office.outbox.list(list.most).await?, people))
@@ -124,6 +130,9 @@ fn to(matter: &Matter, people: &People) -> Styled {
 fn standing(listing: &LetterListing, output: &Output) -> Styled {
     let word = status(listing.status);
     match listing.status {
+        LetterStatus::Waiting(at) if listing.attempts == 0 && at > listing.letter.created_at => {
+            Styled::new(&format!("{word} until {}", output.second(at)), CARE)
+        }
         // Before the first try there is nothing to tell about the next.
         LetterStatus::Waiting(_) if listing.attempts == 0 => Styled::new(word, CARE),
         LetterStatus::Waiting(at) => Styled::new(&format!("{word}, again at {}", output.second(at)), CARE),

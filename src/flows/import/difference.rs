@@ -105,6 +105,11 @@ impl Difference {
         self.new.is_empty() && self.changed.is_empty() && self.disabled.is_empty() && self.welcome.is_empty()
     }
 
+    /// How many records would be stored.
+    pub fn count(&self) -> usize {
+        self.new.len() + self.changed.len() + self.disabled.len()
+    }
+
     /// With people missing, whether somebody might be missing only because their line could not be read: then nobody
     /// can be disabled with a good conscience.
     pub fn is_uncertain(&self) -> bool {

@@ -23,7 +23,7 @@ pub use sheet::{JudgeHash, MAX_FILE, Reading, RefusedLine, Row, RowProblem, Shee
 pub use text::{UnknownEncoding, encoding};
 
 use super::World;
-use crate::domain::account::AccountId;
+use crate::domain::account::{AccountId, AccountState};
 use crate::domain::event::{Actor, Consequences, Fact};
 use crate::domain::fault::Fault;
 use crate::domain::limits::Quota;
@@ -41,7 +41,7 @@ pub struct ImportAccounts {
     pub outbox: Arc<dyn Outbox>,
     /// Time and chance.
     pub world: World,
-    /// How many Welcome letters the mail server bears.
+    /// How many letters in how much time the mail server bears.
     pub rate: Quota,
 }
 
@@ -50,8 +50,8 @@ pub struct ImportAccounts {
 pub struct ImportPlan {
     /// What would change.
     pub difference: Difference,
-    /// When the last of the Welcome letters would leave; `None` when there are none.
-    pub last_welcome_at: Option<Timestamp>,
+    /// When the last of its letters would leave; `None` when there are none.
+    pub last_letter_at: Option<Timestamp>,
     /// Letters that wait already; new ones queue behind them.
     waiting_until: Option<Timestamp>,
 }
@@ -65,13 +65,13 @@ pub enum ImportOutcome {
     Outdated,
     /// Nobody would be left who can sign in as an administrator: nothing is stored.
     LastAdministrator,
-    /// At this rate the last Welcome letters would wait so long that they are given up at their first failure: nothing
+    /// At this rate the last letters would wait so long that they are given up at their first failure: nothing
     /// is stored.
     TooSlow,
 }
 
-/// All Welcome letters must be due within this time, which leaves a day to try again.
-const WELCOMED_WITHIN: Duration = GIVE_UP_AFTER.saturating_sub(Duration::from_hours(24));
+/// All letters must be due within this time, which leaves a day to try again.
+const SENT_WITHIN: Duration = GIVE_UP_AFTER.saturating_sub(Duration::from_hours(24));
 
 impl ImportAccounts {
     /// Compares a file with everybody there is.
@@ -81,11 +81,7 @@ impl ImportAccounts {
     pub async fn plan(&self, sheet: Sheet, wish: Wish) -> Result<ImportPlan, Fault> {
         let now = self.world.now();
         let listings = self.accounts.list().await?;
-        let (written_to, waiting_until) = if wish.welcome {
-            self.letters(now).await?
-        } else {
-            (HashSet::new(), None)
-        };
+        let (written_to, waiting_until) = self.letters(now).await?;
         let known = Known {
             listings: &listings,
             written_to: &written_to,
@@ -94,10 +90,10 @@ impl ImportAccounts {
         let difference = Difference::between(&known, sheet, wish, || AccountId::new(self.world.uuid()));
         let mut plan = ImportPlan {
             difference,
-            last_welcome_at: None,
+            last_letter_at: None,
             waiting_until,
         };
-        plan.last_welcome_at = self.due_times(&plan, now).last();
+        plan.last_letter_at = self.due_times(&plan, now).last();
         Ok(plan)
     }
 
@@ -114,7 +110,7 @@ impl ImportAccounts {
         if self
             .due_times(plan, now)
             .last()
-            .is_some_and(|last| last > later(now, WELCOMED_WITHIN))
+            .is_some_and(|last| last > later(now, SENT_WITHIN))
         {
             return Ok(ImportOutcome::TooSlow);
         }
@@ -130,29 +126,40 @@ impl ImportAccounts {
     async fn letters(&self, now: Timestamp) -> Result<(HashSet<AccountId>, Option<Timestamp>), Fault> {
         let (mut written_to, mut until) = (HashSet::new(), None);
         for listing in self.outbox.list(usize::MAX).await? {
-            let Matter::Welcome { account } = listing.letter.matter else {
+            if let LetterStatus::Waiting(due) = listing.status {
+                until = until.max(Some(due).filter(|due| *due > now));
+            }
+            let (LetterStatus::Waiting(_) | LetterStatus::Delivered(_)) = listing.status else {
                 continue;
             };
-            match listing.status {
-                LetterStatus::Waiting(due) => {
-                    written_to.insert(account);
-                    until = until.max(Some(due).filter(|due| *due > now));
-                }
-                LetterStatus::Delivered(_) => {
-                    written_to.insert(account);
-                }
-                LetterStatus::Withheld(_) | LetterStatus::GivenUp(_) => {}
+            if let Matter::Welcome { account } = listing.letter.matter {
+                written_to.insert(account);
             }
         }
         Ok((written_to, until))
     }
 
-    /// When each Welcome letter is due: evenly, behind those that wait already.
+    /// When each letter is due: evenly, behind those that wait already.
     fn due_times(&self, plan: &ImportPlan, now: Timestamp) -> impl Iterator<Item = Timestamp> {
         let interval = self.rate.interval();
         let first = plan.waiting_until.map_or(now, |until| later(until, interval)).max(now);
-        let count = u32::try_from(plan.difference.welcome.len()).unwrap_or(u32::MAX);
+        let count = u32::try_from(matters(&plan.difference).count()).unwrap_or(u32::MAX);
         (0..count).map(move |number| later(first, interval.saturating_mul(number)))
+    }
+
+    fn letters_due(&self, plan: &ImportPlan, now: Timestamp) -> Vec<DueLetter> {
+        let due = |(matter, due_at)| DueLetter {
+            letter: Letter {
+                id: LetterId::new(self.world.uuid()),
+                matter,
+                created_at: now,
+            },
+            due_at,
+        };
+        matters(&plan.difference)
+            .zip(self.due_times(plan, now))
+            .map(due)
+            .collect()
     }
 
     fn batch(&self, plan: &ImportPlan, now: Timestamp) -> AccountBatch {
@@ -178,7 +185,7 @@ impl ImportAccounts {
         for account in &difference.disabled {
             note(account.id, Fact::AccountDisabled);
             let mut after = account.clone();
-            after.state = crate::domain::account::AccountState::Disabled;
+            after.state = AccountState::Disabled;
             after.generation += 1;
             after.updated_at = now;
             records.push(AccountRecord {
@@ -187,22 +194,32 @@ impl ImportAccounts {
                 hash: None,
             });
         }
-        let mut welcomes = Vec::with_capacity(difference.welcome.len());
-        for (account, due_at) in difference.welcome.iter().zip(self.due_times(plan, now)) {
+        for account in &difference.welcome {
             note(*account, Fact::WelcomeRequested);
-            welcomes.push(DueLetter {
-                letter: Letter {
-                    id: LetterId::new(self.world.uuid()),
-                    matter: Matter::Welcome { account: *account },
-                    created_at: now,
-                },
-                due_at,
-            });
         }
         AccountBatch {
             records,
             then,
-            later: welcomes,
+            later: self.letters_due(plan, now),
         }
     }
+}
+
+/// The letters of an import: whose address changes is told at both, before anybody is welcomed.
+fn matters(difference: &Difference) -> impl Iterator<Item = Matter> + '_ {
+    let moved = difference.changed.iter().flat_map(|person| {
+        let AccountRecord { before, after, .. } = &person.record;
+        let former = before.as_ref().and_then(|before| before.email.clone());
+        let both = if former == after.email {
+            [None, None]
+        } else {
+            [former, after.email.clone()]
+        };
+        let account = after.id;
+        both.into_iter()
+            .flatten()
+            .map(move |to| Matter::EmailChanged { account, to })
+    });
+    let welcome = difference.welcome.iter();
+    moved.chain(welcome.map(|account| Matter::Welcome { account: *account }))
 }
