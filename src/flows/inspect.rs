@@ -87,7 +87,9 @@ impl Disorder {
                 "add an address: sekisho account change EXTENSION --email ADDRESS; without one a forgotten password cannot \
                  be reset by mail"
             }
-            Self::NeverActivated => "invite them: sekisho account welcome EXTENSION",
+            Self::NeverActivated => {
+                "invite them: sekisho account welcome EXTENSION, unless a letter waits already (sekisho mail progress)"
+            }
             Self::LinkExpired => {
                 "mail a new link: sekisho account welcome EXTENSION, or \"forgot password\" for a reset"
             }

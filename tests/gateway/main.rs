@@ -21,6 +21,7 @@ mod hostile;
 mod limits;
 mod logs;
 mod outage;
+mod people;
 mod proxying;
 mod sign_in;
 mod sign_out;
