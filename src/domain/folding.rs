@@ -15,7 +15,7 @@ pub(super) fn plain_lower(text: &str) -> String {
         .collect()
 }
 
-/// The key of an e-mail address. The part before the at sign is case-folded after NFKC (Unicode 3.13, toNFKC_Casefold
+/// The key of an e-mail address. The part before the at sign is case-folded after NFKC (Unicode 3.13, `toNFKC_Casefold`
 /// without its removals); the domain is compared as DNS would look it up, in the ASCII form of UTS 46, so that
 /// `例え.jp` and `xn--r8jz45g.jp` are one domain. A domain that has no such form compares as it was typed.
 pub(super) fn email_key(text: &str) -> String {

@@ -84,6 +84,7 @@ fn csv(listings: &[AccountListing]) -> anyhow::Result<String> {
 mod tests {
     use super::super::tests::account;
     use super::*;
+    use crate::domain::account::EmailEdit;
     use crate::flows::import::{Reading, Sheet};
 
     #[test]
@@ -114,7 +115,8 @@ mod tests {
         for (row, account) in sheet.rows.iter().zip(&accounts) {
             assert_eq!(row.extension, account.extension);
             assert_eq!(row.name.as_ref().unwrap().in_language(account.language), account.name);
-            assert_eq!(row.email, Some(account.email.clone()));
+            let email = account.email.clone().map_or(EmailEdit::Remove, EmailEdit::Set);
+            assert_eq!(row.email, email);
             assert_eq!(row.groups.as_ref(), Some(&account.groups));
         }
     }

@@ -48,6 +48,7 @@ pub enum Command {
         sekisho account import people.csv --sync --skip-refused --apply\n\n\
         Headings of common phone systems are recognised, in English and Japanese. All lines are stored together or none; \
         a line that cannot be taken is refused with its reason, and then nothing is stored unless --skip-refused says so. \
+        Columns for --map: extension, name, first_name, last_name, email, groups, language, role, password_hash.\n\n\
         An import enables nobody who was disabled, replaces nobody's password, and never disables the last administrator.")]
     Import(import::Import),
     /// Write everybody as CSV, without secrets, for spreadsheets and for `account import`

@@ -153,11 +153,7 @@ impl Difference {
         let language = row.language.unwrap_or(before.language);
         let edit = AccountEdit {
             name: row.name.map(|name| name.in_language(language)),
-            email: match row.email {
-                None => EmailEdit::Keep,
-                Some(None) => EmailEdit::Remove,
-                Some(Some(email)) => EmailEdit::Set(email),
-            },
+            email: row.email,
             role: row.role,
             groups: row.groups,
             language: row.language,
@@ -270,7 +266,10 @@ fn newcomer(row: Row, language: Language, id: AccountId, now: Timestamp) -> Opti
             id,
             extension: row.extension,
             name: row.name?.in_language(language),
-            email: row.email.flatten(),
+            email: match row.email {
+                EmailEdit::Set(email) => Some(email),
+                EmailEdit::Keep | EmailEdit::Remove => None,
+            },
             role: row.role.unwrap_or(Role::User),
             groups: row.groups.unwrap_or_default(),
             language,
@@ -518,10 +517,11 @@ mod tests {
             .map(|number| listing(&number.to_string(), Role::User, AccountState::Active))
             .collect();
         let keeping = |count: usize| {
-            let rows: String = known[..count]
+            let rows: Vec<String> = known[..count]
                 .iter()
-                .map(|listing| format!("{0},Person {0}\n", listing.account.extension))
+                .map(|listing| format!("{0},Person {0}", listing.account.extension))
                 .collect();
+            let rows = rows.join("\n");
             compare(&known, &format!("extension,name\n{rows}"), true).disables_many()
         };
         assert!(!keeping(9));

@@ -195,9 +195,8 @@ impl Quoting {
     fn feed(&mut self, text: &str, delimiter: u8) -> Result<(), LineProblem> {
         for byte in text.bytes() {
             self.state = match (self.state, byte) {
-                (State::Start, b'"') | (State::Closing, b'"') => State::Quoted,
                 (State::Quoted, b'"') => State::Closing,
-                (State::Quoted, _) => State::Quoted,
+                (State::Start | State::Closing, b'"') | (State::Quoted, _) => State::Quoted,
                 (_, byte) if byte == delimiter => State::Start,
                 (State::Closing, _) => return Err(LineProblem::StrayQuote),
                 (State::Start | State::Bare, _) => State::Bare,
@@ -221,7 +220,8 @@ mod tests {
     }
 
     fn fields(fields: &[&str]) -> Fields {
-        Ok(fields.iter().map(|field| (*field).to_owned()).collect())
+        let fields = fields.iter().map(|field| (*field).to_owned());
+        fields.map(Ok).collect()
     }
 
     #[test]

@@ -166,8 +166,8 @@ impl ImportAccounts {
         let difference = &plan.difference;
         let mut then = Consequences::default();
         let mut note = |account, fact| {
-            then.events
-                .push(self.world.event(Actor::Operator, None, Some(account), fact))
+            let event = self.world.event(Actor::Operator, None, Some(account), fact);
+            then.events.push(event);
         };
         let mut records = Vec::with_capacity(difference.new.len() + difference.changed.len());
         for person in difference.new.iter().chain(&difference.changed) {

@@ -8,7 +8,7 @@ use super::cell::{split_groups, unguard};
 use super::columns::{Column, ColumnProblem, Columns, Mapping};
 use super::lines::{LineProblem, Records};
 use super::text::{Text, decode};
-use crate::domain::account::{Email, Extension, NameProblem, Role};
+use crate::domain::account::{Email, EmailEdit, Extension, NameProblem, Role};
 use crate::domain::language::Language;
 use crate::domain::password::PasswordHash;
 use crate::flows::accounts::{sound_groups, sound_name};
@@ -56,8 +56,8 @@ pub struct Row {
     pub extension: Extension,
     /// The name.
     pub name: Option<GivenName>,
-    /// The address; `Some(None)` says that there is none.
-    pub email: Option<Option<Email>>,
+    /// The address; a column that is there and says nothing removes it.
+    pub email: EmailEdit,
     /// The groups.
     pub groups: Option<Vec<String>>,
     /// The language of letters.
@@ -312,11 +312,11 @@ impl Cells<'_> {
         }))
     }
 
-    fn email(&self) -> Result<Option<Option<Email>>, RowProblem> {
+    fn email(&self) -> Result<EmailEdit, RowProblem> {
         Ok(match self.text(Column::Email)? {
-            None => None,
-            Some("") => Some(None),
-            Some(text) => Some(Some(Email::parse(text).map_err(RowProblem::Email)?)),
+            None => EmailEdit::Keep,
+            Some("") => EmailEdit::Remove,
+            Some(text) => EmailEdit::Set(Email::parse(text).map_err(RowProblem::Email)?),
         })
     }
 
@@ -395,14 +395,14 @@ pub(super) mod tests {
         let yuki = &sheet.rows[0];
         assert_eq!(yuki.extension.as_str(), "101");
         assert_eq!(yuki.name.as_ref().unwrap().in_language(Language::Ja), "田中 由紀");
-        assert_eq!(yuki.email.clone().unwrap().unwrap().as_typed(), "Yuki@Example.com");
+        assert_eq!(yuki.email, EmailEdit::Set(Email::parse("Yuki@Example.com").unwrap()));
         assert_eq!(yuki.groups.as_deref().unwrap(), ["営業", "sales"]);
         assert_eq!((yuki.language, yuki.role), (Some(Language::Ja), Some(Role::Admin)));
         let sam = &sheet.rows[1];
         assert_eq!(sam.name.as_ref().unwrap().in_language(Language::En), "Sam Taylor");
         assert_eq!(
             (sam.email.clone(), sam.groups.clone(), sam.role),
-            (Some(None), Some(vec![]), None)
+            (EmailEdit::Remove, Some(vec![]), None)
         );
     }
 

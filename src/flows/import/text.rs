@@ -18,7 +18,7 @@ pub struct Text {
 )]
 pub struct UnknownEncoding(String);
 
-/// The encoding of this name; CP932 is what browsers call Shift_JIS.
+/// The encoding of this name; CP932 is what browsers call `Shift_JIS`.
 ///
 /// # Errors
 /// When there is none.

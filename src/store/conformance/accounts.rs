@@ -552,7 +552,7 @@ async fn a_batch_of_changes_ends_what_must_end(ports: Ports) {
     let records = vec![
         revision(&renamed, 4, |after| after.name = "New".into()),
         revision(&moved, 4, |after| {
-            after.email = Some(Email::parse("B@example.com").unwrap())
+            after.email = Some(Email::parse("B@example.com").unwrap());
         }),
         revision(&gone, 4, |after| {
             after.state = AccountState::Disabled;

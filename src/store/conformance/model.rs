@@ -335,7 +335,7 @@ impl Cast {
                 after.state = AccountState::Disabled;
                 after.generation += 1;
             }
-            let hash = (after.state == AccountState::Invited && how % 2 == 0).then(|| phc("$foreign"));
+            let hash = (after.state == AccountState::Invited && how.is_multiple_of(2)).then(|| phc("$foreign"));
             if hash.is_some() {
                 after.state = AccountState::Active;
                 after.generation += 1;

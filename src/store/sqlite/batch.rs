@@ -8,12 +8,11 @@ use sqlx::{QueryBuilder, Row, Sqlite, SqliteConnection, query};
 use super::SqliteStore;
 use super::accounts::administrators;
 use super::events::record;
-use super::outbox;
 use super::rows::{self, Trouble, ms};
 use super::tickets::replace_live_of;
 use crate::domain::account::Email;
 use crate::domain::event::{Consequences, Event};
-use crate::ports::{AccountBatch, AccountRecord, BatchOutcome};
+use crate::ports::{AccountBatch, AccountRecord, BatchOutcome, DueLetter};
 
 /// Rows of one statement: fourteen columns each, and SQLite takes 32,766 parameters.
 const ROWS: usize = 500;
@@ -46,9 +45,7 @@ impl SqliteStore {
             letters: batch.then.letters.clone(),
         };
         record(&mut tx, &letters).await?;
-        for due in &batch.later {
-            outbox::insert_due(&mut tx, &due.letter, due.due_at).await?;
-        }
+        put_letters(&mut tx, &batch.later).await?;
         tx.commit().await?;
         Ok(BatchOutcome::Done)
     }
@@ -126,8 +123,9 @@ async fn put(tx: &mut SqliteConnection, records: &[AccountRecord], now: Timestam
 /// Ends links that must not work any more, and tells running servers whose record is another one now.
 async fn follow_up(tx: &mut SqliteConnection, batch: &AccountBatch, now: Timestamp) -> Result<(), Trouble> {
     let ids = |wanted: fn(&AccountRecord) -> bool| {
-        let ids = batch.records.iter().filter(|record| wanted(record));
-        serde_json::Value::from_iter(ids.map(|record| record.after.id.to_string())).to_string()
+        let records = batch.records.iter().filter(|record| wanted(record));
+        let ids: serde_json::Value = records.map(|record| record.after.id.to_string()).collect();
+        ids.to_string()
     };
     replace_live_of(tx, &ids(AccountRecord::ends_links), now).await?;
     query("INSERT INTO changes (at, kind, id) SELECT $1, 'account', value FROM json_each($2)")
@@ -150,6 +148,29 @@ async fn put_events(tx: &mut SqliteConnection, events: &[Event]) -> Result<(), T
                 .push_bind(event.account.map(|account| account.to_string()))
                 .push_bind(event.fact.name())
                 .push_bind(event.fact.detail());
+        });
+        statement.build().execute(&mut *tx).await?;
+    }
+    Ok(())
+}
+
+async fn put_letters(tx: &mut SqliteConnection, later: &[DueLetter]) -> Result<(), Trouble> {
+    for letters in later.chunks(ROWS) {
+        let mut statement = QueryBuilder::<Sqlite>::new(
+            "INSERT INTO letters (id, matter, account, email, client, user_agent, created_at, status, attempts, due_at) ",
+        );
+        statement.push_values(letters, |mut row, DueLetter { letter, due_at }| {
+            let columns = rows::matter(&letter.matter);
+            row.push_bind(letter.id.to_string())
+                .push_bind(letter.matter.as_str())
+                .push_bind(columns.account)
+                .push_bind(columns.email)
+                .push_bind(columns.client)
+                .push_bind(columns.user_agent)
+                .push_bind(ms(letter.created_at))
+                .push_bind("waiting")
+                .push_bind(0_i64)
+                .push_bind(ms(*due_at));
         });
         statement.build().execute(&mut *tx).await?;
     }

@@ -171,15 +171,10 @@ impl SqliteStore {
 
 /// Accepts a letter, due at once, in the transaction that causes it.
 pub(super) async fn insert(tx: &mut SqliteConnection, letter: &Letter) -> Result<(), Trouble> {
-    insert_due(tx, letter, letter.created_at).await
-}
-
-/// Accepts a letter that waits until its time.
-pub(super) async fn insert_due(tx: &mut SqliteConnection, letter: &Letter, due_at: Timestamp) -> Result<(), Trouble> {
     let columns = rows::matter(&letter.matter);
     query(
         "INSERT INTO letters (id, matter, account, email, client, user_agent, created_at, status, attempts, due_at) \
-         VALUES ($1, $2, $3, $4, $5, $7, $6, 'waiting', 0, $8)",
+         VALUES ($1, $2, $3, $4, $5, $7, $6, 'waiting', 0, $6)",
     )
     .bind(letter.id.to_string())
     .bind(letter.matter.as_str())
@@ -188,7 +183,6 @@ pub(super) async fn insert_due(tx: &mut SqliteConnection, letter: &Letter, due_a
     .bind(columns.client)
     .bind(ms(letter.created_at))
     .bind(columns.user_agent)
-    .bind(ms(due_at))
     .execute(tx)
     .await?;
     Ok(())

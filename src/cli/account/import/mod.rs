@@ -25,12 +25,12 @@ use super::super::output::Output;
 use report::Report;
 
 #[derive(Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of the command line")]
 pub struct Import {
     /// The file, or - for standard input. Its first line names the columns
     #[arg(value_name = "FILE.csv")]
     file: PathBuf,
-    /// Which heading a column stands under, when it is not recognised; COLUMN= alone leaves the column out. Columns:
-    /// extension, name, first_name, last_name, email, groups, language, role, password_hash
+    /// Which heading a column stands under, when it is not recognised; COLUMN= alone leaves the column out
     #[arg(long, value_name = "COLUMN=HEADING", value_parser = mapping)]
     map: Vec<Mapping>,
     /// The encoding of the file, such as cp932 [default: recognised]
