@@ -6,7 +6,7 @@ use anyhow::{anyhow, bail};
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 
-use crate::domain::account::{Account, AccountEdit, EmailEdit, Extension, Field, Role};
+use crate::domain::account::{Account, AccountEdit, Email, EmailEdit, Extension, Field, Role};
 use crate::domain::language::Language;
 use crate::flows::{AccountChange, NewAccountProblem};
 use crate::ports::AccountListing;
@@ -138,12 +138,10 @@ fn changed(before: &Account, now: Option<&AccountListing>) -> String {
         let told: Vec<&str> = [&before.email, &account.email]
             .into_iter()
             .flatten()
-            .map(|email| email.as_typed())
+            .map(Email::as_typed)
             .collect();
-        words.push_str(&format!(
-            " A notice is on its way to {}. Links mailed before no longer work.",
-            told.join(" and ")
-        ));
+        let told = told.join(" and ");
+        words = format!("{words} A notice is on its way to {told}. Links mailed before no longer work.");
     }
     words
 }
@@ -220,7 +218,7 @@ mod tests {
             "Changed 101 Yuki Suzuki: name."
         );
         after.name.clone_from(&before.name);
-        after.email = Some(crate::domain::account::Email::parse("new@phone.example").unwrap());
+        after.email = Some(Email::parse("new@phone.example").unwrap());
         assert_eq!(
             changed(&before, Some(&listing(&after))),
             "Changed 101 Yuki Tanaka: email. A notice is on its way to yuki@phone.example and new@phone.example. \
