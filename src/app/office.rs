@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use crate::config::Config;
 use crate::crypto::entropy::OsEntropy;
+use crate::crypto::foreign::{Basis, basis_of};
 use crate::crypto::secrets::{PEPPER, SEALING_KEY, SecretFiles};
 use crate::domain::fault::Fault;
-use crate::flows::{AccountOffice, World};
+use crate::flows::{AccountOffice, ImportAccounts, InspectAccounts, World};
 use crate::ports::{Accounts, Events, Keys, Outbox};
 use crate::store::SqliteStore;
 
@@ -35,10 +36,11 @@ pub(super) async fn open_secrets(config: &Config, store: &SqliteStore) -> Result
     let directory = &config.secrets.directory;
     let missing = |file: &str| !directory.join(file).exists();
     if missing(PEPPER)
-        && Accounts::list(store)
+        // Hashes of other systems were made without it.
+        && Accounts::hashes(store)
             .await?
             .iter()
-            .any(|listing| listing.password_set_at.is_some())
+            .any(|(_, hash)| matches!(basis_of(hash), Basis::Pepper(_)))
     {
         return Err(Fault::corrupt(
             format!(
@@ -74,6 +76,25 @@ impl Office {
             outbox: store.clone(),
             store,
         })
+    }
+
+    /// Brings people in from files.
+    pub fn imports(&self, config: &Config) -> ImportAccounts {
+        ImportAccounts {
+            accounts: self.store.clone(),
+            outbox: self.store.clone(),
+            world: world(),
+            rate: config.mail.rate,
+        }
+    }
+
+    /// Looks for what an administrator should put in order.
+    pub fn inspection(&self) -> InspectAccounts {
+        InspectAccounts {
+            accounts: self.store.clone(),
+            tickets: self.store.clone(),
+            world: world(),
+        }
     }
 
     /// The signing keys. Reads the secret files, and makes them where they are missing.

@@ -32,6 +32,9 @@ pub enum Command {
         sekisho mail preview --kind reset --html > reset.html"
     )]
     Preview(preview::Preview),
+    /// See how far the letters are: how many wait, were delivered, withheld or given up
+    #[command(after_help = "Letters of the last month count. With --wait it shows a bar until no letter waits.")]
+    Progress(super::progress::Progress),
 }
 
 #[derive(Args)]
@@ -49,6 +52,7 @@ impl Command {
         let list = match self {
             Self::List(list) => list,
             Self::Preview(preview) => return preview.run(path, output),
+            Self::Progress(progress) => return progress.run(path, output),
         };
         let (letters, people) = open::office(path, async |office, _| {
             let people = People::of(office.accounts.list().await?.into_iter().map(|listing| listing.account));
@@ -136,6 +140,9 @@ fn to(matter: &Matter, people: &People) -> Styled {
 fn standing(listing: &LetterListing, output: &Output) -> Styled {
     let word = status(listing.status);
     match listing.status {
+        LetterStatus::Waiting(at) if listing.attempts == 0 && at > listing.letter.created_at => {
+            Styled::new(&format!("{word} until {}", output.second(at)), CARE)
+        }
         // Before the first try there is nothing to tell about the next.
         LetterStatus::Waiting(_) if listing.attempts == 0 => Styled::new(word, CARE),
         LetterStatus::Waiting(at) => Styled::new(&format!("{word}, again at {}", output.second(at)), CARE),

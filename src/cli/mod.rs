@@ -1,6 +1,7 @@
 //! The command line: what an operator types becomes one of the commands below, and what came of it an exit code.
 //!
-//! 0 is done, 1 is an error (one line on standard error), 2 is a command that cannot be understood. No command
+//! 0 is done, 1 is an error (one line on standard error), 2 is a command that cannot be understood, 3 that a look-over
+//! found something. No command
 //! sets, shows or takes a password.
 
 mod account;
@@ -16,6 +17,7 @@ mod open;
 mod output;
 mod passwords;
 mod pepper;
+mod progress;
 mod runtime;
 mod serve;
 mod session;
@@ -186,7 +188,7 @@ impl Cli {
         match &self.command {
             Command::Serve => serve::run(config)?,
             Command::Demo(demo) => demo.run(output)?,
-            Command::Account(command) => command.run(config, output)?,
+            Command::Account(command) => return command.run(config, output),
             Command::Session(command) => command.run(config, output)?,
             Command::Event(command) => command.run(config, output)?,
             Command::Mail(command) => command.run(config, output)?,
@@ -301,6 +303,11 @@ mod tests {
             "account add 101 --name Yuki --email y@a.example --language ja --role admin --group a --group b --no-welcome --json",
             "account list --json",
             "account show 101 --json",
+            "account import people.csv --map email=Mail --map role= --encoding cp932 --sync --allow-many --welcome --apply",
+            "account import - --skip-refused --language ja --most 9 --json",
+            "account export people.csv --no-bom",
+            "account lint --json",
+            "mail progress --wait --json",
             "account welcome 101",
             "account change 101 --name Yuki --email y@a.example --language ja --role admin --group a --group b --json",
             "account change 101 --no-email --no-group",
@@ -334,6 +341,9 @@ mod tests {
     fn what_cannot_be_understood_is_refused_with_the_reason() {
         assert!(refused(&["account", "show", "1/2"]).contains("an extension number has"));
         assert!(refused(&["account", "add", "101", "--name", "a", "--language", "fr"]).contains("ja"));
+        assert!(refused(&["account", "import", "x", "--encoding", "klingon"]).contains("klingon"));
+        assert!(refused(&["account", "import", "x", "--map", "tel=x"]).contains("none of the columns"));
+        assert!(refused(&["account", "import", "x", "--allow-many"]).contains("--sync"));
         assert!(refused(&["session", "end"]).contains("SESSION_ID"));
         assert!(refused(&["session", "end", "yuki"]).contains("sekisho session list"));
         assert!(refused(&["demo", "--port", "0"]).contains("--port"));

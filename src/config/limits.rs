@@ -43,7 +43,7 @@ impl Default for Limits {
 }
 
 #[expect(clippy::expect_used, reason = "only given the texts above, which a test reads")]
-fn fixed(text: &str) -> Quota {
+pub(super) fn fixed(text: &str) -> Quota {
     text.parse().expect("a quota of the defaults")
 }
 

@@ -4,9 +4,9 @@ use std::fmt;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use unicode_normalization::UnicodeNormalization;
 use uuid::Uuid;
 
+use super::folding::{email_key, plain_lower};
 use super::language::Language;
 
 /// A person's record. The password hash is not part of it: whoever holds an `Account` holds no secret.
@@ -200,6 +200,20 @@ impl Field {
         }
     }
 
+    /// What stands in this field of an account, as a report shows it.
+    pub fn of(self, account: &Account) -> String {
+        match self {
+            Self::Name => account.name.clone(),
+            Self::Email => account
+                .email
+                .as_ref()
+                .map_or_else(String::new, |email| email.typed.clone()),
+            Self::Role => account.role.as_str().to_owned(),
+            Self::Groups => account.groups.join(", "),
+            Self::Language => account.language.tag().to_owned(),
+        }
+    }
+
     /// The opposite of [`Field::as_str`].
     pub fn parse(text: &str) -> Option<Self> {
         [Self::Name, Self::Email, Self::Role, Self::Groups, Self::Language]
@@ -223,7 +237,10 @@ impl Extension {
     /// # Errors
     /// When nothing is left, it is too long, or a character is neither a letter, a digit nor one of `*#._-`.
     pub fn parse(text: &str) -> Result<Self, NameProblem> {
-        let folded = fold(text, 4 * Self::MAX_CHARS)?;
+        if text.len() > 16 * Self::MAX_CHARS {
+            return Err(NameProblem::TooLong);
+        }
+        let folded = plain_lower(text);
         match folded.chars().count() {
             0 => Err(NameProblem::Empty),
             n if n > Self::MAX_CHARS => Err(NameProblem::TooLong),
@@ -261,14 +278,15 @@ impl Email {
     /// # Errors
     /// When the text is not exactly one plain `local@domain` address.
     pub fn parse(text: &str) -> Result<Self, NameProblem> {
-        let typed = text.trim();
+        // The at sign of an input method is meant as one; nothing else of what was typed changes.
+        let typed = text.trim().replace(['＠', '﹫'], "@");
         if typed.is_empty() {
             return Err(NameProblem::Empty);
         }
         if typed.len() > Self::MAX_BYTES {
             return Err(NameProblem::TooLong);
         }
-        let key = fold(typed, Self::MAX_BYTES)?;
+        let key = email_key(&typed);
         let plain = |part: &str| {
             !part.is_empty()
                 && !part.starts_with('.')
@@ -281,13 +299,11 @@ impl Email {
         let well_formed = |address: &str| {
             address
                 .split_once('@')
-                .is_some_and(|(local, domain)| plain(local) && local.len() <= 64 && plain(domain))
+                .is_some_and(|(local, domain)| plain(local) && plain(domain))
         };
-        if well_formed(typed) && well_formed(&key) {
-            Ok(Self {
-                typed: typed.to_owned(),
-                key,
-            })
+        let local_fits = typed.split_once('@').is_some_and(|(local, _)| local.len() <= 64);
+        if local_fits && well_formed(&typed) && well_formed(&key) {
+            Ok(Self { typed, key })
         } else {
             Err(NameProblem::BadEmail)
         }
@@ -298,7 +314,7 @@ impl Email {
         &self.typed
     }
 
-    /// The spelling that comparisons use: NFKC and lower case.
+    /// The spelling that comparisons use: NFKC and case-folded, the domain in its ASCII form.
     pub fn key(&self) -> &str {
         &self.key
     }
@@ -334,8 +350,7 @@ impl LoginName {
     /// When it is neither. The sign-in flow answers that exactly as it answers a wrong password.
     pub fn parse(text: &str) -> Result<Self, NameProblem> {
         if text.contains(['@', '＠', '﹫']) {
-            let narrow: String = text.trim().replace(['＠', '﹫'], "@");
-            Email::parse(&narrow).map(Self::Email)
+            Email::parse(text).map(Self::Email)
         } else {
             Extension::parse(text).map(Self::Extension)
         }
@@ -365,23 +380,6 @@ pub enum NameProblem {
     /// Not one e-mail address.
     #[error("it is not one plain e-mail address such as name@example.com")]
     BadEmail,
-}
-
-/// NFKC, without blanks and invisible characters, in lower case.
-fn fold(text: &str, max_bytes: usize) -> Result<String, NameProblem> {
-    if text.len() > 4 * max_bytes {
-        return Err(NameProblem::TooLong);
-    }
-    Ok(text
-        .nfkc()
-        .filter(|c| !c.is_whitespace() && !is_invisible(*c))
-        .flat_map(char::to_lowercase)
-        .collect())
-}
-
-/// Format characters that a copy from a chat or a spreadsheet brings along unseen.
-fn is_invisible(c: char) -> bool {
-    matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2064}' | '\u{feff}' | '\u{ad}')
 }
 
 #[cfg(test)]

@@ -77,6 +77,8 @@ pub enum Fact {
     AccountRemoved,
     /// These parts of an account were changed.
     AccountChanged(Vec<Field>),
+    /// A password hash of another system was stored for an account that had no password.
+    PasswordImported,
     /// Somebody signed in.
     SignedIn(SessionId),
     /// A sign-in was refused.
@@ -198,6 +200,7 @@ impl Fact {
             Self::AccountEnabled => "account.enabled",
             Self::AccountRemoved => "account.removed",
             Self::AccountChanged(_) => "account.changed",
+            Self::PasswordImported => "password.imported",
             Self::SignedIn(_) => "sign-in.done",
             Self::SignInRefused(_) => "sign-in.refused",
             Self::SignedOut(_) => "session.signed-out",
@@ -245,6 +248,7 @@ impl Fact {
             | Self::AccountDisabled
             | Self::AccountEnabled
             | Self::AccountRemoved
+            | Self::PasswordImported
             | Self::SessionsEnded
             | Self::PasswordChanged
             | Self::WelcomeRequested
@@ -268,6 +272,7 @@ impl Fact {
                 let fields: Option<Vec<Field>> = detail?.split(',').map(Field::parse).collect();
                 fields.map(Self::AccountChanged)
             }
+            "password.imported" => plain(Self::PasswordImported),
             "sign-in.done" => session().map(Self::SignedIn),
             "sign-in.refused" => reason().map(Self::SignInRefused),
             "session.signed-out" => session().map(Self::SignedOut),
@@ -349,6 +354,7 @@ pub(crate) mod tests {
             Fact::AccountEnabled,
             Fact::AccountRemoved,
             Fact::AccountChanged(vec![Field::Email, Field::Role]),
+            Fact::PasswordImported,
             Fact::SignInConfirmed(session),
             Fact::PasswordChanged,
             Fact::NoticeWithheld("new-device", Reason::NoEmail),
@@ -385,6 +391,9 @@ pub(crate) mod tests {
             assert_eq!(Reason::parse(reason.as_str()), Some(reason));
         }
         assert_eq!(Fact::parse("account.created", Some("more")), None);
+        for detail in [None, Some(""), Some("password"), Some("email name")] {
+            assert_eq!(Fact::parse("account.changed", detail), None, "{detail:?}");
+        }
         assert_eq!(Fact::parse("sign-in.refused", None), None);
         assert_eq!(Fact::parse("link.withheld", Some("reset")), None);
         assert_eq!(Fact::parse("notice.sent", Some("something-else")), None);

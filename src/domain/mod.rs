@@ -12,6 +12,7 @@ pub mod device;
 pub mod doors;
 pub mod event;
 pub mod fault;
+mod folding;
 pub mod key;
 pub mod language;
 pub mod limits;

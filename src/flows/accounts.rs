@@ -99,7 +99,8 @@ impl AccountEdit {
     }
 }
 
-fn sound_name(name: &str) -> Result<String, NewAccountProblem> {
+/// A person's name as somebody typed it.
+pub(super) fn sound_name(name: &str) -> Result<String, NewAccountProblem> {
     let name = name.trim();
     if sound(name, 100) {
         Ok(name.to_owned())
@@ -108,7 +109,8 @@ fn sound_name(name: &str) -> Result<String, NewAccountProblem> {
     }
 }
 
-fn sound_groups(groups: &[String]) -> Result<Vec<String>, NewAccountProblem> {
+/// Groups as somebody typed them.
+pub(super) fn sound_groups(groups: &[String]) -> Result<Vec<String>, NewAccountProblem> {
     let groups: Vec<String> = groups.iter().map(|group| group.trim().to_owned()).collect();
     if groups.iter().all(|group| sound(group, 64) && !group.contains(',')) {
         Ok(groups)

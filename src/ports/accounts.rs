@@ -3,9 +3,10 @@
 use async_trait::async_trait;
 use jiff::Timestamp;
 
-use crate::domain::account::{Account, AccountEdit, AccountId, Email, Extension, LoginName};
+use crate::domain::account::{Account, AccountEdit, AccountId, AccountState, Email, Extension, LoginName};
 use crate::domain::event::Consequences;
 use crate::domain::fault::Fault;
+use crate::domain::outbox::Letter;
 use crate::domain::password::PasswordHash;
 use crate::domain::session::SessionId;
 
@@ -80,6 +81,16 @@ pub trait Accounts: Send + Sync {
 
     /// Accepts letters and events about an account that exists: a Welcome letter, for instance.
     async fn record(&self, id: AccountId, then: Consequences) -> Result<Change, Fault>;
+
+    /// Stores many records, all or none, together with the consequences and the letters. A record that raises its
+    /// generation, is disabled or has another address ends the live tickets of its account. A hash counts as a
+    /// password set at `now`. `stored` hears how many records are stored so far.
+    async fn import(
+        &self,
+        batch: &AccountBatch,
+        now: Timestamp,
+        stored: &(dyn Fn(usize) + Send + Sync),
+    ) -> Result<BatchOutcome, Fault>;
 }
 
 /// What became of a new account.
@@ -101,6 +112,61 @@ pub enum Change {
     /// There is no such account.
     NotFound,
     /// It would leave no administrator who can sign in.
+    LastAdministrator,
+}
+
+/// Records to be stored together.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AccountBatch {
+    /// The records; none twice.
+    pub records: Vec<AccountRecord>,
+    /// What is recorded in the same transaction.
+    pub then: Consequences,
+    /// Letters that wait until their time.
+    pub later: Vec<DueLetter>,
+}
+
+/// One record of a batch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AccountRecord {
+    /// The account as the batch was made from; `None` when it is new. Id, extension number and the time of its making
+    /// never change.
+    pub before: Option<Account>,
+    /// The account as it shall be.
+    pub after: Account,
+    /// A hash made elsewhere, to be stored with it.
+    pub hash: Option<PasswordHash>,
+}
+
+impl AccountRecord {
+    /// Whether links that were mailed before must stop working: they would reach somebody else, or nobody's account.
+    pub fn ends_links(&self) -> bool {
+        self.before.as_ref().is_some_and(|before| {
+            let typed = |account: &Account| account.email.as_ref().map(|email| email.as_typed().to_owned());
+            before.generation != self.after.generation
+                || self.after.state == AccountState::Disabled
+                || typed(before) != typed(&self.after)
+        })
+    }
+}
+
+/// A letter that waits until its time has come.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DueLetter {
+    /// The letter.
+    pub letter: Letter,
+    /// Not before then.
+    pub due_at: Timestamp,
+}
+
+/// What became of a batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BatchOutcome {
+    /// All of it is stored.
+    Done,
+    /// An account is not as the batch was made from, or a number is taken by now: nothing is stored.
+    Outdated,
+    /// It would leave no administrator who can sign in: nothing is stored.
     LastAdministrator,
 }
 

@@ -16,7 +16,10 @@ mod signer;
 mod tickets;
 mod world;
 
-pub use accounts::{AccountListing, Accounts, Change, Creation, Credential, EmailMatch, PasswordChange};
+pub use accounts::{
+    AccountBatch, AccountListing, AccountRecord, Accounts, BatchOutcome, Change, Creation, Credential, DueLetter,
+    EmailMatch, PasswordChange,
+};
 pub use events::{EventFilter, Events};
 pub use hasher::{Hasher, Verification};
 pub use keys::Keys;

@@ -32,6 +32,9 @@ pub trait Tickets: Send + Sync {
         then: Consequences,
     ) -> Result<Redemption, Fault>;
 
+    /// The newest ticket of each account that has any, in no order.
+    async fn newest(&self) -> Result<Vec<Ticket>, Fault>;
+
     /// Removes tickets that expired before `before`. Answers how many.
     async fn sweep(&self, before: Timestamp) -> Result<u64, Fault>;
 }

@@ -25,6 +25,7 @@ mod limits;
 mod logs;
 mod outage;
 mod passwords;
+mod people;
 mod proxying;
 mod sign_in;
 mod sign_out;

@@ -19,6 +19,7 @@ use self::phc::{Phc, Recipe};
 use self::pool::Pool;
 use self::work::{OUTPUT_BYTES, SALT_BYTES, Scratch, Stored, Terms};
 use super::foreign::{self, Foreign};
+use super::foreign::{Basis, basis_of};
 use super::secrets::Pepper;
 use crate::config::Hashing;
 use crate::domain::fault::Fault;
@@ -47,6 +48,26 @@ pub struct Argon2Hasher {
     terms: ArcSwap<Terms>,
     entropy: Arc<dyn Entropy>,
     warned: Mutex<Option<Instant>>,
+}
+
+/// What makes a stored hash easier to guess from than one made today, in words; nothing when it is as good.
+pub fn weakness(hash: &PasswordHash, today: &Hashing) -> Option<String> {
+    match basis_of(hash) {
+        Basis::Foreign(kind) => Some(format!("{kind}, from another system")),
+        Basis::Unreadable => Some("it cannot be read, so nobody can sign in with it".to_owned()),
+        Basis::Pepper(_) => {
+            let recipe = phc::Phc::parse(hash.expose(), u32::MAX).ok()?.recipe;
+            let work = u64::from(today.memory_kib) * u64::from(today.passes);
+            let weak = recipe.memory_kib < today.memory_kib || recipe.blocks_filled() < work;
+            weak.then(|| {
+                let (m, t) = (recipe.memory_kib, recipe.passes);
+                format!(
+                    "Argon2id m={m} KiB t={t}; today m={} KiB t={}",
+                    today.memory_kib, today.passes
+                )
+            })
+        }
+    }
 }
 
 impl Argon2Hasher {

@@ -3,7 +3,9 @@
 use super::*;
 use crate::domain::account::{AccountEdit, EmailEdit, Field, LoginName};
 use crate::domain::ticket::TicketState;
-use crate::ports::{Change, Changed, Creation, EmailMatch, PasswordChange};
+use crate::ports::{
+    AccountBatch, AccountRecord, BatchOutcome, Change, Changed, Creation, DueLetter, EmailMatch, PasswordChange,
+};
 
 stories! {
     a_new_account_is_found_as_it_was_stored,
@@ -23,6 +25,11 @@ stories! {
     ending_the_others_leaves_one_session,
     a_password_is_changed_by_whoever_knew_the_old_one,
     what_concerns_an_account_is_recorded_only_while_it_exists,
+    many_records_are_stored_together_with_what_follows,
+    a_batch_of_changes_ends_what_must_end,
+    a_batch_made_from_another_state_stores_nothing,
+    a_batch_never_takes_the_last_administrator,
+    an_imported_hash_is_a_password,
 }
 
 async fn a_new_account_is_found_as_it_was_stored(ports: Ports) {
@@ -460,4 +467,219 @@ async fn what_concerns_an_account_is_recorded_only_while_it_exists(ports: Ports)
     assert_eq!(record(AccountId::new(fresh_uuid())).await, Change::NotFound);
     assert_eq!(ports.facts().await, ["welcome.requested"]);
     assert_eq!(ports.accounts.find(account.id).await.unwrap(), Some(account));
+}
+
+fn newcomer(extension: &str) -> AccountRecord {
+    AccountRecord {
+        before: None,
+        after: invitation(extension, Some(&format!("p{extension}@example.com")), Role::User),
+        hash: None,
+    }
+}
+
+/// What a batch makes of an account.
+fn revision(before: &Account, second: i64, revise: impl FnOnce(&mut Account)) -> AccountRecord {
+    let mut after = before.clone();
+    after.updated_at = at(second);
+    revise(&mut after);
+    AccountRecord {
+        before: Some(before.clone()),
+        after,
+        hash: None,
+    }
+}
+
+async fn import(ports: &Ports, records: Vec<AccountRecord>, second: i64) -> BatchOutcome {
+    let batch = AccountBatch {
+        records,
+        then: fact(Fact::AccountCreated),
+        later: Vec::new(),
+    };
+    ports.accounts.import(&batch, at(second), &|_| {}).await.unwrap()
+}
+
+async fn many_records_are_stored_together_with_what_follows(ports: Ports) {
+    // More than one statement holds.
+    let records: Vec<_> = (1000..2203).map(|number| newcomer(&number.to_string())).collect();
+    let letter = welcome(records[0].after.id, at(1));
+    let batch = AccountBatch {
+        then: records
+            .iter()
+            .map(|record| happened(Fact::AccountCreated, Some(record.after.id), at(1)))
+            .fold(Consequences::default(), Consequences::and_event),
+        later: vec![DueLetter {
+            letter: letter.clone(),
+            due_at: at(60),
+        }],
+        records: records.clone(),
+    };
+    let heard = parking_lot::Mutex::new(Vec::new());
+    let outcome = ports
+        .accounts
+        .import(&batch, at(1), &|count| heard.lock().push(count))
+        .await;
+    assert_eq!(outcome.unwrap(), BatchOutcome::Done);
+    assert!(heard.lock().is_sorted());
+    assert_eq!(heard.lock().last(), Some(&1203));
+    let stored: Vec<_> = ports
+        .accounts
+        .list()
+        .await
+        .unwrap()
+        .into_iter()
+        .map(|listing| listing.account)
+        .collect();
+    let wanted: Vec<_> = records.into_iter().map(|record| record.after).collect();
+    assert_eq!(stored, wanted);
+    assert_eq!(ports.events.list(EventFilter::newest(9999)).await.unwrap().len(), 1203);
+    let letters = ports.outbox.list(9).await.unwrap();
+    assert_eq!((letters.len(), &letters[0].letter), (1, &letter));
+    assert!(
+        ports
+            .outbox
+            .take(at(59), 9, Duration::from_secs(1))
+            .await
+            .unwrap()
+            .is_empty()
+    );
+    assert_eq!(
+        ports
+            .outbox
+            .take(at(60), 9, Duration::from_secs(1))
+            .await
+            .unwrap()
+            .len(),
+        1
+    );
+}
+
+async fn a_batch_of_changes_ends_what_must_end(ports: Ports) {
+    let renamed = ports.active_as("101", Some("a@example.com"), Role::User).await;
+    let moved = ports.active_as("102", Some("b@example.com"), Role::User).await;
+    let gone = ports.active("103").await;
+    let session = ports.sign_in(&renamed, 2).await;
+    let (_, cursor) = ports.sessions.changes_since(None).await.unwrap();
+    let mut tickets = Vec::new();
+    for account in [&renamed, &moved, &gone] {
+        tickets.push(ports.ticket(account, 3).await);
+    }
+    let records = vec![
+        revision(&renamed, 4, |after| after.name = "New".into()),
+        revision(&moved, 4, |after| {
+            after.email = Some(Email::parse("B@example.com").unwrap());
+        }),
+        revision(&gone, 4, |after| {
+            after.state = AccountState::Disabled;
+            after.generation += 1;
+        }),
+    ];
+    let wanted: Vec<_> = records.iter().map(|record| record.after.clone()).collect();
+    assert_eq!(import(&ports, records, 4).await, BatchOutcome::Done);
+    for (account, ticket) in wanted.iter().zip(&tickets) {
+        assert_eq!(ports.accounts.find(account.id).await.unwrap().as_ref(), Some(account));
+        let record = ports.tickets.find(&ticket.digest).await.unwrap().unwrap();
+        let ended = record.ticket.state_at(at(5));
+        let lives = account.id == renamed.id;
+        assert_eq!(
+            ended,
+            if lives {
+                TicketState::Live
+            } else {
+                TicketState::Replaced
+            },
+            "{account:?}"
+        );
+        let credential = ports
+            .accounts
+            .credential(&LoginName::Extension(account.extension.clone()))
+            .await
+            .unwrap();
+        assert_eq!(credential.unwrap().hash, Some(phc("$first")), "the password stays");
+    }
+    let newest = ports.tickets.newest().await.unwrap();
+    assert_eq!(newest.len(), 3);
+    let (_, after) = ports.sessions.find(&session.digest).await.unwrap().unwrap();
+    assert_eq!(after.generation, session.generation, "a new name ends no session");
+    let (changes, _) = ports.sessions.changes_since(Some(cursor)).await.unwrap();
+    assert_eq!(
+        changes,
+        wanted
+            .iter()
+            .map(|account| Changed::Account(account.id))
+            .collect::<Vec<_>>()
+    );
+}
+
+async fn a_batch_made_from_another_state_stores_nothing(ports: Ports) {
+    let account = ports.active("101").await;
+    let before = ports.accounts.list().await.unwrap();
+    let stale = Account {
+        generation: account.generation - 1,
+        ..account.clone()
+    };
+    let older = Account {
+        updated_at: at(0),
+        ..account.clone()
+    };
+    let never = invitation("102", None, Role::User);
+    let batches = [
+        vec![newcomer("105"), revision(&stale, 5, |after| after.name = "X".into())],
+        vec![newcomer("105"), revision(&older, 5, |after| after.name = "X".into())],
+        vec![newcomer("105"), revision(&never, 5, |after| after.name = "X".into())],
+        vec![newcomer("105"), newcomer("101")],
+    ];
+    for records in batches {
+        assert_eq!(import(&ports, records, 5).await, BatchOutcome::Outdated);
+    }
+    assert_eq!(ports.accounts.list().await.unwrap(), before);
+    assert!(ports.facts().await.is_empty(), "a refusal has no consequences");
+}
+
+async fn a_batch_never_takes_the_last_administrator(ports: Ports) {
+    let admin = ports.active_as("1", None, Role::Admin).await;
+    ports.invited_as("2", None, Role::Admin).await;
+    let demotion = || revision(&admin, 5, |after| after.role = Role::User);
+    let disabling = || {
+        revision(&admin, 5, |after| {
+            after.state = AccountState::Disabled;
+            after.generation += 1;
+        })
+    };
+    for record in [demotion(), disabling()] {
+        assert_eq!(
+            import(&ports, vec![newcomer("105"), record], 5).await,
+            BatchOutcome::LastAdministrator
+        );
+    }
+    assert_eq!(ports.accounts.list().await.unwrap().len(), 2);
+    assert!(ports.facts().await.is_empty(), "a refusal has no consequences");
+    let mut other = newcomer("106");
+    other.after.role = Role::Admin;
+    other.after.state = AccountState::Active;
+    other.hash = Some(phc("$foreign"));
+    assert_eq!(import(&ports, vec![other, demotion()], 5).await, BatchOutcome::Done);
+}
+
+async fn an_imported_hash_is_a_password(ports: Ports) {
+    let invited = ports.invited("101").await;
+    let ticket = ports.ticket(&invited, 1).await;
+    let mut record = revision(&invited, 5, |after| {
+        after.state = AccountState::Active;
+        after.generation += 1;
+    });
+    record.hash = Some(phc("$foreign"));
+    assert_eq!(import(&ports, vec![record], 5).await, BatchOutcome::Done);
+    let credential = ports
+        .accounts
+        .credential(&LoginName::Extension(invited.extension.clone()))
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(credential.hash, Some(phc("$foreign")));
+    assert_eq!(ports.accounts.list().await.unwrap()[0].password_set_at, Some(at(5)));
+    assert_eq!(ports.accounts.hashes().await.unwrap(), [(invited.id, phc("$foreign"))]);
+    assert_eq!(
+        ports.redeem(&ticket, "$other", 6).await,
+        Redemption::Refused(TicketState::Replaced)
+    );
 }

@@ -7,7 +7,10 @@ use proptest::sample::select;
 use super::*;
 use crate::domain::account::{AccountEdit, EmailEdit, LoginName};
 use crate::domain::key::{KeyRecord, SigningAlgorithm};
-use crate::ports::{AccountListing, Changed, LetterListing, PasswordChange, SessionsToEnd, TicketRecord};
+use crate::ports::{
+    AccountBatch, AccountListing, AccountRecord, Changed, DueLetter, LetterListing, PasswordChange, SessionsToEnd,
+    TicketRecord,
+};
 
 #[derive(Clone, Copy, Debug)]
 enum Act {
@@ -22,6 +25,7 @@ enum Act {
     Confirm,
     Record,
     Rehash,
+    Import,
     Credential,
     FindByEmail,
     Issue,
@@ -46,7 +50,7 @@ enum Act {
 }
 
 /// What happens often stands here often.
-const ACTS: [Act; 46] = [
+const ACTS: [Act; 48] = [
     Act::Create,
     Act::Create,
     Act::Create,
@@ -65,6 +69,8 @@ const ACTS: [Act; 46] = [
     Act::Record,
     Act::Rehash,
     Act::Rehash,
+    Act::Import,
+    Act::Import,
     Act::Credential,
     Act::FindByEmail,
     Act::Issue,
@@ -99,7 +105,7 @@ const ACTS: [Act; 46] = [
 type Step = (Act, i64, usize, usize);
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
-    let act = prop_oneof![45 => select(&ACTS[..]), 1 => Just(Act::SweepKeys)];
+    let act = prop_oneof![47 => select(&ACTS[..]), 1 => Just(Act::SweepKeys)];
     prop::collection::vec((act, 0_i64..40, 0_usize..24, 0_usize..24), 30..60)
 }
 
@@ -158,6 +164,7 @@ enum Call {
     Confirm(SessionId, Timestamp, Consequences),
     Record(AccountId, Consequences),
     Rehash(AccountId, PasswordHash, PasswordHash),
+    Import(AccountBatch, Timestamp),
     Credential(LoginName),
     FindByEmail(Email),
     Issue(Ticket),
@@ -231,6 +238,7 @@ impl Cast {
             Act::Confirm => Call::Confirm(self.session(how), now, then),
             Act::Record => Call::Record(account, self.with_letter(then, account, now)),
             Act::Rehash => Call::Rehash(account, hash(which), hash(how)),
+            Act::Import => Call::Import(self.new_batch(model, which, how, now).await, now),
             Act::Credential if how % 2 == 0 => Call::Credential(LoginName::parse(EMAILS[which % 4]).unwrap()),
             Act::Credential => Call::Credential(LoginName::parse(&(which % 6).to_string()).unwrap()),
             Act::FindByEmail => Call::FindByEmail(Email::parse(EMAILS[which % 4]).unwrap()),
@@ -297,6 +305,67 @@ impl Cast {
         let account = invitation(&(which % 6).to_string(), EMAILS.get(how % 6).copied(), role);
         self.accounts.push(account.clone());
         account
+    }
+
+    /// Somebody new, a revision or two of those there are, sometimes made from a state long gone.
+    async fn new_batch(&mut self, model: &Ports, which: usize, how: usize, now: Timestamp) -> AccountBatch {
+        let mut records = Vec::new();
+        for listing in model
+            .accounts
+            .list()
+            .await
+            .unwrap()
+            .into_iter()
+            .skip(which % 3)
+            .take(how % 3)
+        {
+            let mut before = listing.account;
+            if how % 7 == 6 {
+                before.generation += 1;
+            }
+            let mut after = before.clone();
+            after.updated_at = now;
+            after.email = EMAILS.get(how % 6).map(|email| Email::parse(email).unwrap());
+            after.role = if which.is_multiple_of(2) {
+                Role::User
+            } else {
+                Role::Admin
+            };
+            if how % 5 == 1 {
+                after.state = AccountState::Disabled;
+                after.generation += 1;
+            }
+            let hash = (after.state == AccountState::Invited && how.is_multiple_of(2)).then(|| phc("$foreign"));
+            if hash.is_some() {
+                after.state = AccountState::Active;
+                after.generation += 1;
+            }
+            records.push(AccountRecord {
+                before: Some(before),
+                after,
+                hash,
+            });
+        }
+        if how.is_multiple_of(2) {
+            records.push(AccountRecord {
+                before: None,
+                after: self.new_account(which, how),
+                hash: None,
+            });
+        }
+        let account = records
+            .first()
+            .map_or_else(|| AccountId::new(fresh_uuid()), |record| record.after.id);
+        let mut then = self.with_letter(fact(Fact::AccountCreated), account, now);
+        let later = then.letters.drain(..).map(|letter| DueLetter {
+            letter,
+            due_at: crate::domain::session::later(now, Duration::from_secs(how as u64)),
+        });
+        AccountBatch {
+            later: later.collect(),
+            then,
+            records,
+        }
     }
 
     fn new_ticket(&mut self, account: AccountId, now: Timestamp) -> Ticket {
@@ -396,6 +465,7 @@ impl Call {
             Self::ChangePassword(change, now, then) => said(accounts.change_password(change, *now, then.clone()).await),
             Self::Confirm(id, now, then) => said(sessions.confirm(*id, *now, then.clone()).await),
             Self::Record(id, then) => said(accounts.record(*id, then.clone()).await),
+            Self::Import(batch, now) => said(accounts.import(batch, *now, &|_| {}).await),
             Self::Rehash(id, old, new) => said(accounts.rehash(*id, old, new).await),
             Self::Credential(name) => said(accounts.credential(name).await),
             Self::FindByEmail(email) => said(accounts.find_by_email(email).await),

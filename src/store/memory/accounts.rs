@@ -10,7 +10,10 @@ use crate::domain::fault::Fault;
 use crate::domain::password::PasswordHash;
 use crate::domain::session::SessionId;
 use crate::domain::token::TokenDigest;
-use crate::ports::{AccountListing, Accounts, Change, Changed, Creation, Credential, EmailMatch, PasswordChange};
+use crate::ports::{
+    AccountBatch, AccountListing, Accounts, BatchOutcome, Change, Changed, Creation, Credential, EmailMatch,
+    PasswordChange,
+};
 
 #[async_trait]
 impl Accounts for MemoryStore {
@@ -252,6 +255,19 @@ impl Accounts for MemoryStore {
         }
         state.record(then);
         Ok(Change::Done)
+    }
+
+    async fn import(
+        &self,
+        batch: &AccountBatch,
+        now: Timestamp,
+        stored: &(dyn Fn(usize) + Send + Sync),
+    ) -> Result<BatchOutcome, Fault> {
+        let outcome = self.state.lock().import(batch, now);
+        if outcome == BatchOutcome::Done {
+            stored(batch.records.len());
+        }
+        Ok(outcome)
     }
 }
 

@@ -2,6 +2,7 @@
 //! and the store of fast tests; nothing in it outlives the process.
 
 mod accounts;
+mod batch;
 mod journal;
 mod outbox;
 mod sessions;
@@ -86,13 +87,16 @@ impl State {
 
     /// Whether nobody but this account is an administrator who can sign in, and this one is.
     fn is_last_administrator(&self, id: AccountId) -> bool {
-        let can_administrate = |stored: &StoredAccount| {
-            stored.account.role == Role::Admin && stored.account.state == AccountState::Active && stored.hash.is_some()
-        };
-        self.accounts.get(&id).is_some_and(can_administrate)
+        self.accounts.get(&id).is_some_and(StoredAccount::can_administrate)
             && !self
                 .accounts
                 .values()
-                .any(|other| other.account.id != id && can_administrate(other))
+                .any(|other| other.account.id != id && other.can_administrate())
+    }
+}
+
+impl StoredAccount {
+    fn can_administrate(&self) -> bool {
+        self.account.role == Role::Admin && self.account.state == AccountState::Active && self.hash.is_some()
     }
 }

@@ -1,5 +1,7 @@
 //! Tickets in memory.
 
+use std::collections::HashMap;
+
 use async_trait::async_trait;
 use jiff::Timestamp;
 
@@ -68,6 +70,19 @@ impl Tickets for MemoryStore {
         state.note(now, Changed::Account(account));
         state.record(then);
         Ok(Redemption::Done)
+    }
+
+    async fn newest(&self) -> Result<Vec<Ticket>, Fault> {
+        let state = self.state.lock();
+        let mut newest: HashMap<AccountId, &Ticket> = HashMap::new();
+        for ticket in state.tickets.values() {
+            let age = |ticket: &Ticket| (ticket.created_at, *ticket.digest.as_bytes());
+            let known = newest.entry(ticket.account).or_insert(ticket);
+            if age(ticket) > age(known) {
+                *known = ticket;
+            }
+        }
+        Ok(newest.into_values().cloned().collect())
     }
 
     async fn sweep(&self, before: Timestamp) -> Result<u64, Fault> {

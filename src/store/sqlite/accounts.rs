@@ -5,17 +5,20 @@ use jiff::Timestamp;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{SqliteConnection, query, query_scalar};
 
-use super::SqliteStore;
 use super::events::record;
 use super::rows::{self, Trouble, account_columns, ms};
 use super::sessions::note;
 use super::tickets::replace_live;
+use super::{BATCH_DEADLINE, SqliteStore};
 use crate::domain::account::{Account, AccountEdit, AccountId, AccountState, Email, Extension, Field, LoginName, Role};
 use crate::domain::event::Consequences;
 use crate::domain::fault::Fault;
 use crate::domain::password::PasswordHash;
 use crate::domain::session::SessionId;
-use crate::ports::{AccountListing, Accounts, Change, Changed, Creation, Credential, EmailMatch, PasswordChange};
+use crate::ports::{
+    AccountBatch, AccountListing, Accounts, BatchOutcome, Change, Changed, Creation, Credential, EmailMatch,
+    PasswordChange,
+};
 
 #[async_trait]
 impl Accounts for SqliteStore {
@@ -320,6 +323,19 @@ impl Accounts for SqliteStore {
         })
         .await
     }
+
+    async fn import(
+        &self,
+        batch: &AccountBatch,
+        now: Timestamp,
+        stored: &(dyn Fn(usize) + Send + Sync),
+    ) -> Result<BatchOutcome, Fault> {
+        let count = batch.records.len();
+        self.within(BATCH_DEADLINE, format!("store {count} accounts together"), async {
+            self.store_batch(batch, now, stored).await
+        })
+        .await
+    }
 }
 
 impl SqliteStore {
@@ -447,14 +463,20 @@ async fn confirm(
     Ok(confirmed.rows_affected() == 1)
 }
 
-/// Whether this account is an administrator who can sign in, and nobody else is.
-async fn is_last_administrator(tx: &mut SqliteConnection, id: AccountId) -> Result<bool, Trouble> {
-    let administrators: Vec<String> =
+/// The administrators who can sign in.
+pub(super) async fn administrators(tx: &mut SqliteConnection) -> Result<Vec<String>, Trouble> {
+    Ok(
         query_scalar("SELECT id FROM accounts WHERE role = $1 AND state = $2 AND password_hash IS NOT NULL")
             .bind(Role::Admin.as_str())
             .bind(AccountState::Active.as_str())
             .fetch_all(tx)
-            .await?;
+            .await?,
+    )
+}
+
+/// Whether this account is an administrator who can sign in, and nobody else is.
+async fn is_last_administrator(tx: &mut SqliteConnection, id: AccountId) -> Result<bool, Trouble> {
+    let administrators = administrators(tx).await?;
     Ok(administrators == [id.to_string()])
 }
 

@@ -2,6 +2,8 @@
 //! one writer, a few readers, a deadline and the way a failure becomes a [`Fault`].
 
 mod accounts;
+mod addresses;
+mod batch;
 mod events;
 mod keys;
 mod lock;
@@ -42,6 +44,9 @@ const BUSY_TIMEOUT: Duration = Duration::from_millis(1500);
 
 /// Bringing the tables up to date may take longer; nobody waits for an answer then.
 const MIGRATION_DEADLINE: Duration = Duration::from_secs(30);
+
+/// Storing a whole company takes longer than one account; somebody watches its progress meanwhile.
+const BATCH_DEADLINE: Duration = Duration::from_mins(5);
 
 const READERS: u32 = 4;
 
@@ -86,6 +91,19 @@ impl SqliteStore {
         store
             .within(MIGRATION_DEADLINE, "prepare the tables", store.migrate())
             .await?;
+        let refolded = store
+            .within(
+                MIGRATION_DEADLINE,
+                "fold e-mail addresses anew",
+                store.refold_addresses(),
+            )
+            .await?;
+        if refolded > 0 {
+            tracing::info!(
+                refolded,
+                "e-mail addresses are compared in a new way; their keys have been stored anew"
+            );
+        }
         Ok(store)
     }
 

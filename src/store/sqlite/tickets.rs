@@ -79,6 +79,19 @@ impl Tickets for SqliteStore {
         .await
     }
 
+    async fn newest(&self) -> Result<Vec<Ticket>, Fault> {
+        self.read("look for the newest tickets", async {
+            let found = query(
+                "SELECT digest, account, purpose, created_at, expires_at, ended FROM (SELECT *, row_number() OVER \
+                 (PARTITION BY account ORDER BY created_at DESC, digest DESC) AS age FROM tickets) WHERE age = 1",
+            )
+            .fetch_all(&self.readers)
+            .await?;
+            found.iter().map(rows::ticket).collect()
+        })
+        .await
+    }
+
     async fn sweep(&self, before: Timestamp) -> Result<u64, Fault> {
         self.write("remove expired tickets", async {
             let mut tx = self.transaction().await?;
@@ -101,6 +114,20 @@ pub(super) async fn replace_live(tx: &mut SqliteConnection, id: AccountId, now: 
         .bind(ms(now))
         .execute(tx)
         .await?;
+    Ok(())
+}
+
+/// The same for many accounts: a JSON array of their ids.
+pub(super) async fn replace_live_of(tx: &mut SqliteConnection, ids: &str, now: Timestamp) -> Result<(), Trouble> {
+    query(
+        "UPDATE tickets SET ended = $2 WHERE ended IS NULL AND expires_at > $3 \
+         AND account IN (SELECT value FROM json_each($1))",
+    )
+    .bind(ids)
+    .bind(TicketEnd::Replaced.as_str())
+    .bind(ms(now))
+    .execute(tx)
+    .await?;
     Ok(())
 }
 

@@ -20,9 +20,9 @@ use crate::domain::session::{Session, SessionId};
 use crate::domain::ticket::{Ticket, TicketEnd, TicketState};
 use crate::domain::token::{TOKEN_BYTES, TokenDigest};
 use crate::ports::{
-    AccountListing, Accounts, Change, Changed, Clock, Creation, Credential, EmailMatch, Entropy, EventFilter, Events,
-    Hasher, Issue, LetterListing, Limiter, Outbox, PasswordChange, Principals, Redemption, Sessions, SessionsToEnd,
-    TicketRecord, Tickets, Verification,
+    AccountBatch, AccountListing, Accounts, BatchOutcome, Change, Changed, Clock, Creation, Credential, EmailMatch,
+    Entropy, EventFilter, Events, Hasher, Issue, LetterListing, Limiter, Outbox, PasswordChange, Principals,
+    Redemption, Sessions, SessionsToEnd, TicketRecord, Tickets, Verification,
 };
 
 /// Everything the flows can reach.
@@ -296,6 +296,10 @@ impl Tickets for Fakes {
         }
     }
 
+    async fn newest(&self) -> Result<Vec<Ticket>, Fault> {
+        unreachable!("no page asks for it")
+    }
+
     async fn sweep(&self, _: Timestamp) -> Result<u64, Fault> {
         unreachable!("no page asks for it")
     }
@@ -461,6 +465,15 @@ impl Accounts for Fakes {
         }
         self.record(then);
         Ok(true)
+    }
+
+    async fn import(
+        &self,
+        _: &AccountBatch,
+        _: Timestamp,
+        _: &(dyn Fn(usize) + Send + Sync),
+    ) -> Result<BatchOutcome, Fault> {
+        unreachable!("no page asks for it")
     }
 
     async fn record(&self, _: AccountId, _: Consequences) -> Result<Change, Fault> {
