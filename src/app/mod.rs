@@ -1,12 +1,17 @@
 //! The composition root: configuration becomes adapters, adapters become flows, flows become services.
 //! The only module that knows everyone.
 
+mod backup;
 mod clock;
 mod keys;
 mod office;
 mod serve;
 mod tasks;
 
+pub use backup::{
+    BackupProblem, Check, Created, Manifest, Origin, PepperStanding, Restored, Restoring, SealingStanding, Step, Verdict,
+    create as create_backup, prove as prove_backup, restore as restore_backup,
+};
 pub use keys::SigningKeys;
 pub use office::{Office, world};
 pub use serve::{Listening, serve};

@@ -4,6 +4,7 @@
 //! sets, shows or takes a password.
 
 mod account;
+mod backup;
 mod completions;
 mod config;
 mod demo;
@@ -88,6 +89,9 @@ enum Command {
     /// List and rotate the keys that sign assertions
     #[command(subcommand)]
     Key(key::Command),
+    /// Back the store up, put a backup in its place, or prove that one tells no secret
+    #[command(subcommand)]
+    Backup(backup::Command),
     /// Check, show or begin a configuration
     #[command(subcommand)]
     Config(config::Command),
@@ -182,6 +186,7 @@ impl Cli {
             Command::Event(command) => command.run(config, output)?,
             Command::Mail(command) => command.run(config, output)?,
             Command::Key(command) => command.run(config, output)?,
+            Command::Backup(command) => return command.run(config, output),
             Command::Config(command) => return command.run(config, output),
             Command::Healthcheck => healthcheck::run(config)?,
             Command::Completions { shell } => completions::completions(Self::command(), *shell, output)?,
@@ -301,6 +306,9 @@ mod tests {
             "key rotate",
             "event list --account 101 --most 5 --json",
             "mail list --most 5 --json",
+            "backup create /b --force --json",
+            "backup restore /b --replace --secrets-lost",
+            "backup prove /b --json",
             "completions bash",
             "man /tmp/pages",
             "demo --fresh --data d --port 1 --client-port 2 --smtp-port 3 --inbox-port 4",

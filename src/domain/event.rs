@@ -105,6 +105,10 @@ pub enum Fact {
     LetterGivenUp(&'static str),
     /// A signing key was made and took over.
     KeyRotated(String),
+    /// A backup of the store was made.
+    BackupCreated,
+    /// The store was restored from a backup; everything before is from the backup.
+    BackupRestored,
 }
 
 /// Why something was refused or withheld.
@@ -200,6 +204,8 @@ impl Fact {
             Self::NoticeSent(_) => "notice.sent",
             Self::LetterGivenUp(_) => "letter.given-up",
             Self::KeyRotated(_) => "key.rotated",
+            Self::BackupCreated => "backup.created",
+            Self::BackupRestored => "backup.restored",
         }
     }
 
@@ -222,7 +228,9 @@ impl Fact {
             | Self::AccountRemoved
             | Self::SessionsEnded
             | Self::WelcomeRequested
-            | Self::ResetRequested => None,
+            | Self::ResetRequested
+            | Self::BackupCreated
+            | Self::BackupRestored => None,
         }
     }
 
@@ -256,6 +264,8 @@ impl Fact {
             "notice.sent" => matter().map(Self::NoticeSent),
             "letter.given-up" => matter().map(Self::LetterGivenUp),
             "key.rotated" => Some(Self::KeyRotated(detail?.to_owned())),
+            "backup.created" => plain(Self::BackupCreated),
+            "backup.restored" => plain(Self::BackupRestored),
             _ => None,
         }
     }
@@ -325,6 +335,8 @@ pub(crate) mod tests {
             Fact::NoticeSent("password-changed"),
             Fact::LetterGivenUp("reset"),
             Fact::KeyRotated("kid".into()),
+            Fact::BackupCreated,
+            Fact::BackupRestored,
         ]
     }
 

@@ -1,5 +1,6 @@
 //! [`Argon2Hasher`]: password hashes with Argon2id, keyed with the pepper, in bounded time and memory.
 
+mod audit;
 mod phc;
 mod pool;
 mod work;
@@ -22,6 +23,7 @@ use crate::domain::fault::Fault;
 use crate::domain::password::{Password, PasswordHash};
 use crate::ports::{Entropy, Hasher, Verification};
 
+pub use self::audit::HashKind;
 pub use self::pool::Stats;
 
 /// The most memory a stored hash may ask for where the configuration asks for less.

@@ -2,6 +2,7 @@
 //! one writer, a few readers, a deadline and the way a failure becomes a [`Fault`].
 
 mod accounts;
+mod backup;
 mod events;
 mod keys;
 mod lock;
@@ -23,6 +24,7 @@ use sqlx::migrate::{Migration, MigrationType, Migrator};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{ConnectOptions, Connection, SqlSafeStr, Sqlite, Transaction};
 
+pub use self::backup::{Cell, DatabaseCopy, Forget, Read, emptied, fold_log, prepare_restored, schema_version};
 pub use self::lock::StoreLock;
 use self::rows::Trouble;
 use crate::domain::fault::Fault;
