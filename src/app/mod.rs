@@ -9,8 +9,8 @@ mod serve;
 mod tasks;
 
 pub use backup::{
-    BackupProblem, Check, Created, Manifest, Origin, PepperStanding, Restored, Restoring, SealingStanding, Step, Verdict,
-    create as create_backup, prove as prove_backup, restore as restore_backup,
+    BackupProblem, Check, Created, Manifest, Origin, PepperStanding, Restored, Restoring, SealingStanding, Step,
+    Verdict, create as create_backup, prove as prove_backup, restore as restore_backup,
 };
 pub use keys::SigningKeys;
 pub use office::{Office, world};

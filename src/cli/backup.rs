@@ -8,8 +8,8 @@ use clap::{Args, Subcommand};
 use serde::Serialize;
 
 use crate::app::{
-    BackupProblem, Check, Created, Manifest, Origin, PepperStanding, Restored, Restoring, SealingStanding, Step, Verdict,
-    create_backup, prove_backup, restore_backup,
+    BackupProblem, Check, Created, Manifest, Origin, PepperStanding, Restored, Restoring, SealingStanding, Step,
+    Verdict, create_backup, prove_backup, restore_backup,
 };
 use crate::config::Config;
 
@@ -65,7 +65,7 @@ pub struct Restore {
     replace: bool,
     /// Pepper or sealing key are lost for good: leave out the passwords and signing keys that need the lost one
     #[arg(long)]
-    secrets_lost: bool,
+    keys_lost: bool,
 }
 
 #[derive(Args)]
@@ -125,7 +125,10 @@ fn tell_created(made: &Created, output: &mut Output) -> anyhow::Result<()> {
         bytesize::ByteSize(made.bytes).display().iec(),
         contents(&made.manifest)
     ))?;
-    output.line(format_args!("Not inside, on purpose: {}.", made.manifest.left_out.join(", ")))?;
+    output.line(format_args!(
+        "Not inside, on purpose: {}.",
+        made.manifest.left_out.join(", ")
+    ))?;
     output.line(
         "Restoring it takes the pepper and the sealing key of this machine: keep a copy of both, apart from this file.",
     )
@@ -149,7 +152,7 @@ impl Restore {
         let wish = Restoring {
             file: &self.file,
             replace: self.replace,
-            secrets_lost: self.secrets_lost,
+            keys_lost: self.keys_lost,
         };
         let mut untold = None;
         let mut progress = |step: Step<'_>| {
@@ -192,7 +195,10 @@ fn tell_step(step: &Step<'_>, output: &mut Output) -> anyhow::Result<()> {
         }
         Step::StoreLocked => done(output, "no server runs on the store, and none can start meanwhile"),
         Step::DatabaseChecked => done(output, "the database in it is sound"),
-        Step::Migrated(from, to) => done(output, format_args!("its tables were brought from version {from} to {to}")),
+        Step::Migrated(from, to) => done(
+            output,
+            format_args!("its tables were brought from version {from} to {to}"),
+        ),
         Step::UpToDate => done(output, "its tables are those of this version"),
         Step::Prepared => done(output, "sessions and links are void"),
         Step::KeptAside(aside) => done(
@@ -228,7 +234,7 @@ fn tell_restored(restored: &Restored, config: &Config, output: &mut Output) -> a
             output,
             format_args!(
                 "{directory}/pepper {} the one that the passwords of {people} people were hashed with (named {}). Bring it \
-                 over before the first start. Lost for good? Restore again with --replace --secrets-lost: then they choose \
+                 over before the first start. Lost for good? Restore again with --replace --keys-lost: then they choose \
                  \"Forgot your password?\" and set new ones",
                 wrong(*another_is_here),
                 plain(&ids.join(", "))
@@ -248,7 +254,7 @@ fn tell_restored(restored: &Restored, config: &Config, output: &mut Output) -> a
             output,
             format_args!(
                 "{directory}/sealing.key {} the one that {keys} signing keys are sealed with. Bring it over before the first \
-                 start. Lost for good? Restore again with --replace --secrets-lost: then new signing keys are made",
+                 start. Lost for good? Restore again with --replace --keys-lost: then new signing keys are made",
                 wrong(another_is_here)
             ),
         )?,
@@ -301,7 +307,9 @@ fn tell_checks(checks: &[Check], proved: bool, output: &mut Output) -> anyhow::R
     if proved {
         output.line(format_args!("{GOOD}Proved{GOOD:#} by {held} checks{skipped}."))
     } else {
-        output.line(format_args!("{BAD}Not proved{BAD:#}: {failed} checks failed, {held} hold{skipped}."))
+        output.line(format_args!(
+            "{BAD}Not proved{BAD:#}: {failed} checks failed, {held} hold{skipped}."
+        ))
     }
 }
 
@@ -342,10 +350,16 @@ mod tests {
         let bad = check("keys", Verdict::Failed, &["a: opens"]);
         let text = told(&[good.clone(), skipped.clone()], true);
         let lines: Vec<_> = text.lines().collect();
-        assert_eq!(lines[0], "proved   whole                no secrets in the file (7 looked at)");
+        assert_eq!(
+            lines[0],
+            "proved   whole                no secrets in the file (7 looked at)"
+        );
         assert!(lines[1].starts_with("skipped  own") && lines[1].ends_with(": no configuration"));
         assert_eq!(lines[2], "Proved by 1 checks, 1 skipped.");
         let text = told(&[good, skipped, bad], false);
-        assert!(text.contains("FAILED   keys") && text.ends_with("Not proved: 1 checks failed, 1 hold, 1 skipped.\n"), "{text}");
+        assert!(
+            text.contains("FAILED   keys") && text.ends_with("Not proved: 1 checks failed, 1 hold, 1 skipped.\n"),
+            "{text}"
+        );
     }
 }

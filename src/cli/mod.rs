@@ -307,7 +307,7 @@ mod tests {
             "event list --account 101 --most 5 --json",
             "mail list --most 5 --json",
             "backup create /b --force --json",
-            "backup restore /b --replace --secrets-lost",
+            "backup restore /b --replace --keys-lost",
             "backup prove /b --json",
             "completions bash",
             "man /tmp/pages",

@@ -5,6 +5,7 @@
 //! bit is refused before it is even unpacked, and a MAC of that digest under a key that is not in the file.
 
 use std::collections::BTreeMap;
+use std::error::Error;
 use std::fs::File;
 use std::io::{self, BufReader, Read, Seek, SeekFrom, Write};
 
@@ -211,7 +212,10 @@ impl Archive {
             for part in &manifest.parts {
                 let found = copy(next(&part.name)?, sink(part)?)?;
                 if found != (part.bytes, part.sha256.clone()) {
-                    return Err(malformed(format!("{} is not the one that the manifest names", part.name)));
+                    return Err(malformed(format!(
+                        "{} is not the one that the manifest names",
+                        part.name
+                    )));
                 }
             }
             if entries.next().is_some() {
@@ -255,7 +259,10 @@ fn read_manifest(entry: impl Read) -> Result<Manifest, ArchiveProblem> {
         version: String,
     }
     let mut text = Vec::new();
-    entry.take(MAX_MANIFEST_BYTES).read_to_end(&mut text).map_err(malformed)?;
+    entry
+        .take(MAX_MANIFEST_BYTES)
+        .read_to_end(&mut text)
+        .map_err(malformed)?;
     let Head { kind, format, version } = serde_json::from_slice(&text).map_err(malformed)?;
     if kind != KIND {
         return Err(malformed("its manifest is that of something else"));
@@ -270,8 +277,8 @@ fn read_manifest(entry: impl Read) -> Result<Manifest, ArchiveProblem> {
     }
 }
 
-fn malformed(why: impl ToString) -> ArchiveProblem {
-    ArchiveProblem::Malformed(why.to_string())
+fn malformed(why: impl Into<Box<dyn Error>>) -> ArchiveProblem {
+    ArchiveProblem::Malformed(why.into().to_string())
 }
 
 fn copy(mut from: impl Read, mut to: impl Write) -> Result<(u64, String), ArchiveProblem> {
@@ -286,7 +293,6 @@ fn digest_of(from: &mut impl Read) -> io::Result<(u64, Digest32)> {
     let bytes = io::copy(from, &mut through)?;
     Ok((bytes, through.hash.finalize().into()))
 }
-
 
 fn hex(bytes: &[u8]) -> String {
     use std::fmt::Write;

@@ -11,6 +11,7 @@
 mod harness;
 
 mod architecture;
+mod backup;
 mod cli;
 mod config;
 mod crash;

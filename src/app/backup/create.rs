@@ -9,9 +9,9 @@ use crate::config::Config;
 use crate::crypto::secrets::PresentSecrets;
 use crate::domain::event::{Actor, Event, Fact};
 use crate::ports::Events;
+use crate::store::SqliteStore;
 use crate::store::archive::{self, DATABASE_PART, Manifest};
 use crate::store::sqlite::{DatabaseCopy, emptied, schema_version};
-use crate::store::SqliteStore;
 
 /// A backup that was made.
 #[derive(Debug)]
@@ -38,12 +38,7 @@ pub async fn create(config: &Config, file: &Path, force: bool) -> Result<Created
     made
 }
 
-async fn from_store(
-    config: &Config,
-    store: &SqliteStore,
-    file: &Path,
-    force: bool,
-) -> Result<Created, BackupProblem> {
+async fn from_store(config: &Config, store: &SqliteStore, file: &Path, force: bool) -> Result<Created, BackupProblem> {
     let world = world();
     let began = world.now();
     // In the store's own directory: until it is stripped, the copy holds no more and no less than the store.
@@ -74,10 +69,12 @@ async fn from_store(
     if force {
         draft.persist(file).map_err(|error| failed(error.error))?;
     } else {
-        draft.persist_noclobber(file).map_err(|error| match error.error.kind() {
-            std::io::ErrorKind::AlreadyExists => BackupProblem::Exists(file.to_owned()),
-            _ => failed(error.error),
-        })?;
+        draft
+            .persist_noclobber(file)
+            .map_err(|error| match error.error.kind() {
+                std::io::ErrorKind::AlreadyExists => BackupProblem::Exists(file.to_owned()),
+                _ => failed(error.error),
+            })?;
     }
     sync_directory(directory)?;
     let event = Event {

@@ -186,8 +186,10 @@ async fn look_inside(
     checks.push(soundness(archive, copy, rows.len()).await?);
     let alive = emptied().filter_map(|table| rows.get(table).filter(|rows| **rows > 0).map(|rows| (table, *rows)));
     checks.push(
-        Check::new("nothing-alive", "rows of sessions, links and changes", "those tables")
-            .found(emptied().count(), alive.map(|(table, rows)| format!("{table} has {rows} rows"))),
+        Check::new("nothing-alive", "rows of sessions, links and changes", "those tables").found(
+            emptied().count(),
+            alive.map(|(table, rows)| format!("{table} has {rows} rows")),
+        ),
     );
     checks.push(password_hashes(copy).await?);
     let keys = copy.signing_keys().await?;
@@ -195,7 +197,11 @@ async fn look_inside(
     checks.push(public_keys(&keys));
     let events = Check::new("events", "texts outside the closed list of facts", "events, every row");
     checks.push(understood(events, copy.events().await?));
-    let letters = Check::new("letters", "anything but known matters and addresses", "letters, every row");
+    let letters = Check::new(
+        "letters",
+        "anything but known matters and addresses",
+        "letters, every row",
+    );
     checks.push(understood(letters, copy.letters().await?));
     checks.push(tokens(copy).await?);
     Ok(())
@@ -310,10 +316,11 @@ async fn tokens(copy: &mut DatabaseCopy) -> Result<Check, Fault> {
 /// Values as long as a token that are public, or judged by a check of their own.
 fn is_published(cell: &Cell<'_>) -> bool {
     match (cell.table, cell.column) {
-        ("accounts", "password_hash") | ("signing_keys", "kid" | "public_jwk" | "sealed") => true,
+        ("accounts", "password_hash")
+        | ("signing_keys", "kid" | "public_jwk" | "sealed")
+        | ("_sqlx_migrations", "checksum") => true,
         // The kid: the thumbprint of a public key.
         ("events", "detail") => cell.event == Some("key.rotated"),
-        ("_sqlx_migrations", "checksum") => true,
         _ => false,
     }
 }
@@ -344,12 +351,17 @@ async fn own_secrets(
         copy.close().await;
     }
     let short = known.iter().filter(|secret| secret.spellings().next().is_none());
-    let short: Vec<_> = short.map(|secret| format!("{} is too short to be looked for", secret.name)).collect();
+    let short: Vec<_> = short
+        .map(|secret| format!("{} is too short to be looked for", secret.name))
+        .collect();
     let failed = |error| could_not("could not search the backup", error);
     let mut found = scan::known_secrets(raw, &known).map_err(failed)?;
     let manifest = serde_json::to_vec(&archive.manifest).unwrap_or_default();
     for secret in &known {
-        if secret.spellings().any(|spelling| manifest.windows(spelling.len()).any(|part| part == spelling)) {
+        if secret
+            .spellings()
+            .any(|spelling| manifest.windows(spelling.len()).any(|part| part == spelling))
+        {
             found.push(format!("{} (in the manifest)", secret.name));
         }
     }
@@ -379,5 +391,8 @@ fn files(config: &Config) -> Result<Vec<KnownSecret>, Fault> {
     files.sort();
     files.dedup();
     let name = |file: &Path| file.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    files.iter().map(|file| KnownSecret::of_file(&name(file), file)).collect()
+    files
+        .iter()
+        .map(|file| KnownSecret::of_file(&name(file), file))
+        .collect()
 }

@@ -29,7 +29,7 @@ pub struct Restoring<'a> {
     /// Whether a store that has accounts may be put aside.
     pub replace: bool,
     /// Whether a pepper or a sealing key that is not here is lost for good, and what hangs on it is to be made anew.
-    pub secrets_lost: bool,
+    pub keys_lost: bool,
 }
 
 /// What has been done so far.
@@ -216,8 +216,8 @@ async fn check(
         return Err(unsound(format!("is damaged: {damage}")));
     }
     let mut forget = Forget::default();
-    let pepper = pepper_standing(&mut copy, secrets, wish.secrets_lost, &mut forget).await?;
-    let sealing_key = sealing_standing(&mut copy, secrets, wish.secrets_lost, &mut forget).await?;
+    let pepper = pepper_standing(&mut copy, secrets, wish.keys_lost, &mut forget).await?;
+    let sealing_key = sealing_standing(&mut copy, secrets, wish.keys_lost, &mut forget).await?;
     copy.close().await;
     Ok((pepper, sealing_key, forget))
 }
@@ -310,7 +310,9 @@ async fn bring_up_to_date(archive: &Archive, from: &Path, workplace: &Path) -> R
     ours.close().await;
     theirs.close().await;
     match found.iter().find(|object| !wanted.contains(object)) {
-        Some((kind, name, _)) => Err(unsound(format!("holds a {kind} {name} that no version of Sekisho makes"))),
+        Some((kind, name, _)) => Err(unsound(format!(
+            "holds a {kind} {name} that no version of Sekisho makes"
+        ))),
         None if found.len() != wanted.len() => Err(unsound("lacks a part of its tables".to_owned())),
         None => Ok(()),
     }

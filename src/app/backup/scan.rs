@@ -17,9 +17,18 @@ const PRIVATE_FORMS: [(&str, &[u8]); 8] = [
     ("a private member of a JWK", b"\"d\": \""),
     ("a secret JWK", b"\"kty\":\"oct\""),
     // Version 0 and the identifier of an elliptic curve key.
-    ("a PKCS #8 key (EC)", b"\x02\x01\x00\x30\x13\x06\x07\x2a\x86\x48\xce\x3d\x02\x01"),
-    ("a PKCS #8 key (Ed25519)", b"\x02\x01\x00\x30\x05\x06\x03\x2b\x65\x70\x04\x22\x04\x20"),
-    ("a PKCS #8 key (Ed25519)", b"\x02\x01\x01\x30\x05\x06\x03\x2b\x65\x70\x04\x22\x04\x20"),
+    (
+        "a PKCS #8 key (EC)",
+        b"\x02\x01\x00\x30\x13\x06\x07\x2a\x86\x48\xce\x3d\x02\x01",
+    ),
+    (
+        "a PKCS #8 key (Ed25519)",
+        b"\x02\x01\x00\x30\x05\x06\x03\x2b\x65\x70\x04\x22\x04\x20",
+    ),
+    (
+        "a PKCS #8 key (Ed25519)",
+        b"\x02\x01\x01\x30\x05\x06\x03\x2b\x65\x70\x04\x22\x04\x20",
+    ),
     ("an OpenSSH key", b"openssh-key-v1\0"),
 ];
 
@@ -89,7 +98,7 @@ mod tests {
 
     fn file(bytes: &[u8]) -> File {
         let mut file = tempfile::tempfile().unwrap();
-        file.write_all(&[&[0; 70_000], bytes, &[0; 500]].concat()).unwrap();
+        file.write_all(&[&vec![0; 70_000], bytes, &[0; 500]].concat()).unwrap();
         file
     }
 
@@ -104,7 +113,10 @@ mod tests {
         let sound = file(b"-----BEGIN PUBLIC KEY----- {\"x\":\"..\",\"crv\":\"P-256\"}");
         assert_eq!(private_key_forms(&sound).unwrap(), [""; 0]);
         let key = rcgen::KeyPair::generate().unwrap();
-        assert_eq!(private_key_forms(&file(key.serialized_der())).unwrap(), ["a PKCS #8 key (EC)"]);
+        assert_eq!(
+            private_key_forms(&file(key.serialized_der())).unwrap(),
+            ["a PKCS #8 key (EC)"]
+        );
     }
 
     #[test]
@@ -113,7 +125,10 @@ mod tests {
             KnownSecret::of_bytes("pepper", b"0123456789abcdef"),
             KnownSecret::of_bytes("other", b"never written"),
         ];
-        assert_eq!(known_secrets(&file(b"..0123456789abcdef"), &secrets).unwrap(), ["pepper"]);
+        assert_eq!(
+            known_secrets(&file(b"..0123456789abcdef"), &secrets).unwrap(),
+            ["pepper"]
+        );
         assert_eq!(known_secrets(&file(b"..0123456789abcde."), &secrets).unwrap(), [""; 0]);
         assert_eq!(known_secrets(&file(b"anything"), &[]).unwrap(), [""; 0]);
     }

@@ -11,7 +11,7 @@ mod known;
 use std::fmt;
 
 use aws_lc_rs::hkdf::{HKDF_SHA256, Salt};
-use aws_lc_rs::hmac::{self, HMAC_SHA256};
+use aws_lc_rs::hmac::{self as macs, HMAC_SHA256};
 use sha2::{Digest, Sha256};
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
@@ -131,17 +131,17 @@ impl SealingKey {
     /// HMAC-SHA-256 of the text under the key of this purpose.
     pub fn authenticate(&self, purpose: &str, text: &[u8]) -> [u8; 32] {
         let mut mac = [0; 32];
-        mac.copy_from_slice(hmac::sign(&self.mac_key(purpose), text).as_ref());
+        mac.copy_from_slice(macs::sign(&self.mac_key(purpose), text).as_ref());
         mac
     }
 
     /// Whether [`SealingKey::authenticate`] made this MAC; in constant time.
     pub fn is_authentic(&self, purpose: &str, text: &[u8], mac: &[u8]) -> bool {
-        hmac::verify(&self.mac_key(purpose), text, mac).is_ok()
+        macs::verify(&self.mac_key(purpose), text, mac).is_ok()
     }
 
-    fn mac_key(&self, purpose: &str) -> hmac::Key {
-        hmac::Key::new(HMAC_SHA256, &self.derive(purpose))
+    fn mac_key(&self, purpose: &str) -> macs::Key {
+        macs::Key::new(HMAC_SHA256, &self.derive(purpose))
     }
 }
 

@@ -241,7 +241,9 @@ impl DatabaseCopy {
     /// # Errors
     /// When it cannot be read.
     pub async fn damage(&mut self) -> Result<Vec<String>, Fault> {
-        let words: Result<Vec<String>, _> = query_scalar("PRAGMA integrity_check").fetch_all(&mut self.connection).await;
+        let words: Result<Vec<String>, _> = query_scalar("PRAGMA integrity_check")
+            .fetch_all(&mut self.connection)
+            .await;
         let mut words = words.map_err(|error| self.fault(error))?;
         words.retain(|word| word != "ok");
         let strays = query("PRAGMA foreign_key_check").fetch_all(&mut self.connection).await;
@@ -257,7 +259,9 @@ impl DatabaseCopy {
     /// # Errors
     /// When it cannot be read.
     pub async fn free_pages(&mut self) -> Result<i64, Fault> {
-        let found = query_scalar("PRAGMA freelist_count").fetch_one(&mut self.connection).await;
+        let found = query_scalar("PRAGMA freelist_count")
+            .fetch_one(&mut self.connection)
+            .await;
         found.map_err(|error| self.fault(error))
     }
 
@@ -324,10 +328,11 @@ impl DatabaseCopy {
     /// # Errors
     /// When it cannot be read.
     pub async fn password_hashes(&mut self) -> Result<Vec<(String, PasswordHash)>, Fault> {
-        let found: Result<Vec<(String, String)>, _> =
-            sqlx::query_as("SELECT extension, password_hash FROM accounts WHERE password_hash IS NOT NULL ORDER BY extension")
-                .fetch_all(&mut self.connection)
-                .await;
+        let found: Result<Vec<(String, String)>, _> = sqlx::query_as(
+            "SELECT extension, password_hash FROM accounts WHERE password_hash IS NOT NULL ORDER BY extension",
+        )
+        .fetch_all(&mut self.connection)
+        .await;
         let found = found.map_err(|error| self.fault(error))?;
         Ok(found
             .into_iter()
@@ -411,7 +416,11 @@ async fn show_cells(
     let all = AssertSqlSafe(format!("SELECT * FROM {}", quoted(table)));
     let mut rows = query(all).fetch(connection);
     while let Some(row) = rows.try_next().await? {
-        let event: Option<&str> = if table == "events" { row.try_get("name").ok() } else { None };
+        let event: Option<&str> = if table == "events" {
+            row.try_get("name").ok()
+        } else {
+            None
+        };
         for column in row.columns() {
             let value = row.try_get_raw(column.ordinal())?;
             // A number holds nothing that anybody looks for.
@@ -433,3 +442,84 @@ fn quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
 
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::session::tests::at;
+    use crate::store::sqlite::DATABASE;
+
+    async fn store() -> (tempfile::TempDir, SqliteStore) {
+        let home = tempfile::tempdir().unwrap();
+        let store = SqliteStore::open(home.path()).await.unwrap();
+        (home, store)
+    }
+
+    #[tokio::test]
+    async fn every_table_has_its_fate_in_a_backup() {
+        let (home, store) = store().await;
+        store.close().await;
+        let mut copy = DatabaseCopy::open(&home.path().join(DATABASE)).await.unwrap();
+        let mut found = copy.tables().await.unwrap();
+        found.sort();
+        let known: Vec<_> = TABLES.iter().map(|(name, _)| *name).collect();
+        assert_eq!(
+            found, known,
+            "say in TABLES, in order, whether a new table is kept or emptied"
+        );
+    }
+
+    #[tokio::test]
+    async fn a_copy_has_no_page_that_remembers_what_was_emptied() {
+        let (home, store) = store().await;
+        let marker = "a-marker-in-a-session-0123456789";
+        let mut connection = connect(&home.path().join(DATABASE)).await.unwrap();
+        for sql in [
+            "INSERT INTO accounts VALUES ('a', '1', 'n', NULL, NULL, 'user', '[]', 'en', 'active', 1, 1, 1, NULL, NULL, NULL)",
+            "INSERT INTO letters (id, matter, email, client, created_at, status, attempts, due_at) \
+             VALUES ('l', 'reset', 'a@b.example', '::1', 1, 'waiting', 0, 1)",
+        ] {
+            query(sql).execute(&mut connection).await.unwrap();
+        }
+        query("INSERT INTO sessions VALUES ('s', x'00', 'a', 1, 1, 1, '::1', $1)")
+            .bind(marker)
+            .execute(&mut connection)
+            .await
+            .unwrap();
+        let file = home.path().join("copy.db");
+        store.copy_into(&file, at(5)).await.unwrap();
+        let holds = |bytes: Vec<u8>| bytes.windows(marker.len()).any(|part| part == marker.as_bytes());
+        assert!(!holds(std::fs::read(&file).unwrap()));
+        let mut copy = DatabaseCopy::open(&file).await.unwrap();
+        let rows = copy.rows().await.unwrap();
+        assert_eq!((rows["accounts"], rows["sessions"], rows["letters"]), (1, 0, 1));
+        assert_eq!(
+            (copy.free_pages().await.unwrap(), copy.damage().await.unwrap().len()),
+            (0, 0)
+        );
+        let mut cells = Vec::new();
+        copy.each_cell(|cell| cells.push((cell.table.to_owned(), cell.value.to_vec())))
+            .await
+            .unwrap();
+        assert!(
+            cells.contains(&("letters".to_owned(), b"withheld".to_vec())),
+            "{cells:?}"
+        );
+        let kept: i64 = query_scalar("SELECT COUNT(*) FROM sessions")
+            .fetch_one(&mut connection)
+            .await
+            .unwrap();
+        assert_eq!(kept, 1, "the store itself is as it was");
+    }
+
+    #[tokio::test]
+    async fn a_table_nobody_decided_about_keeps_a_backup_from_being_made() {
+        let (home, store) = store().await;
+        let mut connection = connect(&home.path().join(DATABASE)).await.unwrap();
+        query("CREATE TABLE secrets_of_tomorrow (a TEXT)")
+            .execute(&mut connection)
+            .await
+            .unwrap();
+        let fault = store.copy_into(&home.path().join("copy.db"), at(5)).await.unwrap_err();
+        assert!(fault.chain().contains("secrets_of_tomorrow"), "{}", fault.chain());
+    }
+}
