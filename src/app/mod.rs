@@ -13,7 +13,7 @@ pub use backup::{
     Verdict, create as create_backup, prove as prove_backup, restore as restore_backup,
 };
 pub use keys::SigningKeys;
-pub use office::{Office, world};
+pub use office::{Office, Printed, world};
 pub use serve::{Listening, serve};
 
 pub use crate::store::StoreLock;

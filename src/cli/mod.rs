@@ -11,6 +11,7 @@ mod demo;
 mod event;
 mod healthcheck;
 mod key;
+mod link;
 mod mail;
 mod open;
 mod output;
@@ -86,6 +87,9 @@ enum Command {
     /// See what became of letters
     #[command(subcommand)]
     Mail(mail::Command),
+    /// See what became of the links in letters
+    #[command(subcommand)]
+    Link(link::Command),
     /// List and rotate the keys that sign assertions
     #[command(subcommand)]
     Key(key::Command),
@@ -185,6 +189,7 @@ impl Cli {
             Command::Session(command) => command.run(config, output)?,
             Command::Event(command) => command.run(config, output)?,
             Command::Mail(command) => command.run(config, output)?,
+            Command::Link(command) => command.run(config, output)?,
             Command::Key(command) => command.run(config, output)?,
             Command::Backup(command) => return command.run(config, output),
             Command::Config(command) => return command.run(config, output),
@@ -309,6 +314,8 @@ mod tests {
             "backup create /b --force --json",
             "backup restore /b --replace --keys-lost",
             "backup prove /b --json",
+            "link list --account 101 --most 5 --json",
+            "account welcome 101 --print --html /tmp/sheet.html",
             "completions bash",
             "man /tmp/pages",
             "demo --fresh --data d --port 1 --client-port 2 --smtp-port 3 --inbox-port 4",

@@ -93,6 +93,8 @@ pub enum Fact {
     LinkSent(Purpose),
     /// A letter was not sent, on purpose.
     LinkWithheld(Purpose, Reason),
+    /// A link was printed by an operator, to be handed over on paper.
+    LinkPrinted(Purpose),
     /// A link was opened in a browser (or by a mail scanner: opening changes nothing).
     LinkOpened(Purpose),
     /// A link was presented that no longer works.
@@ -198,6 +200,7 @@ impl Fact {
             Self::ResetRefused(_) => "reset.refused",
             Self::LinkSent(_) => "link.sent",
             Self::LinkWithheld(..) => "link.withheld",
+            Self::LinkPrinted(_) => "link.printed",
             Self::LinkOpened(_) => "link.opened",
             Self::LinkRefused(_) => "link.refused",
             Self::PasswordSet(_) => "password.set",
@@ -216,9 +219,10 @@ impl Fact {
                 Some(reason.as_str().to_owned())
             }
             Self::SignedIn(session) | Self::SignedOut(session) => Some(session.to_string()),
-            Self::LinkSent(purpose) | Self::LinkOpened(purpose) | Self::PasswordSet(purpose) => {
-                Some(purpose.as_str().to_owned())
-            }
+            Self::LinkSent(purpose)
+            | Self::LinkPrinted(purpose)
+            | Self::LinkOpened(purpose)
+            | Self::PasswordSet(purpose) => Some(purpose.as_str().to_owned()),
             Self::LinkWithheld(purpose, reason) => Some(format!("{purpose} {}", reason.as_str())),
             Self::NoticeSent(matter) | Self::LetterGivenUp(matter) => Some((*matter).to_owned()),
             Self::KeyRotated(kid) => Some(kid.clone()),
@@ -258,6 +262,7 @@ impl Fact {
                 let (purpose, reason) = detail?.split_once(' ')?;
                 Some(Self::LinkWithheld(Purpose::parse(purpose)?, Reason::parse(reason)?))
             }
+            "link.printed" => purpose().map(Self::LinkPrinted),
             "link.opened" => purpose().map(Self::LinkOpened),
             "link.refused" => reason().map(Self::LinkRefused),
             "password.set" => purpose().map(Self::PasswordSet),
@@ -329,6 +334,7 @@ pub(crate) mod tests {
             Fact::ResetRefused(Reason::Throttled),
             Fact::LinkSent(Purpose::Welcome),
             Fact::LinkWithheld(Purpose::Reset, Reason::SharedEmail),
+            Fact::LinkPrinted(Purpose::Welcome),
             Fact::LinkOpened(Purpose::Reset),
             Fact::LinkRefused(Reason::LinkReplaced),
             Fact::PasswordSet(Purpose::Welcome),

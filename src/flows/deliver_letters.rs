@@ -13,7 +13,7 @@ use crate::domain::event::{Actor, Fact, Reason};
 use crate::domain::fault::Fault;
 use crate::domain::outbox::{GIVE_UP_AFTER, Letter, Matter, QueuedLetter, backoff};
 use crate::domain::session::later;
-use crate::domain::ticket::{Purpose, Ticket, TicketLife};
+use crate::domain::ticket::{Purpose, Ticket, TicketLife, Way};
 use crate::domain::token::TicketToken;
 use crate::ports::{Accounts, Content, EmailMatch, Issue, Mail, Mailer, Outbox, Receipt, Refusal, Tickets};
 
@@ -92,7 +92,7 @@ impl DeliverLetters {
                     })
                     .await
             }
-            Some(purpose) => match self.ticket(&account, purpose).await? {
+            Some(purpose) => match self.ticket(letter, &account, purpose).await? {
                 None => {
                     delivery.withheld += 1;
                     return self.withhold(letter, Some(&account), Reason::Disabled).await;
@@ -148,13 +148,14 @@ impl DeliverLetters {
     }
 
     /// Makes the link's token and stores its digest, before the letter leaves.
-    async fn ticket(&self, account: &Account, purpose: Purpose) -> Result<Option<TicketToken>, Fault> {
+    async fn ticket(&self, letter: &Letter, account: &Account, purpose: Purpose) -> Result<Option<TicketToken>, Fault> {
         let token = TicketToken::from_entropy(self.world.token());
         let now = self.world.now();
         let ticket = Ticket {
             digest: token.digest(),
             account: account.id,
             purpose,
+            way: Some(Way::Letter(letter.id)),
             created_at: now,
             expires_at: later(now, self.life.of(purpose)),
             ended: None,

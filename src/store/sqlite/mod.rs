@@ -168,14 +168,13 @@ fn pool(most: u32, deadline: Duration) -> SqlitePoolOptions {
 }
 
 fn migrations() -> Migrator {
-    let first = include_str!("migrations/0001_first.sql");
-    Migrator::with_migrations(vec![Migration::new(
-        1,
-        "first".into(),
-        MigrationType::Simple,
-        first.into_sql_str(),
-        false,
-    )])
+    let migration = |version, name: &'static str, sql: &'static str| {
+        Migration::new(version, name.into(), MigrationType::Simple, sql.into_sql_str(), false)
+    };
+    Migrator::with_migrations(vec![
+        migration(1, "first", include_str!("migrations/0001_first.sql")),
+        migration(5, "links", include_str!("migrations/0005_links.sql")),
+    ])
 }
 
 /// Makes a directory and a file in it for their owner alone, where they are not there yet. SQLite gives its log

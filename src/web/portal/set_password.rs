@@ -134,7 +134,7 @@ async fn again(desk: &Desk, visit: &Visit, token: Option<&TicketToken>, problem:
         return Ok(Answer::problem(problem));
     }
     // Whatever is broken may break the look as well; what was wrong first is what to tell.
-    Ok(match desk.flows.set_password.look(token, visit.client).await {
+    Ok(match desk.flows.set_password.look_again(token, visit.client).await {
         Ok(Look::Live { account, purpose }) => form(desk, visit, &account, purpose, Some(problem)),
         Ok(other) => Answer::problem(not_live(&other)),
         Err(_) => Answer::problem(problem),

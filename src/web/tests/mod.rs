@@ -131,6 +131,7 @@ impl House {
             digest: token.digest(),
             account: account().id,
             purpose,
+            way: None,
             created_at: now,
             expires_at: later(now, Duration::from_mins(30)),
             ended: None,
