@@ -95,6 +95,8 @@ pub enum Fact {
     LinkWithheld(Purpose, Reason),
     /// A link was printed by an operator, to be handed over on paper.
     LinkPrinted(Purpose),
+    /// A letter waits for its turn: the budget of letters is used up.
+    LinkDelayed(Purpose),
     /// A link was opened in a browser (or by a mail scanner: opening changes nothing).
     LinkOpened(Purpose),
     /// A link was presented that no longer works.
@@ -140,6 +142,8 @@ pub enum Reason {
     LinkReplaced,
     /// No such link was ever made, or it is long gone.
     LinkUnknown,
+    /// The budget of letters is used up.
+    OverBudget,
 }
 
 impl Reason {
@@ -158,11 +162,12 @@ impl Reason {
             Self::LinkUsed => "link-used",
             Self::LinkReplaced => "link-replaced",
             Self::LinkUnknown => "link-unknown",
+            Self::OverBudget => "over-budget",
         }
     }
 
     /// Every reason there is.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::UnknownName,
         Self::WrongPassword,
         Self::Disabled,
@@ -175,6 +180,7 @@ impl Reason {
         Self::LinkUsed,
         Self::LinkReplaced,
         Self::LinkUnknown,
+        Self::OverBudget,
     ];
 
     /// The opposite of [`Reason::as_str`].
@@ -201,6 +207,7 @@ impl Fact {
             Self::LinkSent(_) => "link.sent",
             Self::LinkWithheld(..) => "link.withheld",
             Self::LinkPrinted(_) => "link.printed",
+            Self::LinkDelayed(_) => "link.delayed",
             Self::LinkOpened(_) => "link.opened",
             Self::LinkRefused(_) => "link.refused",
             Self::PasswordSet(_) => "password.set",
@@ -221,6 +228,7 @@ impl Fact {
             Self::SignedIn(session) | Self::SignedOut(session) => Some(session.to_string()),
             Self::LinkSent(purpose)
             | Self::LinkPrinted(purpose)
+            | Self::LinkDelayed(purpose)
             | Self::LinkOpened(purpose)
             | Self::PasswordSet(purpose) => Some(purpose.as_str().to_owned()),
             Self::LinkWithheld(purpose, reason) => Some(format!("{purpose} {}", reason.as_str())),
@@ -263,6 +271,7 @@ impl Fact {
                 Some(Self::LinkWithheld(Purpose::parse(purpose)?, Reason::parse(reason)?))
             }
             "link.printed" => purpose().map(Self::LinkPrinted),
+            "link.delayed" => purpose().map(Self::LinkDelayed),
             "link.opened" => purpose().map(Self::LinkOpened),
             "link.refused" => reason().map(Self::LinkRefused),
             "password.set" => purpose().map(Self::PasswordSet),
@@ -335,6 +344,7 @@ pub(crate) mod tests {
             Fact::LinkSent(Purpose::Welcome),
             Fact::LinkWithheld(Purpose::Reset, Reason::SharedEmail),
             Fact::LinkPrinted(Purpose::Welcome),
+            Fact::LinkDelayed(Purpose::Welcome),
             Fact::LinkOpened(Purpose::Reset),
             Fact::LinkRefused(Reason::LinkReplaced),
             Fact::PasswordSet(Purpose::Welcome),

@@ -20,6 +20,7 @@ mod forgot_password;
 mod headers;
 mod hostile;
 mod limits;
+mod links;
 mod logs;
 mod outage;
 mod proxying;

@@ -181,6 +181,7 @@ fn flows(fakes: &Arc<Fakes>) -> PortalFlows {
             limiter: Arc::clone(fakes) as _,
             world: world.clone(),
             limits: Some(ResetLimits {
+                again: quota,
                 client: quota,
                 email: quota,
             }),
