@@ -258,7 +258,7 @@ mod tests {
         let people = People::of([yuki]);
         let print = |json| {
             let sheet = Sheet::default();
-            show(&[link.clone()], &people, json, &mut sheet.output()).unwrap();
+            show(std::slice::from_ref(&link), &people, json, &mut sheet.output()).unwrap();
             sheet.text()
         };
         let text = print(false);

@@ -97,3 +97,85 @@ impl MailBudget {
         turn
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::domain::client::ClientAddr;
+    use crate::domain::limits::{NameDigest, Nanos};
+    use crate::domain::outbox::LetterId;
+    use crate::domain::session::tests::{account, at};
+    use crate::domain::token::TOKEN_BYTES;
+    use crate::ports::{Clock, Entropy};
+
+    struct Still;
+
+    impl Clock for Still {
+        fn now(&self) -> Timestamp {
+            at(0)
+        }
+
+        fn monotonic(&self) -> Nanos {
+            Nanos(1)
+        }
+    }
+
+    impl Entropy for Still {
+        fn token(&self) -> [u8; TOKEN_BYTES] {
+            [1; TOKEN_BYTES]
+        }
+    }
+
+    /// Refuses everything for ten seconds.
+    struct Closed;
+
+    impl Limiter for Closed {
+        fn reserve(&self, _: Vec<Draw>, _: Nanos) -> Decision {
+            Decision::Refused {
+                retry_after: Duration::from_secs(10),
+                rule: "mail.day",
+            }
+        }
+
+        fn refund(&self, _: &Reservation) {}
+
+        fn digest_text(&self, _: &str) -> NameDigest {
+            NameDigest(0, 0)
+        }
+    }
+
+    fn charged(budget: &MailBudget, matter: Matter) -> Budget {
+        let letter = Letter {
+            id: LetterId::new(Uuid::from_u128(1)),
+            matter,
+            created_at: at(0),
+        };
+        budget.charge(&letter, &account(), &World::new(Arc::new(Still), Arc::new(Still)))
+    }
+
+    #[test]
+    fn each_welcome_that_waits_gets_a_turn_of_its_own_and_notices_always_go() {
+        let quota: Quota = "12 per 1m".parse().unwrap();
+        let limits = MailLimits {
+            account: quota,
+            client: quota,
+            day: quota,
+        };
+        let budget = MailBudget::new(Arc::new(Closed), Some(limits));
+        let whose = account().id;
+        let welcome = || charged(&budget, Matter::Welcome { account: whose });
+        assert_eq!(welcome(), Budget::Wait(at(10), "mail.day"));
+        assert_eq!(welcome(), Budget::Wait(at(15), "mail.day"));
+        let reset = Matter::ResetRequested {
+            email: crate::domain::account::Email::parse("a@b.example").unwrap(),
+            client: ClientAddr::new("192.0.2.1".parse().unwrap()),
+        };
+        assert_eq!(charged(&budget, reset), Budget::Refused("mail.day"));
+        let notice = charged(&budget, Matter::PasswordChanged { account: whose });
+        assert_eq!(notice, Budget::Room(None));
+        let off = MailBudget::new(Arc::new(Closed), None);
+        assert_eq!(charged(&off, Matter::Welcome { account: whose }), Budget::Room(None));
+    }
+}

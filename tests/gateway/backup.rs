@@ -260,6 +260,38 @@ async fn a_newer_backup_is_refused_with_both_versions_named() {
     assert!(!store_of(&new).exists(), "nothing was touched");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn an_older_backup_is_brought_up_to_date() {
+    let old = tempfile::tempdir().unwrap();
+    let database = old.path().join("sekisho.db");
+    let migrations = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/store/sqlite/migrations");
+    let migrator = sqlx::migrate::Migrator::new(migrations).await.unwrap();
+    let options = SqliteConnectOptions::new().filename(&database).create_if_missing(true);
+    let mut connection = SqliteConnection::connect_with(&options).await.unwrap();
+    migrator.run_to(1, &mut connection).await.unwrap();
+    sqlx::query(
+        "INSERT INTO accounts VALUES ('0190b5f2-7f3c-7d1e-9c55-1f0f5e0a6a01', '101', 'Yuki', 'p101@example.com', \
+         'p101@example.com', 'user', '[]', 'en', 'invited', 1, 1, 1, NULL, NULL, NULL)",
+    )
+    .execute(&mut connection)
+    .await
+    .unwrap();
+    connection.close().await.unwrap();
+    let file = old.path().join("older.backup");
+    archive(&database, 1, &file);
+    let new = House::closed("").await;
+    let said = restore(&new, &file, &[]).await.succeeded();
+    let newest = sekisho::store::sqlite::schema_version();
+    assert!(
+        newest > 1 && said.contains(&format!("from version 1 to {newest}")),
+        "{said}"
+    );
+    new.gateway.start().await;
+    new.gateway.cli(&["account", "welcome", "101"]).await.succeeded();
+    let links = new.mailbox.next_links("p101@example.com").await;
+    assert!(new.visitor().set_password(&links.in_office, PASSWORD).await.is_done());
+}
+
 /// A sound archive of this database, as somebody with the program's source could make.
 fn archive(database: &Path, schema: i64, to: &Path) {
     let mut manifest = sekisho::store::archive::Manifest::new(schema, crate::harness::now());

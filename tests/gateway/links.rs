@@ -11,7 +11,10 @@ use serde_json::{Value, json};
 use crate::harness::{House, OTHER_PASSWORD, PASSWORD, eventually};
 
 async fn links(house: &House, extension: &str) -> Vec<Value> {
-    house.gateway.cli_json(&["link", "list", "--account", extension, "--json"]).await
+    house
+        .gateway
+        .cli_json(&["link", "list", "--account", extension, "--json"])
+        .await
 }
 
 /// Waits until the newest link of the account is at this stage.
@@ -29,8 +32,14 @@ async fn an_administrator_sees_the_life_of_a_link_and_never_the_link() {
     let email = house.invite("101", &[]).await;
     let first = house.mailbox.next_links(&email).await;
     let sent = at_stage(&house, "101", "sent").await;
-    assert_eq!((&sent["purpose"], &sent["way"], &sent["opened"]), (&"welcome".into(), &"letter".into(), &0.into()));
-    assert!(sent["words"].as_str().unwrap().starts_with("250"), "the mail server's answer: {sent}");
+    assert_eq!(
+        (&sent["purpose"], &sent["way"], &sent["opened"]),
+        (&"welcome".into(), &"letter".into(), &0.into())
+    );
+    assert!(
+        sent["words"].as_str().unwrap().starts_with("250"),
+        "the mail server's answer: {sent}"
+    );
 
     for _ in 0..2 {
         house.visitor().follow(&first.in_office).await;
@@ -41,7 +50,13 @@ async fn an_administrator_sees_the_life_of_a_link_and_never_the_link() {
     let second = house.mailbox.next_links(&email).await;
     at_stage(&house, "101", "sent").await;
     assert_eq!(links(&house, "101").await[1]["stage"], "replaced");
-    assert!(house.visitor().set_password(&second.in_office, PASSWORD).await.is_done());
+    assert!(
+        house
+            .visitor()
+            .set_password(&second.in_office, PASSWORD)
+            .await
+            .is_done()
+    );
     let used = at_stage(&house, "101", "used").await;
     assert_eq!(used["opened"], 1);
     assert!(used["ended_at"].is_string());
@@ -84,7 +99,12 @@ async fn heads_and_prefetches_count_nothing_set_nothing_and_spend_nothing() {
         let answer = asking.send().await;
         let wanted = if method == Method::HEAD { 200 } else { 503 };
         assert_eq!(answer.status, wanted, "{header:?}: {answer:?}");
-        assert!(answer.headers.get("set-cookie").is_none_or(|cookie| !cookie.to_str().unwrap().contains("ticket")));
+        assert!(
+            answer
+                .headers
+                .get("set-cookie")
+                .is_none_or(|cookie| !cookie.to_str().unwrap().contains("ticket"))
+        );
     }
     assert_eq!(at_stage(&house, "101", "sent").await["opened"], 0);
     assert!(house.visitor().set_password(&links.in_office, PASSWORD).await.is_done());
@@ -104,7 +124,11 @@ async fn the_first_look_moves_the_token_out_of_the_address_without_javascript() 
     assert!(!page.text().contains(links.ticket()), "nor is it in the page");
     assert_eq!(page.header("referrer-policy"), Some("no-referrer"));
     assert_eq!(page.header("cache-control"), Some("no-store"));
-    assert_eq!(at_stage(&house, "101", "opened").await["opened"], 1, "the redirect alone opens nothing");
+    assert_eq!(
+        at_stage(&house, "101", "opened").await["opened"],
+        1,
+        "the redirect alone opens nothing"
+    );
     assert!(house.gateway.stop().await.success());
     assert!(!house.gateway.printed().contains(links.ticket()), "nor in the log");
 }
@@ -133,13 +157,32 @@ async fn somebody_without_a_mailbox_gets_a_sheet_with_a_code_once() {
     let said = house.gateway.cli(&print).await.failed();
     assert!(said.contains("is there already"), "{said}");
 
-    let shown = house.gateway.cli(&["account", "welcome", "101", "--print"]).await.succeeded();
-    assert!(shown.contains('█') || shown.contains('▀'), "a code in half blocks: {shown}");
-    let link = shown.lines().find(|line| line.starts_with("https://in.test/")).unwrap().to_owned();
-    assert_eq!(links(&house, "101").await[1]["stage"], "replaced", "the sheet before is worthless");
+    let shown = house
+        .gateway
+        .cli(&["account", "welcome", "101", "--print"])
+        .await
+        .succeeded();
+    assert!(
+        shown.contains('█') || shown.contains('▀'),
+        "a code in half blocks: {shown}"
+    );
+    let link = shown
+        .lines()
+        .find(|line| line.starts_with("https://in.test/"))
+        .unwrap()
+        .to_owned();
+    assert_eq!(
+        links(&house, "101").await[1]["stage"],
+        "replaced",
+        "the sheet before is worthless"
+    );
     assert!(house.visitor().set_password(&link, PASSWORD).await.is_done());
     assert!(house.visitor().sign_in("101", PASSWORD).await.is_done());
-    let said = house.gateway.cli(&["account", "welcome", "101", "--print"]).await.failed();
+    let said = house
+        .gateway
+        .cli(&["account", "welcome", "101", "--print"])
+        .await
+        .failed();
     assert!(said.contains("has set a password already"), "{said}");
     let ticket = link.split("ticket=").nth(1).unwrap();
     for (path, bytes) in house.gateway.stored() {
@@ -163,11 +206,26 @@ async fn a_held_enter_key_sends_one_letter_and_every_answer_is_the_same() {
     assert_eq!(answers.len(), 1, "{answers:?}");
     assert_eq!(answers[0].0, 202);
     let reset = house.mailbox.next_links(&person.email).await;
-    let asked = house.events().await.iter().filter(|event| event["name"] == "reset.requested").count();
+    let asked = house
+        .events()
+        .await
+        .iter()
+        .filter(|event| event["name"] == "reset.requested")
+        .count();
     assert_eq!(asked, 10, "each is recorded");
-    let accepted = links(&house, "101").await.iter().filter(|link| link["purpose"] == "reset").count();
+    let accepted = links(&house, "101")
+        .await
+        .iter()
+        .filter(|link| link["purpose"] == "reset")
+        .count();
     assert_eq!(accepted, 1, "one letter was accepted, so no second can follow");
-    assert!(house.visitor().set_password(&reset.in_office, OTHER_PASSWORD).await.is_done());
+    assert!(
+        house
+            .visitor()
+            .set_password(&reset.in_office, OTHER_PASSWORD)
+            .await
+            .is_done()
+    );
     house.event("notice.sent", None).await;
     assert_eq!(house.mailbox.letters().len(), before + 2, "one reset, one notice");
 }
@@ -177,13 +235,19 @@ async fn beyond_the_budget_a_reset_sends_nothing_a_welcome_waits_and_an_operator
     let house = House::with("[limits]\nmail_per_account = \"1 per 1h\"\nmail_per_day = \"3 per 24h\"").await;
     let person = house.welcome("101").await;
     let ask = async || {
-        let answer = house.visitor().post_json("/forgot-password", &json!({"email": person.email})).await;
+        let answer = house
+            .visitor()
+            .post_json("/forgot-password", &json!({"email": person.email}))
+            .await;
         (answer.status, answer.text())
     };
     let refused = ask().await;
     house.event("link.withheld", Some("reset over-budget")).await;
     assert_eq!(house.mailbox.letters_to(&person.email).len(), 1, "the Welcome alone");
-    let nobody = house.visitor().post_json("/forgot-password", &json!({"email": "x@example.com"})).await;
+    let nobody = house
+        .visitor()
+        .post_json("/forgot-password", &json!({"email": "x@example.com"}))
+        .await;
     assert_eq!((nobody.status, nobody.text()), refused, "a stranger learns nothing");
 
     // Two more fill the day; the next waits, and is not dropped.
@@ -198,16 +262,24 @@ async fn beyond_the_budget_a_reset_sends_nothing_a_welcome_waits_and_an_operator
         links(&house, "104").await[0]["words"].as_str().map(str::to_owned)
     })
     .await;
-    assert!(words.contains("mail.day") && waiting["letter_status"] == "waiting", "{words}");
+    assert!(
+        words.contains("mail.day") && waiting["letter_status"] == "waiting",
+        "{words}"
+    );
     let printed = house.gateway.printed();
-    assert!(printed.contains("letter waits") && printed.contains("letter withheld"), "{printed}");
+    assert!(
+        printed.contains("letter waits") && printed.contains("letter withheld"),
+        "{printed}"
+    );
     assert!(house.visitor().sign_in("101", PASSWORD).await.is_done());
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refusal_of_the_mail_server_is_seen_at_the_link_and_uses_up_no_budget() {
     let house = House::with("[limits]\nmail_per_account = \"1 per 1h\"").await;
-    house.mailbox.behave(Behaviour::RejectRecipient(450, "4.2.0 try later".into()));
+    house
+        .mailbox
+        .behave(Behaviour::RejectRecipient(450, "4.2.0 try later".into()));
     let email = house.invite("101", &[]).await;
     let tried = eventually("two tries", async || {
         let newest = links(&house, "101").await.into_iter().next()?;
@@ -220,7 +292,9 @@ async fn a_refusal_of_the_mail_server_is_seen_at_the_link_and_uses_up_no_budget(
     house.mailbox.next_links(&email).await;
     at_stage(&house, "101", "sent").await;
 
-    house.mailbox.behave(Behaviour::RejectRecipient(550, "5.1.1 no such user".into()));
+    house
+        .mailbox
+        .behave(Behaviour::RejectRecipient(550, "5.1.1 no such user".into()));
     house.invite("102", &[]).await;
     let refused = at_stage(&house, "102", "undelivered").await;
     assert!(refused["words"].as_str().unwrap().contains("no such user"), "{refused}");
