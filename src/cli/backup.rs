@@ -290,7 +290,7 @@ fn tell_checks(checks: &[Check], proved: bool, output: &mut Output) -> anyhow::R
             format!(": {}", check.notes.join("; "))
         };
         output.line(format_args!(
-            "{style}{word:<7}{style:#}  {:<19}  no {} in {} ({} looked at){}",
+            "{style}{word:<7}{style:#}  {:<19}  looked for {}: {} ({} looked at){}",
             check.name,
             check.looked_for,
             check.place,
@@ -352,7 +352,7 @@ mod tests {
         let lines: Vec<_> = text.lines().collect();
         assert_eq!(
             lines[0],
-            "proved   whole                no secrets in the file (7 looked at)"
+            "proved   whole                looked for secrets: the file (7 looked at)"
         );
         assert!(lines[1].starts_with("skipped  own") && lines[1].ends_with(": no configuration"));
         assert_eq!(lines[2], "Proved by 1 checks, 1 skipped.");
