@@ -23,8 +23,8 @@ use crate::domain::fault::Fault;
 use crate::domain::limits::Quota;
 use crate::domain::password::{KnownPasswords, Listed};
 use crate::flows::{
-    Authenticate, DeliverLetters, ForgotPassword, Housekeeping, OwnAccount, RecordSeen, ResetLimits, SetPassword,
-    SignIn, SignInLimits, SignOut, TicketLimits, World,
+    Authenticate, DeliverLetters, ForgotPassword, Housekeeping, MailBudget, MailLimits, OwnAccount, RecordSeen,
+    ResetLimits, SetPassword, SignIn, SignInLimits, SignOut, TicketLimits, World,
 };
 use crate::mail::letters::Templates;
 use crate::mail::smtp::SmtpMailer;
@@ -263,6 +263,7 @@ fn flows(
             limits: limits.enabled.then_some(ResetLimits {
                 client: limits.reset_client,
                 email: limits.reset_email,
+                again: limits.reset_again,
             }),
         }),
         own_account: Arc::new(OwnAccount {
@@ -328,6 +329,15 @@ fn logo(path: &std::path::Path) -> Result<Logo, Fault> {
     })
 }
 
+fn mail_limits(config: &Config) -> Option<MailLimits> {
+    let limits = &config.limits;
+    limits.enabled.then_some(MailLimits {
+        account: limits.mail_account,
+        client: limits.mail_client,
+        day: limits.mail_day,
+    })
+}
+
 struct Background {
     sessions: Arc<CachedSessions>,
     keys: Arc<SigningKeys>,
@@ -372,6 +382,7 @@ fn start(
         mailer: Arc::new(mailer),
         world: world.clone(),
         life: config.links,
+        budget: MailBudget::new(limiter.clone(), mail_limits(config)),
     });
     tasks::deliver(tasks, letters, store.clone(), world.clone());
     let housekeeping = Housekeeping {

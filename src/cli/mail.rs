@@ -86,7 +86,8 @@ impl<'a> Entry<'a> {
     }
 }
 
-const fn status(status: LetterStatus) -> &'static str {
+/// The stable name of where a letter stands.
+pub const fn status(status: LetterStatus) -> &'static str {
     match status {
         LetterStatus::Waiting(_) => "waiting",
         LetterStatus::Delivered(_) => "delivered",

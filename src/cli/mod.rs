@@ -5,6 +5,7 @@
 //! sets, shows or takes a password.
 
 mod account;
+mod backup;
 mod completions;
 mod config;
 mod demo;
@@ -12,6 +13,7 @@ mod event;
 mod hash;
 mod healthcheck;
 mod key;
+mod link;
 mod mail;
 mod open;
 mod output;
@@ -99,6 +101,12 @@ enum Command {
     /// Make lists of passwords that nobody may choose
     #[command(subcommand)]
     Passwords(passwords::Command),
+    /// See what became of the links in letters
+    #[command(subcommand)]
+    Link(link::Command),
+    /// Back the store up, put a backup in its place, or prove that one tells no secret
+    #[command(subcommand)]
+    Backup(backup::Command),
     /// Check, show or begin a configuration
     #[command(subcommand)]
     Config(config::Command),
@@ -192,9 +200,11 @@ impl Cli {
             Command::Session(command) => command.run(config, output)?,
             Command::Event(command) => command.run(config, output)?,
             Command::Mail(command) => command.run(config, output)?,
+            Command::Link(command) => command.run(config, output)?,
             Command::Key(command) => command.run(config, output)?,
             Command::Hash(command) => return command.run(output),
             Command::Passwords(command) => command.run(output)?,
+            Command::Backup(command) => return command.run(config, output),
             Command::Config(command) => return command.run(config, output),
             Command::Healthcheck => healthcheck::run(config)?,
             Command::Completions { shell } => completions::completions(Self::command(), *shell, output)?,
@@ -329,6 +339,11 @@ mod tests {
             "mail preview --kind welcome --lang ja --open",
             "mail preview --kind new-device --html",
             "config theme /tmp/theme",
+            "backup create /b --force --json",
+            "backup restore /b --replace --keys-lost",
+            "backup prove /b --json",
+            "link list --account 101 --most 5 --json",
+            "account welcome 101 --print --html /tmp/sheet.html",
             "completions bash",
             "man /tmp/pages",
             "demo --fresh --data d --port 1 --client-port 2 --smtp-port 3 --inbox-port 4",

@@ -24,6 +24,15 @@ pub mod tuning;
 
 mod durable;
 
+/// Lower-case hexadecimal digits.
+fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write;
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
 #[cfg(test)]
 mod testing {
     use std::sync::atomic::{AtomicU8, Ordering};

@@ -99,6 +99,10 @@ pub enum Fact {
     LinkSent(Purpose),
     /// A letter was not sent, on purpose.
     LinkWithheld(Purpose, Reason),
+    /// A link was printed by an operator, to be handed over on paper.
+    LinkPrinted(Purpose),
+    /// A letter waits for its turn: the budget of letters is used up.
+    LinkDelayed(Purpose),
     /// A link was opened in a browser (or by a mail scanner: opening changes nothing).
     LinkOpened(Purpose),
     /// A link was presented that no longer works.
@@ -119,6 +123,10 @@ pub enum Fact {
     PepperRotated(String),
     /// A pepper of before was removed.
     PepperDropped(String),
+    /// A backup of the store was made.
+    BackupCreated,
+    /// The store was restored from a backup; everything before is from the backup.
+    BackupRestored,
 }
 
 /// Why something was refused or withheld.
@@ -148,6 +156,8 @@ pub enum Reason {
     LinkReplaced,
     /// No such link was ever made, or it is long gone.
     LinkUnknown,
+    /// The budget of letters is used up.
+    OverBudget,
 }
 
 impl Reason {
@@ -166,11 +176,12 @@ impl Reason {
             Self::LinkUsed => "link-used",
             Self::LinkReplaced => "link-replaced",
             Self::LinkUnknown => "link-unknown",
+            Self::OverBudget => "over-budget",
         }
     }
 
     /// Every reason there is.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::UnknownName,
         Self::WrongPassword,
         Self::Disabled,
@@ -183,6 +194,7 @@ impl Reason {
         Self::LinkUsed,
         Self::LinkReplaced,
         Self::LinkUnknown,
+        Self::OverBudget,
     ];
 
     /// The opposite of [`Reason::as_str`].
@@ -211,6 +223,8 @@ impl Fact {
             Self::ResetRefused(_) => "reset.refused",
             Self::LinkSent(_) => "link.sent",
             Self::LinkWithheld(..) => "link.withheld",
+            Self::LinkPrinted(_) => "link.printed",
+            Self::LinkDelayed(_) => "link.delayed",
             Self::LinkOpened(_) => "link.opened",
             Self::LinkRefused(_) => "link.refused",
             Self::PasswordSet(_) => "password.set",
@@ -221,6 +235,8 @@ impl Fact {
             Self::KeyRotated(_) => "key.rotated",
             Self::PepperRotated(_) => "pepper.rotated",
             Self::PepperDropped(_) => "pepper.dropped",
+            Self::BackupCreated => "backup.created",
+            Self::BackupRestored => "backup.restored",
         }
     }
 
@@ -237,9 +253,11 @@ impl Fact {
                 let names: Vec<&str> = fields.iter().map(|field| field.as_str()).collect();
                 Some(names.join(","))
             }
-            Self::LinkSent(purpose) | Self::LinkOpened(purpose) | Self::PasswordSet(purpose) => {
-                Some(purpose.as_str().to_owned())
-            }
+            Self::LinkSent(purpose)
+            | Self::LinkPrinted(purpose)
+            | Self::LinkDelayed(purpose)
+            | Self::LinkOpened(purpose)
+            | Self::PasswordSet(purpose) => Some(purpose.as_str().to_owned()),
             Self::LinkWithheld(purpose, reason) => Some(format!("{purpose} {}", reason.as_str())),
             Self::NoticeSent(matter) | Self::LetterGivenUp(matter) => Some((*matter).to_owned()),
             Self::NoticeWithheld(matter, reason) => Some(format!("{matter} {}", reason.as_str())),
@@ -252,7 +270,9 @@ impl Fact {
             | Self::SessionsEnded
             | Self::PasswordChanged
             | Self::WelcomeRequested
-            | Self::ResetRequested => None,
+            | Self::ResetRequested
+            | Self::BackupCreated
+            | Self::BackupRestored => None,
         }
     }
 
@@ -286,6 +306,8 @@ impl Fact {
                 let (purpose, reason) = detail?.split_once(' ')?;
                 Some(Self::LinkWithheld(Purpose::parse(purpose)?, Reason::parse(reason)?))
             }
+            "link.printed" => purpose().map(Self::LinkPrinted),
+            "link.delayed" => purpose().map(Self::LinkDelayed),
             "link.opened" => purpose().map(Self::LinkOpened),
             "link.refused" => reason().map(Self::LinkRefused),
             "password.set" => purpose().map(Self::PasswordSet),
@@ -299,6 +321,8 @@ impl Fact {
             "key.rotated" => Some(Self::KeyRotated(detail?.to_owned())),
             "pepper.rotated" => Some(Self::PepperRotated(detail?.to_owned())),
             "pepper.dropped" => Some(Self::PepperDropped(detail?.to_owned())),
+            "backup.created" => plain(Self::BackupCreated),
+            "backup.restored" => plain(Self::BackupRestored),
             _ => None,
         }
     }
@@ -367,6 +391,8 @@ pub(crate) mod tests {
             Fact::ResetRefused(Reason::Throttled),
             Fact::LinkSent(Purpose::Welcome),
             Fact::LinkWithheld(Purpose::Reset, Reason::SharedEmail),
+            Fact::LinkPrinted(Purpose::Welcome),
+            Fact::LinkDelayed(Purpose::Welcome),
             Fact::LinkOpened(Purpose::Reset),
             Fact::LinkRefused(Reason::LinkReplaced),
             Fact::PasswordSet(Purpose::Welcome),
@@ -375,6 +401,8 @@ pub(crate) mod tests {
             Fact::KeyRotated("kid".into()),
             Fact::PepperRotated("003392d3".into()),
             Fact::PepperDropped("003392d3".into()),
+            Fact::BackupCreated,
+            Fact::BackupRestored,
         ]
     }
 

@@ -9,15 +9,15 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::domain::account::{Account, AccountState, Email};
-use crate::domain::event::{Actor, Fact, Reason};
+use crate::domain::event::{Actor, Consequences, Fact, Reason};
 use crate::domain::fault::Fault;
 use crate::domain::outbox::{GIVE_UP_AFTER, Letter, Matter, QueuedLetter, backoff};
 use crate::domain::session::later;
-use crate::domain::ticket::{Purpose, Ticket, TicketLife};
+use crate::domain::ticket::{Purpose, Ticket, TicketLife, Way};
 use crate::domain::token::TicketToken;
 use crate::ports::{Accounts, Content, EmailMatch, Issue, Mail, Mailer, Outbox, Receipt, Refusal, Tickets};
 
-use super::World;
+use super::{Budget, MailBudget, World};
 
 /// Delivers what waits in the outbox.
 pub struct DeliverLetters {
@@ -33,6 +33,8 @@ pub struct DeliverLetters {
     pub world: World,
     /// How long links work.
     pub life: TicketLife,
+    /// How many may go out.
+    pub budget: MailBudget,
 }
 
 /// What one round did.
@@ -81,6 +83,18 @@ impl DeliverLetters {
                 return self.withhold(letter, account.as_deref(), reason).await;
             }
         };
+        let drawn = match self.budget.charge(letter, &account, &self.world) {
+            Budget::Room(drawn) => drawn,
+            Budget::Refused(rule) => {
+                delivery.withheld += 1;
+                tracing::warn!(letter = %letter.id, rule, "letter withheld: the budget of letters is used up; see limits.mail_per_account, mail_per_client and mail_per_day");
+                return self.withhold(letter, Some(&account), Reason::OverBudget).await;
+            }
+            Budget::Wait(until, rule) => {
+                delivery.failed += 1;
+                return self.delay(queued, &account, until, rule).await;
+            }
+        };
         let sent = match letter.matter.purpose() {
             None => {
                 let content = notice(letter, &account);
@@ -92,7 +106,7 @@ impl DeliverLetters {
                     })
                     .await
             }
-            Some(purpose) => match self.ticket(&account, purpose).await? {
+            Some(purpose) => match self.ticket(letter, &account, purpose).await? {
                 None => {
                     delivery.withheld += 1;
                     return self.withhold(letter, Some(&account), Reason::Disabled).await;
@@ -118,7 +132,10 @@ impl DeliverLetters {
                 delivery.delivered += 1;
                 self.delivered(letter, &account, &receipt).await
             }
-            Err(refusal) => self.failed(queued, &account, &refusal, delivery).await,
+            Err(refusal) => {
+                self.budget.give_back(drawn.as_ref());
+                self.failed(queued, &account, &refusal, delivery).await
+            }
         }
     }
 
@@ -160,13 +177,14 @@ impl DeliverLetters {
     }
 
     /// Makes the link's token and stores its digest, before the letter leaves.
-    async fn ticket(&self, account: &Account, purpose: Purpose) -> Result<Option<TicketToken>, Fault> {
+    async fn ticket(&self, letter: &Letter, account: &Account, purpose: Purpose) -> Result<Option<TicketToken>, Fault> {
         let token = TicketToken::from_entropy(self.world.token());
         let now = self.world.now();
         let ticket = Ticket {
             digest: token.digest(),
             account: account.id,
             purpose,
+            way: Some(Way::Letter(letter.id)),
             created_at: now,
             expires_at: later(now, self.life.of(purpose)),
             ended: None,
@@ -187,6 +205,27 @@ impl DeliverLetters {
         self.outbox
             .delivered(letter.id, self.world.now(), &receipt.words, event)
             .await
+    }
+
+    /// Lets a letter wait for its turn; recorded when it begins to.
+    async fn delay(
+        &self,
+        queued: &QueuedLetter,
+        account: &Account,
+        until: Timestamp,
+        rule: &'static str,
+    ) -> Result<(), Fault> {
+        let letter = &queued.letter;
+        tracing::warn!(letter = %letter.id, rule, %until, "letter waits: the budget of letters is used up; see limits.mail_per_account and mail_per_day");
+        if queued.attempts == 0
+            && let Some(purpose) = letter.matter.purpose()
+        {
+            let fact = Fact::LinkDelayed(purpose);
+            let event = self.world.event(Actor::Gateway, None, Some(account.id), fact);
+            self.outbox.accept(Consequences::event(event)).await?;
+        }
+        let words = format!("not tried: {rule} is used up");
+        self.outbox.failed(letter.id, &words, until).await
     }
 
     async fn withhold(&self, letter: &Letter, account: Option<&Account>, reason: Reason) -> Result<(), Fault> {

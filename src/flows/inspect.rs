@@ -396,6 +396,7 @@ mod tests {
             created_at: at(0),
             expires_at: at(expires),
             ended,
+            way: None,
         };
         let (never, expired, live, used) = (invited("101"), invited("102"), invited("103"), invited("104"));
         let tickets = vec![

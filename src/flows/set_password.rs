@@ -90,16 +90,26 @@ impl SetPassword {
     /// Looks at a link without spending it, and records that it was opened.
     pub async fn look(&self, token: Option<&TicketToken>, client: ClientAddr) -> Result<Look, Fault> {
         let look = self.judge(token, client).await?;
-        let (account, fact) = match &look {
-            Look::Live { account, purpose } => (Some(account.id), Fact::LinkOpened(*purpose)),
-            Look::Dead { state, .. } => (None, Fact::LinkRefused(refusal(*state))),
+        let event = |account, fact| self.world.event(Actor::Stranger, Some(client), account, fact);
+        match (&look, token) {
+            (Look::Live { account, purpose }, Some(token)) => {
+                let opened = event(Some(account.id), Fact::LinkOpened(*purpose));
+                self.tickets.opened(&token.digest(), self.world.now(), opened).await?;
+            }
+            (Look::Dead { state, .. }, _) => {
+                self.events
+                    .append(&[event(None, Fact::LinkRefused(refusal(*state)))])
+                    .await?;
+            }
             // Invented links are counted by the limits; recording each would let a stranger fill the store.
-            Look::Unknown | Look::Throttled(_) => return Ok(look),
-        };
-        self.events
-            .append(&[self.world.event(Actor::Stranger, Some(client), account, fact)])
-            .await?;
+            _ => {}
+        }
         Ok(look)
+    }
+
+    /// Looks at a link whose page is shown again: it was opened before, so nothing is counted or recorded.
+    pub async fn look_again(&self, token: Option<&TicketToken>, client: ClientAddr) -> Result<Look, Fault> {
+        self.judge(token, client).await
     }
 
     /// Spends the link and sets the password, provided that everything is in order.

@@ -29,5 +29,5 @@ pub use outbox::{LetterListing, LetterStatus, Outbox};
 pub use principals::Principals;
 pub use sessions::{Changed, Sessions, SessionsToEnd};
 pub use signer::Signer;
-pub use tickets::{Issue, Redemption, TicketRecord, Tickets};
+pub use tickets::{Issue, Redemption, TicketListing, TicketRecord, Tickets};
 pub use world::{Clock, Entropy, fresh_uuid};

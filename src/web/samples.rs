@@ -72,7 +72,7 @@ fn problem() -> Value {
 
 /// All pages, each as it is when all is well and when something was wrong.
 pub(super) fn samples() -> Vec<Sample> {
-    let rules = context! { min_chars => 12, min_score => 3 };
+    let rules = context! { min_chars => 12, min_score => 3, all_kinds => true, words => "Yuki Tanaka 101" };
     let session = |current: bool| {
         context! {
             id => "0190b5f2-7f3c-7d1e-9c55-1f0f5e0a6a01",

@@ -12,6 +12,7 @@ mod harness;
 
 mod account_page;
 mod architecture;
+mod backup;
 mod cli;
 mod config;
 mod crash;
@@ -22,6 +23,7 @@ mod headers;
 mod hostile;
 mod letters;
 mod limits;
+mod links;
 mod logs;
 mod outage;
 mod passwords;

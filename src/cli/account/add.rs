@@ -142,8 +142,8 @@ fn added(account: &Account, welcome: bool) -> String {
         ),
         Some(_) => format!("{who} Nothing was mailed, as you asked. Invite them: sekisho account welcome {extension}"),
         None => format!(
-            "{who} Nothing was mailed, since there is no e-mail address, and so no password can be set.\nWhen there is one: \
-             sekisho account change {extension} --email ADDRESS, then sekisho account welcome {extension}"
+            "{who} Nothing was mailed, since there is no e-mail address.\nHand a link over on paper: \
+             sekisho account welcome {extension} --print"
         ),
     }
 }
@@ -204,7 +204,7 @@ mod tests {
         yuki.email = None;
         let words = added(&yuki, true);
         assert!(
-            words.contains("there is no e-mail address") && words.contains("--email"),
+            words.contains("there is no e-mail address") && words.contains("--print"),
             "{words}"
         );
     }

@@ -58,7 +58,13 @@ pub enum Command {
     #[command(after_help = "The exit code is 0 when everything is in order and 3 when something was found.")]
     Lint(lint::Lint),
     /// Mail a Welcome link again to somebody who has not set a password yet; earlier links stop working
-    Welcome(Whose),
+    #[command(after_help = "Examples:\n  \
+        sekisho account welcome 101\n  \
+        sekisho account welcome 101 --print --html sheet.html\n\n\
+        --print is for somebody without a mailbox: it makes a sheet with the link and its QR code for both doors, to be \
+        handed over. It is shown once and recorded as printed. Print the file, then delete it: whoever has the link \
+        first can use it.")]
+    Welcome(change::Welcome),
     /// Keep somebody out: sessions and links end within a second, the record stays
     Disable(Whose),
     /// Let a disabled person in again
@@ -89,7 +95,7 @@ impl Command {
             Self::Import(import) => import.run(path, output),
             Self::Export(export) => export.run(path, output),
             Self::Lint(lint) => return lint.run(path, output),
-            Self::Welcome(whose) => change::welcome(path, &whose.extension, output),
+            Self::Welcome(welcome) => welcome.run(path, output),
             Self::Disable(whose) => change::disable(path, &whose.extension, output),
             Self::Enable(whose) => change::enable(path, &whose.extension, output),
             Self::Remove(remove) => remove.run(path, output),

@@ -1,6 +1,7 @@
 //! [`Argon2Hasher`]: password hashes with Argon2id, keyed with the pepper, in bounded time and memory; imported hashes
 //! of other kinds are verified within the same bounds.
 
+mod audit;
 pub(in crate::crypto) mod phc;
 mod pool;
 mod work;
@@ -26,6 +27,7 @@ use crate::domain::fault::Fault;
 use crate::domain::password::{Password, PasswordHash};
 use crate::ports::{Entropy, Hasher, Verification};
 
+pub use self::audit::HashKind;
 pub use self::pool::Stats;
 
 /// The most memory a stored hash may ask for where the configuration asks for less.

@@ -55,6 +55,30 @@ impl SecretFiles {
     }
 }
 
+/// The secrets that are there: for whoever looks at a store and must not make any.
+#[derive(Debug)]
+pub struct PresentSecrets {
+    /// `pepper` and those before it.
+    pub pepper: Option<Pepper>,
+    /// `sealing.key`.
+    pub sealing_key: Option<SealingKey>,
+}
+
+impl PresentSecrets {
+    /// Reads what is there, and makes nothing.
+    ///
+    /// # Errors
+    /// As [`SecretFiles::open_or_make`], for files that are there and cannot be used.
+    pub fn look(directory: &Path) -> Result<Self, Fault> {
+        let secret = |name| read(&directory.join(name));
+        let pepper = secret(PEPPER)?.map(|pepper| with_all_previous(Pepper::from_bytes(*pepper), directory));
+        Ok(Self {
+            pepper: pepper.transpose()?,
+            sealing_key: secret(SEALING_KEY)?.map(|key| SealingKey::from_bytes(*key)),
+        })
+    }
+}
+
 pub(super) type Secret = Zeroizing<[u8; SECRET_BYTES]>;
 
 fn make_directory(directory: &Path) -> io::Result<()> {

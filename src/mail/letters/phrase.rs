@@ -62,7 +62,7 @@ impl Unit {
 
 /// A moment with its offset from UTC, so that it means one thing wherever it is read:
 /// `Friday, 15 January 2027, 17:00 (UTC+09:00)`, `2027年1月15日（金）17:00（UTC+09:00）`.
-pub(super) fn moment(language: Language, at: Timestamp, zone: &TimeZone) -> String {
+pub(in crate::mail) fn moment(language: Language, at: Timestamp, zone: &TimeZone) -> String {
     let local = at.to_zoned(zone.clone());
     match language {
         Language::En => local.strftime("%A, %-d %B %Y, %H:%M (UTC%:z)").to_string(),
@@ -117,7 +117,7 @@ fn turns_lines_or_direction(c: char) -> bool {
 }
 
 /// White or near-black, whichever contrasts more with `#rrggbb` (WCAG 2.2 relative luminance).
-pub(super) fn ink_on(colour: &str) -> &'static str {
+pub(in crate::mail) fn ink_on(colour: &str) -> &'static str {
     let luminance = luminance(colour).unwrap_or(0.0);
     let with_white = 1.05 / (luminance + 0.05);
     let with_dark = (luminance + 0.05) / 0.05;

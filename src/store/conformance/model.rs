@@ -9,7 +9,7 @@ use crate::domain::account::{AccountEdit, EmailEdit, LoginName};
 use crate::domain::key::{KeyRecord, SigningAlgorithm};
 use crate::ports::{
     AccountBatch, AccountListing, AccountRecord, Changed, DueLetter, LetterListing, PasswordChange, SessionsToEnd,
-    TicketRecord,
+    TicketListing, TicketRecord,
 };
 
 #[derive(Clone, Copy, Debug)]
@@ -30,6 +30,7 @@ enum Act {
     FindByEmail,
     Issue,
     Redeem,
+    OpenLink,
     SweepTickets,
     Begin,
     End,
@@ -50,7 +51,7 @@ enum Act {
 }
 
 /// What happens often stands here often.
-const ACTS: [Act; 48] = [
+const ACTS: [Act; 49] = [
     Act::Create,
     Act::Create,
     Act::Create,
@@ -80,6 +81,7 @@ const ACTS: [Act; 48] = [
     Act::Redeem,
     Act::Redeem,
     Act::Redeem,
+    Act::OpenLink,
     Act::SweepTickets,
     Act::Begin,
     Act::Begin,
@@ -169,6 +171,7 @@ enum Call {
     FindByEmail(Email),
     Issue(Ticket),
     Redeem(TokenDigest, PasswordHash, Timestamp, Consequences),
+    Open(TokenDigest, Timestamp, Event),
     SweepTickets(Timestamp),
     Begin(Session, Option<TokenDigest>, Consequences),
     End(SessionsToEnd, Consequences),
@@ -195,6 +198,7 @@ struct Sight {
     credentials: Vec<Option<PasswordHash>>,
     sessions: Vec<(Session, Account)>,
     tickets: Vec<Option<TicketRecord>>,
+    links: Vec<TicketListing>,
     letters: Vec<LetterListing>,
     next_due: Option<Timestamp>,
     events: Vec<Event>,
@@ -246,6 +250,10 @@ impl Cast {
             Act::Redeem => {
                 let digest = pick_new(&self.tickets, which).map_or_else(fresh_digest, |ticket| ticket.digest);
                 Call::Redeem(digest, hash(how), now, self.with_letter(then, account, now))
+            }
+            Act::OpenLink => {
+                let digest = pick_new(&self.tickets, which).map_or_else(fresh_digest, |ticket| ticket.digest);
+                Call::Open(digest, now, event)
             }
             Act::SweepTickets => Call::SweepTickets(back(100 + spread)),
             Act::Begin => {
@@ -438,6 +446,7 @@ impl Cast {
             credentials,
             sessions: ports.sessions.list(None).await.unwrap(),
             tickets,
+            links: ports.tickets.list(None, usize::MAX).await.unwrap(),
             letters: ports.outbox.list(usize::MAX).await.unwrap(),
             next_due: ports.outbox.next_due().await.unwrap(),
             events: ports.events.list(EventFilter::newest(usize::MAX)).await.unwrap(),
@@ -471,6 +480,7 @@ impl Call {
             Self::FindByEmail(email) => said(accounts.find_by_email(email).await),
             Self::Issue(ticket) => said(ports.tickets.issue(ticket).await),
             Self::Redeem(digest, hash, now, then) => said(ports.tickets.redeem(digest, hash, *now, then.clone()).await),
+            Self::Open(digest, now, event) => said(ports.tickets.opened(digest, *now, event.clone()).await),
             Self::SweepTickets(before) => said(ports.tickets.sweep(*before).await),
             Self::Begin(session, replaces, then) => said(sessions.begin(session, *replaces, then.clone()).await),
             Self::End(which, then) => said(sessions.end(*which, then.clone()).await),

@@ -42,6 +42,7 @@ struct State {
     accounts: BTreeMap<AccountId, StoredAccount>,
     sessions: HashMap<TokenDigest, Session>,
     tickets: HashMap<TokenDigest, Ticket>,
+    openings: HashMap<TokenDigest, Openings>,
     letters: Vec<StoredLetter>,
     events: Vec<Event>,
     keys: Vec<KeyRecord>,
@@ -54,6 +55,14 @@ struct StoredAccount {
     hash: Option<PasswordHash>,
     password_set_at: Option<Timestamp>,
     last_sign_in_at: Option<Timestamp>,
+}
+
+/// What became of the link of a ticket.
+#[derive(Clone, Copy, Default)]
+struct Openings {
+    count: u32,
+    last: Option<Timestamp>,
+    ended_at: Option<Timestamp>,
 }
 
 struct StoredChange {
@@ -82,6 +91,7 @@ impl State {
         let of_account = self.tickets.values_mut().filter(|ticket| ticket.account == account);
         for ticket in of_account.filter(|ticket| ticket.state_at(now) == TicketState::Live) {
             ticket.ended = Some(TicketEnd::Replaced);
+            self.openings.entry(ticket.digest).or_default().ended_at = Some(now);
         }
     }
 

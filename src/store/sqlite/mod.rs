@@ -3,6 +3,7 @@
 
 mod accounts;
 mod addresses;
+mod backup;
 mod batch;
 mod events;
 mod keys;
@@ -25,6 +26,7 @@ use sqlx::migrate::{Migration, MigrationType, Migrator};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{ConnectOptions, Connection, SqlSafeStr, Sqlite, Transaction};
 
+pub use self::backup::{Cell, DatabaseCopy, Forget, Read, emptied, fold_log, prepare_restored, schema_version};
 pub use self::lock::StoreLock;
 use self::rows::Trouble;
 use crate::domain::fault::Fault;
@@ -190,6 +192,7 @@ fn migrations() -> Migrator {
     Migrator::with_migrations(vec![
         step(1, "first", include_str!("migrations/0001_first.sql")),
         step(4, "own page", include_str!("migrations/0004_own_page.sql")),
+        step(5, "links", include_str!("migrations/0005_links.sql")),
     ])
 }
 

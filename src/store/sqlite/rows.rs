@@ -20,9 +20,9 @@ use crate::domain::key::KeyRecord;
 use crate::domain::outbox::{Letter, LetterId, Matter};
 use crate::domain::password::PasswordHash;
 use crate::domain::session::{Session, SessionId};
-use crate::domain::ticket::{Purpose, Ticket, TicketEnd};
+use crate::domain::ticket::{Purpose, Ticket, TicketEnd, Way};
 use crate::domain::token::TokenDigest;
-use crate::ports::{Changed, Credential, LetterListing, LetterStatus};
+use crate::ports::{Changed, Credential, LetterListing, LetterStatus, TicketListing};
 
 /// The columns [`account`] reads, from a table named `a`.
 macro_rules! account_columns {
@@ -172,9 +172,20 @@ pub(super) fn ticket(row: &SqliteRow) -> Result<Ticket, Trouble> {
         digest: digest(row, "digest")?,
         account: parsed(row, "account", AccountId::parse)?,
         purpose: parsed(row, "purpose", Purpose::parse)?,
+        way: parsed_if_any(row, "way", Way::parse)?,
         created_at: time(row, "created_at")?,
         expires_at: time(row, "expires_at")?,
         ended: parsed_if_any(row, "ended", TicketEnd::parse)?,
+    })
+}
+
+pub(super) fn ticket_listing(row: &SqliteRow) -> Result<TicketListing, Trouble> {
+    let openings: i64 = row.try_get("openings")?;
+    Ok(TicketListing {
+        ticket: ticket(row)?,
+        openings: u32::try_from(openings).map_err(|_| unreadable("openings", openings))?,
+        opened_at: time_if_any(row, "opened_at")?,
+        ended_at: time_if_any(row, "ended_at")?,
     })
 }
 

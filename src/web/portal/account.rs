@@ -23,6 +23,7 @@ use super::super::problem::Problem;
 use super::super::routes::ACCOUNT_PATH;
 use super::super::visit::{Submission, Visit};
 use super::login::Notice as LoginNotice;
+use super::set_password::shown_rules;
 
 /// What the form for a new password sends; `username` is there for password managers alone.
 pub(in super::super) const PASSWORD_FIELDS: &[Field] = &[
@@ -322,14 +323,13 @@ async fn page(
             }
         })
         .collect();
-    let rules = desk.flows.set_password.rules();
     let content = context! {
         name => &account.name,
         extension => account.extension.as_str(),
         email => account.email.as_ref().map(Email::as_typed),
         language => account.language.tag(),
         sessions => shown,
-        rules => context! { min_chars => rules.min_chars, min_score => rules.min_score },
+        rules => shown_rules(desk, account),
         notice => notice.map(Notice::as_str),
     };
     Ok(Answer::page(Page {

@@ -22,7 +22,7 @@ use crate::domain::token::{TOKEN_BYTES, TokenDigest};
 use crate::ports::{
     AccountBatch, AccountListing, Accounts, BatchOutcome, Change, Changed, Clock, Creation, Credential, EmailMatch,
     Entropy, EventFilter, Events, Hasher, Issue, LetterListing, Limiter, Outbox, PasswordChange, Principals,
-    Redemption, Sessions, SessionsToEnd, TicketRecord, Tickets, Verification,
+    Redemption, Sessions, SessionsToEnd, TicketListing, TicketRecord, Tickets, Verification,
 };
 
 /// Everything the flows can reach.
@@ -297,6 +297,18 @@ impl Tickets for Fakes {
     }
 
     async fn newest(&self) -> Result<Vec<Ticket>, Fault> {
+        unreachable!("no page asks for it")
+    }
+
+    async fn opened(&self, digest: &TokenDigest, _: Timestamp, event: Event) -> Result<(), Fault> {
+        self.store()?;
+        if self.tickets.lock().contains_key(digest) {
+            self.events.lock().push(event);
+        }
+        Ok(())
+    }
+
+    async fn list(&self, _: Option<AccountId>, _: usize) -> Result<Vec<TicketListing>, Fault> {
         unreachable!("no page asks for it")
     }
 

@@ -134,6 +134,7 @@ impl House {
             digest: token.digest(),
             account: account().id,
             purpose,
+            way: None,
             created_at: now,
             expires_at: later(now, Duration::from_mins(30)),
             ended: None,
@@ -206,6 +207,7 @@ fn flows(fakes: &Arc<Fakes>) -> PortalFlows {
             limiter: Arc::clone(fakes) as _,
             world,
             limits: Some(ResetLimits {
+                again: quota,
                 client: quota,
                 email: quota,
             }),
