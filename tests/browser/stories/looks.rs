@@ -61,8 +61,9 @@ async fn take_pictures(words: &Words, page: &str, browser: &Browser, scheme: Sch
 const OVERFLOW: &str = "
     const page = document.scrollingElement;
     if (page.scrollWidth <= innerWidth) return null;
+    const out = (element) => element.getBoundingClientRect().right > innerWidth + 1;
     return [...document.querySelectorAll('body *')]
-        .filter((element) => element.getBoundingClientRect().right > innerWidth + 1)
+        .filter((element) => out(element) && ![...element.children].some(out))
         .map((element) => element.outerHTML.slice(0, 120)).slice(0, 5).join('\\n') || 'something';
 ";
 
