@@ -1,14 +1,25 @@
 //! The composition root: configuration becomes adapters, adapters become flows, flows become services.
 //! The only module that knows everyone.
 
+mod backup;
 mod clock;
 mod keys;
 mod office;
+mod peppers;
+mod preview;
 mod serve;
 mod tasks;
+mod theme;
 
+pub use backup::{
+    BackupProblem, Check, Created, Manifest, Origin, PepperStanding, Restored, Restoring, SealingStanding, Step,
+    Verdict, create as create_backup, prove as prove_backup, restore as restore_backup,
+};
 pub use keys::SigningKeys;
-pub use office::{Office, world};
+pub use office::{Office, Printed, world};
+pub use peppers::{PepperRotation, Reliance, Standing};
+pub use preview::{KINDS, Preview, preview};
 pub use serve::{Listening, serve};
+pub use theme::{built_in_theme, check_theme};
 
 pub use crate::store::StoreLock;

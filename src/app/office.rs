@@ -2,11 +2,16 @@
 
 use std::sync::Arc;
 
+use jiff::tz::TimeZone;
+
 use crate::config::Config;
 use crate::crypto::entropy::OsEntropy;
+use crate::crypto::foreign::{Basis, basis_of};
 use crate::crypto::secrets::{PEPPER, SEALING_KEY, SecretFiles};
+use crate::domain::account::{Account, Extension};
 use crate::domain::fault::Fault;
-use crate::flows::{AccountOffice, World};
+use crate::flows::{AccountChange, AccountOffice, ImportAccounts, InspectAccounts, LinkOffice, Printing, World};
+use crate::mail::sheet::{self, Sheet};
 use crate::ports::{Accounts, Events, Keys, Outbox};
 use crate::store::SqliteStore;
 
@@ -21,7 +26,22 @@ pub struct Office {
     pub events: Arc<dyn Events>,
     /// Letters on their way.
     pub outbox: Arc<dyn Outbox>,
+    /// Links and what became of them.
+    pub links: LinkOffice,
     store: Arc<SqliteStore>,
+}
+
+/// What became of the wish for a sheet with a link.
+pub enum Printed {
+    /// Here it is, for once.
+    Done {
+        /// For whom.
+        account: Box<Account>,
+        /// What to hand over.
+        sheet: Sheet,
+    },
+    /// Why there is none.
+    Not(AccountChange),
 }
 
 /// The real time and chance.
@@ -35,10 +55,11 @@ pub(super) async fn open_secrets(config: &Config, store: &SqliteStore) -> Result
     let directory = &config.secrets.directory;
     let missing = |file: &str| !directory.join(file).exists();
     if missing(PEPPER)
-        && Accounts::list(store)
+        // Hashes of other systems were made without it.
+        && Accounts::hashes(store)
             .await?
             .iter()
-            .any(|listing| listing.password_set_at.is_some())
+            .any(|(_, hash)| matches!(basis_of(hash), Basis::Pepper(_)))
     {
         return Err(Fault::corrupt(
             format!(
@@ -72,8 +93,35 @@ impl Office {
             },
             events: store.clone(),
             outbox: store.clone(),
+            links: LinkOffice {
+                accounts: store.clone(),
+                tickets: store.clone(),
+                outbox: store.clone(),
+                events: store.clone(),
+                world: world(),
+                life: config.links,
+            },
             store,
         })
+    }
+
+    /// Brings people in from files.
+    pub fn imports(&self, config: &Config) -> ImportAccounts {
+        ImportAccounts {
+            accounts: self.store.clone(),
+            outbox: self.store.clone(),
+            world: world(),
+            rate: config.mail.rate,
+        }
+    }
+
+    /// Looks for what an administrator should put in order.
+    pub fn inspection(&self) -> InspectAccounts {
+        InspectAccounts {
+            accounts: self.store.clone(),
+            tickets: self.store.clone(),
+            world: world(),
+        }
     }
 
     /// The signing keys. Reads the secret files, and makes them where they are missing.
@@ -85,6 +133,34 @@ impl Office {
             algorithm: config.assertion.algorithm,
             world: world(),
         })
+    }
+
+    pub(super) fn store(&self) -> &SqliteStore {
+        &self.store
+    }
+
+    /// Makes a Welcome link on a sheet to be handed over.
+    pub async fn print_welcome(&self, config: &Config, extension: &Extension) -> Result<Printed, Fault> {
+        let change = match self.links.print(extension).await? {
+            Printing::Done {
+                account,
+                token,
+                expires_at,
+            } => {
+                let house = sheet::House {
+                    branding: &config.branding,
+                    doors: &config.doors,
+                    routes: &config.routes,
+                    zone: &TimeZone::system(),
+                };
+                let sheet = sheet::write(&house, &account, &token, expires_at)?;
+                return Ok(Printed::Done { account, sheet });
+            }
+            Printing::NotFound => AccountChange::NotFound,
+            Printing::Disabled(account) => AccountChange::Disabled(account),
+            Printing::AlreadyActive(account) => AccountChange::AlreadyActive(account),
+        };
+        Ok(Printed::Not(change))
     }
 
     /// Closes the store when what is under way has finished.

@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroU32;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicI64;
 use std::time::Duration;
@@ -9,22 +10,23 @@ use std::time::Duration;
 use async_trait::async_trait;
 use governor::{DefaultKeyedRateLimiter, Quota as GovernorQuota, RateLimiter};
 use http::{HeaderName, HeaderValue};
-use jiff::tz::TimeZone;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use zeroize::Zeroizing;
 
 use crate::config::Config;
-use crate::crypto::argon2::Argon2Hasher;
+use crate::crypto::blocklist::Blocklist;
 use crate::crypto::entropy::OsEntropy;
+use crate::crypto::hashing::Argon2Hasher;
 use crate::crypto::jwt::JwtSigner;
 use crate::domain::fault::Fault;
 use crate::domain::limits::Quota;
+use crate::domain::password::{KnownPasswords, Listed};
 use crate::flows::{
-    Authenticate, DeliverLetters, ForgotPassword, Housekeeping, RecordSeen, ResetLimits, SetPassword, SignIn,
-    SignInLimits, SignOut, TicketLimits, World,
+    Authenticate, DeliverLetters, ForgotPassword, Housekeeping, MailBudget, MailLimits, OwnAccount, RecordSeen,
+    ResetLimits, SetPassword, SignIn, SignInLimits, SignOut, TicketLimits, World,
 };
-use crate::mail::letters::LetterPress;
+use crate::mail::letters::Templates;
 use crate::mail::smtp::SmtpMailer;
 use crate::ports::{Hasher, Limiter, Outbox, Sessions};
 use crate::proxy::{
@@ -32,11 +34,12 @@ use crate::proxy::{
     TrustedProxies, UpstreamPeers, UpstreamTerms, bind,
 };
 use crate::store::{CachedSessions, MemoryLimiter, SqliteStore, StoreLock};
-use crate::web::{Branding, Health, Logo, Portal, PortalFlows, PortalRoutes, PortalSettings};
+use crate::web::{Branding, Health, Logo, Portal, PortalFlows, PortalRoutes, PortalSettings, Theme};
 
 use super::keys::SigningKeys;
 use super::office::{open_secrets, world};
 use super::tasks::{self, Tasks};
+use super::theme::{self, ThemeFiles};
 
 /// What a gateway that has just become ready can tell.
 #[derive(Clone, Debug)]
@@ -58,8 +61,9 @@ const SEEN: Duration = Duration::from_secs(1);
 ///
 /// # Errors
 /// When something needed at start is missing: says what, where and how to mend it.
-pub async fn serve(config: Config, stop: CancellationToken, ready: impl FnOnce(Listening)) -> Result<(), Fault> {
+pub async fn serve(mut config: Config, stop: CancellationToken, ready: impl FnOnce(Listening)) -> Result<(), Fault> {
     let _lock = StoreLock::acquire(&config.store.directory)?;
+    config.passwords.rules.listed = known_passwords(&config.passwords.blocklist)?;
     let listeners = bind(&config.server.listen)?;
     let addresses = listeners
         .iter()
@@ -100,6 +104,7 @@ async fn compose(
     drained: &CancellationToken,
 ) -> Result<Front, Fault> {
     let world = world();
+    let theme = ThemeFiles::of(config)?;
     let secrets = open_secrets(config, store).await?;
     for file in &secrets.made {
         tracing::info!(file = %file.display(), "secret made; keep a copy of it somewhere safe, apart from the store");
@@ -107,6 +112,8 @@ async fn compose(
     let sealing = Arc::new(secrets.sealing_key);
     let limiter = Arc::new(MemoryLimiter::new(METERS, sealing.derive("limits")));
     let hasher = Argon2Hasher::start(config.passwords.hashing, secrets.pepper, Arc::new(OsEntropy))?;
+    let hasher = Arc::new(hasher);
+    tasks::follow_pepper(tasks, config.secrets.directory.clone(), Arc::clone(&hasher));
     let keys = Arc::new(SigningKeys {
         store: store.clone(),
         sealing: Arc::clone(&sealing),
@@ -138,13 +145,16 @@ async fn compose(
         &sessions,
         Arc::clone(&authenticate),
         limiter.clone(),
-        Arc::new(hasher),
+        hasher,
         &signer,
         &world,
     );
     let portal = Arc::new(
-        Portal::new(settings(config, sealing.derive("forms"))?, flows)
-            .map_err(|problem| Fault::corrupt("the gateway's own pages cannot be built", problem))?,
+        Portal::new(
+            settings(config, theme.pages, sealing.derive("forms"), sealing.derive("devices"))?,
+            flows,
+        )
+        .map_err(|problem| Fault::corrupt("the gateway's own pages cannot be built", problem))?,
     );
 
     start(
@@ -159,6 +169,7 @@ async fn compose(
             limiter,
             pages: pages.clone(),
             upstream: upstream.clone(),
+            letters: theme.letters,
         },
     )?;
     let streams = Arc::new(Streams::default());
@@ -174,6 +185,17 @@ async fn compose(
     };
     let threads = std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get);
     Front::new(gateway, &tls, connections, config.server.header_timeout, threads)
+}
+
+/// The lists that a new password must not be on.
+fn known_passwords(paths: &[PathBuf]) -> Result<Listed, Fault> {
+    let mut lists: Vec<Arc<dyn KnownPasswords>> = Vec::with_capacity(paths.len());
+    for path in paths {
+        let list = Blocklist::load(path)?;
+        tracing::info!(file = %path.display(), passwords = list.passwords(), "list of known passwords read");
+        lists.push(Arc::new(list));
+    }
+    Ok(Listed::new(lists))
 }
 
 async fn upstream(config: &Config) -> Result<UpstreamPeers, Fault> {
@@ -201,6 +223,22 @@ fn flows(
 ) -> PortalFlows {
     let limits = &config.limits;
     let signer = Arc::clone(signer);
+    let sign_in_limits = limits.enabled.then_some(SignInLimits {
+        client: limits.sign_in_client,
+        account: limits.sign_in_account,
+        client_account: limits.sign_in_client_account,
+    });
+    let set_password = Arc::new(SetPassword {
+        tickets: store.clone(),
+        events: store.clone(),
+        limiter: Arc::clone(&limiter),
+        hasher: Arc::clone(&hasher),
+        world: world.clone(),
+        rules: config.passwords.rules.clone(),
+        limits: limits.enabled.then_some(TicketLimits {
+            client: limits.ticket_client,
+        }),
+    });
     PortalFlows {
         authenticate,
         sign_in: Arc::new(SignIn {
@@ -210,11 +248,7 @@ fn flows(
             limiter: Arc::clone(&limiter),
             hasher: Arc::clone(&hasher),
             world: world.clone(),
-            limits: limits.enabled.then_some(SignInLimits {
-                client: limits.sign_in_client,
-                account: limits.sign_in_account,
-                client_account: limits.sign_in_client_account,
-            }),
+            limits: sign_in_limits,
             throttled_noted_at: AtomicI64::new(0),
         }),
         sign_out: Arc::new(SignOut {
@@ -229,25 +263,34 @@ fn flows(
             limits: limits.enabled.then_some(ResetLimits {
                 client: limits.reset_client,
                 email: limits.reset_email,
+                again: limits.reset_again,
             }),
         }),
-        set_password: Arc::new(SetPassword {
-            tickets: store.clone(),
+        own_account: Arc::new(OwnAccount {
+            accounts: store.clone(),
+            sessions: store.clone(),
+            principals: sessions.clone(),
             events: store.clone(),
             limiter,
             hasher,
+            set_password: Arc::clone(&set_password),
             world: world.clone(),
-            rules: config.passwords.rules.clone(),
-            limits: limits.enabled.then_some(TicketLimits {
-                client: limits.ticket_client,
-            }),
+            limits: sign_in_limits,
+            lifetime: config.sessions.lifetime,
+            fresh_for: config.sessions.fresh_for,
         }),
+        set_password,
         jwks: Arc::new(move || signer.jwks_json()),
         health: Arc::new(StoreHealth(store.clone())),
     }
 }
 
-fn settings(config: &Config, form_key: [u8; 32]) -> Result<PortalSettings, Fault> {
+pub(super) fn settings(
+    config: &Config,
+    theme: Theme,
+    form_key: [u8; 32],
+    device_key: [u8; 32],
+) -> Result<PortalSettings, Fault> {
     let routes = &config.routes;
     Ok(PortalSettings {
         routes: PortalRoutes {
@@ -263,10 +306,12 @@ fn settings(config: &Config, form_key: [u8; 32]) -> Result<PortalSettings, Fault
             accent: config.branding.accent.clone(),
             support: config.branding.support.clone(),
         },
+        theme,
         cookie: config.sessions.cookie.clone(),
         language: config.branding.language,
         lifetime: config.sessions.lifetime,
         form_key: Zeroizing::new(form_key),
+        device_key: Zeroizing::new(device_key),
     })
 }
 
@@ -284,6 +329,15 @@ fn logo(path: &std::path::Path) -> Result<Logo, Fault> {
     })
 }
 
+fn mail_limits(config: &Config) -> Option<MailLimits> {
+    let limits = &config.limits;
+    limits.enabled.then_some(MailLimits {
+        account: limits.mail_account,
+        client: limits.mail_client,
+        day: limits.mail_day,
+    })
+}
+
 struct Background {
     sessions: Arc<CachedSessions>,
     keys: Arc<SigningKeys>,
@@ -291,6 +345,7 @@ struct Background {
     limiter: Arc<MemoryLimiter>,
     pages: Option<Arc<DefaultKeyedRateLimiter<IpAddr>>>,
     upstream: Arc<UpstreamPeers>,
+    letters: Templates,
 }
 
 fn start(
@@ -307,14 +362,18 @@ fn start(
         limiter,
         pages,
         upstream,
+        letters: templates,
     } = parts;
     tasks::follow(tasks, sessions, Arc::clone(&keys), signer, world.clone());
-    let press = LetterPress::new(
-        &config.branding,
-        config.doors.clone(),
-        &config.routes,
-        TimeZone::system(),
-    )?;
+    let press = theme::press(config, &templates)?;
+    if let Some(problem) = config
+        .branding
+        .theme
+        .as_ref()
+        .and_then(|_| press.problems().into_iter().next())
+    {
+        return Err(theme::refusal(problem));
+    }
     let mailer = SmtpMailer::new(&config.mail, press, world.clock(), Arc::new(OsEntropy))?;
     let letters = Arc::new(DeliverLetters {
         outbox: store.clone(),
@@ -323,6 +382,7 @@ fn start(
         mailer: Arc::new(mailer),
         world: world.clone(),
         life: config.links,
+        budget: MailBudget::new(limiter.clone(), mail_limits(config)),
     });
     tasks::deliver(tasks, letters, store.clone(), world.clone());
     let housekeeping = Housekeeping {

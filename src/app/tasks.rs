@@ -1,6 +1,7 @@
 //! What a running gateway does besides answering: follow changes, deliver letters, sweep, rotate.
 
 use std::net::IpAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,7 +9,9 @@ use governor::DefaultKeyedRateLimiter;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::crypto::hashing::Argon2Hasher;
 use crate::crypto::jwt::JwtSigner;
+use crate::crypto::secrets::{PepperStamp, read_pepper, stamp_pepper};
 use crate::domain::fault::Fault;
 use crate::flows::{Authenticate, DeliverLetters, Housekeeping, World};
 use crate::ports::Outbox;
@@ -19,6 +22,8 @@ use super::keys::SigningKeys;
 
 /// Changes made by another process are seen after this time at the latest.
 const FOLLOW: Duration = Duration::from_millis(200);
+/// A pepper that was rotated is taken up after this time at the latest.
+const PEPPER: Duration = Duration::from_millis(500);
 /// An open stream outlives its session by this time and [`FOLLOW`] at the most.
 const STREAMS: Duration = Duration::from_millis(400);
 /// A letter waits at most this long for the worker to look.
@@ -99,6 +104,27 @@ pub fn follow(
             if sessions.follow(now).await?.keys_changed {
                 signer.replace(keys.ring().await?);
                 sessions.drop_passes();
+            }
+            Ok(())
+        }
+    });
+}
+
+/// Takes up a pepper that was rotated, and lets go of one that was dropped. While the files cannot be read, hashing goes on
+/// with what is in memory.
+pub fn follow_pepper(tasks: &Tasks, directory: PathBuf, hasher: Arc<Argon2Hasher>) {
+    let seen: Arc<parking_lot::Mutex<Option<PepperStamp>>> = Arc::default();
+    tasks.every(PEPPER, "looking at the pepper", move || {
+        let (directory, hasher, seen) = (directory.clone(), Arc::clone(&hasher), Arc::clone(&seen));
+        async move {
+            // Before reading: what changes meanwhile is seen by the next round.
+            let stamp = stamp_pepper(&directory)?;
+            if seen.lock().as_ref() == Some(&stamp) {
+                return Ok(());
+            }
+            hasher.replace_pepper(read_pepper(&directory)?);
+            if seen.lock().replace(stamp).is_some() {
+                tracing::info!("the pepper has changed and is taken up");
             }
             Ok(())
         }

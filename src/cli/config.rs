@@ -1,11 +1,14 @@
 //! `sekisho config`: what is wrong with a configuration, what is in effect, what may be written in one.
 
-use std::path::Path;
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use anyhow::{anyhow, bail};
 use clap::Subcommand;
 
-use crate::config::{Config, Problem};
+use crate::app;
+use crate::config::Config;
 
 use super::open;
 use super::output::{BAD, CARE, GOOD, Output, aside, plain};
@@ -23,6 +26,16 @@ pub enum Command {
     /// Print every key with its explanation and its default: a configuration to start from
     #[command(after_help = "Example:\n  sekisho config example > /etc/sekisho/sekisho.toml")]
     Example,
+    /// Write the built-in pages, letters, texts and style sheets into a directory: a theme to start from
+    #[command(
+        after_help = "Delete what you do not change: a file that is not there stays as the gateway has it, also in later \
+        versions. Name the directory as branding.theme; `sekisho config check` says what is wrong with it.\n\n\
+        Example:\n  sekisho config theme /etc/sekisho/theme"
+    )]
+    Theme {
+        /// The directory; made where it is missing, and otherwise empty
+        directory: PathBuf,
+    },
     /// Print the JSON Schema of the configuration, for editors
     Schema,
 }
@@ -33,6 +46,7 @@ impl Command {
             Self::Check => return check(path, output),
             Self::Show => output.text(&open::config(path)?.show())?,
             Self::Example => output.text(&Config::documented())?,
+            Self::Theme { directory } => theme(directory, output)?,
             Self::Schema => output.json(&Config::schema())?,
         }
         Ok(ExitCode::SUCCESS)
@@ -41,14 +55,17 @@ impl Command {
 
 fn check(path: &Path, output: &mut Output) -> anyhow::Result<ExitCode> {
     let (errors, warnings) = match Config::load(path) {
-        Ok(config) => (config.check_files(), config.warnings()),
-        Err(errors) => (errors.0, Vec::new()),
+        Ok(config) => {
+            let files = config.check_files().iter().map(ToString::to_string).collect::<Vec<_>>();
+            ([files, app::check_theme(&config)].concat(), config.warnings())
+        }
+        Err(errors) => (errors.0.iter().map(ToString::to_string).collect(), Vec::new()),
     };
     for error in &errors {
         report(format_args!("{BAD}error:{BAD:#}"), error);
     }
     for warning in &warnings {
-        report(format_args!("{CARE}warning:{CARE:#}"), warning);
+        report(format_args!("{CARE}warning:{CARE:#}"), &warning.to_string());
     }
     if errors.is_empty() {
         output.line(verdict(path, warnings.len()))?;
@@ -58,8 +75,33 @@ fn check(path: &Path, output: &mut Output) -> anyhow::Result<ExitCode> {
     }
 }
 
-fn report(label: std::fmt::Arguments<'_>, problem: &Problem) {
-    aside(format_args!("{label} {}", plain(&problem.to_string())));
+/// Nothing that is there is overwritten: it may be somebody's work.
+fn theme(directory: &Path, output: &mut Output) -> anyhow::Result<()> {
+    let failed = |error: std::io::Error| anyhow!("{}: {error}", directory.display());
+    fs::create_dir_all(directory).map_err(failed)?;
+    if fs::read_dir(directory).map_err(failed)?.next().is_some() {
+        bail!(
+            "{} is not empty; name a directory that is, or a new one",
+            directory.display()
+        );
+    }
+    let files = app::built_in_theme();
+    for (path, bytes) in &files {
+        let file = directory.join(path);
+        if let Some(parent) = file.parent() {
+            fs::create_dir_all(parent).map_err(failed)?;
+        }
+        fs::write(&file, bytes).map_err(failed)?;
+    }
+    output.line(format!(
+        "{} files were written to {}.",
+        files.len(),
+        plain(&directory.display().to_string())
+    ))
+}
+
+fn report(label: std::fmt::Arguments<'_>, problem: &str) {
+    aside(format_args!("{label} {}", plain(problem)));
 }
 
 fn verdict(path: &Path, warnings: usize) -> String {
@@ -82,6 +124,21 @@ mod tests {
         let code = check(Path::new("/nowhere/sekisho.toml"), &mut sheet.output()).unwrap();
         assert_eq!(code, ExitCode::FAILURE);
         assert_eq!(sheet.text(), "");
+    }
+
+    #[test]
+    fn a_theme_to_start_from_is_written_once() {
+        let home = tempfile::tempdir().unwrap();
+        let directory = home.path().join("theme");
+        let sheet = Sheet::default();
+        theme(&directory, &mut sheet.output()).unwrap();
+        assert!(directory.join("pages/login.html").is_file() && directory.join("letters/welcome.ja.txt").is_file());
+        let refused = theme(&directory, &mut sheet.output()).unwrap_err();
+        assert!(
+            refused
+                .to_string()
+                .ends_with("is not empty; name a directory that is, or a new one")
+        );
     }
 
     #[test]

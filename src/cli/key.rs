@@ -1,8 +1,8 @@
-//! `sekisho key`: the keys that assertions are signed with.
+//! `sekisho key`: the keys that assertions are signed with, and the pepper that password hashes are keyed with.
 
 use std::path::Path;
 
-use clap::Subcommand;
+use clap::{Subcommand, ValueEnum};
 use jiff::Timestamp;
 use serde::Serialize;
 
@@ -11,30 +11,70 @@ use crate::domain::key::KeyRecord;
 
 use super::open;
 use super::output::{GOOD, Output};
+use super::pepper;
 use super::table::{Styled, Table};
+
+/// What a command is about. No secret is ever named or shown.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum What {
+    /// The keys that assertions are signed with
+    Signing,
+    /// The pepper that password hashes are keyed with
+    Pepper,
+}
 
 #[derive(Subcommand)]
 pub enum Command {
-    /// List the signing keys: the current one, and those still published
+    /// List the signing keys, and the peppers with the number of accounts that rest on each
     List {
+        /// Only these; without it both, and the signing keys in JSON
+        what: Option<What>,
         /// Print JSON, with times in UTC
         #[arg(long)]
         json: bool,
     },
-    /// Make a new key that signs from now on
+    /// Make a new signing key or pepper that counts from now on
     #[command(
-        after_help = "Rotate at once when a key may have been seen by somebody else. By age it happens by itself: see \
+        after_help = "Rotate at once when a key may have been seen by somebody else. Signing keys rotate by themselves: see \
         assertion.rotate_every in the configuration. Nobody is signed out; the old key stays published until the \
-        last assertion it signed has expired."
+        last assertion it signed has expired.\n\nAn old pepper is kept until each person has signed in once more: see \
+        sekisho key list pepper, and sekisho key drop."
     )]
-    Rotate,
+    Rotate {
+        /// What to make anew
+        #[arg(default_value = "signing")]
+        what: What,
+    },
+    /// Remove an old pepper that no account rests on any more
+    Drop {
+        /// Its name, as `sekisho key list` shows it
+        #[arg(value_name = "NAME")]
+        id: String,
+        /// Even though accounts rest on it: they need a new password then
+        #[arg(long, short)]
+        yes: bool,
+    },
 }
 
 impl Command {
     pub fn run(&self, path: &Path, output: &mut Output) -> anyhow::Result<()> {
         match self {
-            Self::List { json } => list(path, *json, output),
-            Self::Rotate => rotate(path, output),
+            Self::List {
+                what: None,
+                json: false,
+            } => {
+                list(path, false, output)?;
+                output.line("")?;
+                pepper::list(path, false, output)
+            }
+            Self::List {
+                what: Some(What::Pepper),
+                json,
+            } => pepper::list(path, *json, output),
+            Self::List { json, .. } => list(path, *json, output),
+            Self::Rotate { what: What::Signing } => rotate(path, output),
+            Self::Rotate { what: What::Pepper } => pepper::rotate(path, output),
+            Self::Drop { id, yes } => pepper::drop(path, id, *yes, output),
         }
     }
 }

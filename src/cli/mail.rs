@@ -14,6 +14,8 @@ use super::open;
 use super::output::{BAD, CARE, FAINT, GOOD, Output};
 use super::table::{Styled, Table};
 
+mod preview;
+
 #[derive(Subcommand)]
 pub enum Command {
     /// List letters, newest first, with the mail server's own words
@@ -23,6 +25,16 @@ pub enum Command {
         Examples:\n  sekisho mail list\n  sekisho mail list --most 1000 --json"
     )]
     List(List),
+    /// Show a letter as people receive it, with sample data and links that do not work
+    #[command(
+        after_help = "Uses the branding, the doors and the theme of the configuration. Nothing is sent.\n\n\
+        Examples:\n  sekisho mail preview --kind welcome --lang ja\n  sekisho mail preview --kind new-device --open\n  \
+        sekisho mail preview --kind reset --html > reset.html"
+    )]
+    Preview(preview::Preview),
+    /// See how far the letters are: how many wait, were delivered, withheld or given up
+    #[command(after_help = "Letters of the last month count. With --wait it shows a bar until no letter waits.")]
+    Progress(super::progress::Progress),
 }
 
 #[derive(Args)]
@@ -37,7 +49,11 @@ pub struct List {
 
 impl Command {
     pub fn run(&self, path: &Path, output: &mut Output) -> anyhow::Result<()> {
-        let Self::List(list) = self;
+        let list = match self {
+            Self::List(list) => list,
+            Self::Preview(preview) => return preview.run(path, output),
+            Self::Progress(progress) => return progress.run(path, output),
+        };
         let (letters, people) = open::office(path, async |office, _| {
             let people = People::of(office.accounts.list().await?.into_iter().map(|listing| listing.account));
             Ok((office.outbox.list(list.most).await?, people))
@@ -70,7 +86,8 @@ impl<'a> Entry<'a> {
     }
 }
 
-const fn status(status: LetterStatus) -> &'static str {
+/// The stable name of where a letter stands.
+pub const fn status(status: LetterStatus) -> &'static str {
     match status {
         LetterStatus::Waiting(_) => "waiting",
         LetterStatus::Delivered(_) => "delivered",
@@ -113,14 +130,20 @@ fn show(letters: &[LetterListing], people: &People, json: bool, output: &mut Out
 
 fn to(matter: &Matter, people: &People) -> Styled {
     match matter {
-        Matter::Welcome { account } | Matter::PasswordChanged { account } => people.words(*account),
-        Matter::ResetRequested { email, .. } => email.as_typed().into(),
+        Matter::ResetRequested { email, .. } | Matter::EmailChanged { to: email, .. } => email.as_typed().into(),
+        Matter::Welcome { account }
+        | Matter::PasswordChanged { account }
+        | Matter::NewDevice { account, .. }
+        | Matter::AccountUnlocked { account } => people.words(*account),
     }
 }
 
 fn standing(listing: &LetterListing, output: &Output) -> Styled {
     let word = status(listing.status);
     match listing.status {
+        LetterStatus::Waiting(at) if listing.attempts == 0 && at > listing.letter.created_at => {
+            Styled::new(&format!("{word} until {}", output.second(at)), CARE)
+        }
         // Before the first try there is nothing to tell about the next.
         LetterStatus::Waiting(_) if listing.attempts == 0 => Styled::new(word, CARE),
         LetterStatus::Waiting(at) => Styled::new(&format!("{word}, again at {}", output.second(at)), CARE),

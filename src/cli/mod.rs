@@ -1,18 +1,25 @@
 //! The command line: what an operator types becomes one of the commands below, and what came of it an exit code.
 //!
-//! 0 is done, 1 is an error (one line on standard error), 2 is a command that cannot be understood. No command
+//! 0 is done, 1 is an error (one line on standard error), 2 is a command that cannot be understood, 3 that a look-over
+//! found something. No command
 //! sets, shows or takes a password.
 
 mod account;
+mod backup;
 mod completions;
 mod config;
 mod demo;
 mod event;
+mod hash;
 mod healthcheck;
 mod key;
+mod link;
 mod mail;
 mod open;
 mod output;
+mod passwords;
+mod pepper;
+mod progress;
 mod runtime;
 mod serve;
 mod session;
@@ -85,9 +92,21 @@ enum Command {
     /// See what became of letters
     #[command(subcommand)]
     Mail(mail::Command),
-    /// List and rotate the keys that sign assertions
+    /// List and rotate the keys that sign assertions and the pepper of password hashes
     #[command(subcommand)]
     Key(key::Command),
+    /// Find the hashing parameters that this machine bears
+    #[command(subcommand)]
+    Hash(hash::Command),
+    /// Make lists of passwords that nobody may choose
+    #[command(subcommand)]
+    Passwords(passwords::Command),
+    /// See what became of the links in letters
+    #[command(subcommand)]
+    Link(link::Command),
+    /// Back the store up, put a backup in its place, or prove that one tells no secret
+    #[command(subcommand)]
+    Backup(backup::Command),
     /// Check, show or begin a configuration
     #[command(subcommand)]
     Config(config::Command),
@@ -177,11 +196,15 @@ impl Cli {
         match &self.command {
             Command::Serve => serve::run(config)?,
             Command::Demo(demo) => demo.run(output)?,
-            Command::Account(command) => command.run(config, output)?,
+            Command::Account(command) => return command.run(config, output),
             Command::Session(command) => command.run(config, output)?,
             Command::Event(command) => command.run(config, output)?,
             Command::Mail(command) => command.run(config, output)?,
+            Command::Link(command) => command.run(config, output)?,
             Command::Key(command) => command.run(config, output)?,
+            Command::Hash(command) => return command.run(output),
+            Command::Passwords(command) => command.run(output)?,
+            Command::Backup(command) => return command.run(config, output),
             Command::Config(command) => return command.run(config, output),
             Command::Healthcheck => healthcheck::run(config)?,
             Command::Completions { shell } => completions::completions(Self::command(), *shell, output)?,
@@ -290,7 +313,14 @@ mod tests {
             "account add 101 --name Yuki --email y@a.example --language ja --role admin --group a --group b --no-welcome --json",
             "account list --json",
             "account show 101 --json",
+            "account import people.csv --map email=Mail --map role= --encoding cp932 --sync --allow-many --welcome --apply",
+            "account import - --skip-refused --language ja --most 9 --json",
+            "account export people.csv --no-bom",
+            "account lint --json",
+            "mail progress --wait --json",
             "account welcome 101",
+            "account change 101 --name Yuki --email y@a.example --language ja --role admin --group a --group b --json",
+            "account change 101 --no-email --no-group",
             "account disable 101",
             "account enable 101",
             "account remove 101 --yes",
@@ -298,9 +328,22 @@ mod tests {
             "session end 0190b5f2-7f3c-7d1e-9c55-1f0f5e0a6a01",
             "session end --account 101",
             "key list --json",
+            "key list pepper --json",
             "key rotate",
+            "key rotate pepper",
+            "key drop 003392d3 --yes",
+            "hash tune --memory 512MiB --p95 300ms --peak 40/s --threads 2 --json",
+            "passwords build list.txt -o known.filter --at-least 10 --json",
             "event list --account 101 --most 5 --json",
             "mail list --most 5 --json",
+            "mail preview --kind welcome --lang ja --open",
+            "mail preview --kind new-device --html",
+            "config theme /tmp/theme",
+            "backup create /b --force --json",
+            "backup restore /b --replace --keys-lost",
+            "backup prove /b --json",
+            "link list --account 101 --most 5 --json",
+            "account welcome 101 --print --html /tmp/sheet.html",
             "completions bash",
             "man /tmp/pages",
             "demo --fresh --data d --port 1 --client-port 2 --smtp-port 3 --inbox-port 4",
@@ -313,6 +356,9 @@ mod tests {
     fn what_cannot_be_understood_is_refused_with_the_reason() {
         assert!(refused(&["account", "show", "1/2"]).contains("an extension number has"));
         assert!(refused(&["account", "add", "101", "--name", "a", "--language", "fr"]).contains("ja"));
+        assert!(refused(&["account", "import", "x", "--encoding", "klingon"]).contains("klingon"));
+        assert!(refused(&["account", "import", "x", "--map", "tel=x"]).contains("none of the columns"));
+        assert!(refused(&["account", "import", "x", "--allow-many"]).contains("--sync"));
         assert!(refused(&["session", "end"]).contains("SESSION_ID"));
         assert!(refused(&["session", "end", "yuki"]).contains("sekisho session list"));
         assert!(refused(&["demo", "--port", "0"]).contains("--port"));

@@ -34,7 +34,7 @@ pub fn office<T>(path: &Path, work: impl AsyncFnOnce(&Office, &Config) -> anyhow
 }
 
 /// Refuses a store that belongs to another user, before a half-opened database explains it in its own words.
-fn refuse_foreign(directory: &Path) -> anyhow::Result<()> {
+pub fn refuse_foreign(directory: &Path) -> anyhow::Result<()> {
     let whom = || Whom::of(directory);
     let files = match fs::read_dir(directory) {
         Ok(files) => files,

@@ -231,6 +231,7 @@ mod tests {
             account: yuki.id,
             generation: yuki.generation,
             created_at: begun,
+            authenticated_at: begun,
             last_seen_at: begun,
             client: ClientAddr::new("192.0.2.1".parse().unwrap()),
             user_agent: "Mozilla/5.0 (X11) Chrome/120 Safari/537 Edg/120".to_owned(),

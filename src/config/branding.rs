@@ -16,6 +16,8 @@ pub struct Branding {
     pub name: String,
     /// SVG or PNG file shown on pages. Default: the built-in mark.
     pub logo: Option<PathBuf>,
+    /// Directory with templates, texts and files in the place of the built-in ones. Default none.
+    pub theme: Option<PathBuf>,
     /// Accent colour, `#rrggbb`. Default `#0f766e`.
     pub accent: String,
     /// Language where the browser asks for none we speak. Default `en`.
@@ -29,6 +31,7 @@ impl Default for Branding {
         Self {
             name: "Sekisho".to_owned(),
             logo: None,
+            theme: None,
             accent: "#0f766e".to_owned(),
             language: Language::En,
             support: None,
@@ -53,6 +56,13 @@ impl Branding {
                 ..path()
             },
             Slot::Optional(&mut self.logo, "/etc/sekisho/logo.svg".into()),
+        );
+        walker.key(
+            "theme",
+            "Directory with pages, letters, texts and style sheets that take the place of the built-in ones; see \
+             docs/theme.md. Checked at every start.",
+            &path(),
+            Slot::Optional(&mut self.theme, "/etc/sekisho/theme".into()),
         );
         walker.key(
             "accent",

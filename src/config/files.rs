@@ -39,6 +39,9 @@ impl Config {
         checks.directory("store.directory", &self.store.directory);
         checks.directory("secrets.directory", &self.secrets.directory);
         checks.secrets(&self.secrets.directory, &self.store.directory);
+        for path in &self.passwords.blocklist {
+            checks.openable("passwords.blocklist", path);
+        }
         if let Some(path) = &self.branding.logo {
             checks.readable("branding.logo", path);
         }
@@ -58,6 +61,15 @@ impl Checks {
 
     fn readable(&mut self, key: &str, path: &Path) -> Option<Zeroizing<Vec<u8>>> {
         read(path).map_err(|why| self.report(key, why)).ok()
+    }
+
+    /// A file of any size that can be read; what is in it shows when it is used.
+    fn openable(&mut self, key: &str, path: &Path) {
+        match fs::metadata(path).and_then(|metadata| File::open(path).map(|_| metadata)) {
+            Ok(metadata) if metadata.is_file() => {}
+            Ok(_) => self.report(key, format!("{} is not a file", path.display())),
+            Err(error) => self.report(key, unreachable(path, &error)),
+        }
     }
 
     /// A file that is no business of others.

@@ -23,6 +23,14 @@ pub struct Limits {
     pub reset_email: Quota,
     /// `link_per_client`: links presented. Default `60 per 15m`.
     pub ticket_client: Quota,
+    /// `equal_resets`: equal reset requests, of which more are one. Default `1 per 1m`.
+    pub reset_again: Quota,
+    /// `mail_per_account`. Default `5 per 1h`.
+    pub mail_account: Quota,
+    /// `mail_per_client`. Default `10 per 1h`.
+    pub mail_client: Quota,
+    /// `mail_per_day`. Default `2000 per 1day`.
+    pub mail_day: Quota,
     /// `pages_per_client`: any request to our own pages. Default `600 per 1m`.
     pub pages_client: Quota,
 }
@@ -37,13 +45,17 @@ impl Default for Limits {
             reset_client: fixed("10 per 1h"),
             reset_email: fixed("3 per 1h"),
             ticket_client: fixed("60 per 15m"),
+            reset_again: fixed("1 per 1m"),
+            mail_account: fixed("5 per 1h"),
+            mail_client: fixed("10 per 1h"),
+            mail_day: fixed("2000 per 1day"),
             pages_client: fixed("600 per 1m"),
         }
     }
 }
 
 #[expect(clippy::expect_used, reason = "only given the texts above, which a test reads")]
-fn fixed(text: &str) -> Quota {
+pub(super) fn fixed(text: &str) -> Quota {
     text.parse().expect("a quota of the defaults")
 }
 
@@ -92,6 +104,29 @@ impl Limits {
                 "link_per_client",
                 "Links of letters opened from one client address.",
                 &mut self.ticket_client,
+            ),
+            (
+                "equal_resets",
+                "Equal requests for a new password in a row that are worth a letter each; more get the same answer and no \
+                 letter. A held Enter key sends one.",
+                &mut self.reset_again,
+            ),
+            (
+                "mail_per_account",
+                "Letters with links to one account. Beyond it a reset sends nothing, and a Welcome waits for its turn; \
+                 an event and the log say so.",
+                &mut self.mail_account,
+            ),
+            (
+                "mail_per_client",
+                "Letters that reset requests of one client address cause.",
+                &mut self.mail_client,
+            ),
+            (
+                "mail_per_day",
+                "Letters with links in all, so that nobody spends your mail server's good name. Raise it before you invite \
+                 more people than that at once; Welcomes beyond it go out in the days that follow.",
+                &mut self.mail_day,
             ),
             (
                 "pages_per_client",

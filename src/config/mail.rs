@@ -7,9 +7,11 @@ use std::time::Duration;
 use serde_json::json;
 use url::Host;
 
-use super::keys::forms::{Count, OneOf, Text, Time, line, path};
+use super::keys::forms::{Count, OneOf, Text, Time, line, parsed, path};
 use super::keys::{Slot, Walker};
+use super::limits::fixed;
 use crate::domain::account::Email;
+use crate::domain::limits::Quota;
 
 /// `[mail]`
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,6 +34,8 @@ pub struct Mail {
     pub password_file: Option<PathBuf>,
     /// Time limit of one conversation. Default `30s`.
     pub timeout: Duration,
+    /// `rate`: how fast letters of an import leave. Default `60 per 1m`.
+    pub rate: Quota,
 }
 
 /// How the conversation with the mail server is protected.
@@ -69,6 +73,7 @@ impl Default for Mail {
             username: None,
             password_file: None,
             timeout: Duration::from_secs(30),
+            rate: fixed("60 per 1m"),
         }
     }
 }
@@ -174,6 +179,13 @@ impl Mail {
                 most: Duration::from_mins(10),
             },
             Slot::Default(&mut self.timeout),
+        );
+        walker.key(
+            "rate",
+            "How fast the letters of an import leave: \"60 per 1m\" is one each second. Other letters wait for none of them. \
+             Ask whoever runs the mail server what it bears.",
+            &parsed::<Quota>(json!({ "pattern": "^\\s*[0-9]+\\s* per .*[0-9]", "examples": ["60 per 1m"] })),
+            Slot::Default(&mut self.rate),
         );
     }
 }

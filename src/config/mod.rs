@@ -36,7 +36,7 @@ pub use branding::Branding;
 pub use limits::Limits;
 pub use log::{Log, LogFormat};
 pub use mail::{Mail, MailSecurity};
-pub use passwords::{Hashing, Passwords};
+pub use passwords::{Hashing, Passwords, Preset};
 pub use problem::{ConfigErrors, Problem};
 pub use routes::{JWKS_PATH, RESERVED_PREFIX, Routes};
 pub use server::Server;

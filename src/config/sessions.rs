@@ -15,6 +15,8 @@ pub struct Sessions {
     pub lifetime: Lifetime,
     /// How long sessions known in memory keep passing while the store is down. Default `60s`.
     pub outage_grace: Duration,
+    /// How long after the password was given sensitive acts need no more. Default `10m`.
+    pub fresh_for: Duration,
     /// Name of the cookie. Default `__Host-sekisho`; must start with `__Host-`.
     pub cookie: String,
 }
@@ -24,6 +26,7 @@ impl Default for Sessions {
         Self {
             lifetime: Lifetime::default(),
             outage_grace: Duration::from_mins(1),
+            fresh_for: Duration::from_mins(10),
             cookie: "__Host-sekisho".to_owned(),
         }
     }
@@ -72,6 +75,15 @@ impl Sessions {
                 most: Duration::from_hours(1),
             },
             Slot::Default(&mut self.outage_grace),
+        );
+        walker.key(
+            "fresh_for",
+            "Ending sessions on one's own page asks for the password again when it was last given longer ago than this.",
+            &Time {
+                least: Duration::from_secs(1),
+                most: Duration::from_hours(24),
+            },
+            Slot::Default(&mut self.fresh_for),
         );
         walker.key(
             "cookie",

@@ -30,7 +30,9 @@ pub fn write(path: &Path, contents: &[u8], mode: u32, existing: Existing, entrop
         let _ = fs::remove_file(&draft);
     }
     written?;
-    sync_directory(path.parent().unwrap_or(Path::new(".")))
+    // The parent of a bare name is the empty path, which cannot be opened.
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    sync_directory(parent.unwrap_or(Path::new(".")))
 }
 
 /// Makes the entries of a directory durable.

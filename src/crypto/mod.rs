@@ -4,19 +4,34 @@
 //! |---|---|
 //! | [`entropy`] | the real source of randomness |
 //! | [`secrets`] | the pepper and the sealing key, and the files they live in |
-//! | [`argon2`] | password hashes on threads of their own |
+//! | [`hashing`] | password hashes on threads of their own |
+//! | [`foreign`] | hashes that other systems made: judged at import, verified until their owner signs in |
+//! | [`blocklist`] | lists of known passwords as small filters |
+//! | [`tuning`] | proposes parameters for this machine |
 //! | [`seal`] | private keys wrapped for the store |
 //! | [`jwt`] | assertions signed and verified, the key ring, the JWKS |
 //! | [`devca`] | certificates for the demo and the tests |
 
-pub mod argon2;
+pub mod blocklist;
 pub mod devca;
 pub mod entropy;
+pub mod foreign;
+pub mod hashing;
 pub mod jwt;
 pub mod seal;
 pub mod secrets;
+pub mod tuning;
 
 mod durable;
+
+/// Lower-case hexadecimal digits.
+fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write;
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
 
 #[cfg(test)]
 mod testing {

@@ -4,9 +4,9 @@ use std::fmt;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use unicode_normalization::UnicodeNormalization;
 use uuid::Uuid;
 
+use super::folding::{email_key, plain_lower};
 use super::language::Language;
 
 /// A person's record. The password hash is not part of it: whoever holds an `Account` holds no secret.
@@ -114,6 +114,114 @@ impl AccountState {
     }
 }
 
+/// What changes about an account; what is not mentioned stays.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AccountEdit {
+    /// The new name.
+    pub name: Option<String>,
+    /// What becomes of the address.
+    pub email: EmailEdit,
+    /// The new role.
+    pub role: Option<Role>,
+    /// The new groups, all of them.
+    pub groups: Option<Vec<String>>,
+    /// The new language of letters and pages.
+    pub language: Option<Language>,
+}
+
+/// What becomes of an account's address.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum EmailEdit {
+    /// It stays.
+    #[default]
+    Keep,
+    /// The account has none any more.
+    Remove,
+    /// This one takes its place.
+    Set(Email),
+}
+
+impl AccountEdit {
+    /// The account as it is afterwards, and what is different about it. Nothing different: the account as it was.
+    pub fn apply(&self, before: &Account, now: Timestamp) -> (Account, Vec<Field>) {
+        let mut after = before.clone();
+        after.name.clone_from(self.name.as_ref().unwrap_or(&before.name));
+        match &self.email {
+            EmailEdit::Keep => {}
+            EmailEdit::Remove => after.email = None,
+            EmailEdit::Set(email) => after.email = Some(email.clone()),
+        }
+        after.role = self.role.unwrap_or(before.role);
+        after.groups.clone_from(self.groups.as_ref().unwrap_or(&before.groups));
+        after.language = self.language.unwrap_or(before.language);
+        // Addresses compare folded; here a new spelling is a change as well, since letters go to it.
+        let spelling = |account: &Account| account.email.as_ref().map(|email| email.typed.clone());
+        let changed: Vec<Field> = [
+            (Field::Name, after.name != before.name),
+            (Field::Email, spelling(&after) != spelling(before)),
+            (Field::Role, after.role != before.role),
+            (Field::Groups, after.groups != before.groups),
+            (Field::Language, after.language != before.language),
+        ]
+        .into_iter()
+        .filter_map(|(field, differs)| differs.then_some(field))
+        .collect();
+        if !changed.is_empty() {
+            after.updated_at = now;
+        }
+        (after, changed)
+    }
+}
+
+/// A part of an account that can change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Field {
+    /// The person's name.
+    Name,
+    /// The address.
+    Email,
+    /// The role.
+    Role,
+    /// The groups.
+    Groups,
+    /// The language.
+    Language,
+}
+
+impl Field {
+    /// The name in events and listings.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Name => "name",
+            Self::Email => "email",
+            Self::Role => "role",
+            Self::Groups => "groups",
+            Self::Language => "language",
+        }
+    }
+
+    /// What stands in this field of an account, as a report shows it.
+    pub fn of(self, account: &Account) -> String {
+        match self {
+            Self::Name => account.name.clone(),
+            Self::Email => account
+                .email
+                .as_ref()
+                .map_or_else(String::new, |email| email.typed.clone()),
+            Self::Role => account.role.as_str().to_owned(),
+            Self::Groups => account.groups.join(", "),
+            Self::Language => account.language.tag().to_owned(),
+        }
+    }
+
+    /// The opposite of [`Field::as_str`].
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::Name, Self::Email, Self::Role, Self::Groups, Self::Language]
+            .into_iter()
+            .find(|field| field.as_str() == text)
+    }
+}
+
 /// An extension number in its one spelling: NFKC, no blanks or invisible characters, lower case.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 #[serde(transparent)]
@@ -129,7 +237,10 @@ impl Extension {
     /// # Errors
     /// When nothing is left, it is too long, or a character is neither a letter, a digit nor one of `*#._-`.
     pub fn parse(text: &str) -> Result<Self, NameProblem> {
-        let folded = fold(text, 4 * Self::MAX_CHARS)?;
+        if text.len() > 16 * Self::MAX_CHARS {
+            return Err(NameProblem::TooLong);
+        }
+        let folded = plain_lower(text);
         match folded.chars().count() {
             0 => Err(NameProblem::Empty),
             n if n > Self::MAX_CHARS => Err(NameProblem::TooLong),
@@ -167,14 +278,15 @@ impl Email {
     /// # Errors
     /// When the text is not exactly one plain `local@domain` address.
     pub fn parse(text: &str) -> Result<Self, NameProblem> {
-        let typed = text.trim();
+        // The at sign of an input method is meant as one; nothing else of what was typed changes.
+        let typed = text.trim().replace(['＠', '﹫'], "@");
         if typed.is_empty() {
             return Err(NameProblem::Empty);
         }
         if typed.len() > Self::MAX_BYTES {
             return Err(NameProblem::TooLong);
         }
-        let key = fold(typed, Self::MAX_BYTES)?;
+        let key = email_key(&typed);
         let plain = |part: &str| {
             !part.is_empty()
                 && !part.starts_with('.')
@@ -187,13 +299,11 @@ impl Email {
         let well_formed = |address: &str| {
             address
                 .split_once('@')
-                .is_some_and(|(local, domain)| plain(local) && local.len() <= 64 && plain(domain))
+                .is_some_and(|(local, domain)| plain(local) && plain(domain))
         };
-        if well_formed(typed) && well_formed(&key) {
-            Ok(Self {
-                typed: typed.to_owned(),
-                key,
-            })
+        let local_fits = typed.split_once('@').is_some_and(|(local, _)| local.len() <= 64);
+        if local_fits && well_formed(&typed) && well_formed(&key) {
+            Ok(Self { typed, key })
         } else {
             Err(NameProblem::BadEmail)
         }
@@ -204,7 +314,7 @@ impl Email {
         &self.typed
     }
 
-    /// The spelling that comparisons use: NFKC and lower case.
+    /// The spelling that comparisons use: NFKC and case-folded, the domain in its ASCII form.
     pub fn key(&self) -> &str {
         &self.key
     }
@@ -240,8 +350,7 @@ impl LoginName {
     /// When it is neither. The sign-in flow answers that exactly as it answers a wrong password.
     pub fn parse(text: &str) -> Result<Self, NameProblem> {
         if text.contains(['@', '＠', '﹫']) {
-            let narrow: String = text.trim().replace(['＠', '﹫'], "@");
-            Email::parse(&narrow).map(Self::Email)
+            Email::parse(text).map(Self::Email)
         } else {
             Extension::parse(text).map(Self::Extension)
         }
@@ -271,23 +380,6 @@ pub enum NameProblem {
     /// Not one e-mail address.
     #[error("it is not one plain e-mail address such as name@example.com")]
     BadEmail,
-}
-
-/// NFKC, without blanks and invisible characters, in lower case.
-fn fold(text: &str, max_bytes: usize) -> Result<String, NameProblem> {
-    if text.len() > 4 * max_bytes {
-        return Err(NameProblem::TooLong);
-    }
-    Ok(text
-        .nfkc()
-        .filter(|c| !c.is_whitespace() && !is_invisible(*c))
-        .flat_map(char::to_lowercase)
-        .collect())
-}
-
-/// Format characters that a copy from a chat or a spreadsheet brings along unseen.
-fn is_invisible(c: char) -> bool {
-    matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2064}' | '\u{feff}' | '\u{ad}')
 }
 
 #[cfg(test)]
@@ -334,6 +426,37 @@ mod tests {
         ] {
             assert!(Email::parse(text).is_err(), "{text:?}");
         }
+    }
+
+    #[test]
+    fn an_edit_changes_what_it_mentions_and_says_so() {
+        let before = super::super::session::tests::account();
+        let now = super::super::session::tests::at(9);
+        assert_eq!(AccountEdit::default().apply(&before, now), (before.clone(), vec![]));
+        let edit = AccountEdit {
+            name: Some("Yuki Suzuki".into()),
+            email: EmailEdit::Set(Email::parse("yuki@example.com").unwrap()),
+            role: Some(before.role),
+            ..AccountEdit::default()
+        };
+        let (after, changed) = edit.apply(&before, now);
+        assert_eq!(changed, [Field::Name, Field::Email]);
+        assert_eq!((after.name.as_str(), after.updated_at), ("Yuki Suzuki", now));
+        let spelled = AccountEdit {
+            email: EmailEdit::Set(Email::parse("Yuki@Example.com").unwrap()),
+            ..AccountEdit::default()
+        };
+        assert_eq!(
+            spelled.apply(&after, now).1,
+            [Field::Email],
+            "a new spelling is a change"
+        );
+        let removed = AccountEdit {
+            email: EmailEdit::Remove,
+            ..AccountEdit::default()
+        };
+        assert_eq!(removed.apply(&after, now).0.email, None);
+        assert_eq!(removed.apply(&before, now).1, [], "there was none");
     }
 
     #[test]

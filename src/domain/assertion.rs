@@ -27,7 +27,7 @@ pub struct Assertion {
     pub nbf: i64,
     /// Not valid from then on, in seconds.
     pub exp: i64,
-    /// When the person signed in, in seconds.
+    /// When the person last gave the password in this session, in seconds.
     pub auth_time: i64,
     /// How (RFC 8176): `pwd`.
     pub amr: Vec<String>,
@@ -70,7 +70,7 @@ impl Assertion {
             iat: now.as_second(),
             nbf: now.as_second(),
             exp: later(now, terms.life.min(Self::MAX_LIFE)).as_second(),
-            auth_time: session.created_at.as_second(),
+            auth_time: session.authenticated_at.as_second(),
             amr: vec!["pwd".to_owned()],
             ext: account.extension.as_str().to_owned(),
             name: account.name.clone(),

@@ -5,7 +5,7 @@ use std::fmt;
 use jiff::Timestamp;
 use uuid::Uuid;
 
-use super::account::AccountId;
+use super::account::{AccountId, Field};
 use super::client::ClientAddr;
 use super::outbox::{Letter, Matter};
 use super::session::SessionId;
@@ -75,13 +75,19 @@ pub enum Fact {
     AccountEnabled,
     /// An account was removed.
     AccountRemoved,
+    /// These parts of an account were changed.
+    AccountChanged(Vec<Field>),
+    /// A password hash of another system was stored for an account that had no password.
+    PasswordImported,
     /// Somebody signed in.
     SignedIn(SessionId),
     /// A sign-in was refused.
     SignInRefused(Reason),
     /// A session was ended by its person.
     SignedOut(SessionId),
-    /// A session, or all of the account's, were ended by an operator.
+    /// Somebody signed in gave the password again, so that the sign-in counts as fresh.
+    SignInConfirmed(SessionId),
+    /// A session, or all of the account's, were ended from elsewhere: by an operator, or by the person.
     SessionsEnded,
     /// A Welcome letter was asked for.
     WelcomeRequested,
@@ -93,18 +99,34 @@ pub enum Fact {
     LinkSent(Purpose),
     /// A letter was not sent, on purpose.
     LinkWithheld(Purpose, Reason),
+    /// A link was printed by an operator, to be handed over on paper.
+    LinkPrinted(Purpose),
+    /// A letter waits for its turn: the budget of letters is used up.
+    LinkDelayed(Purpose),
     /// A link was opened in a browser (or by a mail scanner: opening changes nothing).
     LinkOpened(Purpose),
     /// A link was presented that no longer works.
     LinkRefused(Reason),
     /// A password was set by link.
     PasswordSet(Purpose),
+    /// A password was changed by its person, who knew the old one.
+    PasswordChanged,
     /// A notice was handed to the mail server.
     NoticeSent(&'static str),
+    /// A notice was not sent, on purpose.
+    NoticeWithheld(&'static str, Reason),
     /// A letter was given up.
     LetterGivenUp(&'static str),
     /// A signing key was made and took over.
     KeyRotated(String),
+    /// A new pepper keys the password hashes from now on.
+    PepperRotated(String),
+    /// A pepper of before was removed.
+    PepperDropped(String),
+    /// A backup of the store was made.
+    BackupCreated,
+    /// The store was restored from a backup; everything before is from the backup.
+    BackupRestored,
 }
 
 /// Why something was refused or withheld.
@@ -134,6 +156,8 @@ pub enum Reason {
     LinkReplaced,
     /// No such link was ever made, or it is long gone.
     LinkUnknown,
+    /// The budget of letters is used up.
+    OverBudget,
 }
 
 impl Reason {
@@ -152,11 +176,12 @@ impl Reason {
             Self::LinkUsed => "link-used",
             Self::LinkReplaced => "link-replaced",
             Self::LinkUnknown => "link-unknown",
+            Self::OverBudget => "over-budget",
         }
     }
 
     /// Every reason there is.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::UnknownName,
         Self::WrongPassword,
         Self::Disabled,
@@ -169,6 +194,7 @@ impl Reason {
         Self::LinkUsed,
         Self::LinkReplaced,
         Self::LinkUnknown,
+        Self::OverBudget,
     ];
 
     /// The opposite of [`Reason::as_str`].
@@ -185,21 +211,32 @@ impl Fact {
             Self::AccountDisabled => "account.disabled",
             Self::AccountEnabled => "account.enabled",
             Self::AccountRemoved => "account.removed",
+            Self::AccountChanged(_) => "account.changed",
+            Self::PasswordImported => "password.imported",
             Self::SignedIn(_) => "sign-in.done",
             Self::SignInRefused(_) => "sign-in.refused",
             Self::SignedOut(_) => "session.signed-out",
+            Self::SignInConfirmed(_) => "sign-in.confirmed",
             Self::SessionsEnded => "session.ended",
             Self::WelcomeRequested => "welcome.requested",
             Self::ResetRequested => "reset.requested",
             Self::ResetRefused(_) => "reset.refused",
             Self::LinkSent(_) => "link.sent",
             Self::LinkWithheld(..) => "link.withheld",
+            Self::LinkPrinted(_) => "link.printed",
+            Self::LinkDelayed(_) => "link.delayed",
             Self::LinkOpened(_) => "link.opened",
             Self::LinkRefused(_) => "link.refused",
             Self::PasswordSet(_) => "password.set",
+            Self::PasswordChanged => "password.changed",
             Self::NoticeSent(_) => "notice.sent",
+            Self::NoticeWithheld(..) => "notice.withheld",
             Self::LetterGivenUp(_) => "letter.given-up",
             Self::KeyRotated(_) => "key.rotated",
+            Self::PepperRotated(_) => "pepper.rotated",
+            Self::PepperDropped(_) => "pepper.dropped",
+            Self::BackupCreated => "backup.created",
+            Self::BackupRestored => "backup.restored",
         }
     }
 
@@ -209,20 +246,33 @@ impl Fact {
             Self::SignInRefused(reason) | Self::ResetRefused(reason) | Self::LinkRefused(reason) => {
                 Some(reason.as_str().to_owned())
             }
-            Self::SignedIn(session) | Self::SignedOut(session) => Some(session.to_string()),
-            Self::LinkSent(purpose) | Self::LinkOpened(purpose) | Self::PasswordSet(purpose) => {
-                Some(purpose.as_str().to_owned())
+            Self::SignedIn(session) | Self::SignInConfirmed(session) | Self::SignedOut(session) => {
+                Some(session.to_string())
             }
+            Self::AccountChanged(fields) => {
+                let names: Vec<&str> = fields.iter().map(|field| field.as_str()).collect();
+                Some(names.join(","))
+            }
+            Self::LinkSent(purpose)
+            | Self::LinkPrinted(purpose)
+            | Self::LinkDelayed(purpose)
+            | Self::LinkOpened(purpose)
+            | Self::PasswordSet(purpose) => Some(purpose.as_str().to_owned()),
             Self::LinkWithheld(purpose, reason) => Some(format!("{purpose} {}", reason.as_str())),
             Self::NoticeSent(matter) | Self::LetterGivenUp(matter) => Some((*matter).to_owned()),
-            Self::KeyRotated(kid) => Some(kid.clone()),
+            Self::NoticeWithheld(matter, reason) => Some(format!("{matter} {}", reason.as_str())),
+            Self::KeyRotated(id) | Self::PepperRotated(id) | Self::PepperDropped(id) => Some(id.clone()),
             Self::AccountCreated
             | Self::AccountDisabled
             | Self::AccountEnabled
             | Self::AccountRemoved
+            | Self::PasswordImported
             | Self::SessionsEnded
+            | Self::PasswordChanged
             | Self::WelcomeRequested
-            | Self::ResetRequested => None,
+            | Self::ResetRequested
+            | Self::BackupCreated
+            | Self::BackupRestored => None,
         }
     }
 
@@ -238,9 +288,15 @@ impl Fact {
             "account.disabled" => plain(Self::AccountDisabled),
             "account.enabled" => plain(Self::AccountEnabled),
             "account.removed" => plain(Self::AccountRemoved),
+            "account.changed" => {
+                let fields: Option<Vec<Field>> = detail?.split(',').map(Field::parse).collect();
+                fields.map(Self::AccountChanged)
+            }
+            "password.imported" => plain(Self::PasswordImported),
             "sign-in.done" => session().map(Self::SignedIn),
             "sign-in.refused" => reason().map(Self::SignInRefused),
             "session.signed-out" => session().map(Self::SignedOut),
+            "sign-in.confirmed" => session().map(Self::SignInConfirmed),
             "session.ended" => plain(Self::SessionsEnded),
             "welcome.requested" => plain(Self::WelcomeRequested),
             "reset.requested" => plain(Self::ResetRequested),
@@ -250,12 +306,23 @@ impl Fact {
                 let (purpose, reason) = detail?.split_once(' ')?;
                 Some(Self::LinkWithheld(Purpose::parse(purpose)?, Reason::parse(reason)?))
             }
+            "link.printed" => purpose().map(Self::LinkPrinted),
+            "link.delayed" => purpose().map(Self::LinkDelayed),
             "link.opened" => purpose().map(Self::LinkOpened),
             "link.refused" => reason().map(Self::LinkRefused),
             "password.set" => purpose().map(Self::PasswordSet),
+            "password.changed" => plain(Self::PasswordChanged),
             "notice.sent" => matter().map(Self::NoticeSent),
+            "notice.withheld" => {
+                let (matter, reason) = detail?.split_once(' ')?;
+                Some(Self::NoticeWithheld(Matter::name(matter)?, Reason::parse(reason)?))
+            }
             "letter.given-up" => matter().map(Self::LetterGivenUp),
             "key.rotated" => Some(Self::KeyRotated(detail?.to_owned())),
+            "pepper.rotated" => Some(Self::PepperRotated(detail?.to_owned())),
+            "pepper.dropped" => Some(Self::PepperDropped(detail?.to_owned())),
+            "backup.created" => plain(Self::BackupCreated),
+            "backup.restored" => plain(Self::BackupRestored),
             _ => None,
         }
     }
@@ -310,6 +377,11 @@ pub(crate) mod tests {
             Fact::AccountDisabled,
             Fact::AccountEnabled,
             Fact::AccountRemoved,
+            Fact::AccountChanged(vec![Field::Email, Field::Role]),
+            Fact::PasswordImported,
+            Fact::SignInConfirmed(session),
+            Fact::PasswordChanged,
+            Fact::NoticeWithheld("new-device", Reason::NoEmail),
             Fact::SignedIn(session),
             Fact::SignInRefused(Reason::WrongPassword),
             Fact::SignedOut(session),
@@ -319,12 +391,18 @@ pub(crate) mod tests {
             Fact::ResetRefused(Reason::Throttled),
             Fact::LinkSent(Purpose::Welcome),
             Fact::LinkWithheld(Purpose::Reset, Reason::SharedEmail),
+            Fact::LinkPrinted(Purpose::Welcome),
+            Fact::LinkDelayed(Purpose::Welcome),
             Fact::LinkOpened(Purpose::Reset),
             Fact::LinkRefused(Reason::LinkReplaced),
             Fact::PasswordSet(Purpose::Welcome),
             Fact::NoticeSent("password-changed"),
             Fact::LetterGivenUp("reset"),
             Fact::KeyRotated("kid".into()),
+            Fact::PepperRotated("003392d3".into()),
+            Fact::PepperDropped("003392d3".into()),
+            Fact::BackupCreated,
+            Fact::BackupRestored,
         ]
     }
 
@@ -341,9 +419,13 @@ pub(crate) mod tests {
             assert_eq!(Reason::parse(reason.as_str()), Some(reason));
         }
         assert_eq!(Fact::parse("account.created", Some("more")), None);
+        for detail in [None, Some(""), Some("password"), Some("email name")] {
+            assert_eq!(Fact::parse("account.changed", detail), None, "{detail:?}");
+        }
         assert_eq!(Fact::parse("sign-in.refused", None), None);
         assert_eq!(Fact::parse("link.withheld", Some("reset")), None);
         assert_eq!(Fact::parse("notice.sent", Some("something-else")), None);
+        assert_eq!(Fact::parse("account.changed", Some("email,shoes")), None);
         assert_eq!(Fact::parse("no.such.fact", None), None);
     }
 

@@ -26,6 +26,14 @@ impl Language {
             Self::Ja => "ja",
         }
     }
+
+    /// What stands between two sentences.
+    pub const fn between_sentences(self) -> &'static str {
+        match self {
+            Self::En => " ",
+            Self::Ja => "",
+        }
+    }
 }
 
 impl fmt::Display for Language {

@@ -5,10 +5,14 @@
 
 pub mod account;
 pub mod assertion;
+pub mod browser;
 pub mod client;
+mod common_passwords;
+pub mod device;
 pub mod doors;
 pub mod event;
 pub mod fault;
+mod folding;
 pub mod key;
 pub mod language;
 pub mod limits;

@@ -67,6 +67,28 @@ pub enum Matter {
         /// Whom.
         account: AccountId,
     },
+    /// Tell the person of a sign-in on a device that has not been used for the account before.
+    NewDevice {
+        /// Whom.
+        account: AccountId,
+        /// Where the sign-in came from.
+        client: ClientAddr,
+        /// The browser's own words about itself, cut to a bounded length.
+        user_agent: String,
+    },
+    /// Tell one address of the person that the account's address was changed. The former and the new one are each
+    /// told by a letter of their own, so that whoever changes an address cannot keep its owner in the dark.
+    EmailChanged {
+        /// Whose address.
+        account: AccountId,
+        /// Where this letter goes, whatever address the account has by then.
+        to: Email,
+    },
+    /// Tell the person that a disabled account can be used again.
+    AccountUnlocked {
+        /// Whom.
+        account: AccountId,
+    },
 }
 
 impl Matter {
@@ -76,14 +98,24 @@ impl Matter {
             Self::Welcome { .. } => "welcome",
             Self::ResetRequested { .. } => "reset",
             Self::PasswordChanged { .. } => "password-changed",
+            Self::NewDevice { .. } => "new-device",
+            Self::EmailChanged { .. } => "email-changed",
+            Self::AccountUnlocked { .. } => "account-unlocked",
         }
     }
 
     /// The name equal to this text, when a matter has it.
     pub fn name(text: &str) -> Option<&'static str> {
-        ["welcome", "reset", "password-changed"]
-            .into_iter()
-            .find(|name| *name == text)
+        [
+            "welcome",
+            "reset",
+            "password-changed",
+            "new-device",
+            "email-changed",
+            "account-unlocked",
+        ]
+        .into_iter()
+        .find(|name| *name == text)
     }
 
     /// The purpose of the ticket that goes into the letter, when one does.
@@ -91,7 +123,22 @@ impl Matter {
         match self {
             Self::Welcome { .. } => Some(Purpose::Welcome),
             Self::ResetRequested { .. } => Some(Purpose::Reset),
-            Self::PasswordChanged { .. } => None,
+            Self::PasswordChanged { .. }
+            | Self::NewDevice { .. }
+            | Self::EmailChanged { .. }
+            | Self::AccountUnlocked { .. } => None,
+        }
+    }
+
+    /// The account the letter is about, where that is known when it is accepted.
+    pub const fn account(&self) -> Option<AccountId> {
+        match self {
+            Self::Welcome { account }
+            | Self::PasswordChanged { account }
+            | Self::NewDevice { account, .. }
+            | Self::EmailChanged { account, .. }
+            | Self::AccountUnlocked { account } => Some(*account),
+            Self::ResetRequested { .. } => None,
         }
     }
 }

@@ -1,10 +1,13 @@
 //! Passwords as people type them, the rules a new one must meet, and the stored hash.
 
 use std::fmt;
+use std::sync::Arc;
 
 use unicode_normalization::UnicodeNormalization;
 use zeroize::{Zeroize, Zeroizing};
 use zxcvbn::Score;
+
+use super::common_passwords::is_common;
 
 /// A password somebody typed: normalised once to NFC, wiped on drop, never printed.
 #[derive(Clone)]
@@ -69,6 +72,45 @@ pub struct PasswordRules {
     pub min_score: u8,
     /// Words of this site that make a password guessable: company and product names.
     pub site_words: Vec<String>,
+    /// Whether an upper-case letter, a lower-case letter, a digit and a special character must be there each.
+    pub all_kinds: bool,
+    /// Lists of known passwords besides the built-in one.
+    pub listed: Listed,
+}
+
+/// Passwords that are known to attackers: from breaches, or of this site.
+pub trait KnownPasswords: Send + Sync {
+    /// Whether this is one of them. May now and then say so of one that is not.
+    fn know(&self, password: &Password) -> bool;
+}
+
+/// Lists of known passwords that a new one must not be on.
+#[derive(Clone, Default)]
+pub struct Listed(Arc<[Arc<dyn KnownPasswords>]>);
+
+impl Listed {
+    /// These lists.
+    pub fn new(lists: Vec<Arc<dyn KnownPasswords>>) -> Self {
+        Self(lists.into())
+    }
+
+    fn know(&self, password: &Password) -> bool {
+        self.0.iter().any(|list| list.know(password))
+    }
+}
+
+impl PartialEq for Listed {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.len() == other.0.len() && self.0.iter().zip(&*other.0).all(|(one, other)| Arc::ptr_eq(one, other))
+    }
+}
+
+impl Eq for Listed {}
+
+impl fmt::Debug for Listed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Listed({})", self.0.len())
+    }
 }
 
 impl Default for PasswordRules {
@@ -78,6 +120,8 @@ impl Default for PasswordRules {
             max_chars: 256,
             min_score: 3,
             site_words: Vec::new(),
+            all_kinds: false,
+            listed: Listed::default(),
         }
     }
 }
@@ -97,6 +141,14 @@ pub enum Weakness {
     Pattern,
     /// Guessable for another reason.
     Guessable,
+    /// No upper-case letter, and the rules ask for one.
+    NoUpper,
+    /// No lower-case letter, and the rules ask for one.
+    NoLower,
+    /// No digit, and the rules ask for one.
+    NoDigit,
+    /// Neither sign nor blank, and the rules ask for one.
+    NoSpecial,
 }
 
 impl Weakness {
@@ -109,22 +161,95 @@ impl Weakness {
             Self::Common => "common",
             Self::Pattern => "pattern",
             Self::Guessable => "guessable",
+            Self::NoUpper => "no-upper",
+            Self::NoLower => "no-lower",
+            Self::NoDigit => "no-digit",
+            Self::NoSpecial => "no-special",
         }
     }
+
+    /// Every weakness there is, in the order in which people are told.
+    pub const ALL: [Self; 10] = [
+        Self::TooShort,
+        Self::TooLong,
+        Self::NoUpper,
+        Self::NoLower,
+        Self::NoDigit,
+        Self::NoSpecial,
+        Self::Personal,
+        Self::Common,
+        Self::Pattern,
+        Self::Guessable,
+    ];
+}
+
+/// All that is wrong with a new password, at least one thing, so that people mend it in one go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Weaknesses {
+    first: Weakness,
+    set: u16,
+}
+
+impl Weaknesses {
+    /// `None` when there is nothing wrong.
+    pub fn of(found: impl IntoIterator<Item = Weakness>) -> Option<Self> {
+        let set = found.into_iter().fold(0, |set, weakness| set | bit(weakness));
+        let first = Weakness::ALL.into_iter().find(|weakness| set & bit(*weakness) != 0)?;
+        Some(Self { first, set })
+    }
+
+    /// What to tell first.
+    pub const fn first(self) -> Weakness {
+        self.first
+    }
+
+    /// All of them, in the order in which people are told.
+    pub fn iter(self) -> impl Iterator<Item = Weakness> {
+        Weakness::ALL
+            .into_iter()
+            .filter(move |weakness| self.set & bit(*weakness) != 0)
+    }
+}
+
+impl From<Weakness> for Weaknesses {
+    fn from(weakness: Weakness) -> Self {
+        Self {
+            first: weakness,
+            set: bit(weakness),
+        }
+    }
+}
+
+const fn bit(weakness: Weakness) -> u16 {
+    1 << weakness as u16
 }
 
 impl PasswordRules {
     /// Judges a new password. `own_words` are the person's name, number and address.
     ///
     /// # Errors
-    /// The first weakness to tell the person about.
-    pub fn check(&self, password: &Password, own_words: &[&str]) -> Result<(), Weakness> {
+    /// All that is wrong with it at once. A password that is too long is looked at no further.
+    pub fn check(&self, password: &Password, own_words: &[&str]) -> Result<(), Weaknesses> {
         let typed = password.expose();
-        match typed.chars().count() {
-            n if n < self.min_chars => return Err(Weakness::TooShort),
-            n if n > self.max_chars => return Err(Weakness::TooLong),
-            _ => {}
+        let chars = typed.chars().count();
+        if chars > self.max_chars {
+            return Err(Weakness::TooLong.into());
         }
+        let words = self.words(own_words);
+        let short = (chars < self.min_chars).then_some(Weakness::TooShort);
+        let known = (is_common(typed) || self.listed.know(password)).then_some(Weakness::Common);
+        let easy = match self.guessable(typed, &words, short.is_some()) {
+            // What it is built from says more than that it is listed, and that it is listed more than that it is easy.
+            Some(Weakness::Guessable) | None if known.is_some() => known,
+            easy => easy,
+        };
+        match Weaknesses::of(short.into_iter().chain(self.missing_kinds(typed)).chain(easy)) {
+            Some(weaknesses) => Err(weaknesses),
+            None => Ok(()),
+        }
+    }
+
+    fn words<'a>(&'a self, own_words: &[&'a str]) -> Vec<&'a str> {
         let mut words: Vec<&str> = self.site_words.iter().map(String::as_str).collect();
         words.extend(own_words.iter().flat_map(|word| {
             std::iter::once(*word).chain(
@@ -132,17 +257,39 @@ impl PasswordRules {
                     .filter(|part| part.chars().count() >= 3),
             )
         }));
+        words
+    }
+
+    /// The kinds of characters that the phone system's own rule asks for. Letters of scripts that know no case count as
+    /// special ones: they are at least as hard to guess.
+    fn missing_kinds(&self, typed: &str) -> impl Iterator<Item = Weakness> {
+        let has = |kind: fn(char) -> bool| typed.chars().any(kind);
+        let kinds = [
+            (Weakness::NoUpper, has(char::is_uppercase)),
+            (Weakness::NoLower, has(char::is_lowercase)),
+            (Weakness::NoDigit, has(char::is_numeric)),
+            (
+                Weakness::NoSpecial,
+                has(|c| !c.is_numeric() && !c.is_uppercase() && !c.is_lowercase()),
+            ),
+        ];
+        let asked = self.all_kinds;
+        kinds
+            .into_iter()
+            .filter(move |(_, there)| asked && !there)
+            .map(|(weakness, _)| weakness)
+    }
+
+    fn guessable(&self, typed: &str, words: &[&str], is_short: bool) -> Option<Weakness> {
         // zxcvbn is quadratic in the length; what follows the first 72 characters can only add strength.
         let head: Zeroizing<String> = Zeroizing::new(typed.chars().take(72).collect());
-        let estimate = zxcvbn::zxcvbn(&head, &words);
+        let estimate = zxcvbn::zxcvbn(&head, words);
         if estimate.score() < score(self.min_score) {
-            return Err(reason(&estimate, &words));
+            // Of a password that is too short, "easy to guess" says nothing new.
+            return Some(reason(&estimate, words)).filter(|reason| !is_short || *reason != Weakness::Guessable);
         }
         // Several own words in a row look long to an estimator, and are the first thing a colleague tries.
-        if without(typed, &words).chars().count() < FEWEST_OF_ONES_OWN {
-            return Err(Weakness::Personal);
-        }
-        Ok(())
+        (!is_short && without(typed, words).chars().count() < FEWEST_OF_ONES_OWN).then_some(Weakness::Personal)
     }
 }
 
@@ -251,8 +398,13 @@ mod tests {
             site_words: vec!["sekisho".into()],
             ..PasswordRules::default()
         };
-        let check = |typed: &str| rules.check(&password(typed), &["Yuki Tanaka", "101", "yuki.tanaka@example.com"]);
+        let check = |typed: &str| {
+            rules
+                .check(&password(typed), &["Yuki Tanaka", "101", "yuki.tanaka@example.com"])
+                .map_err(Weaknesses::first)
+        };
         assert_eq!(check("short"), Err(Weakness::TooShort));
+        assert_eq!(check("Sakura-2024!!"), Err(Weakness::Common));
         assert_eq!(check("password1234"), Err(Weakness::Common));
         assert_eq!(check("aaaaaaaaaaaaaaaa"), Err(Weakness::Pattern));
         assert_eq!(check("tanakatanaka"), Err(Weakness::Pattern));
@@ -262,6 +414,59 @@ mod tests {
         assert_eq!(check("tanaka likes old bicycle keys"), Ok(()));
         assert_eq!(check("correct horse battery staple"), Ok(()));
         assert_eq!(check("夏の夕立と古い自転車の鍵"), Ok(()));
+    }
+
+    #[test]
+    fn everything_wrong_is_told_at_once() {
+        let rules = PasswordRules {
+            min_chars: 10,
+            all_kinds: true,
+            ..PasswordRules::default()
+        };
+        let check = |typed: &str| match rules.check(&password(typed), &["Yuki Tanaka", "101"]) {
+            Ok(()) => Vec::new(),
+            Err(weaknesses) => weaknesses.iter().map(Weakness::as_str).collect(),
+        };
+        assert_eq!(
+            check("sakura"),
+            ["too-short", "no-upper", "no-digit", "no-special", "common"]
+        );
+        assert_eq!(
+            check("101"),
+            ["too-short", "no-upper", "no-lower", "no-special", "personal"]
+        );
+        assert_eq!(check("quiet rivers under snow"), ["no-upper", "no-digit"]);
+        assert!(check("Quiet Rivers-4").is_empty());
+        assert!(
+            check("夏の夕立Aと古いb鍵1").is_empty(),
+            "Japanese letters count as special ones"
+        );
+    }
+
+    #[test]
+    fn a_listed_password_is_common_and_rules_with_the_same_lists_are_the_same() {
+        struct Only(&'static str);
+        impl KnownPasswords for Only {
+            fn know(&self, password: &Password) -> bool {
+                password.expose() == self.0
+            }
+        }
+        let listed = Listed::new(vec![Arc::new(Only("correct horse battery staple"))]);
+        let rules = PasswordRules {
+            listed: listed.clone(),
+            ..PasswordRules::default()
+        };
+        let refused = rules.check(&password("correct horse battery staple"), &[]);
+        assert_eq!(refused, Err(Weakness::Common.into()));
+        assert_eq!(rules.check(&password("three quiet rivers under snow"), &[]), Ok(()));
+        assert_eq!(
+            rules,
+            PasswordRules {
+                listed,
+                ..rules.clone()
+            }
+        );
+        assert_ne!(rules, PasswordRules::default());
     }
 
     #[test]

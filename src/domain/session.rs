@@ -22,8 +22,10 @@ pub struct Session {
     pub account: AccountId,
     /// The account's generation at sign-in; once the account's is higher, the session is dead.
     pub generation: u64,
-    /// When the person signed in (`auth_time`).
+    /// When the person signed in.
     pub created_at: Timestamp,
+    /// When the person last gave the password in this session (`auth_time`): at sign-in, or again for a sensitive act.
+    pub authenticated_at: Timestamp,
     /// The last request seen, to within a minute.
     pub last_seen_at: Timestamp,
     /// Where the sign-in came from.
@@ -167,6 +169,7 @@ pub(crate) mod tests {
             account: account().id,
             generation: 1,
             created_at: at(0),
+            authenticated_at: at(0),
             last_seen_at: at(0),
             client: ClientAddr::new("192.0.2.1".parse().unwrap()),
             user_agent: String::new(),

@@ -6,6 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::account::AccountId;
+use super::outbox::LetterId;
 use super::token::TokenDigest;
 
 /// The record of a ticket. The token in the link is not part of it.
@@ -17,6 +18,8 @@ pub struct Ticket {
     pub account: AccountId,
     /// Why it was made.
     pub purpose: Purpose,
+    /// How its link leaves; `None` for one made before that was noted.
+    pub way: Option<Way>,
     /// When it was made.
     pub created_at: Timestamp,
     /// From then on it is void.
@@ -54,6 +57,34 @@ impl Purpose {
 impl fmt::Display for Purpose {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
+    }
+}
+
+/// How a link leaves the gateway.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Way {
+    /// In this letter.
+    Letter(LetterId),
+    /// On a page that an operator printed and hands over.
+    Page,
+}
+
+impl Way {
+    /// The opposite of its text.
+    pub fn parse(text: &str) -> Option<Self> {
+        match text {
+            "page" => Some(Self::Page),
+            letter => LetterId::parse(letter).map(Self::Letter),
+        }
+    }
+}
+
+impl fmt::Display for Way {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Letter(letter) => letter.fmt(f),
+            Self::Page => f.write_str("page"),
+        }
     }
 }
 
@@ -159,6 +190,7 @@ mod tests {
             digest: TokenDigest::from_bytes([1; 32]),
             account: account().id,
             purpose: Purpose::Reset,
+            way: Some(Way::Page),
             created_at: at(0),
             expires_at: at(10),
             ended: None,

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use crate::domain::account::{Account, AccountId, AccountState, Email, Extension, NameProblem, Role};
+use crate::domain::account::{
+    Account, AccountEdit, AccountId, AccountState, Email, EmailEdit, Extension, NameProblem, Role,
+};
 use crate::domain::event::{Actor, Consequences, Fact};
 use crate::domain::fault::Fault;
 use crate::domain::language::Language;
@@ -59,25 +61,66 @@ impl NewAccount {
         groups: &[String],
         language: Language,
     ) -> Result<Self, NewAccountProblem> {
-        let sound =
-            |text: &str, most| !text.is_empty() && text.chars().count() <= most && !text.chars().any(char::is_control);
-        let name = name.trim();
-        if !sound(name, 100) {
-            return Err(NewAccountProblem::Name);
-        }
-        let groups: Vec<String> = groups.iter().map(|group| group.trim().to_owned()).collect();
-        if !groups.iter().all(|group| sound(group, 64) && !group.contains(',')) {
-            return Err(NewAccountProblem::Group);
-        }
+        let name = sound_name(name)?;
+        let groups = sound_groups(groups)?;
         Ok(Self {
             extension: Extension::parse(extension).map_err(NewAccountProblem::Extension)?,
-            name: name.to_owned(),
+            name,
             email: email.map(Email::parse).transpose().map_err(NewAccountProblem::Email)?,
             role,
             groups,
             language,
         })
     }
+}
+
+impl AccountEdit {
+    /// Reads what somebody typed; what was not typed stays.
+    ///
+    /// # Errors
+    /// The first field that cannot be accepted.
+    pub fn parse(
+        name: Option<&str>,
+        email: Option<&str>,
+        role: Option<Role>,
+        groups: Option<&[String]>,
+        language: Option<Language>,
+    ) -> Result<Self, NewAccountProblem> {
+        Ok(Self {
+            name: name.map(sound_name).transpose()?,
+            email: match email {
+                Some(typed) => EmailEdit::Set(Email::parse(typed).map_err(NewAccountProblem::Email)?),
+                None => EmailEdit::Keep,
+            },
+            role,
+            groups: groups.map(sound_groups).transpose()?,
+            language,
+        })
+    }
+}
+
+/// A person's name as somebody typed it.
+pub(super) fn sound_name(name: &str) -> Result<String, NewAccountProblem> {
+    let name = name.trim();
+    if sound(name, 100) {
+        Ok(name.to_owned())
+    } else {
+        Err(NewAccountProblem::Name)
+    }
+}
+
+/// Groups as somebody typed them.
+pub(super) fn sound_groups(groups: &[String]) -> Result<Vec<String>, NewAccountProblem> {
+    let groups: Vec<String> = groups.iter().map(|group| group.trim().to_owned()).collect();
+    if groups.iter().all(|group| sound(group, 64) && !group.contains(',')) {
+        Ok(groups)
+    } else {
+        Err(NewAccountProblem::Group)
+    }
+}
+
+fn sound(text: &str, most: usize) -> bool {
+    !text.is_empty() && text.chars().count() <= most && !text.chars().any(char::is_control)
 }
 
 /// What became of an operator's act.
@@ -174,12 +217,37 @@ impl AccountOffice {
         Ok(outcome(account, change))
     }
 
-    /// Enables a disabled account again.
+    /// Changes what the edit mentions. A change of the address is told to the former and to the new one.
+    pub async fn change(&self, extension: &Extension, edit: &AccountEdit) -> Result<AccountChange, Fault> {
+        let Some(account) = self.accounts.find_by_extension(extension).await? else {
+            return Ok(AccountChange::NotFound);
+        };
+        let (id, now) = (account.id, self.world.now());
+        let (after, changed) = edit.apply(&account, now);
+        let mut then = Consequences::event(self.event(id, Fact::AccountChanged(changed)));
+        if after.email != account.email {
+            for to in [&account.email, &after.email].into_iter().flatten() {
+                let matter = Matter::EmailChanged {
+                    account: id,
+                    to: to.clone(),
+                };
+                then = then.and_letter(self.world.uuid(), matter, now);
+            }
+        }
+        let change = self.accounts.update(id, edit, now, then).await?;
+        Ok(outcome(account, change))
+    }
+
+    /// Enables a disabled account again, and tells its person.
     pub async fn enable(&self, extension: &Extension) -> Result<AccountChange, Fault> {
         let Some(account) = self.accounts.find_by_extension(extension).await? else {
             return Ok(AccountChange::NotFound);
         };
-        let then = Consequences::event(self.event(account.id, Fact::AccountEnabled));
+        let then = Consequences::event(self.event(account.id, Fact::AccountEnabled)).and_letter(
+            self.world.uuid(),
+            Matter::AccountUnlocked { account: account.id },
+            self.world.now(),
+        );
         let change = self.accounts.enable(account.id, self.world.now(), then).await?;
         Ok(outcome(account, change))
     }

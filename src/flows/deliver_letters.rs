@@ -9,15 +9,15 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::domain::account::{Account, AccountState, Email};
-use crate::domain::event::{Actor, Fact, Reason};
+use crate::domain::event::{Actor, Consequences, Fact, Reason};
 use crate::domain::fault::Fault;
 use crate::domain::outbox::{GIVE_UP_AFTER, Letter, Matter, QueuedLetter, backoff};
 use crate::domain::session::later;
-use crate::domain::ticket::{Purpose, Ticket, TicketLife};
+use crate::domain::ticket::{Purpose, Ticket, TicketLife, Way};
 use crate::domain::token::TicketToken;
 use crate::ports::{Accounts, Content, EmailMatch, Issue, Mail, Mailer, Outbox, Receipt, Refusal, Tickets};
 
-use super::World;
+use super::{Budget, MailBudget, World};
 
 /// Delivers what waits in the outbox.
 pub struct DeliverLetters {
@@ -33,6 +33,8 @@ pub struct DeliverLetters {
     pub world: World,
     /// How long links work.
     pub life: TicketLife,
+    /// How many may go out.
+    pub budget: MailBudget,
 }
 
 /// What one round did.
@@ -81,9 +83,21 @@ impl DeliverLetters {
                 return self.withhold(letter, account.as_deref(), reason).await;
             }
         };
+        let drawn = match self.budget.charge(letter, &account, &self.world) {
+            Budget::Room(drawn) => drawn,
+            Budget::Refused(rule) => {
+                delivery.withheld += 1;
+                tracing::warn!(letter = %letter.id, rule, "letter withheld: the budget of letters is used up; see limits.mail_per_account, mail_per_client and mail_per_day");
+                return self.withhold(letter, Some(&account), Reason::OverBudget).await;
+            }
+            Budget::Wait(until, rule) => {
+                delivery.failed += 1;
+                return self.delay(queued, &account, until, rule).await;
+            }
+        };
         let sent = match letter.matter.purpose() {
             None => {
-                let content = Content::PasswordChanged { at: letter.created_at };
+                let content = notice(letter, &account);
                 self.mailer
                     .send(Mail {
                         to: &to,
@@ -92,7 +106,7 @@ impl DeliverLetters {
                     })
                     .await
             }
-            Some(purpose) => match self.ticket(&account, purpose).await? {
+            Some(purpose) => match self.ticket(letter, &account, purpose).await? {
                 None => {
                     delivery.withheld += 1;
                     return self.withhold(letter, Some(&account), Reason::Disabled).await;
@@ -118,19 +132,26 @@ impl DeliverLetters {
                 delivery.delivered += 1;
                 self.delivered(letter, &account, &receipt).await
             }
-            Err(refusal) => self.failed(queued, &account, &refusal, delivery).await,
+            Err(refusal) => {
+                self.budget.give_back(drawn.as_ref());
+                self.failed(queued, &account, &refusal, delivery).await
+            }
         }
     }
 
     /// Decides whom a letter goes to, if anybody.
     async fn plan(&self, matter: &Matter) -> Result<Plan, Fault> {
         let account = match matter {
-            Matter::Welcome { account } | Matter::PasswordChanged { account } => self.accounts.find(*account).await?,
             Matter::ResetRequested { email, .. } => match self.accounts.find_by_email(email).await? {
                 EmailMatch::Nobody => None,
                 EmailMatch::One(account) => Some(*account),
                 EmailMatch::Shared(_) => return Ok(Plan::Withhold(None, Reason::SharedEmail)),
             },
+            Matter::Welcome { account }
+            | Matter::PasswordChanged { account }
+            | Matter::NewDevice { account, .. }
+            | Matter::EmailChanged { account, .. }
+            | Matter::AccountUnlocked { account } => self.accounts.find(*account).await?,
         };
         let Some(account) = account.map(Box::new) else {
             return Ok(Plan::Withhold(None, Reason::UnknownName));
@@ -141,20 +162,29 @@ impl DeliverLetters {
         if matches!(matter, Matter::Welcome { .. }) && account.state == AccountState::Active {
             return Ok(Plan::Withhold(Some(account), Reason::AlreadyActive));
         }
-        Ok(match account.email.clone() {
+        if matches!(matter, Matter::AccountUnlocked { .. }) && account.state == AccountState::Invited {
+            // There is no password to sign in with yet; a Welcome letter is what helps.
+            return Ok(Plan::Withhold(Some(account), Reason::NeverActivated));
+        }
+        let to = match matter {
+            Matter::EmailChanged { to, .. } => Some(to.clone()),
+            _ => account.email.clone(),
+        };
+        Ok(match to {
             Some(to) => Plan::Send { account, to },
             None => Plan::Withhold(Some(account), Reason::NoEmail),
         })
     }
 
     /// Makes the link's token and stores its digest, before the letter leaves.
-    async fn ticket(&self, account: &Account, purpose: Purpose) -> Result<Option<TicketToken>, Fault> {
+    async fn ticket(&self, letter: &Letter, account: &Account, purpose: Purpose) -> Result<Option<TicketToken>, Fault> {
         let token = TicketToken::from_entropy(self.world.token());
         let now = self.world.now();
         let ticket = Ticket {
             digest: token.digest(),
             account: account.id,
             purpose,
+            way: Some(Way::Letter(letter.id)),
             created_at: now,
             expires_at: later(now, self.life.of(purpose)),
             ended: None,
@@ -177,19 +207,47 @@ impl DeliverLetters {
             .await
     }
 
+    /// Lets a letter wait for its turn; recorded when it begins to.
+    async fn delay(
+        &self,
+        queued: &QueuedLetter,
+        account: &Account,
+        until: Timestamp,
+        rule: &'static str,
+    ) -> Result<(), Fault> {
+        let letter = &queued.letter;
+        tracing::warn!(letter = %letter.id, rule, %until, "letter waits: the budget of letters is used up; see limits.mail_per_account and mail_per_day");
+        if queued.attempts == 0
+            && let Some(purpose) = letter.matter.purpose()
+        {
+            let fact = Fact::LinkDelayed(purpose);
+            let event = self.world.event(Actor::Gateway, None, Some(account.id), fact);
+            self.outbox.accept(Consequences::event(event)).await?;
+        }
+        let words = format!("not tried: {rule} is used up");
+        self.outbox.failed(letter.id, &words, until).await
+    }
+
     async fn withhold(&self, letter: &Letter, account: Option<&Account>, reason: Reason) -> Result<(), Fault> {
         let matter = letter.matter.as_str();
-        let purpose = letter.matter.purpose().unwrap_or(Purpose::Reset);
         let client = match &letter.matter {
-            Matter::ResetRequested { client, .. } => Some(*client),
-            Matter::Welcome { .. } | Matter::PasswordChanged { .. } => None,
+            Matter::ResetRequested { client, .. } | Matter::NewDevice { client, .. } => Some(*client),
+            Matter::Welcome { .. }
+            | Matter::PasswordChanged { .. }
+            | Matter::EmailChanged { .. }
+            | Matter::AccountUnlocked { .. } => None,
         };
         if reason == Reason::SharedEmail {
             tracing::warn!(letter = %letter.id, matter, "letter withheld: several accounts share the address; give each its own, or remove the one nobody uses");
         } else {
             tracing::info!(letter = %letter.id, matter, reason = reason.as_str(), "letter withheld");
         }
-        let fact = Fact::LinkWithheld(purpose, reason);
+        let fact = letter
+            .matter
+            .purpose()
+            .map_or(Fact::NoticeWithheld(matter, reason), |purpose| {
+                Fact::LinkWithheld(purpose, reason)
+            });
         let event = self
             .world
             .event(Actor::Gateway, client, account.map(|account| account.id), fact);
@@ -224,7 +282,32 @@ impl DeliverLetters {
 fn is_over(letter: &Letter, now: Timestamp, life: TicketLife) -> bool {
     let patience = match letter.matter {
         Matter::ResetRequested { .. } => life.reset.max(Duration::from_hours(24)),
-        Matter::Welcome { .. } | Matter::PasswordChanged { .. } => GIVE_UP_AFTER,
+        Matter::Welcome { .. }
+        | Matter::PasswordChanged { .. }
+        | Matter::NewDevice { .. }
+        | Matter::EmailChanged { .. }
+        | Matter::AccountUnlocked { .. } => GIVE_UP_AFTER,
     };
     now >= later(letter.created_at, patience)
+}
+
+/// What a letter without a link says.
+fn notice<'a>(letter: &'a Letter, account: &Account) -> Content<'a> {
+    let at = letter.created_at;
+    match &letter.matter {
+        Matter::NewDevice { client, user_agent, .. } => Content::NewDevice {
+            at,
+            client: *client,
+            user_agent,
+        },
+        Matter::EmailChanged { to, .. } => Content::EmailChanged {
+            at,
+            // Judged when the letter is written: by then the address may have changed again.
+            current: account.email.as_ref() == Some(to),
+        },
+        Matter::AccountUnlocked { .. } => Content::AccountUnlocked { at },
+        Matter::PasswordChanged { .. } | Matter::Welcome { .. } | Matter::ResetRequested { .. } => {
+            Content::PasswordChanged { at }
+        }
+    }
 }

@@ -21,6 +21,8 @@ pub struct ResetLimits {
     pub client: Quota,
     /// For one address, from anywhere.
     pub email: Quota,
+    /// Equal requests in a row; more of them are one.
+    pub again: Quota,
 }
 
 /// What became of a request.
@@ -50,7 +52,17 @@ impl ForgotPassword {
     /// Takes what was typed as the address.
     pub async fn run(&self, typed: &str, client: ClientAddr) -> Result<ResetRequest, Fault> {
         let email = Email::parse(typed).ok();
-        if let Decision::Refused { retry_after, rule } = self.reserve(typed, email.as_ref(), client) {
+        let key = self.limiter.digest_text(email.as_ref().map_or(typed, Email::key));
+        let first = self.draw(|limits| vec![(LimitKey::ResetAgain(key), limits.again)]);
+        let repeated = matches!(first, Decision::Refused { .. });
+        let charged = self.draw(|limits| {
+            let client = (LimitKey::ResetClient(client.limit_key()), limits.client);
+            // A repeated request causes no letter, so it does not use up the letters of this address.
+            let address = (!repeated).then_some((LimitKey::ResetEmail(key), limits.email));
+            [client].into_iter().chain(address).collect()
+        });
+        if let Decision::Refused { retry_after, rule } = charged {
+            self.give_back(&first);
             tracing::info!(%client, rule, "reset request throttled");
             return Ok(ResetRequest::Throttled(retry_after));
         }
@@ -60,21 +72,30 @@ impl ForgotPassword {
         let event = self
             .world
             .event(Actor::Stranger, Some(client), None, Fact::ResetRequested);
-        let matter = Matter::ResetRequested { email, client };
-        self.outbox
-            .accept(Consequences::event(event).and_letter(self.world.uuid(), matter, self.world.now()))
-            .await?;
+        let mut then = Consequences::event(event);
+        // The first of them waits or has just gone out. One transaction either way: the time says nothing.
+        if repeated {
+            tracing::info!(%client, rule = "reset.again", "reset request repeated; the letter of the first is enough");
+        } else {
+            let matter = Matter::ResetRequested { email, client };
+            then = then.and_letter(self.world.uuid(), matter, self.world.now());
+        }
+        if let Err(fault) = self.outbox.accept(then).await {
+            self.give_back(&first);
+            return Err(fault);
+        }
         Ok(ResetRequest::Accepted)
     }
 
-    fn reserve(&self, typed: &str, email: Option<&Email>, client: ClientAddr) -> Decision {
-        let digest = self.limiter.digest_text(email.map_or(typed, Email::key));
-        let draws = self.limits.iter().flat_map(|limits| {
-            [
-                (LimitKey::ResetClient(client.limit_key()), limits.client),
-                (LimitKey::ResetEmail(digest), limits.email),
-            ]
-        });
+    /// What was not accepted is not the first of anything.
+    fn give_back(&self, drawn: &Decision) {
+        if let Decision::Granted(reservation) = drawn {
+            self.limiter.refund(reservation);
+        }
+    }
+
+    fn draw(&self, wanted: impl Fn(&ResetLimits) -> Vec<(LimitKey, Quota)>) -> Decision {
+        let draws = self.limits.iter().flat_map(wanted);
         let draws = draws.map(|(key, quota)| Draw { key, quota }).collect();
         self.limiter.reserve(draws, self.world.monotonic())
     }

@@ -9,7 +9,7 @@ use crate::domain::event::{Actor, Consequences, Fact, Reason};
 use crate::domain::fault::Fault;
 use crate::domain::limits::{Decision, Draw, LimitKey, Quota};
 use crate::domain::outbox::Matter;
-use crate::domain::password::{Password, PasswordRules, Weakness};
+use crate::domain::password::{Password, PasswordRules, Weakness, Weaknesses};
 use crate::domain::ticket::{Purpose, TicketState};
 use crate::domain::token::TicketToken;
 use crate::ports::{Events, Hasher, Limiter, Redemption, TicketRecord, Tickets};
@@ -63,7 +63,7 @@ pub enum WithTicket {
     /// The two fields differ; the link still works.
     Differ(Box<Account>, Purpose),
     /// The password is not good enough; the link still works.
-    Weak(Box<Account>, Purpose, Weakness),
+    Weak(Box<Account>, Purpose, Weaknesses),
     /// The link does not work.
     NotLive(Look),
 }
@@ -90,16 +90,26 @@ impl SetPassword {
     /// Looks at a link without spending it, and records that it was opened.
     pub async fn look(&self, token: Option<&TicketToken>, client: ClientAddr) -> Result<Look, Fault> {
         let look = self.judge(token, client).await?;
-        let (account, fact) = match &look {
-            Look::Live { account, purpose } => (Some(account.id), Fact::LinkOpened(*purpose)),
-            Look::Dead { state, .. } => (None, Fact::LinkRefused(refusal(*state))),
+        let event = |account, fact| self.world.event(Actor::Stranger, Some(client), account, fact);
+        match (&look, token) {
+            (Look::Live { account, purpose }, Some(token)) => {
+                let opened = event(Some(account.id), Fact::LinkOpened(*purpose));
+                self.tickets.opened(&token.digest(), self.world.now(), opened).await?;
+            }
+            (Look::Dead { state, .. }, _) => {
+                self.events
+                    .append(&[event(None, Fact::LinkRefused(refusal(*state)))])
+                    .await?;
+            }
             // Invented links are counted by the limits; recording each would let a stranger fill the store.
-            Look::Unknown | Look::Throttled(_) => return Ok(look),
-        };
-        self.events
-            .append(&[self.world.event(Actor::Stranger, Some(client), account, fact)])
-            .await?;
+            _ => {}
+        }
         Ok(look)
+    }
+
+    /// Looks at a link whose page is shown again: it was opened before, so nothing is counted or recorded.
+    pub async fn look_again(&self, token: Option<&TicketToken>, client: ClientAddr) -> Result<Look, Fault> {
+        self.judge(token, client).await
     }
 
     /// Spends the link and sets the password, provided that everything is in order.
@@ -176,7 +186,7 @@ impl SetPassword {
     }
 
     /// The password, `None` when the two fields differ.
-    fn read(&self, typed: &NewPassword<'_>, account: &Account) -> Result<Option<Password>, Weakness> {
+    pub(super) fn read(&self, typed: &NewPassword<'_>, account: &Account) -> Result<Option<Password>, Weaknesses> {
         let parse = |text| Password::parse(text, self.rules.max_chars).map_err(|_| Weakness::TooLong);
         let (password, confirmation) = (parse(typed.password)?, parse(typed.confirmation)?);
         let email = account.email.as_ref().map_or("", |email| email.as_typed());

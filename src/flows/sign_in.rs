@@ -8,9 +8,11 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use crate::domain::account::{Account, AccountState, LoginName};
 use crate::domain::client::ClientAddr;
+use crate::domain::device::Device;
 use crate::domain::event::{Actor, Consequences, Fact, Reason};
 use crate::domain::fault::Fault;
 use crate::domain::limits::{Decision, Draw, LimitKey, Quota};
+use crate::domain::outbox::Matter;
 use crate::domain::password::{Password, PasswordHash};
 use crate::domain::session::{Session, SessionId};
 use crate::domain::token::{SessionToken, TokenDigest};
@@ -40,6 +42,8 @@ pub struct Attempt<'a> {
     pub client: ClientAddr,
     /// The browser's own words about itself.
     pub user_agent: &'a str,
+    /// The device, when it has signed anybody in before.
+    pub device: Option<Device>,
     /// The session this browser has had until now; it ends with the new one.
     pub replaces: Option<TokenDigest>,
 }
@@ -55,11 +59,22 @@ pub enum SignInOutcome {
         session: Box<Session>,
         /// Who signed in.
         account: Box<Account>,
+        /// The device as it is known from now on, for its cookie.
+        device: Box<Device>,
     },
     /// Wrong, for whatever reason: one answer for all.
     Refused,
     /// Too many attempts; try again after this time.
     Throttled(std::time::Duration),
+}
+
+/// Somebody whose password was right.
+struct Entrant {
+    account: Account,
+    /// The hash, when parameters or pepper have moved on since it was made.
+    stale: Option<PasswordHash>,
+    /// Whether the account has never signed in before.
+    first: bool,
 }
 
 /// Signs people in.
@@ -110,11 +125,11 @@ impl SignIn {
             self.limiter.refund(&reservation);
         }
         match compared? {
-            Ok((account, stale)) => {
-                if let (Some(old), Some(password)) = (stale, &attempt.password) {
-                    self.rehash(&account, &old, password).await;
+            Ok(entrant) => {
+                if let (Some(old), Some(password)) = (&entrant.stale, &attempt.password) {
+                    self.rehash(&entrant.account, old, password).await;
                 }
-                let outcome = self.begin(&attempt, account).await?;
+                let outcome = self.begin(&attempt, entrant).await?;
                 if matches!(outcome, SignInOutcome::Done { .. }) {
                     self.limiter.refund(&reservation);
                 }
@@ -142,12 +157,12 @@ impl SignIn {
         self.limiter.reserve(draws, self.world.monotonic())
     }
 
-    /// One hash, whoever it is. On a match, answers the hash when it is stale.
+    /// One hash, whoever it is.
     async fn compare(
         &self,
         credential: Option<Credential>,
         password: Option<&Password>,
-    ) -> Result<Result<(Account, Option<PasswordHash>), (Option<Account>, Reason)>, Fault> {
+    ) -> Result<Result<Entrant, (Option<Account>, Reason)>, Fault> {
         let Some(password) = password else {
             // Refused without hashing, for every name alike.
             return Ok(Err((credential.map(|c| c.account), Reason::WrongPassword)));
@@ -159,11 +174,23 @@ impl SignIn {
         let verification = self.hasher.verify(password, hash).await?;
         Ok(match (credential, verification) {
             (None, _) => Err((None, Reason::UnknownName)),
-            (Some(Credential { account, hash }), verification) => match (account.state, hash, verification) {
+            (
+                Some(Credential {
+                    account,
+                    hash,
+                    last_sign_in_at,
+                }),
+                verification,
+            ) => match (account.state, hash, verification) {
                 (AccountState::Disabled, ..) => Err((Some(account), Reason::Disabled)),
                 (AccountState::Invited, ..) | (_, None, _) => Err((Some(account), Reason::NeverActivated)),
                 (AccountState::Active, Some(hash), Verification::Match { stale }) => {
-                    Ok((account, stale.then_some(hash)))
+                    let entrant = Entrant {
+                        account,
+                        stale: stale.then_some(hash),
+                        first: last_sign_in_at.is_none(),
+                    };
+                    Ok(entrant)
                 }
                 (AccountState::Active, Some(_), Verification::Mismatch) => Err((Some(account), Reason::WrongPassword)),
             },
@@ -181,7 +208,8 @@ impl SignIn {
         }
     }
 
-    async fn begin(&self, attempt: &Attempt<'_>, account: Account) -> Result<SignInOutcome, Fault> {
+    async fn begin(&self, attempt: &Attempt<'_>, entrant: Entrant) -> Result<SignInOutcome, Fault> {
+        let Entrant { account, first, .. } = entrant;
         let token = SessionToken::from_entropy(self.world.token());
         let now = self.world.now();
         let session = Session {
@@ -190,6 +218,7 @@ impl SignIn {
             account: account.id,
             generation: account.generation,
             created_at: now,
+            authenticated_at: now,
             last_seen_at: now,
             client: attempt.client,
             user_agent: attempt
@@ -205,14 +234,26 @@ impl SignIn {
             Some(account.id),
             Fact::SignedIn(session.id),
         );
-        if self
-            .sessions
-            .begin(&session, attempt.replaces, Consequences::event(event))
-            .await?
-        {
+        let mut then = Consequences::event(event);
+        let familiar = attempt.device.as_ref().is_some_and(|device| device.knows(account.id));
+        // Whoever signs in for the first time has just answered the Welcome letter.
+        if !familiar && !first && account.email.is_some() {
+            let matter = Matter::NewDevice {
+                account: account.id,
+                client: attempt.client,
+                user_agent: session.user_agent.clone(),
+            };
+            then = then.and_letter(self.world.uuid(), matter, now);
+        }
+        if self.sessions.begin(&session, attempt.replaces, then).await? {
+            let device = attempt
+                .device
+                .clone()
+                .unwrap_or_else(|| Device::fresh(self.world.token()));
             Ok(SignInOutcome::Done {
                 token,
                 session: Box::new(session),
+                device: Box::new(device.with(account.id)),
                 account: Box::new(account),
             })
         } else {

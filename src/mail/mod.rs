@@ -5,6 +5,7 @@ mod clear_text;
 pub mod letters;
 mod mime;
 mod relay;
+pub mod sheet;
 pub mod smtp;
 #[cfg(test)]
 mod tests;

@@ -15,7 +15,7 @@ use crate::config;
 use crate::domain::account::Email;
 use crate::domain::fault::Fault;
 use crate::domain::token::TicketToken;
-use crate::ports::{Clock, Content, Entropy, Mail, Mailer, Receipt, Refusal, fresh_uuid};
+use crate::ports::{Clock, Entropy, Mail, Mailer, Receipt, Refusal, fresh_uuid};
 
 /// The most kept of what a mail server says, in characters.
 const MAX_WORDS: usize = 300;
@@ -69,7 +69,7 @@ impl SmtpMailer {
 #[async_trait]
 impl Mailer for SmtpMailer {
     async fn send(&self, mail: Mail<'_>) -> Result<Receipt, Refusal> {
-        let secret = token_of(&mail.content).map(TicketToken::expose);
+        let secret = mail.content.token().map(TicketToken::expose);
         let secret = secret.as_deref();
         let Some(address) = mime::address(mail.to) else {
             return Err(refusal(true, "the address cannot be written to", secret));
@@ -140,13 +140,6 @@ fn is_permanent(trouble: &Trouble) -> bool {
 /// RFC 4954 section 6: these ask for a sign-in or complain about one, at whatever step.
 const fn wants_authentication(code: u16) -> bool {
     matches!(code, 530 | 534 | 535 | 538)
-}
-
-fn token_of<'a>(content: &Content<'a>) -> Option<&'a TicketToken> {
-    match content {
-        Content::Welcome { token, .. } | Content::Reset { token, .. } => Some(token),
-        Content::PasswordChanged { .. } => None,
-    }
 }
 
 fn said(response: &Response) -> String {

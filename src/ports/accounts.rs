@@ -3,10 +3,12 @@
 use async_trait::async_trait;
 use jiff::Timestamp;
 
-use crate::domain::account::{Account, AccountId, Email, Extension, LoginName};
+use crate::domain::account::{Account, AccountEdit, AccountId, AccountState, Email, Extension, LoginName};
 use crate::domain::event::Consequences;
 use crate::domain::fault::Fault;
+use crate::domain::outbox::Letter;
 use crate::domain::password::PasswordHash;
+use crate::domain::session::SessionId;
 
 /// People's records.
 #[async_trait]
@@ -31,6 +33,9 @@ pub trait Accounts: Send + Sync {
     /// stored hash is no longer `old`. Ends no session.
     async fn rehash(&self, id: AccountId, old: &PasswordHash, new: &PasswordHash) -> Result<(), Fault>;
 
+    /// The hash of everybody who has one, disabled accounts among them, to tell what they rest on. No order.
+    async fn hashes(&self) -> Result<Vec<(AccountId, PasswordHash)>, Fault>;
+
     /// Everybody, ordered by extension number.
     async fn list(&self) -> Result<Vec<AccountListing>, Fault>;
 
@@ -42,14 +47,50 @@ pub trait Accounts: Send + Sync {
     /// Consequences are recorded only when the account was disabled.
     async fn enable(&self, id: AccountId, now: Timestamp, then: Consequences) -> Result<Change, Fault>;
 
+    /// Changes what the edit mentions. A new address replaces every live ticket: a link mailed to the old one must
+    /// not set the password. Consequences are recorded only when something is different afterwards.
+    async fn update(
+        &self,
+        id: AccountId,
+        edit: &AccountEdit,
+        now: Timestamp,
+        then: Consequences,
+    ) -> Result<Change, Fault>;
+
     /// Removes the account with its hash, sessions and tickets. Events stay.
     async fn remove(&self, id: AccountId, now: Timestamp, then: Consequences) -> Result<Change, Fault>;
 
     /// Ends every session of the account by raising its generation.
     async fn end_sessions(&self, id: AccountId, now: Timestamp, then: Consequences) -> Result<Change, Fault>;
 
+    /// Ends every session of the account but one, by raising the generation and taking that one along.
+    /// [`Change::NotFound`] when the session is not a living one of the account.
+    async fn end_other_sessions(
+        &self,
+        id: AccountId,
+        keep: SessionId,
+        now: Timestamp,
+        then: Consequences,
+    ) -> Result<Change, Fault>;
+
+    /// A new password chosen by its person: in one transaction, provided that the stored hash is still the one the old
+    /// password was compared with and that the session lives, stores the new hash, replaces live tickets and counts
+    /// the session's sign-in as of `now`. `false` otherwise, and nothing is stored.
+    async fn change_password(&self, change: &PasswordChange, now: Timestamp, then: Consequences)
+    -> Result<bool, Fault>;
+
     /// Accepts letters and events about an account that exists: a Welcome letter, for instance.
     async fn record(&self, id: AccountId, then: Consequences) -> Result<Change, Fault>;
+
+    /// Stores many records, all or none, together with the consequences and the letters. A record that raises its
+    /// generation, is disabled or has another address ends the live tickets of its account. A hash counts as a
+    /// password set at `now`. `stored` hears how many records are stored so far.
+    async fn import(
+        &self,
+        batch: &AccountBatch,
+        now: Timestamp,
+        stored: &(dyn Fn(usize) + Send + Sync),
+    ) -> Result<BatchOutcome, Fault>;
 }
 
 /// What became of a new account.
@@ -74,6 +115,61 @@ pub enum Change {
     LastAdministrator,
 }
 
+/// Records to be stored together.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AccountBatch {
+    /// The records; none twice.
+    pub records: Vec<AccountRecord>,
+    /// What is recorded in the same transaction.
+    pub then: Consequences,
+    /// Letters that wait until their time.
+    pub later: Vec<DueLetter>,
+}
+
+/// One record of a batch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AccountRecord {
+    /// The account as the batch was made from; `None` when it is new. Id, extension number and the time of its making
+    /// never change.
+    pub before: Option<Account>,
+    /// The account as it shall be.
+    pub after: Account,
+    /// A hash made elsewhere, to be stored with it.
+    pub hash: Option<PasswordHash>,
+}
+
+impl AccountRecord {
+    /// Whether links that were mailed before must stop working: they would reach somebody else, or nobody's account.
+    pub fn ends_links(&self) -> bool {
+        self.before.as_ref().is_some_and(|before| {
+            let typed = |account: &Account| account.email.as_ref().map(|email| email.as_typed().to_owned());
+            before.generation != self.after.generation
+                || self.after.state == AccountState::Disabled
+                || typed(before) != typed(&self.after)
+        })
+    }
+}
+
+/// A letter that waits until its time has come.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DueLetter {
+    /// The letter.
+    pub letter: Letter,
+    /// Not before then.
+    pub due_at: Timestamp,
+}
+
+/// What became of a batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BatchOutcome {
+    /// All of it is stored.
+    Done,
+    /// An account is not as the batch was made from, or a number is taken by now: nothing is stored.
+    Outdated,
+    /// It would leave no administrator who can sign in: nothing is stored.
+    LastAdministrator,
+}
+
 /// Whom an e-mail address names.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum EmailMatch {
@@ -92,6 +188,23 @@ pub struct Credential {
     pub account: Account,
     /// Its hash, once a password has been set.
     pub hash: Option<PasswordHash>,
+    /// When the person last signed in; `None` before the first time.
+    pub last_sign_in_at: Option<Timestamp>,
+}
+
+/// A new password in the place of a known one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PasswordChange {
+    /// Whose.
+    pub account: AccountId,
+    /// The hash that the old password was compared with.
+    pub old: PasswordHash,
+    /// The hash of the new one.
+    pub new: PasswordHash,
+    /// The session it is done in; it lives on.
+    pub session: SessionId,
+    /// Whether all other sessions end.
+    pub end_others: bool,
 }
 
 /// An account in a listing.

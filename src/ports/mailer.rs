@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 
 use crate::domain::account::{Account, Email};
+use crate::domain::client::ClientAddr;
 use crate::domain::token::TicketToken;
 
 /// Speaks to the mail server.
@@ -46,6 +47,40 @@ pub enum Content<'a> {
         /// When.
         at: Timestamp,
     },
+    /// Somebody signed in to your account on a device it was never used on.
+    NewDevice {
+        /// When.
+        at: Timestamp,
+        /// From where.
+        client: ClientAddr,
+        /// The browser's own words about itself.
+        user_agent: &'a str,
+    },
+    /// The address of your account was changed.
+    EmailChanged {
+        /// When.
+        at: Timestamp,
+        /// Whether letters come to the receiver of this one from now on, or no longer.
+        current: bool,
+    },
+    /// Your account can be used again.
+    AccountUnlocked {
+        /// When.
+        at: Timestamp,
+    },
+}
+
+impl Content<'_> {
+    /// The right to set a password that this letter carries, when it carries one.
+    pub const fn token(&self) -> Option<&TicketToken> {
+        match self {
+            Self::Welcome { token, .. } | Self::Reset { token, .. } => Some(token),
+            Self::PasswordChanged { .. }
+            | Self::NewDevice { .. }
+            | Self::EmailChanged { .. }
+            | Self::AccountUnlocked { .. } => None,
+        }
+    }
 }
 
 /// The mail server accepted the letter.

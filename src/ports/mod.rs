@@ -16,7 +16,10 @@ mod signer;
 mod tickets;
 mod world;
 
-pub use accounts::{AccountListing, Accounts, Change, Creation, Credential, EmailMatch};
+pub use accounts::{
+    AccountBatch, AccountListing, AccountRecord, Accounts, BatchOutcome, Change, Creation, Credential, DueLetter,
+    EmailMatch, PasswordChange,
+};
 pub use events::{EventFilter, Events};
 pub use hasher::{Hasher, Verification};
 pub use keys::Keys;
@@ -26,5 +29,5 @@ pub use outbox::{LetterListing, LetterStatus, Outbox};
 pub use principals::Principals;
 pub use sessions::{Changed, Sessions, SessionsToEnd};
 pub use signer::Signer;
-pub use tickets::{Issue, Redemption, TicketRecord, Tickets};
+pub use tickets::{Issue, Redemption, TicketListing, TicketRecord, Tickets};
 pub use world::{Clock, Entropy, fresh_uuid};

@@ -23,6 +23,9 @@ pub trait Sessions: Send + Sync {
     /// Ends one session. `false` when there was none.
     async fn end(&self, which: SessionsToEnd, then: Consequences) -> Result<bool, Fault>;
 
+    /// The person gave the password again: moves `authenticated_at` to `now`. `false` when there is no such session.
+    async fn confirm(&self, id: SessionId, now: Timestamp, then: Consequences) -> Result<bool, Fault>;
+
     /// All stored sessions, of one account or of all, newest first, with their accounts.
     async fn list(&self, account: Option<AccountId>) -> Result<Vec<(Session, Account)>, Fault>;
 

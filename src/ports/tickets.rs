@@ -3,8 +3,8 @@
 use async_trait::async_trait;
 use jiff::Timestamp;
 
-use crate::domain::account::Account;
-use crate::domain::event::Consequences;
+use crate::domain::account::{Account, AccountId};
+use crate::domain::event::{Consequences, Event};
 use crate::domain::fault::Fault;
 use crate::domain::password::PasswordHash;
 use crate::domain::ticket::{Ticket, TicketState};
@@ -32,8 +32,30 @@ pub trait Tickets: Send + Sync {
         then: Consequences,
     ) -> Result<Redemption, Fault>;
 
+    /// The newest ticket of each account that has any, in no order.
+    async fn newest(&self) -> Result<Vec<Ticket>, Fault>;
+
+    /// Counts that the link was opened, and records it. Changes nothing else, and nothing when there is no such ticket.
+    async fn opened(&self, digest: &TokenDigest, now: Timestamp, event: Event) -> Result<(), Fault>;
+
+    /// The tickets of one account or of all, newest first, at most `most`.
+    async fn list(&self, account: Option<AccountId>, most: usize) -> Result<Vec<TicketListing>, Fault>;
+
     /// Removes tickets that expired before `before`. Answers how many.
     async fn sweep(&self, before: Timestamp) -> Result<u64, Fault>;
+}
+
+/// A ticket in a listing: what became of its link. The link itself is nowhere.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TicketListing {
+    /// The ticket.
+    pub ticket: Ticket,
+    /// How often its link was opened while it worked.
+    pub openings: u32,
+    /// When last.
+    pub opened_at: Option<Timestamp>,
+    /// When it was used or replaced.
+    pub ended_at: Option<Timestamp>,
 }
 
 /// What became of a new ticket.

@@ -196,8 +196,9 @@ impl Gateway {
             && session
                 .req_header()
                 .headers
-                .get(ORIGIN)
-                .is_some_and(|origin| !origin.to_str().is_ok_and(|origin| self.parts.doors.has_origin(origin)))
+                .get_all(ORIGIN)
+                .iter()
+                .any(|origin| !origin.to_str().is_ok_and(|origin| self.parts.doors.has_origin(origin)))
     }
 
     /// Our own pages: the body is read only here, within a bound and a time limit.
@@ -269,25 +270,26 @@ impl Gateway {
         Ok(jwt)
     }
 
-    /// Binds a WebSocket, an event stream or any other answer without a known end to its session.
+    /// Binds an event stream or any other answer without a known end to its session.
     fn leash(&self, session: &Session, response: &ResponseHeader, exchange: &mut Exchange) {
-        let websocket = response.status == StatusCode::SWITCHING_PROTOCOLS;
         let endless = response.status.is_success() && !response.headers.contains_key(CONTENT_LENGTH);
-        if !websocket && !endless {
-            return;
+        if endless {
+            let leash = self.bind(exchange);
+            if let Some(stream) = session.stream() {
+                Guarded::bind(stream, leash.ending());
+            }
+            exchange.leash = Some(leash);
         }
-        let Some(principal) = exchange.permit().and_then(Permit::principal) else {
-            return;
-        };
-        let leash = self.parts.streams.bind(principal.session.digest);
-        if !websocket && let Some(stream) = session.stream() {
-            Guarded::bind(stream, leash.ending());
-        }
-        exchange.leash = Some(leash);
+    }
+
+    fn bind(&self, exchange: &Exchange) -> Leash {
+        let principal = exchange.permit().and_then(Permit::principal);
+        let session = principal.map(|principal| principal.session.digest);
+        self.parts.streams.bind(session)
     }
 
     /// Carries a WebSocket that was let through, to its end.
-    async fn websocket(&self, session: &mut Session, exchange: &mut Exchange) -> pingora::Result<()> {
+    async fn websocket(&self, session: &mut Session, exchange: &Exchange) -> pingora::Result<()> {
         let Some(peer) = self.parts.upstream.peer(false) else {
             return Error::e_explain(ErrorType::HTTPStatus(502), NEVER_RESOLVED);
         };
@@ -297,17 +299,23 @@ impl Gateway {
             Ok(())
         })?;
         self.set_upstream_headers(&mut request, exchange)?;
+        let leash = self.bind(exchange);
+        let ending = leash.ending();
         let patience = self.parts.upstream.patience();
-        let answer = tunnel::ask(&self.connector, &peer, request.into(), patience).await?;
+        let asking = Box::pin(tunnel::ask(&self.connector, &peer, request.into(), patience));
+        let answer = tunnel::while_wanted(session, ending, asking).await?;
         let mut head = answer.head()?;
         let signed_in = exchange.permit().is_some_and(|permit| permit.principal().is_some());
         self.parts.protected.guard_response(&mut head, signed_in)?;
-        self.leash(session, &head, exchange);
-        session.write_response_header(Box::new(head), false).await?;
+        if !answer.has_switched() {
+            session.set_keepalive(None);
+        }
+        let written = session.write_response_header(Box::new(head), false).await;
+        written.map_err(Error::into_down)?;
         if answer.has_switched() {
-            answer.carry(session, exchange.leash.as_ref().map(Leash::ending)).await
+            answer.carry(session, ending).await
         } else {
-            answer.hand_on(session).await
+            answer.hand_on(session, ending, patience).await
         }
     }
 
@@ -430,6 +438,11 @@ impl ProxyHttp for Gateway {
         response: &mut ResponseHeader,
         exchange: &mut Exchange,
     ) -> pingora::Result<()> {
+        if response.status == StatusCode::SWITCHING_PROTOCOLS {
+            // Handshakes do not come here, see `tunnel`: nobody has asked to switch.
+            return Error::e_explain(ErrorType::InvalidHTTPHeader, "the upstream switched protocols unasked")
+                .map_err(Error::into_up);
+        }
         let signed_in = exchange.permit().is_some_and(|permit| permit.principal().is_some());
         self.leash(session, response, exchange);
         if response.status.is_informational() {

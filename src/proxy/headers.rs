@@ -192,6 +192,8 @@ impl Protected {
     /// keeps browsers on TLS.
     pub fn guard_response(&self, response: &mut ResponseHeader, signed_in: bool) -> pingora::Result<()> {
         self.drop_forged_cookies(response)?;
+        // An upstream that echoes what it was sent would hand the statement to the scripts of a page.
+        response.remove_header(&self.assertion);
         if signed_in && let Some(private) = private(&response.headers) {
             response.insert_header(CACHE_CONTROL, private)?;
         }

@@ -22,7 +22,7 @@ use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
@@ -211,6 +211,13 @@ impl Front {
     }
 
     async fn handshake(&self, socket: TcpStream, peer: SocketAddr) -> Option<Stream> {
+        // Without it, a client that lost its power under an idle WebSocket would stay for ever.
+        let _ = SockRef::from(&socket).set_tcp_keepalive(
+            &TcpKeepalive::new()
+                .with_time(Duration::from_mins(1))
+                .with_interval(Duration::from_secs(10))
+                .with_retries(3),
+        );
         let mut l4 = L4Stream::from(socket);
         let _ = l4.set_nodelay();
         let digest = SocketDigest::from_raw_fd(pingora::protocols::UniqueID::id(&l4));

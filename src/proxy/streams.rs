@@ -4,9 +4,7 @@
 //! [`Leash`], and [`Streams::check`] looks again at the sessions behind all of them twice a second.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-
-use std::sync::atomic::AtomicU16;
+use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU64, Ordering};
 
 use dashmap::DashMap;
 use tokio_util::sync::CancellationToken;
@@ -20,8 +18,9 @@ use super::closing::{SERVICE_RESTART, SESSION_ENDED};
 /// The open streams.
 #[derive(Default)]
 pub struct Streams {
-    open: DashMap<u64, (TokenDigest, Ending)>,
+    open: DashMap<u64, (Option<TokenDigest>, Ending)>,
     next: AtomicU64,
+    stopping: AtomicBool,
 }
 
 /// Whether a stream is to end, and why.
@@ -76,11 +75,15 @@ impl Drop for Leash {
 }
 
 impl Streams {
-    /// Binds a stream to the session with this digest.
-    pub fn bind(self: &Arc<Self>, session: TokenDigest) -> Leash {
+    /// Binds a stream to the session with this digest, and every stream to the life of the gateway.
+    pub fn bind(self: &Arc<Self>, session: Option<TokenDigest>) -> Leash {
         let id = self.next.fetch_add(1, Ordering::Relaxed);
         let ending = Ending::default();
         self.open.insert(id, (session, ending.clone()));
+        // Looked at after the insertion: whoever stops them all either sees this one or has said so before.
+        if self.stopping.load(Ordering::SeqCst) {
+            ending.end(SERVICE_RESTART);
+        }
         Leash {
             streams: Arc::clone(self),
             id,
@@ -93,7 +96,11 @@ impl Streams {
     /// # Errors
     /// When the store is down: streams then stay open like any other live session, by the rule for outages.
     pub async fn check(&self, authenticate: &Authenticate) -> Result<(), Fault> {
-        let open: Vec<(u64, TokenDigest)> = self.open.iter().map(|entry| (*entry.key(), entry.value().0)).collect();
+        let open: Vec<(u64, TokenDigest)> = self
+            .open
+            .iter()
+            .filter_map(|entry| Some((*entry.key(), entry.value().0?)))
+            .collect();
         let mut fault = None;
         for (id, digest) in open {
             let live = match authenticate.is_live(&digest).await {
@@ -112,6 +119,7 @@ impl Streams {
 
     /// Ends them all, because the gateway stops: a stream never ends by itself, so waiting for it is pointless.
     pub fn end_all(&self) {
+        self.stopping.store(true, Ordering::SeqCst);
         for entry in &self.open {
             entry.value().1.end(SERVICE_RESTART);
         }

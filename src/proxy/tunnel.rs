@@ -88,6 +88,26 @@ pub struct Answer {
     connection: AbortOnDropHandle<()>,
 }
 
+/// Does `work` while the client stays and its session lives.
+///
+/// A client says nothing between its handshake and the answer (RFC 6455 section 4.1), so whatever is read from it
+/// meanwhile is its end.
+///
+/// # Errors
+/// Those of `work`; or that the client has gone, or the session has ended.
+pub async fn while_wanted<T>(
+    session: &mut Session,
+    ending: &Ending,
+    work: impl Future<Output = pingora::Result<T>>,
+) -> pingora::Result<T> {
+    let gone = |why| Error::e_explain(ErrorType::ConnectionClosed, why).map_err(Error::into_down);
+    tokio::select! {
+        done = work => done,
+        _ = session.downstream_session.read_body_or_idle(true) => gone("the client has gone"),
+        () = ending.token().cancelled() => gone("the session has ended"),
+    }
+}
+
 /// Asks the upstream for a WebSocket on a connection of its own.
 ///
 /// # Errors
@@ -145,6 +165,10 @@ impl Answer {
             )
             .map_err(Error::into_up);
         }
+        // Neither a length beside chunks nor one on a 101 means anything (RFC 9112 section 6.3, RFC 9110 section 8.6).
+        if switched || headers.contains_key(TRANSFER_ENCODING) {
+            headers.remove(CONTENT_LENGTH);
+        }
         strip_hop_by_hop(&mut headers);
         let mut head = ResponseHeader::build(self.response.status(), Some(headers.len() + 2))?;
         for (name, value) in &headers {
@@ -167,19 +191,27 @@ impl Answer {
         self.response.status() == StatusCode::SWITCHING_PROTOCOLS
     }
 
-    /// Hands on the body of an upstream that did not agree. The connection is closed afterwards.
+    /// Hands on the body of an upstream that did not agree, which may be silent for `patience` at a time.
     ///
     /// # Errors
-    /// When either side goes away before its end.
-    pub async fn hand_on(mut self, session: &mut Session) -> pingora::Result<()> {
-        session.set_keepalive(None);
+    /// When either side goes away before its end, or the session ends.
+    pub async fn hand_on(mut self, session: &mut Session, ending: &Ending, patience: Duration) -> pingora::Result<()> {
         if is_bodiless(self.response.status()) {
             return Ok(());
         }
-        while let Some(frame) = self.response.body_mut().frame().await {
-            let frame = frame
-                .or_err(ErrorType::ReadError, "reading an answer to a WebSocket handshake")
-                .map_err(Error::into_up)?;
+        let what = "reading an answer to a WebSocket handshake";
+        loop {
+            let reading = async {
+                timeout(patience, self.response.body_mut().frame())
+                    .await
+                    .or_err(ErrorType::ReadTimedout, what)?
+                    .transpose()
+                    .or_err(ErrorType::ReadError, what)
+            };
+            let reading = async { reading.await.map_err(Error::into_up) };
+            let Some(frame) = while_wanted(session, ending, reading).await? else {
+                break;
+            };
             if let Ok(data) = frame.into_data() {
                 session.write_response_body(Some(data), false).await?;
             }
@@ -191,7 +223,7 @@ impl Answer {
     ///
     /// # Errors
     /// When the upstream's end of the stream cannot be had.
-    pub async fn carry(self, session: &mut Session, ending: Option<&Ending>) -> pingora::Result<()> {
+    pub async fn carry(self, session: &mut Session, ending: &Ending) -> pingora::Result<()> {
         let Self { response, connection } = self;
         let upstream = hyper::upgrade::on(response)
             .await
@@ -201,7 +233,7 @@ impl Answer {
         let Some((client, ahead)) = take_over(session).await else {
             return Error::e_explain(ErrorType::InternalError, "a connection that cannot be taken over");
         };
-        carry(client, TokioIo::new(upstream), ahead, ending).await;
+        carry(client, TokioIo::new(upstream), ahead, ending.clone()).await;
         Ok(())
     }
 }
@@ -223,7 +255,7 @@ async fn take_over(session: &mut Session) -> Option<(Stream, Bytes)> {
 }
 
 /// Both directions until one of them ends, and then a little longer; or until the session ends.
-async fn carry<C, U>(client: C, upstream: U, ahead: Bytes, ending: Option<&Ending>)
+async fn carry<C, U>(client: C, upstream: U, ahead: Bytes, ending: Ending)
 where
     C: AsyncRead + AsyncWrite + Unpin,
     U: AsyncRead + AsyncWrite + Unpin,
@@ -233,39 +265,28 @@ where
     let mut edge = FrameEdge::new();
     let ended = {
         let up = async {
-            to_upstream.write_all(&ahead).await?;
+            timeout(PATIENCE, to_upstream.write_all(&ahead)).await??;
+            timeout(PATIENCE, to_upstream.flush()).await??;
             pump(&mut from_client, &mut to_upstream, |_| ()).await
         };
         let down = pump(&mut from_upstream, &mut to_client, |bytes| edge.wrote(bytes));
         let both = async {
             tokio::pin!(up, down);
             tokio::select! {
-                result = &mut up => if result.is_ok() { let _ = timeout(LINGER, down).await; },
-                result = &mut down => if result.is_ok() { let _ = timeout(LINGER, up).await; },
+                _ = &mut up => { let _ = timeout(LINGER, down).await; }
+                _ = &mut down => { let _ = timeout(LINGER, up).await; }
             }
         };
         tokio::select! {
-            () = both => None,
-            ending = until(ending) => Some(ending),
+            () = both => false,
+            () = ending.token().cancelled() => true,
         }
     };
-    if let Some(ending) = ended
-        && edge.is_edge()
-    {
+    if ended && edge.is_edge() {
         let _ = timeout(GOODBYE, to_client.write_all(&close_frame(ending.code(), ""))).await;
     }
     let _ = timeout(GOODBYE, to_client.shutdown()).await;
     let _ = timeout(GOODBYE, to_upstream.shutdown()).await;
-}
-
-async fn until(ending: Option<&Ending>) -> &Ending {
-    match ending {
-        Some(ending) => {
-            ending.token().cancelled().await;
-            ending
-        }
-        None => std::future::pending().await,
-    }
 }
 
 /// Carries one direction to its end; `wrote` hears of every byte that went out, also when this is dropped half way.
@@ -279,7 +300,7 @@ where
         let read = from.read(&mut buffer).await?;
         let mut piece = buffer.get(..read).unwrap_or_default();
         if piece.is_empty() {
-            return to.shutdown().await;
+            return timeout(PATIENCE, to.shutdown()).await?;
         }
         while !piece.is_empty() {
             let written = timeout(PATIENCE, to.write(piece)).await??;
@@ -348,7 +369,12 @@ mod tests {
     async fn bytes_go_both_ways_and_an_end_is_passed_on() {
         let (client, mut browser) = tokio::io::duplex(64);
         let (upstream, mut server) = tokio::io::duplex(64);
-        let carrying = tokio::spawn(carry(client, upstream, Bytes::from_static(b"early "), None));
+        let carrying = tokio::spawn(carry(
+            client,
+            upstream,
+            Bytes::from_static(b"early "),
+            Ending::default(),
+        ));
         browser.write_all(b"ping").await.unwrap();
         let mut heard = [0; 10];
         server.read_exact(&mut heard).await.unwrap();
@@ -369,7 +395,7 @@ mod tests {
             let (upstream, mut server) = tokio::io::duplex(64);
             let ending = Ending::default();
             let heard = ending.clone();
-            let carrying = tokio::spawn(async move { carry(client, upstream, Bytes::new(), Some(&heard)).await });
+            let carrying = tokio::spawn(carry(client, upstream, Bytes::new(), heard));
             server.write_all(frames).await.unwrap();
             let mut seen = [0; 4];
             browser.read_exact(&mut seen).await.unwrap();

@@ -1,5 +1,6 @@
 //! The adapters of the data ports: where accounts, sessions, tickets, letters, events, keys and meters are kept.
 
+pub mod archive;
 pub mod cached;
 pub mod limiter;
 pub mod memory;

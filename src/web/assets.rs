@@ -8,6 +8,7 @@ use bytes::Bytes;
 use rust_embed::Embed;
 use sha2::{Digest, Sha256};
 
+use super::overrides::Theme;
 use super::routes::RESERVED_PREFIX;
 use super::settings::{Branding, PortalProblem};
 use super::theme::{self, Colour};
@@ -34,16 +35,19 @@ pub(super) struct Assets {
 }
 
 impl Assets {
-    /// The embedded files, and those made from the operator's choices.
-    pub(super) fn load(branding: &Branding) -> Result<Self, PortalProblem> {
+    /// The embedded files or a theme's in their place, and those made from the operator's choices.
+    pub(super) fn load(branding: &Branding, theme: &Theme) -> Result<Self, PortalProblem> {
         let accent = Colour::parse(&branding.accent).ok_or_else(|| PortalProblem::Accent(branding.accent.clone()))?;
-        let mark = String::from_utf8_lossy(&embedded("mark.svg")?).into_owned();
+        let file = |name: &str| theme.assets.get(name).cloned().map_or_else(|| embedded(name), Ok);
+        let mark = String::from_utf8_lossy(&file("mark.svg")?).into_owned();
+        let mut style = file("style.css")?.to_vec();
+        if let Some(extra) = theme.assets.get("extra.css") {
+            style.push(b'\n');
+            style.extend_from_slice(extra);
+        }
         let mut files = BTreeMap::from([
-            ("style.css", asset(embedded("style.css")?, "text/css; charset=utf-8")),
-            (
-                "portal.js",
-                asset(embedded("portal.js")?, "text/javascript; charset=utf-8"),
-            ),
+            ("style.css", asset(style.into(), "text/css; charset=utf-8")),
+            ("portal.js", asset(file("portal.js")?, "text/javascript; charset=utf-8")),
             (
                 "theme.css",
                 asset(theme::style_sheet(accent).into(), "text/css; charset=utf-8"),
@@ -84,6 +88,13 @@ fn asset(bytes: Bytes, media_type: &'static str) -> Asset {
         bytes,
         media_type,
     }
+}
+
+/// Our own files, by name.
+pub(super) fn built_in() -> Vec<(String, Vec<u8>)> {
+    Files::iter()
+        .filter_map(|name| Files::get(&name).map(|file| (name.to_string(), file.data.into_owned())))
+        .collect()
 }
 
 fn embedded(name: &str) -> Result<Bytes, PortalProblem> {

@@ -9,8 +9,10 @@ use crate::flows::Standing;
 
 use super::assets::Assets;
 use super::csrf::FormTokens;
+use super::device::DeviceSeal;
+use super::overrides;
 use super::page::Pages;
-use super::routes::{Owner, Territory};
+use super::routes::{ACCOUNT_PATH, Owner, Territory};
 use super::settings::{PortalFlows, PortalProblem, PortalSettings};
 use super::text::Texts;
 use super::visit::Visit;
@@ -32,6 +34,8 @@ pub(super) struct Desk {
     pub assets: Assets,
     /// The tokens in forms.
     pub tokens: FormTokens,
+    /// The devices' cookies.
+    pub devices: DeviceSeal,
     /// The names of our cookies.
     pub names: CookieNames,
 }
@@ -39,12 +43,20 @@ pub(super) struct Desk {
 impl Desk {
     /// Reads and checks everything.
     pub(super) fn new(settings: PortalSettings, flows: PortalFlows) -> Result<Self, PortalProblem> {
-        let texts = Arc::new(Texts::load()?);
-        let assets = Assets::load(&settings.branding)?;
+        let texts = Arc::new(Texts::load(&settings.theme)?);
+        let assets = Assets::load(&settings.branding, &settings.theme)?;
+        let pages = Pages::load(&settings, &assets, &texts)?;
+        // Our own are tried by the tests, a theme's at every start.
+        if !settings.theme.is_empty()
+            && let Some(problem) = overrides::problems(&pages).into_iter().next()
+        {
+            return Err(problem);
+        }
         Ok(Self {
             territory: Territory::new(&settings.routes)?,
-            pages: Pages::load(&settings, &assets, &texts)?,
+            pages,
             tokens: FormTokens::new(settings.form_key.clone()),
+            devices: DeviceSeal::new(settings.device_key.clone()),
             names: CookieNames::after(&settings.cookie),
             texts,
             assets,
@@ -74,14 +86,15 @@ impl Desk {
             .unwrap_or_else(ReturnTo::root)
     }
 
-    /// Whether a target is a page of the web client that one may come back to.
+    /// Whether a target is a page of the web client, or the person's own, that one may come back to.
     pub(super) fn may_return_to(&self, target: &str) -> bool {
         let path = target.split('?').next().unwrap_or_default();
-        ReturnTo::parse(target).is_some()
-            && RequestPath::parse(path).is_ok_and(|path| self.territory.owner(&path) == Owner::Upstream)
+        let open = path == ACCOUNT_PATH
+            || RequestPath::parse(path).is_ok_and(|path| self.territory.owner(&path) == Owner::Upstream);
+        open && ReturnTo::parse(target).is_some()
     }
 
-    /// Whether a path is one of the four pages.
+    /// Whether a path is one of the pages that take `POST`.
     pub(super) fn is_page(&self, path: &str) -> bool {
         let routes = &self.settings.routes;
         [
@@ -92,5 +105,8 @@ impl Desk {
         ]
         .iter()
         .any(|page| *page == path)
+            || path
+                .strip_prefix(ACCOUNT_PATH)
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     }
 }

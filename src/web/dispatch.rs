@@ -158,7 +158,7 @@ pub(super) async fn nothing_here(State(desk): State<Arc<Desk>>, request: Request
     refuse(&desk, &request.into_parts().0, Problem::Failed(Failure::NotFound))
 }
 
-/// The path is ours, the method is not. Only the four pages take `POST`.
+/// The path is ours, the method is not. Only pages with forms take `POST`.
 pub(super) async fn not_that_way(State(desk): State<Arc<Desk>>, request: Request<Body>) -> Response<Body> {
     let (head, _) = request.into_parts();
     let allow = if desk.is_page(head.uri.path()) {

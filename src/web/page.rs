@@ -11,6 +11,7 @@ use crate::domain::language::Language;
 
 use super::assets::Assets;
 use super::problem::whole_seconds;
+use super::routes::ACCOUNT_PATH;
 use super::settings::{PortalProblem, PortalSettings};
 use super::text::Texts;
 
@@ -42,10 +43,18 @@ impl Pages {
                 problem,
             };
             let file = Files::get(&name).ok_or_else(|| broken("it is missing".into()))?;
-            let source = String::from_utf8(file.data.into_owned()).map_err(|_| broken("it is not UTF-8".into()))?;
+            let ours = String::from_utf8(file.data.into_owned()).map_err(|_| broken("it is not UTF-8".into()))?;
+            let theirs = settings.theme.pages.get(&*name);
+            let source = theirs.cloned().unwrap_or(ours);
             environment
                 .add_template_owned(name.to_string(), source)
-                .map_err(|error| broken(error.to_string()))?;
+                .map_err(|error| match theirs {
+                    Some(_) => PortalProblem::Theme {
+                        file: format!("pages/{name}"),
+                        problem: error.to_string(),
+                    },
+                    None => broken(error.to_string()),
+                })?;
         }
         environment
             .add_template_owned("mark.svg", assets.mark().to_owned())
@@ -56,12 +65,24 @@ impl Pages {
         Ok(Self { environment })
     }
 
+    /// What the templates are compiled in.
+    pub(super) const fn environment(&self) -> &Environment<'static> {
+        &self.environment
+    }
+
     /// Fills a template. `frame` is what the layout needs of the request, `content` what the page shows.
     pub(super) fn render(&self, template: &str, frame: Value, content: Value) -> Result<String, Error> {
         self.environment
             .get_template(template)?
             .render(context! { ..content, ..frame })
     }
+}
+
+/// Our own templates, by file name.
+pub(super) fn built_in() -> Vec<(String, Vec<u8>)> {
+    Files::iter()
+        .filter_map(|name| Files::get(&name).map(|file| (name.to_string(), file.data.into_owned())))
+        .collect()
 }
 
 /// Says a message in the language of the page.
@@ -102,6 +123,7 @@ fn routes(settings: &PortalSettings) -> Value {
         logout => &routes.logout,
         set_password => &routes.set_password,
         forgot_password => &routes.forgot_password,
+        account => ACCOUNT_PATH,
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
-use crate::domain::password::Weakness;
+use crate::domain::password::{Weakness, Weaknesses};
 use crate::domain::ticket::{Purpose, TicketState};
 use crate::flows::Refusal;
 
@@ -84,12 +84,18 @@ pub(super) enum Problem {
     LinkUnknown,
     /// The link worked once.
     LinkDead(TicketState, Purpose),
+    /// A sensitive act needs the password again.
+    ConfirmationRequired,
+    /// The password given again, or the old one, is wrong; this is the field.
+    WrongPassword(&'static str),
+    /// There is no such session of this person.
+    NoSuchSession,
     /// The two passwords differ.
     PasswordsDiffer,
     /// The new password is not good enough.
     WeakPassword {
         /// Why.
-        weakness: Weakness,
+        weakness: Weaknesses,
         /// Fewest characters.
         min_chars: usize,
         /// Most characters.
@@ -136,6 +142,9 @@ impl Problem {
             Self::NotAnAddress => "not-an-address",
             Self::LinkMissing => "link-missing",
             Self::LinkUnknown | Self::LinkDead(..) => "link-dead",
+            Self::ConfirmationRequired => "confirmation-required",
+            Self::WrongPassword(_) => "wrong-password",
+            Self::NoSuchSession => "no-such-session",
             Self::PasswordsDiffer => "passwords-differ",
             Self::WeakPassword { .. } => "weak-password",
         }
@@ -162,8 +171,9 @@ impl Problem {
     pub(super) fn members(self) -> Map<String, Value> {
         let members = match self {
             Self::SignInRequired(refusal) => json!({ "reason": refusal.map_or("absent", Refusal::as_str) }),
-            Self::Body(BodyProblem::Missing(field)) => json!({ "field": field }),
+            Self::Body(BodyProblem::Missing(field)) | Self::WrongPassword(field) => json!({ "field": field }),
             Self::NotAnAddress => json!({ "field": "email" }),
+            Self::ConfirmationRequired => json!({ "field": "password" }),
             Self::LinkUnknown => json!({ "state": "unknown" }),
             Self::LinkDead(state, purpose) => json!({ "state": state.as_str(), "purpose": purpose.as_str() }),
             Self::PasswordsDiffer => json!({ "field": "confirmation", "reason": "differ" }),
@@ -173,7 +183,8 @@ impl Problem {
                 max_chars,
             } => json!({
                 "field": "password",
-                "reason": weakness.as_str(),
+                "reason": weakness.first().as_str(),
+                "reasons": weakness.iter().map(Weakness::as_str).collect::<Vec<_>>(),
                 "min_chars": min_chars,
                 "max_chars": max_chars,
             }),

@@ -188,7 +188,7 @@ fn words(desk: &Desk, language: Language, problem: Problem) -> (String, String) 
     let key = match problem {
         Problem::LinkDead(state, _) => format!("link-{}", state.as_str()),
         Problem::LinkUnknown => "link-unknown".to_owned(),
-        Problem::WeakPassword { weakness, .. } => format!("weak-{}", weakness.as_str()),
+        Problem::WeakPassword { weakness, .. } => format!("weak-{}", weakness.first().as_str()),
         _ => problem.name().to_owned(),
     };
     let mut args = FluentArgs::new();
@@ -209,7 +209,17 @@ fn words(desk: &Desk, language: Language, problem: Problem) -> (String, String) 
             problem.name().to_owned()
         }
     };
-    (say(&format!("problem-{key}")), say(&format!("problem-{key}-detail")))
+    let detail = match problem {
+        // All of it at once: nobody likes to learn the rules one refusal at a time.
+        Problem::WeakPassword { weakness, .. } => {
+            let details = weakness
+                .iter()
+                .map(|weakness| say(&format!("problem-weak-{}-detail", weakness.as_str())));
+            details.collect::<Vec<_>>().join(language.between_sentences())
+        }
+        _ => say(&format!("problem-{key}-detail")),
+    };
+    (say(&format!("problem-{key}")), detail)
 }
 
 fn status(problem: Problem) -> StatusCode {
@@ -233,7 +243,10 @@ fn status(problem: Problem) -> StatusCode {
         Problem::SignInRequired(_) | Problem::WrongCredentials => StatusCode::UNAUTHORIZED,
         Problem::Throttled(_) => StatusCode::TOO_MANY_REQUESTS,
         Problem::Busy => StatusCode::SERVICE_UNAVAILABLE,
-        Problem::ForeignOrigin | Problem::StaleForm => StatusCode::FORBIDDEN,
+        Problem::ForeignOrigin | Problem::StaleForm | Problem::ConfirmationRequired | Problem::WrongPassword(_) => {
+            StatusCode::FORBIDDEN
+        }
+        Problem::NoSuchSession => StatusCode::NOT_FOUND,
         Problem::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
         Problem::NotAcceptable => StatusCode::NOT_ACCEPTABLE,
         Problem::Body(super::form::BodyProblem::Syntax) | Problem::LinkMissing => StatusCode::BAD_REQUEST,

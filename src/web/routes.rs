@@ -26,6 +26,9 @@ pub const JWKS_PATH: &str = "/.well-known/sekisho/jwks.json";
 /// Tells a script whether it is signed in.
 pub const SESSION_PATH: &str = "/.sekisho/session";
 
+/// The person's own page.
+pub const ACCOUNT_PATH: &str = "/.sekisho/account";
+
 /// Remembers a language and goes back; for pages that are not at an address of their own.
 pub(super) const LANGUAGE_PATH: &str = "/.sekisho/language";
 

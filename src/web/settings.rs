@@ -9,7 +9,9 @@ use zeroize::Zeroizing;
 use crate::domain::doors::Doors;
 use crate::domain::language::Language;
 use crate::domain::session::Lifetime;
-use crate::flows::{Authenticate, ForgotPassword, SetPassword, SignIn, SignOut};
+use crate::flows::{Authenticate, ForgotPassword, OwnAccount, SetPassword, SignIn, SignOut};
+
+use super::overrides::Theme;
 
 /// What the operator decides about the gateway's own pages.
 pub struct PortalSettings {
@@ -19,6 +21,8 @@ pub struct PortalSettings {
     pub doors: Doors,
     /// Name, logo and colour.
     pub branding: Branding,
+    /// Pages, texts and files in the place of ours.
+    pub theme: Theme,
     /// Name of the session cookie; our other cookies are named after it.
     pub cookie: String,
     /// The language where the browser asks for none we speak.
@@ -27,6 +31,8 @@ pub struct PortalSettings {
     pub lifetime: Lifetime,
     /// Authenticates forms; the same in every process behind the same doors.
     pub form_key: Zeroizing<[u8; 32]>,
+    /// Authenticates device cookies; the same in every process behind the same doors.
+    pub device_key: Zeroizing<[u8; 32]>,
 }
 
 /// Paths of the four pages, each starting with a slash.
@@ -76,6 +82,8 @@ pub struct PortalFlows {
     pub forgot_password: Arc<ForgotPassword>,
     /// The page behind a link.
     pub set_password: Arc<SetPassword>,
+    /// The person's own page.
+    pub own_account: Arc<OwnAccount>,
     /// The public keys, as a JWK set in JSON.
     pub jwks: Arc<dyn Fn() -> Bytes + Send + Sync>,
     /// Whether the gateway works.
@@ -112,6 +120,14 @@ pub enum PortalProblem {
     /// The accent is no colour.
     #[error("branding.accent = {0:?}: write a colour as #rrggbb, for example #0f766e")]
     Accent(String),
+    /// A file of the theme cannot be used.
+    #[error("branding.theme: {file}: {problem}")]
+    Theme {
+        /// Its path below the theme's directory.
+        file: String,
+        /// What is wrong with it.
+        problem: String,
+    },
     /// An embedded template or message file is broken: a fault of the build.
     #[error("the built-in {what} cannot be used: {problem}")]
     BuiltIn {

@@ -87,6 +87,8 @@ pub(super) struct CookieNames {
     pub form: String,
     /// The token of a link, once it has left the address bar.
     pub ticket: String,
+    /// The device.
+    pub device: String,
     /// The chosen language.
     pub language: String,
 }
@@ -98,6 +100,7 @@ impl CookieNames {
             session: session.to_owned(),
             form: format!("{session}-form"),
             ticket: format!("{session}-ticket"),
+            device: format!("{session}-device"),
             language: format!("{session}-lang"),
         }
     }

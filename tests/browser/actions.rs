@@ -21,7 +21,7 @@ pub async fn open_link(browser: &Browser, link: &str) {
 pub async fn send_passwords(browser: &Browser, password: &str, confirmation: &str) {
     browser.fill("#password", password).await;
     browser.fill("#confirmation", confirmation).await;
-    browser.click("main button[type=submit]").await;
+    browser.click("main button.primary").await;
 }
 
 /// Sets a password behind an open link; the login page says that it is done.

@@ -10,7 +10,7 @@ use crate::words::Words;
 /// Visits every page in one language. The visitor is told each page's name and may change how it is shown, but must
 /// not leave it.
 pub async fn walk(words: &Words, mut visitor: impl AsyncFnMut(&str, &Browser)) {
-    let office = Office::with("[links]\nwelcome = \"1s\"").await;
+    let office = Office::with("[links]\nwelcome = \"1s\"\n[sessions]\nfresh_for = \"1s\"").await;
     let browser = Browser::open(&office, Kind::speaking(words.language)).await;
     let person = Person::new("501", words.somebody, words.language);
     let expired = expired_link(&office, &browser, words).await;
@@ -26,6 +26,7 @@ pub async fn walk(words: &Words, mut visitor: impl AsyncFnMut(&str, &Browser)) {
     walk.links(&mut visitor, &expired).await;
     walk.signing_in(&mut visitor).await;
     walk.web_client(&mut visitor).await;
+    walk.own_page(&mut visitor).await;
     walk.failures(&mut visitor).await;
     walk.browser.close().await;
 }
@@ -127,6 +128,28 @@ impl Walk<'_> {
         visitor("logout", browser).await;
     }
 
+    async fn own_page(&mut self, visitor: &mut impl AsyncFnMut(&str, &Browser)) {
+        let Self { browser, words, .. } = self;
+        eventually("the sign-in to be old", async || {
+            browser.visit("/").await;
+            let fresh = browser.ask(IS_FRESH, Vec::new()).await;
+            (fresh == false).then_some(())
+        })
+        .await;
+        browser.visit("/.sekisho/account").await;
+        browser.until("h1", |title| title == words.account).await;
+        visitor("account", browser).await;
+        browser.fill("#old_password", OTHER_PASSWORD).await;
+        send_passwords(browser, OTHER_PASSWORD, OTHER_PASSWORD).await;
+        browser
+            .until("[role=alert]", |text| text.contains(words.not_your_password))
+            .await;
+        visitor("account-refused", browser).await;
+        browser.click("form[action$='/sessions/end-all'] button").await;
+        browser.until("h1", |title| title == words.confirm).await;
+        visitor("confirm", browser).await;
+    }
+
     async fn failures(&mut self, visitor: &mut impl AsyncFnMut(&str, &Browser)) {
         let Self { office, browser, .. } = self;
         browser.visit("/.sekisho/nothing").await;
@@ -138,6 +161,15 @@ impl Walk<'_> {
         visitor("bad-gateway", browser).await;
     }
 }
+
+/// Whether sensitive acts need no password again; asked from a page of the web client, which lets scripts ask.
+const IS_FRESH: &str = "
+    const request = new XMLHttpRequest();
+    request.open('GET', '/.sekisho/account', false);
+    request.setRequestHeader('accept', 'application/json');
+    request.send();
+    return JSON.parse(request.responseText).fresh;
+";
 
 /// A link whose time is over.
 async fn expired_link(office: &Office, browser: &Browser, words: &Words) -> Links {

@@ -32,7 +32,7 @@ pub struct Words {
     pub common: &'static str,
     /// Two passwords that are not the same.
     pub differ: &'static str,
-    /// A script's hint while typing: long enough.
+    /// A script's hint while typing: long and hard to guess.
     pub enough: &'static str,
     /// A script's hint while typing: both are the same.
     pub same: &'static str,
@@ -52,6 +52,18 @@ pub struct Words {
     pub reset_letter: &'static str,
     /// In the subject of the letter after a password was changed.
     pub changed_letter: &'static str,
+    /// Title of the person's own page.
+    pub account: &'static str,
+    /// Beside the session that looks at the page.
+    pub this_one: &'static str,
+    /// A password given again that is wrong.
+    pub not_your_password: &'static str,
+    /// After the password was changed on the own page.
+    pub password_changed: &'static str,
+    /// After all other sessions were ended.
+    pub others_ended: &'static str,
+    /// Title of the page that asks for the password again.
+    pub confirm: &'static str,
 }
 
 /// English.
@@ -70,7 +82,7 @@ pub const ENGLISH: Words = Words {
     too_short: "The password is too short",
     common: "This is a common password",
     differ: "The two passwords differ",
-    enough: "Long enough",
+    enough: "Hard to guess",
     same: "Both are the same",
     sent: "Check your mail",
     used: "This link has been used",
@@ -80,6 +92,12 @@ pub const ENGLISH: Words = Words {
     welcome_letter: "Set your password",
     reset_letter: "Set a new password",
     changed_letter: "password was changed",
+    account: "Your account",
+    this_one: "This one",
+    not_your_password: "That is not your password",
+    password_changed: "Your password is changed",
+    others_ended: "All other devices are signed out",
+    confirm: "Is it you?",
 };
 
 /// Japanese.
@@ -98,7 +116,7 @@ pub const JAPANESE: Words = Words {
     too_short: "パスワードが短すぎます",
     common: "よく使われるパスワードです",
     differ: "パスワードが一致しません",
-    enough: "十分な長さです",
+    enough: "推測されにくいパスワードです",
     same: "一致しています",
     sent: "メールをご確認ください",
     used: "このリンクは使用済みです",
@@ -108,4 +126,10 @@ pub const JAPANESE: Words = Words {
     welcome_letter: "パスワードの設定",
     reset_letter: "パスワードの再設定",
     changed_letter: "パスワードが変更されました",
+    account: "アカウント",
+    this_one: "この端末",
+    not_your_password: "パスワードが違います",
+    password_changed: "パスワードを変更しました",
+    others_ended: "ほかのすべての端末からログアウトしました",
+    confirm: "ご本人の確認",
 };

@@ -10,17 +10,24 @@
 
 mod harness;
 
+mod account_page;
 mod architecture;
+mod backup;
 mod cli;
 mod config;
 mod crash;
+mod devices;
 mod enumeration;
 mod forgot_password;
 mod headers;
 mod hostile;
+mod letters;
 mod limits;
+mod links;
 mod logs;
 mod outage;
+mod passwords;
+mod people;
 mod proxying;
 mod sign_in;
 mod sign_out;

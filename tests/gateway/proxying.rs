@@ -469,6 +469,65 @@ async fn a_handshake_that_the_web_client_refuses_is_answered_in_its_words() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_stream_asked_for_by_a_handshake_ends_with_its_session_and_with_its_client() {
+    let house = House::open().await;
+    let person = house.welcome("101").await;
+    let open = async |visitor: &Visitor| {
+        let events = visitor
+            .script(Method::GET, "/events")
+            .header("connection", "Upgrade")
+            .header("upgrade", "websocket")
+            .open()
+            .await;
+        assert_eq!(events.status(), 200);
+        let mut events = events.into_body();
+        soon("the stream to open", events.frame()).await.unwrap().unwrap();
+        events
+    };
+    let (leaver, stayer) = (house.signed_in(&person).await, house.signed_in(&person).await);
+    let mut events = open(&stayer).await;
+    drop(open(&leaver).await);
+    eventually("the stream of the browser that left to be over", async || {
+        (house.upstream.streams() == 1).then_some(())
+    })
+    .await;
+    assert!(stayer.post_json("/logout", &serde_json::json!({})).await.is_done());
+    soon("the stream to be closed", async {
+        while let Some(Ok(_)) = events.frame().await {}
+    })
+    .await;
+    eventually("the upstream to hear of it", async || {
+        (house.upstream.streams() == 0).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_websocket_that_nobody_signed_in_for_hears_of_a_stop_as_well() {
+    let house = House::with("[access]\npublic = [\"/ws\"]").await;
+    let mut socket = house.visitor().websocket("/ws").await.unwrap();
+    let heard = tokio::spawn(async move {
+        while let Some(Ok(message)) = socket.next().await {
+            if let Message::Close(frame) = message {
+                return frame.map(|frame| u16::from(frame.code));
+            }
+        }
+        None
+    });
+    house.gateway.stop().await;
+    assert_eq!(soon("the goodbye", heard).await.unwrap(), Some(1012));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_switch_that_nobody_asked_for_is_a_502() {
+    let house = House::open().await;
+    let person = house.welcome("101").await;
+    let visitor = house.signed_in(&person).await;
+    visitor.fetch("/unasked-switch").await.is_problem(502, "bad-gateway");
+    assert!(visitor.passes().await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_upgrade_to_anything_else_stays_a_request() {
     let house = House::open().await;
     let person = house.welcome("101").await;

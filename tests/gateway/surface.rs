@@ -10,16 +10,16 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use http::Method;
 use sekisho::config::Hashing;
-use sekisho::crypto::argon2::Argon2Hasher;
 use sekisho::crypto::entropy::OsEntropy;
+use sekisho::crypto::hashing::Argon2Hasher;
 use sekisho::crypto::secrets::Pepper;
 use sekisho::domain::doors::{Door, Doors};
 use sekisho::domain::language::Language;
 use sekisho::domain::password::PasswordRules;
 use sekisho::domain::session::Lifetime;
-use sekisho::flows::{Authenticate, ForgotPassword, RecordSeen, SetPassword, SignIn, SignOut};
+use sekisho::flows::{Authenticate, ForgotPassword, OwnAccount, RecordSeen, SetPassword, SignIn, SignOut};
 use sekisho::store::{CachedSessions, MemoryLimiter, MemoryStore};
-use sekisho::web::{Access, Branding, Health, Portal, PortalFlows, PortalRoutes, PortalSettings, RouteInfo};
+use sekisho::web::{Access, Branding, Health, Portal, PortalFlows, PortalRoutes, PortalSettings, RouteInfo, Theme};
 use zeroize::Zeroizing;
 
 use crate::harness::{Answer, House, PASSWORD, Visitor};
@@ -50,7 +50,29 @@ fn routes() -> Vec<RouteInfo> {
     };
     let hasher = Arc::new(Argon2Hasher::start(hashing, Pepper::from_bytes([0; 32]), Arc::new(OsEntropy)).unwrap());
     let (_writer, seen) = RecordSeen::new(store.clone());
+    let set_password = Arc::new(SetPassword {
+        tickets: store.clone(),
+        events: store.clone(),
+        limiter: limiter.clone(),
+        hasher: hasher.clone(),
+        world: world.clone(),
+        rules: PasswordRules::default(),
+        limits: None,
+    });
     let flows = PortalFlows {
+        own_account: Arc::new(OwnAccount {
+            accounts: store.clone(),
+            sessions: store.clone(),
+            principals: sessions.clone(),
+            events: store.clone(),
+            limiter: limiter.clone(),
+            hasher: hasher.clone(),
+            set_password: set_password.clone(),
+            world: world.clone(),
+            limits: None,
+            lifetime: Lifetime::default(),
+            fresh_for: Duration::from_mins(10),
+        }),
         authenticate: Arc::new(Authenticate::new(
             sessions.clone(),
             world.clone(),
@@ -62,7 +84,7 @@ fn routes() -> Vec<RouteInfo> {
             sessions: store.clone(),
             events: store.clone(),
             limiter: limiter.clone(),
-            hasher: hasher.clone(),
+            hasher,
             world: world.clone(),
             limits: None,
             throttled_noted_at: AtomicI64::new(0),
@@ -73,20 +95,12 @@ fn routes() -> Vec<RouteInfo> {
             world: world.clone(),
         }),
         forgot_password: Arc::new(ForgotPassword {
-            outbox: store.clone(),
-            limiter: limiter.clone(),
-            world: world.clone(),
-            limits: None,
-        }),
-        set_password: Arc::new(SetPassword {
-            tickets: store.clone(),
-            events: store,
+            outbox: store,
             limiter,
-            hasher,
             world,
-            rules: PasswordRules::default(),
             limits: None,
         }),
+        set_password,
         jwks: Arc::new(Bytes::new),
         health: Arc::new(Well),
     };
@@ -107,10 +121,12 @@ fn routes() -> Vec<RouteInfo> {
             accent: "#0f766e".into(),
             support: None,
         },
+        theme: Theme::default(),
         cookie: "__Host-sekisho".into(),
         language: Language::En,
         lifetime: Lifetime::default(),
         form_key: Zeroizing::new([0; 32]),
+        device_key: Zeroizing::new([0; 32]),
     };
     Portal::new(settings, flows)
         .unwrap_or_else(|problem| panic!("{problem}"))

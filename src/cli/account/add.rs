@@ -99,7 +99,7 @@ impl Add {
 }
 
 /// What is wrong and how to mend it, without the name of the field.
-fn reason(problem: &NewAccountProblem) -> String {
+pub(super) fn reason(problem: &NewAccountProblem) -> String {
     match problem {
         NewAccountProblem::Extension(problem) | NewAccountProblem::Email(problem) => problem.to_string(),
         NewAccountProblem::Name | NewAccountProblem::Group => {
@@ -112,7 +112,7 @@ fn reason(problem: &NewAccountProblem) -> String {
 }
 
 /// How many accounts have the address of this one.
-async fn sharing(office: &Office, account: &Account) -> anyhow::Result<usize> {
+pub(super) async fn sharing(office: &Office, account: &Account) -> anyhow::Result<usize> {
     let Some(email) = &account.email else {
         return Ok(0);
     };
@@ -123,7 +123,7 @@ async fn sharing(office: &Office, account: &Account) -> anyhow::Result<usize> {
     })
 }
 
-fn shared_note(account: &Account, accounts: usize) -> Option<String> {
+pub(super) fn shared_note(account: &Account, accounts: usize) -> Option<String> {
     let email = account.email.as_ref().filter(|_| accounts > 1)?;
     Some(format!(
         "Note: {accounts} accounts now have the address {}. None of them can use \"forgot password\" or sign in by e-mail, \
@@ -142,8 +142,8 @@ fn added(account: &Account, welcome: bool) -> String {
         ),
         Some(_) => format!("{who} Nothing was mailed, as you asked. Invite them: sekisho account welcome {extension}"),
         None => format!(
-            "{who} Nothing was mailed, since there is no e-mail address, and so no password can be set.\nWhen there is one: \
-             sekisho account remove {extension}, then add the account again with --email"
+            "{who} Nothing was mailed, since there is no e-mail address.\nHand a link over on paper: \
+             sekisho account welcome {extension} --print"
         ),
     }
 }
@@ -204,7 +204,7 @@ mod tests {
         yuki.email = None;
         let words = added(&yuki, true);
         assert!(
-            words.contains("there is no e-mail address") && words.contains("--email"),
+            words.contains("there is no e-mail address") && words.contains("--print"),
             "{words}"
         );
     }

@@ -1,11 +1,12 @@
 //! Acts on an account that exists: each says what it did, or why not and what to do instead.
 
 use std::io::{self, BufRead, IsTerminal, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use anyhow::bail;
+use anyhow::{Context, bail};
 use clap::Args;
 
+use crate::app::Printed;
 use crate::domain::account::{Account, AccountState, Extension};
 use crate::flows::{AccountChange, AccountOffice};
 
@@ -21,6 +22,85 @@ pub struct Remove {
     /// Do not ask whether to
     #[arg(long, short)]
     yes: bool,
+}
+
+#[derive(Args)]
+pub struct Welcome {
+    /// The extension number
+    #[arg(value_name = "EXTENSION", value_parser = Extension::parse)]
+    extension: Extension,
+    /// Send no mail: show the link and its QR code here, once, to be handed over
+    #[arg(long)]
+    print: bool,
+    /// Write them as a page to print into this file (mode 0600) instead of showing them here
+    #[arg(long, value_name = "FILE", requires = "print")]
+    html: Option<PathBuf>,
+}
+
+impl Welcome {
+    pub fn run(&self, path: &Path, output: &mut Output) -> anyhow::Result<()> {
+        if self.print {
+            self.hand_over(path, output)
+        } else {
+            welcome(path, &self.extension, output)
+        }
+    }
+
+    fn hand_over(&self, path: &Path, output: &mut Output) -> anyhow::Result<()> {
+        let draft = self.html.as_deref().map(Draft::beside).transpose()?;
+        let printed = open::office(path, async |office, config| {
+            Ok(office.print_welcome(config, &self.extension).await?)
+        })?;
+        let (account, sheet) = match printed {
+            Printed::Done { account, sheet } => (account, sheet),
+            Printed::Not(change) => {
+                return judge(&self.extension, change, |_| String::new()).map(|_| ());
+            }
+        };
+        match draft {
+            None => output.text(&sheet.text),
+            Some(draft) => {
+                let file = draft.publish(&sheet.html)?;
+                output.line(format_args!(
+                    "Wrote the sheet for {} to {}. Print it, hand it over, and delete the file. Earlier links have stopped \
+                     working.",
+                    plain(&person(&account)),
+                    plain(&file.display().to_string())
+                ))
+            }
+        }
+    }
+}
+
+/// A file that appears whole, with mode 0600, where nothing is; made before the link, so that no link is lost to a
+/// directory that cannot be written.
+struct Draft {
+    file: tempfile::NamedTempFile,
+    place: PathBuf,
+}
+
+impl Draft {
+    fn beside(place: &Path) -> anyhow::Result<Self> {
+        if place.symlink_metadata().is_ok() {
+            bail!("{} is there already; name another file", place.display());
+        }
+        let directory = place.parent().filter(|parent| !parent.as_os_str().is_empty());
+        let directory = directory.unwrap_or(Path::new("."));
+        let file = tempfile::Builder::new().prefix(".sheet-").tempfile_in(directory);
+        Ok(Self {
+            file: file.with_context(|| format!("could not write into {}", directory.display()))?,
+            place: place.to_owned(),
+        })
+    }
+
+    fn publish(mut self, text: &str) -> anyhow::Result<PathBuf> {
+        let again = "the link is lost; ask for another one";
+        let written = self.file.write_all(text.as_bytes());
+        written.with_context(|| format!("could not write {}: {again}", self.place.display()))?;
+        let put = self.file.persist_noclobber(&self.place);
+        put.with_context(|| format!("could not write {}: {again}", self.place.display()))?;
+        Ok(self.place)
+    }
 }
 
 /// Mails a Welcome link again.
@@ -90,12 +170,15 @@ impl Remove {
     }
 }
 
-fn act(path: &Path, work: impl AsyncFnOnce(&AccountOffice) -> anyhow::Result<String>) -> anyhow::Result<String> {
+pub(super) fn act(
+    path: &Path,
+    work: impl AsyncFnOnce(&AccountOffice) -> anyhow::Result<String>,
+) -> anyhow::Result<String> {
     open::office(path, async |office, _| work(&office.accounts).await)
 }
 
 /// What became of an act: words for what was done, an error for what was not.
-fn judge(
+pub(super) fn judge(
     extension: &Extension,
     change: AccountChange,
     done: impl FnOnce(&Account) -> String,
@@ -112,7 +195,7 @@ fn judge(
              first add another with --role admin, who has to set a password"
         ),
         AccountChange::NoEmail(account) => bail!(
-            "{} has no e-mail address to write to; remove the account and add it again with --email",
+            "{} has no e-mail address to write to; hand a link over on paper: sekisho account welcome {extension} --print",
             person(&account)
         ),
         AccountChange::AlreadyActive(account) => bail!(
@@ -177,7 +260,7 @@ mod tests {
         for (change, advice) in [
             (AccountChange::NotFound, "sekisho account list"),
             (AccountChange::LastAdministrator, "--role admin"),
-            (AccountChange::NoEmail(yuki()), "--email"),
+            (AccountChange::NoEmail(yuki()), "--print"),
             (AccountChange::AlreadyActive(yuki()), "Forgot your password?"),
             (AccountChange::Disabled(yuki()), "sekisho account enable 101"),
         ] {

@@ -11,6 +11,7 @@ use crate::domain::account::{AccountId, AccountState, Email, Extension, Role};
 use crate::domain::language::Language;
 use crate::ports::AccountListing;
 
+use super::super::link;
 use super::super::open;
 use super::super::output::{BAD, CARE, GOOD, Output, STRONG};
 use super::super::table::{Styled, Table};
@@ -48,16 +49,40 @@ impl List {
 
 impl Show {
     pub fn run(&self, path: &Path, output: &mut Output) -> anyhow::Result<()> {
-        let listings = open::office(path, async |office, _| Ok(office.accounts.list().await?))?;
-        let listing = listings
-            .iter()
-            .find(|listing| listing.account.extension == self.extension)
-            .ok_or_else(|| no_such_account(&self.extension))?;
+        let (listing, links) = open::office(path, async |office, _| {
+            let listing = office.accounts.list().await?.into_iter();
+            let listing = listing
+                .into_iter()
+                .find(|listing| listing.account.extension == self.extension);
+            let listing = listing.ok_or_else(|| no_such_account(&self.extension))?;
+            let links = office.links.list(Some(listing.account.id), MOST_LINKS).await?;
+            Ok((listing, links))
+        })?;
         if self.json {
-            return output.json(&Entry::of(listing));
+            let links = links.iter().map(|link| link::Entry::of(link, Some(&self.extension)));
+            return output.json(&Shown {
+                account: Entry::of(&listing),
+                links: links.collect(),
+            });
         }
-        output.table(&facts(listing, output))
+        output.table(&facts(&listing, output))?;
+        if links.is_empty() {
+            return Ok(());
+        }
+        output.line("")?;
+        output.table(&link::table(&links, None, output))
     }
+}
+
+/// Older links are in `link list`.
+const MOST_LINKS: usize = 10;
+
+/// One account in JSON, with its links.
+#[derive(Serialize)]
+struct Shown<'a> {
+    #[serde(flatten)]
+    account: Entry<'a>,
+    links: Vec<link::Entry<'a>>,
 }
 
 /// An account in JSON.

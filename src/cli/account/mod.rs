@@ -2,9 +2,14 @@
 
 mod add;
 mod change;
+mod edit;
+mod export;
+pub mod import;
+mod lint;
 mod list;
 
 use std::path::Path;
+use std::process::ExitCode;
 
 use anyhow::anyhow;
 use clap::{Args, Subcommand};
@@ -27,8 +32,39 @@ pub enum Command {
     List(list::List),
     /// Show one account
     Show(list::Show),
+    /// Change a person's name, address, language, role or groups; what is not mentioned stays
+    #[command(after_help = "Examples:\n  \
+        sekisho account change 101 --email yuki.suzuki@example.com\n  \
+        sekisho account change 101 --name \"Yuki Suzuki\" --language ja\n  \
+        sekisho account change 101 --group sales --group osaka\n\n\
+        A new address is told to the former one as well, and links mailed before stop working. A running gateway uses the \
+        new record within a second.")]
+    Change(edit::Edit),
+    /// Bring many people in from a CSV file; shows what would change before anything does
+    #[command(after_help = "Examples:\n  \
+        sekisho account import people.csv\n  \
+        sekisho account import people.csv --apply --welcome\n  \
+        sekisho account import users.csv --map extension=Tel --map role= --encoding cp932\n  \
+        sekisho account import people.csv --sync --skip-refused --apply\n\n\
+        Headings of common phone systems are recognised, in English and Japanese. All lines are stored together or none; \
+        a line that cannot be taken is refused with its reason, and then nothing is stored unless --skip-refused says so. \
+        Columns for --map: extension, name, first_name, last_name, email, groups, language, role, password_hash.\n\n\
+        An import enables nobody who was disabled, replaces nobody's password, and never disables the last administrator.")]
+    Import(import::Import),
+    /// Write everybody as CSV, without secrets, for spreadsheets and for `account import`
+    #[command(after_help = "Example:\n  sekisho account export people.csv")]
+    Export(export::Export),
+    /// Look for what should be put in order: shared addresses, links never used, people long gone, names that look alike
+    #[command(after_help = "The exit code is 0 when everything is in order and 3 when something was found.")]
+    Lint(lint::Lint),
     /// Mail a Welcome link again to somebody who has not set a password yet; earlier links stop working
-    Welcome(Whose),
+    #[command(after_help = "Examples:\n  \
+        sekisho account welcome 101\n  \
+        sekisho account welcome 101 --print --html sheet.html\n\n\
+        --print is for somebody without a mailbox: it makes a sheet with the link and its QR code for both doors, to be \
+        handed over. It is shown once and recorded as printed. Print the file, then delete it: whoever has the link \
+        first can use it.")]
+    Welcome(change::Welcome),
     /// Keep somebody out: sessions and links end within a second, the record stays
     Disable(Whose),
     /// Let a disabled person in again
@@ -50,16 +86,21 @@ pub struct Whose {
 }
 
 impl Command {
-    pub fn run(&self, path: &Path, output: &mut Output) -> anyhow::Result<()> {
+    pub fn run(&self, path: &Path, output: &mut Output) -> anyhow::Result<ExitCode> {
         match self {
             Self::Add(add) => add.run(path, output),
             Self::List(list) => list.run(path, output),
             Self::Show(show) => show.run(path, output),
-            Self::Welcome(whose) => change::welcome(path, &whose.extension, output),
+            Self::Change(edit) => edit.run(path, output),
+            Self::Import(import) => import.run(path, output),
+            Self::Export(export) => export.run(path, output),
+            Self::Lint(lint) => return lint.run(path, output),
+            Self::Welcome(welcome) => welcome.run(path, output),
             Self::Disable(whose) => change::disable(path, &whose.extension, output),
             Self::Enable(whose) => change::enable(path, &whose.extension, output),
             Self::Remove(remove) => remove.run(path, output),
-        }
+        }?;
+        Ok(ExitCode::SUCCESS)
     }
 }
 

@@ -9,6 +9,7 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use zeroize::Zeroizing;
 
+use super::rotation::with_all_previous;
 use super::{Pepper, SECRET_BYTES, SealingKey};
 use crate::crypto::durable::{self, Existing};
 use crate::domain::fault::Fault;
@@ -16,7 +17,6 @@ use crate::ports::Entropy;
 
 /// The pepper's file.
 pub const PEPPER: &str = "pepper";
-const PREVIOUS_PEPPER: &str = "pepper.previous";
 /// The sealing key's file.
 pub const SEALING_KEY: &str = "sealing.key";
 
@@ -26,7 +26,7 @@ const MAX_FILE_BYTES: usize = 256;
 /// What the secret files hold.
 #[derive(Debug)]
 pub struct SecretFiles {
-    /// `pepper`, and `pepper.previous` where there is one.
+    /// `pepper`, and those before it where there are any.
     pub pepper: Pepper,
     /// `sealing.key`.
     pub sealing_key: SealingKey,
@@ -47,19 +47,39 @@ impl SecretFiles {
         let mut made = Vec::new();
         let mut secret = |name| read_or_make(&directory.join(name), entropy, &mut made);
         let (pepper, sealing_key) = (secret(PEPPER)?, secret(SEALING_KEY)?);
-        let pepper = Pepper::from_bytes(*pepper);
         Ok(Self {
-            pepper: match read(&directory.join(PREVIOUS_PEPPER))? {
-                Some(previous) => pepper.with_previous(*previous),
-                None => pepper,
-            },
+            pepper: with_all_previous(Pepper::from_bytes(*pepper), directory)?,
             sealing_key: SealingKey::from_bytes(*sealing_key),
             made,
         })
     }
 }
 
-type Secret = Zeroizing<[u8; SECRET_BYTES]>;
+/// The secrets that are there: for whoever looks at a store and must not make any.
+#[derive(Debug)]
+pub struct PresentSecrets {
+    /// `pepper` and those before it.
+    pub pepper: Option<Pepper>,
+    /// `sealing.key`.
+    pub sealing_key: Option<SealingKey>,
+}
+
+impl PresentSecrets {
+    /// Reads what is there, and makes nothing.
+    ///
+    /// # Errors
+    /// As [`SecretFiles::open_or_make`], for files that are there and cannot be used.
+    pub fn look(directory: &Path) -> Result<Self, Fault> {
+        let secret = |name| read(&directory.join(name));
+        let pepper = secret(PEPPER)?.map(|pepper| with_all_previous(Pepper::from_bytes(*pepper), directory));
+        Ok(Self {
+            pepper: pepper.transpose()?,
+            sealing_key: secret(SEALING_KEY)?.map(|key| SealingKey::from_bytes(*key)),
+        })
+    }
+}
+
+pub(super) type Secret = Zeroizing<[u8; SECRET_BYTES]>;
 
 fn make_directory(directory: &Path) -> io::Result<()> {
     if directory.is_dir() {
@@ -94,8 +114,7 @@ fn read_or_make(path: &Path, entropy: &dyn Entropy, made: &mut Vec<PathBuf>) -> 
         return Ok(secret);
     }
     let secret = Zeroizing::new(entropy.token());
-    let mut line = Zeroizing::new(BASE64_STANDARD.encode(secret.as_slice()));
-    line.push('\n');
+    let line = line_of(&secret);
     match durable::write(path, line.as_bytes(), 0o600, Existing::Keep, entropy) {
         Ok(()) => {
             made.push(path.to_owned());
@@ -112,8 +131,15 @@ fn read_or_make(path: &Path, entropy: &dyn Entropy, made: &mut Vec<PathBuf>) -> 
     }
 }
 
+/// A secret as its file holds it.
+pub(super) fn line_of(secret: &Secret) -> Zeroizing<String> {
+    let mut line = Zeroizing::new(BASE64_STANDARD.encode(secret.as_slice()));
+    line.push('\n');
+    line
+}
+
 /// The secret in a file, or `None` where there is no file.
-fn read(path: &Path) -> Result<Option<Secret>, Fault> {
+pub(super) fn read(path: &Path) -> Result<Option<Secret>, Fault> {
     let unreadable = |e| Fault::unavailable(format!("could not read the secret file {}", path.display()), e);
     let file = match File::open(path) {
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),

@@ -1,28 +1,33 @@
 //! The pepper and the sealing key: types that cannot be printed, and the files they live in.
 //!
 //! Each file holds 32 random bytes as one line of base64 (standard alphabet, padded). They lie
-//! outside the store's directory, so that a copy of the store alone opens nothing. To change the
-//! pepper, rename `pepper` to `pepper.previous` and start again: hashes move to the new one as
-//! people sign in.
+//! outside the store's directory, so that a copy of the store alone opens nothing. A pepper that is
+//! changed stays beside the new one under `pepper.` and its name (`pepper.previous` when it was renamed
+//! by hand): hashes move to the new one as people sign in.
 
 mod files;
+mod known;
+mod rotation;
 
 use std::fmt;
 
 use aws_lc_rs::hkdf::{HKDF_SHA256, Salt};
+use aws_lc_rs::hmac::{self as macs, HMAC_SHA256};
 use sha2::{Digest, Sha256};
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
-pub use files::{PEPPER, SEALING_KEY, SecretFiles};
+pub use files::{PEPPER, PresentSecrets, SEALING_KEY, SecretFiles};
+pub use known::KnownSecret;
+pub use rotation::{PepperStamp, drop_pepper, read_pepper, rotate_pepper, stamp_pepper};
 
 /// Bytes of each secret: 256 bits.
 pub const SECRET_BYTES: usize = 32;
 
-/// The key of all password hashes, and optionally the one before it.
+/// The key of all password hashes, and those before it.
 #[derive(ZeroizeOnDrop)]
 pub struct Pepper {
     current: PepperKey,
-    previous: Option<PepperKey>,
+    previous: Vec<PepperKey>,
 }
 
 impl Pepper {
@@ -30,20 +35,33 @@ impl Pepper {
     pub fn from_bytes(bytes: [u8; SECRET_BYTES]) -> Self {
         Self {
             current: PepperKey::new(bytes),
-            previous: None,
+            previous: Vec::new(),
         }
     }
 
-    /// The same with the one before it, whose hashes still verify but are stale.
+    /// The same with one before it, whose hashes still verify but are stale. One that is there already changes nothing.
     #[must_use]
     pub fn with_previous(mut self, bytes: [u8; SECRET_BYTES]) -> Self {
-        self.previous = Some(PepperKey::new(bytes));
+        let key = PepperKey::new(bytes);
+        if self.find(&key.id).is_none() {
+            self.previous.push(key);
+        }
         self
+    }
+
+    /// The names of those before the current one.
+    pub fn previous_ids(&self) -> impl Iterator<Item = &str> {
+        self.previous.iter().map(|key| key.id.as_str())
     }
 
     /// The name of the current pepper inside hashes: not secret, and no way back to the pepper.
     pub fn key_id(&self) -> &str {
         &self.current.id
+    }
+
+    /// Whether a hash that names this pepper can be verified.
+    pub fn has(&self, key_id: &str) -> bool {
+        self.find(key_id).is_some()
     }
 
     pub(super) fn current(&self) -> &[u8] {
@@ -52,9 +70,8 @@ impl Pepper {
 
     /// The pepper of that name, current or previous.
     pub(super) fn find(&self, key_id: &str) -> Option<&[u8]> {
-        [Some(&self.current), self.previous.as_ref()]
-            .into_iter()
-            .flatten()
+        std::iter::once(&self.current)
+            .chain(&self.previous)
             .find(|key| key.id == key_id)
             .map(|key| key.bytes.as_slice())
     }
@@ -113,6 +130,30 @@ impl SealingKey {
     }
 }
 
+impl SealingKey {
+    /// A name that changes with the key; nothing leads back from it.
+    pub fn id(&self) -> String {
+        let name = self.derive("name of this key");
+        format!("{:08x}", u32::from_be_bytes([name[0], name[1], name[2], name[3]]))
+    }
+
+    /// HMAC-SHA-256 of the text under the key of this purpose.
+    pub fn authenticate(&self, purpose: &str, text: &[u8]) -> [u8; 32] {
+        let mut mac = [0; 32];
+        mac.copy_from_slice(macs::sign(&self.mac_key(purpose), text).as_ref());
+        mac
+    }
+
+    /// Whether [`SealingKey::authenticate`] made this MAC; in constant time.
+    pub fn is_authentic(&self, purpose: &str, text: &[u8], mac: &[u8]) -> bool {
+        macs::verify(&self.mac_key(purpose), text, mac).is_ok()
+    }
+
+    fn mac_key(&self, purpose: &str) -> macs::Key {
+        macs::Key::new(HMAC_SHA256, &self.derive(purpose))
+    }
+}
+
 impl fmt::Debug for SealingKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("SealingKey(..)")
@@ -145,6 +186,23 @@ mod tests {
         assert_eq!(both.find(&new_id), Some([2; 32].as_slice()));
         assert_eq!(both.find(&old_id), Some([1; 32].as_slice()));
         assert_eq!(both.find("00000000"), None);
+        let all = both
+            .with_previous([3; 32])
+            .with_previous([3; 32])
+            .with_previous([2; 32]);
+        assert_eq!(all.previous_ids().collect::<Vec<_>>(), [old_id.as_str(), "003392d3"]);
+        assert_eq!(all.find("003392d3"), Some([3; 32].as_slice()));
+    }
+
+    #[test]
+    fn a_mac_is_believed_for_its_key_purpose_and_text_alone() {
+        let key = SealingKey::from_bytes([7; 32]);
+        let mac = key.authenticate("backups", b"text");
+        assert!(key.is_authentic("backups", b"text", &mac));
+        assert!(!key.is_authentic("backups", b"other", &mac));
+        assert!(!key.is_authentic("others", b"text", &mac));
+        assert!(!SealingKey::from_bytes([8; 32]).is_authentic("backups", b"text", &mac));
+        assert_ne!(key.id(), SealingKey::from_bytes([8; 32]).id());
     }
 
     #[test]

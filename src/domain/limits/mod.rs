@@ -27,6 +27,14 @@ pub enum LimitKey {
     ResetEmail(NameDigest),
     /// Links presented by one client.
     TicketClient(IpAddr),
+    /// Equal reset requests in a row: a held Enter key.
+    ResetAgain(NameDigest),
+    /// Letters to one account.
+    MailAccount(NameDigest),
+    /// Letters that one client caused.
+    MailClient(IpAddr),
+    /// Letters in all.
+    MailDay,
 }
 
 impl LimitKey {
@@ -39,6 +47,10 @@ impl LimitKey {
             Self::ResetClient(_) => "reset.client",
             Self::ResetEmail(_) => "reset.email",
             Self::TicketClient(_) => "ticket.client",
+            Self::ResetAgain(_) => "reset.again",
+            Self::MailAccount(_) => "mail.account",
+            Self::MailClient(_) => "mail.client",
+            Self::MailDay => "mail.day",
         }
     }
 }

@@ -2,8 +2,11 @@
 //! file. Separate from sending, so that every letter can be read, tested and changed without a server.
 
 pub(in crate::mail) mod phrase;
+mod sample;
 #[cfg(test)]
 pub(super) mod tests;
+
+use std::collections::{BTreeMap, HashSet};
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -11,11 +14,17 @@ use minijinja::{Environment, UndefinedBehavior, Value, context};
 
 use crate::config::{Branding, Routes};
 use crate::domain::account::Account;
+use crate::domain::browser::Browser;
 use crate::domain::doors::Doors;
 use crate::domain::fault::Fault;
 use crate::domain::language::Language;
 use crate::domain::token::TicketToken;
 use crate::ports::Content;
+
+pub use sample::KINDS;
+
+/// Templates of a theme, by file name; those left out stay ours.
+pub type Templates = BTreeMap<String, String>;
 
 /// Writes letters. Links are built from the configured doors and routes and from nothing else.
 pub struct LetterPress {
@@ -40,20 +49,28 @@ pub struct Written {
 }
 
 impl LetterPress {
-    /// Loads the templates. `zone` is the time zone in which letters tell the time.
+    /// Loads the templates, those of a theme in the place of ours. `zone` is the time zone in which letters tell the
+    /// time.
     ///
     /// # Errors
-    /// When a template does not parse, which the tests of this module rule out.
-    pub fn new(branding: &Branding, doors: Doors, routes: &Routes, zone: TimeZone) -> Result<Self, Fault> {
+    /// When a template does not parse: of ours, the tests of this module rule that out.
+    pub fn new(
+        branding: &Branding,
+        doors: Doors,
+        routes: &Routes,
+        zone: TimeZone,
+        theme: &Templates,
+    ) -> Result<Self, Fault> {
         let mut templates = Environment::new();
         templates.set_undefined_behavior(UndefinedBehavior::Strict);
         // Errors of the debug mode quote the values in scope, and a token may be among them.
         templates.set_debug(false);
         templates.add_filter("link", link);
         for (name, source) in TEMPLATES {
+            let source = theme.get(name).map_or(source, String::as_str).to_owned();
             templates
-                .add_template(name, source)
-                .map_err(|error| Fault::corrupt(format!("could not read the letter template {name}"), error))?;
+                .add_template_owned(name, source)
+                .map_err(|error| Fault::corrupt(format!("letters/{name}"), error))?;
         }
         Ok(Self {
             templates,
@@ -65,6 +82,18 @@ impl LetterPress {
             set_password: routes.set_password.clone(),
             zone,
         })
+    }
+
+    /// Our own templates, by file name.
+    pub fn built_in() -> Vec<(&'static str, &'static str)> {
+        TEMPLATES.to_vec()
+    }
+
+    fn source(&self, name: &str) -> String {
+        let template = self.templates.get_template(name);
+        template
+            .map(|template| template.source().to_owned())
+            .unwrap_or_default()
     }
 
     /// The product's name, as letters are signed.
@@ -82,16 +111,25 @@ impl LetterPress {
             Content::Welcome { token, life } => ("welcome", self.invitation(token, language, *life)),
             Content::Reset { token, life } => ("reset", self.invitation(token, language, *life)),
             Content::PasswordChanged { at } => ("password_changed", self.notice(*at, language)),
+            Content::NewDevice { at, client, user_agent } => {
+                let device = phrase::device(language, Browser::of(user_agent));
+                let facts = context! { device, address => client.to_string(), ..self.notice(*at, language) };
+                ("new_device", facts)
+            }
+            Content::EmailChanged { at, current } => {
+                ("email_changed", context! { current, ..self.notice(*at, language) })
+            }
+            Content::AccountUnlocked { at } => ("account_unlocked", self.notice(*at, language)),
         };
         let common = self.common(account);
         let plain = self.render(
             &format!("{kind}.{language}.txt"),
-            context! { ..facts.clone(), ..common.clone() },
+            &context! { ..facts.clone(), ..common.clone() },
         )?;
         let (subject, text) = split_subject(&plain);
         let html = self.render(
             &format!("{kind}.{language}.html"),
-            context! { subject, ..context! { ..facts, ..common } },
+            &context! { subject, ..context! { ..facts, ..common } },
         )?;
         Ok(Written {
             subject: subject.to_owned(),
@@ -133,11 +171,44 @@ impl LetterPress {
         }
     }
 
-    fn render(&self, name: &str, facts: Value) -> Result<String, Fault> {
+    fn render(&self, name: &str, facts: &Value) -> Result<String, Fault> {
         self.templates
             .get_template(name)
             .and_then(|template| template.render(facts))
-            .map_err(|error| Fault::corrupt(format!("could not write the letter {name}"), error))
+            .map_err(|error| self.broken(name, facts, &error))
+    }
+
+    /// Why a letter cannot be written, with the names its template asks for in vain. Names only: a value may be a
+    /// live token.
+    fn broken(&self, name: &str, facts: &Value, error: &minijinja::Error) -> Fault {
+        let file = error.name().unwrap_or(name);
+        let line = error.line().map_or_else(String::new, |line| format!("line {line}: "));
+        let there: HashSet<String> = facts
+            .try_iter()
+            .into_iter()
+            .flatten()
+            .map(|key| key.to_string())
+            .collect();
+        let asked = self
+            .templates
+            .get_template(file)
+            .map(|template| template.undeclared_variables(false));
+        let mut missing: Vec<String> = asked
+            .unwrap_or_default()
+            .into_iter()
+            .filter(|name| !there.contains(name) && !["super", "self", "loop"].contains(&name.as_str()))
+            .collect();
+        missing.sort();
+        if missing.is_empty() {
+            return Fault::corrupt(format!("letters/{file}"), format!("{line}{error}"));
+        }
+        let mut names: Vec<String> = there.into_iter().collect();
+        names.sort();
+        let (missing, names) = (missing.join(", "), names.join(", "));
+        Fault::corrupt(
+            format!("letters/{file}"),
+            format!("{line}there is no {missing} here; there are: {names}"),
+        )
     }
 }
 
@@ -166,7 +237,7 @@ fn split_subject(plain: &str) -> (&str, &str) {
 }
 
 /// Each with its name; names that end in `.html` are escaped as HTML, `.txt` not at all.
-const TEMPLATES: [(&str, &str); 14] = [
+const TEMPLATES: [(&str, &str); 26] = [
     ("layout.html", include_str!("templates/layout.html")),
     ("parts.html", include_str!("templates/parts.html")),
     ("welcome.en.txt", include_str!("templates/welcome.en.txt")),
@@ -192,5 +263,29 @@ const TEMPLATES: [(&str, &str); 14] = [
     (
         "password_changed.ja.html",
         include_str!("templates/password_changed.ja.html"),
+    ),
+    ("new_device.en.txt", include_str!("templates/new_device.en.txt")),
+    ("new_device.ja.txt", include_str!("templates/new_device.ja.txt")),
+    ("new_device.en.html", include_str!("templates/new_device.en.html")),
+    ("new_device.ja.html", include_str!("templates/new_device.ja.html")),
+    ("email_changed.en.txt", include_str!("templates/email_changed.en.txt")),
+    ("email_changed.ja.txt", include_str!("templates/email_changed.ja.txt")),
+    ("email_changed.en.html", include_str!("templates/email_changed.en.html")),
+    ("email_changed.ja.html", include_str!("templates/email_changed.ja.html")),
+    (
+        "account_unlocked.en.txt",
+        include_str!("templates/account_unlocked.en.txt"),
+    ),
+    (
+        "account_unlocked.ja.txt",
+        include_str!("templates/account_unlocked.ja.txt"),
+    ),
+    (
+        "account_unlocked.en.html",
+        include_str!("templates/account_unlocked.en.html"),
+    ),
+    (
+        "account_unlocked.ja.html",
+        include_str!("templates/account_unlocked.ja.html"),
     ),
 ];

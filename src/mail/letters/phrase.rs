@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use jiff::civil::Weekday;
 use jiff::tz::TimeZone;
 
+use crate::domain::browser::Browser;
 use crate::domain::language::Language;
 
 const MINUTE: u64 = 60;
@@ -61,7 +62,7 @@ impl Unit {
 
 /// A moment with its offset from UTC, so that it means one thing wherever it is read:
 /// `Friday, 15 January 2027, 17:00 (UTC+09:00)`, `2027年1月15日（金）17:00（UTC+09:00）`.
-pub(super) fn moment(language: Language, at: Timestamp, zone: &TimeZone) -> String {
+pub(in crate::mail) fn moment(language: Language, at: Timestamp, zone: &TimeZone) -> String {
     let local = at.to_zoned(zone.clone());
     match language {
         Language::En => local.strftime("%A, %-d %B %Y, %H:%M (UTC%:z)").to_string(),
@@ -79,6 +80,19 @@ pub(super) fn moment(language: Language, at: Timestamp, zone: &TimeZone) -> Stri
             let time = local.strftime("%H:%M（UTC%:z）");
             format!("{date}（{weekday}）{time}")
         }
+    }
+}
+
+/// A browser and its system: `Chrome on Windows`, `Chrome（Windows）`.
+pub(super) fn device(language: Language, browser: Browser) -> String {
+    match (language, browser.name, browser.system) {
+        (Language::En, Some(name), Some(system)) => format!("{name} on {system}"),
+        (Language::En, None, Some(system)) => format!("A browser on {system}"),
+        (Language::Ja, Some(name), Some(system)) => format!("{name}（{system}）"),
+        (Language::Ja, None, Some(system)) => format!("ブラウザー（{system}）"),
+        (_, Some(name), None) => name.to_owned(),
+        (Language::En, None, None) => "An unknown device".to_owned(),
+        (Language::Ja, None, None) => "不明な端末".to_owned(),
     }
 }
 
@@ -103,7 +117,7 @@ fn turns_lines_or_direction(c: char) -> bool {
 }
 
 /// White or near-black, whichever contrasts more with `#rrggbb` (WCAG 2.2 relative luminance).
-pub(super) fn ink_on(colour: &str) -> &'static str {
+pub(in crate::mail) fn ink_on(colour: &str) -> &'static str {
     let luminance = luminance(colour).unwrap_or(0.0);
     let with_white = 1.05 / (luminance + 0.05);
     let with_dark = (luminance + 0.05) / 0.05;
@@ -158,6 +172,17 @@ mod tests {
             moment(Language::En, at, &TimeZone::UTC),
             "Friday, 15 January 2027, 08:00 (UTC+00:00)"
         );
+    }
+
+    #[test]
+    fn a_device_is_called_as_people_call_it() {
+        let firefox = Browser {
+            name: Some("Firefox"),
+            system: Some("Linux"),
+        };
+        let said = |browser| Language::ALL.map(|language| device(language, browser));
+        assert_eq!(said(firefox), ["Firefox on Linux", "Firefox（Linux）"]);
+        assert_eq!(said(Browser::default()), ["An unknown device", "不明な端末"]);
     }
 
     #[test]

@@ -8,12 +8,14 @@ use rstest::rstest;
 use super::*;
 use crate::config::{Branding, Routes};
 use crate::domain::account::{Account, AccountId, AccountState, Email, Extension, Role};
+use crate::domain::client::ClientAddr;
 use crate::domain::doors::Door;
 
 pub(in crate::mail) fn branding() -> Branding {
     Branding {
         name: "Sekisho".into(),
         logo: None,
+        theme: None,
         accent: "#0f766e".into(),
         language: Language::En,
         support: Some("helpdesk@example.com".into()),
@@ -31,7 +33,14 @@ pub(in crate::mail) fn press_of(branding: &Branding) -> LetterPress {
         set_password: "/set-password".into(),
         forgot_password: "/forgot-password".into(),
     };
-    LetterPress::new(branding, doors, &routes, TimeZone::fixed(jiff::tz::offset(9))).unwrap()
+    LetterPress::new(
+        branding,
+        doors,
+        &routes,
+        TimeZone::fixed(jiff::tz::offset(9)),
+        &Templates::new(),
+    )
+    .unwrap()
 }
 
 pub(in crate::mail) fn account(language: Language) -> Account {
@@ -61,6 +70,7 @@ pub(in crate::mail) fn token() -> TicketToken {
 /// Writes one kind of letter, with the lives and the moment that the defaults give.
 fn written(press: &LetterPress, account: &Account, kind: &str) -> Written {
     let token = token();
+    let at = "2027-01-15T08:00:00Z".parse().unwrap();
     let content = match kind {
         "welcome" => Content::Welcome {
             token: &token,
@@ -70,16 +80,31 @@ fn written(press: &LetterPress, account: &Account, kind: &str) -> Written {
             token: &token,
             life: Duration::from_mins(30),
         },
-        _ => Content::PasswordChanged {
-            at: "2027-01-15T08:00:00Z".parse().unwrap(),
+        "new_device" => Content::NewDevice {
+            at,
+            client: ClientAddr::new("203.0.113.7".parse().unwrap()),
+            user_agent: "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 Chrome/140.0.0.0 Safari/537.36",
         },
+        "email_changed" => Content::EmailChanged { at, current: true },
+        "email_changed_former" => Content::EmailChanged { at, current: false },
+        "account_unlocked" => Content::AccountUnlocked { at },
+        _ => Content::PasswordChanged { at },
     };
     press.write(account, &content).unwrap()
 }
 
 #[rstest]
 fn a_letter_reads_as_it_is_meant_to(
-    #[values("welcome", "reset", "password_changed")] kind: &str,
+    #[values(
+        "welcome",
+        "reset",
+        "password_changed",
+        "new_device",
+        "email_changed",
+        "email_changed_former",
+        "account_unlocked"
+    )]
+    kind: &str,
     #[values(Language::En, Language::Ja)] language: Language,
 ) {
     let letter = written(&press_of(&branding()), &account(language), kind);
@@ -105,8 +130,11 @@ fn a_link_goes_through_both_doors_and_carries_the_token(
 }
 
 #[rstest]
-fn a_notice_carries_no_token(#[values(Language::En, Language::Ja)] language: Language) {
-    let letter = written(&press_of(&branding()), &account(language), "password_changed");
+fn a_notice_carries_no_token(
+    #[values("password_changed", "new_device", "email_changed", "account_unlocked")] kind: &str,
+    #[values(Language::En, Language::Ja)] language: Language,
+) {
+    let letter = written(&press_of(&branding()), &account(language), kind);
     for part in [&letter.text, &letter.html] {
         assert!(!part.contains("ticket"));
         assert!(part.contains("https://phone.office.example:8443/login"));
@@ -116,7 +144,16 @@ fn a_notice_carries_no_token(#[values(Language::En, Language::Ja)] language: Lan
 
 #[rstest]
 fn a_name_is_text_and_never_markup_or_a_new_line(
-    #[values("welcome", "reset", "password_changed")] kind: &str,
+    #[values(
+        "welcome",
+        "reset",
+        "password_changed",
+        "new_device",
+        "email_changed",
+        "email_changed_former",
+        "account_unlocked"
+    )]
+    kind: &str,
     #[values(Language::En, Language::Ja)] language: Language,
 ) {
     let mut person = account(language);
@@ -152,7 +189,16 @@ fn a_name_is_text_and_never_markup_or_a_new_line(
 
 #[rstest]
 fn a_letter_without_support_address_names_none(
-    #[values("welcome", "reset", "password_changed")] kind: &str,
+    #[values(
+        "welcome",
+        "reset",
+        "password_changed",
+        "new_device",
+        "email_changed",
+        "email_changed_former",
+        "account_unlocked"
+    )]
+    kind: &str,
     #[values(Language::En, Language::Ja)] language: Language,
 ) {
     let press = press_of(&Branding {

@@ -63,6 +63,7 @@ fn config_for(address: SocketAddr, security: MailSecurity) -> config::Mail {
         username: None,
         password_file: None,
         timeout: Duration::from_secs(10),
+        rate: "60 per 1m".parse().unwrap(),
     }
 }
 

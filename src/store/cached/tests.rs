@@ -90,6 +90,10 @@ impl Sessions for Shelf {
         unreachable!("the cache ends nothing")
     }
 
+    async fn confirm(&self, _: SessionId, _: Timestamp, _: Consequences) -> Result<bool, Fault> {
+        unreachable!("the cache does not ask for it")
+    }
+
     async fn list(&self, _: Option<AccountId>) -> Result<Vec<(Session, Account)>, Fault> {
         unreachable!("the cache lists nothing")
     }

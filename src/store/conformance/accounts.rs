@@ -1,9 +1,11 @@
 //! Stories of accounts.
 
 use super::*;
-use crate::domain::account::LoginName;
+use crate::domain::account::{AccountEdit, EmailEdit, Field, LoginName};
 use crate::domain::ticket::TicketState;
-use crate::ports::{Change, Changed, Creation, EmailMatch};
+use crate::ports::{
+    AccountBatch, AccountRecord, BatchOutcome, Change, Changed, Creation, DueLetter, EmailMatch, PasswordChange,
+};
 
 stories! {
     a_new_account_is_found_as_it_was_stored,
@@ -11,13 +13,23 @@ stories! {
     an_address_names_one_account_or_is_shared,
     a_shared_address_is_nobodys_credential,
     a_rehash_replaces_only_the_hash_it_was_made_from,
+    the_hashes_are_those_of_everybody_who_has_one,
     the_listing_is_ordered_and_says_when,
     disabling_ends_sessions_and_links_once,
     enabling_restores_what_the_account_was,
+    changing_an_account_changes_what_is_mentioned,
+    a_new_address_ends_links_and_the_same_again_changes_nothing,
     removing_takes_hash_sessions_and_tickets_and_leaves_events_and_letters,
     the_last_administrator_who_can_sign_in_stays,
     ending_all_sessions_raises_the_generation,
+    ending_the_others_leaves_one_session,
+    a_password_is_changed_by_whoever_knew_the_old_one,
     what_concerns_an_account_is_recorded_only_while_it_exists,
+    many_records_are_stored_together_with_what_follows,
+    a_batch_of_changes_ends_what_must_end,
+    a_batch_made_from_another_state_stores_nothing,
+    a_batch_never_takes_the_last_administrator,
+    an_imported_hash_is_a_password,
 }
 
 async fn a_new_account_is_found_as_it_was_stored(ports: Ports) {
@@ -127,6 +139,19 @@ async fn a_rehash_replaces_only_the_hash_it_was_made_from(ports: Ports) {
     assert_eq!(after, account, "the record is as it was, and the session lives");
 }
 
+async fn the_hashes_are_those_of_everybody_who_has_one(ports: Ports) {
+    assert!(ports.accounts.hashes().await.unwrap().is_empty());
+    let (first, second) = (ports.active("101").await, ports.active("102").await);
+    ports.invited("103").await;
+    let change = ports.accounts.disable(second.id, at(1), Consequences::default()).await;
+    assert_eq!(change.unwrap(), Change::Done);
+    let renewed = phc("$second");
+    ports.accounts.rehash(first.id, &phc("$first"), &renewed).await.unwrap();
+    let mut hashes = ports.accounts.hashes().await.unwrap();
+    hashes.sort_by_key(|(id, _)| *id != first.id);
+    assert_eq!(hashes, [(first.id, renewed), (second.id, phc("$first"))]);
+}
+
 async fn the_listing_is_ordered_and_says_when(ports: Ports) {
     let second = ports.active("102").await;
     ports.invited("103").await;
@@ -205,6 +230,79 @@ async fn enabling_restores_what_the_account_was(ports: Ports) {
     assert_eq!(enable(&invitation("9", None, Role::User)).await, Change::NotFound);
 }
 
+async fn changing_an_account_changes_what_is_mentioned(ports: Ports) {
+    let account = ports.active_as("101", Some("yuki@example.com"), Role::User).await;
+    let session = ports.sign_in(&account, 2).await;
+    let ticket = ports.ticket(&account, 2).await;
+    let (_, cursor) = ports.sessions.changes_since(None).await.unwrap();
+    let edit = AccountEdit {
+        name: Some("O'Hara \u{9234}\u{6728}".into()),
+        role: Some(Role::Admin),
+        groups: Some(vec!["a,b".into()]),
+        language: Some(Language::En),
+        ..AccountEdit::default()
+    };
+    let update = async |id, second| {
+        let then = fact(Fact::AccountChanged(vec![Field::Name]));
+        ports.accounts.update(id, &edit, at(second), then).await.unwrap()
+    };
+    assert_eq!(update(account.id, 4).await, Change::Done);
+    assert_eq!(update(account.id, 5).await, Change::Unchanged);
+    assert_eq!(update(AccountId::new(fresh_uuid()), 5).await, Change::NotFound);
+    let (_, after) = ports.sessions.find(&session.digest).await.unwrap().unwrap();
+    assert_eq!(
+        (after.clone(), after.updated_at),
+        (edit.apply(&account, at(4)).0, at(4))
+    );
+    assert_eq!(after.generation, account.generation, "sessions live on");
+    let kept = ports.tickets.find(&ticket.digest).await.unwrap().unwrap();
+    assert_eq!(kept.ticket.state_at(at(5)), TicketState::Live);
+    let (changes, _) = ports.sessions.changes_since(Some(cursor)).await.unwrap();
+    assert_eq!(changes, [Changed::Account(account.id)]);
+    assert_eq!(
+        ports.facts().await,
+        ["account.changed"],
+        "only the act that changed something"
+    );
+}
+
+async fn a_new_address_ends_links_and_the_same_again_changes_nothing(ports: Ports) {
+    let account = ports.invited_as("101", Some("yuki@example.com"), Role::User).await;
+    let ticket = ports.ticket(&account, 2).await;
+    let update = async |email, second| {
+        let edit = AccountEdit {
+            email,
+            ..AccountEdit::default()
+        };
+        let then = letters(vec![welcome(account.id, at(second))]);
+        ports
+            .accounts
+            .update(account.id, &edit, at(second), then)
+            .await
+            .unwrap()
+    };
+    let set = |text| EmailEdit::Set(Email::parse(text).unwrap());
+    assert_eq!(update(set("yuki@example.com"), 3).await, Change::Unchanged);
+    assert!(ports.outbox.list(9).await.unwrap().is_empty());
+    assert_eq!(update(set("New@example.com"), 4).await, Change::Done);
+    assert_eq!(ports.outbox.list(9).await.unwrap().len(), 1);
+    let replaced = ports.tickets.find(&ticket.digest).await.unwrap().unwrap();
+    assert_eq!(replaced.ticket.state_at(at(5)), TicketState::Replaced);
+    let old = Email::parse("yuki@example.com").unwrap();
+    assert_eq!(ports.accounts.find_by_email(&old).await.unwrap(), EmailMatch::Nobody);
+    let new = ports
+        .accounts
+        .find_by_email(&Email::parse("new@example.com").unwrap())
+        .await;
+    let EmailMatch::One(found) = new.unwrap() else {
+        panic!("nobody has the new address");
+    };
+    assert_eq!(found.email.unwrap().as_typed(), "New@example.com");
+    assert_eq!(update(EmailEdit::Remove, 6).await, Change::Done);
+    assert_eq!(ports.accounts.find(account.id).await.unwrap().unwrap().email, None);
+    assert_eq!(update(EmailEdit::Remove, 7).await, Change::Unchanged);
+}
+
 async fn removing_takes_hash_sessions_and_tickets_and_leaves_events_and_letters(ports: Ports) {
     let account = ports.active("101").await;
     let session = ports.sign_in(&account, 2).await;
@@ -256,7 +354,17 @@ async fn the_last_administrator_who_can_sign_in_stays(ports: Ports) {
     );
     let second = ports.active_as("4", None, Role::Admin).await;
     assert_eq!(disable(admin.id).await, Change::Done);
+    let demote = async |id| {
+        let edit = AccountEdit {
+            role: Some(Role::User),
+            ..AccountEdit::default()
+        };
+        let then = fact(Fact::AccountChanged(vec![Field::Role]));
+        ports.accounts.update(id, &edit, at(9), then).await.unwrap()
+    };
     assert_eq!(remove(second.id).await, Change::LastAdministrator);
+    assert_eq!(demote(second.id).await, Change::LastAdministrator);
+    assert_eq!(ports.accounts.find(second.id).await.unwrap(), Some(second));
     assert_eq!(remove(admin.id).await, Change::Done);
 }
 
@@ -282,6 +390,76 @@ async fn ending_all_sessions_raises_the_generation(ports: Ports) {
     assert_eq!(ports.facts().await, ["session.ended"]);
 }
 
+async fn ending_the_others_leaves_one_session(ports: Ports) {
+    let account = ports.active("101").await;
+    let (one, other) = (ports.sign_in(&account, 2).await, ports.sign_in(&account, 3).await);
+    let stranger = ports.active("102").await;
+    let end = async |id, keep| {
+        let then = fact(Fact::SessionsEnded);
+        ports.accounts.end_other_sessions(id, keep, at(4), then).await.unwrap()
+    };
+    assert_eq!(end(stranger.id, one.id).await, Change::NotFound, "not their session");
+    assert_eq!(end(account.id, SessionId::new(fresh_uuid())).await, Change::NotFound);
+    assert_eq!(end(account.id, one.id).await, Change::Done);
+    let lives = async |session: &Session| {
+        let (session, account) = ports.sessions.find(&session.digest).await.unwrap().unwrap();
+        session.generation == account.generation
+    };
+    assert!(lives(&one).await && !lives(&other).await);
+    assert_eq!(
+        end(account.id, other.id).await,
+        Change::NotFound,
+        "an ended one ends nothing"
+    );
+    assert!(lives(&one).await && !lives(&other).await);
+    assert_eq!(ports.facts().await, ["session.ended"]);
+}
+
+async fn a_password_is_changed_by_whoever_knew_the_old_one(ports: Ports) {
+    let account = ports.active("101").await;
+    let (one, other) = (ports.sign_in(&account, 2).await, ports.sign_in(&account, 3).await);
+    let ticket = ports.ticket(&account, 3).await;
+    let change = async |old: &str, new: &str, session: &Session, end_others, second| {
+        let change = PasswordChange {
+            account: account.id,
+            old: phc(old),
+            new: phc(new),
+            session: session.id,
+            end_others,
+        };
+        let then = fact(Fact::PasswordChanged);
+        ports.accounts.change_password(&change, at(second), then).await.unwrap()
+    };
+    let hash = async || {
+        let name = LoginName::Extension(account.extension.clone());
+        ports.accounts.credential(&name).await.unwrap().unwrap().hash
+    };
+    let lives = async |session: &Session| {
+        let (session, account) = ports.sessions.find(&session.digest).await.unwrap().unwrap();
+        session.generation == account.generation
+    };
+    assert!(!change("$stale", "$bad", &one, true, 4).await, "changed in between");
+    assert_eq!(hash().await, Some(phc("$first")));
+    assert!(lives(&one).await && lives(&other).await, "nothing was done");
+    assert!(change("$first", "$second", &one, false, 5).await);
+    assert!(lives(&one).await && lives(&other).await, "the others were to stay");
+    let (confirmed, _) = ports.sessions.find(&one.digest).await.unwrap().unwrap();
+    assert_eq!((confirmed.created_at, confirmed.authenticated_at), (at(2), at(5)));
+    let replaced = ports.tickets.find(&ticket.digest).await.unwrap().unwrap();
+    assert_eq!(replaced.ticket.state_at(at(6)), TicketState::Replaced);
+    let (_, cursor) = ports.sessions.changes_since(None).await.unwrap();
+    assert!(change("$second", "$third", &one, true, 7).await);
+    assert!(lives(&one).await && !lives(&other).await);
+    assert!(
+        !change("$third", "$bad", &other, true, 8).await,
+        "from a session that has ended"
+    );
+    assert_eq!(hash().await, Some(phc("$third")));
+    let (changes, _) = ports.sessions.changes_since(Some(cursor)).await.unwrap();
+    assert_eq!(changes, [Changed::Account(account.id)]);
+    assert_eq!(ports.facts().await, ["password.changed"; 2]);
+}
+
 async fn what_concerns_an_account_is_recorded_only_while_it_exists(ports: Ports) {
     let account = ports.invited("101").await;
     let record = async |id| ports.accounts.record(id, fact(Fact::WelcomeRequested)).await.unwrap();
@@ -289,4 +467,219 @@ async fn what_concerns_an_account_is_recorded_only_while_it_exists(ports: Ports)
     assert_eq!(record(AccountId::new(fresh_uuid())).await, Change::NotFound);
     assert_eq!(ports.facts().await, ["welcome.requested"]);
     assert_eq!(ports.accounts.find(account.id).await.unwrap(), Some(account));
+}
+
+fn newcomer(extension: &str) -> AccountRecord {
+    AccountRecord {
+        before: None,
+        after: invitation(extension, Some(&format!("p{extension}@example.com")), Role::User),
+        hash: None,
+    }
+}
+
+/// What a batch makes of an account.
+fn revision(before: &Account, second: i64, revise: impl FnOnce(&mut Account)) -> AccountRecord {
+    let mut after = before.clone();
+    after.updated_at = at(second);
+    revise(&mut after);
+    AccountRecord {
+        before: Some(before.clone()),
+        after,
+        hash: None,
+    }
+}
+
+async fn import(ports: &Ports, records: Vec<AccountRecord>, second: i64) -> BatchOutcome {
+    let batch = AccountBatch {
+        records,
+        then: fact(Fact::AccountCreated),
+        later: Vec::new(),
+    };
+    ports.accounts.import(&batch, at(second), &|_| {}).await.unwrap()
+}
+
+async fn many_records_are_stored_together_with_what_follows(ports: Ports) {
+    // More than one statement holds.
+    let records: Vec<_> = (1000..2203).map(|number| newcomer(&number.to_string())).collect();
+    let letter = welcome(records[0].after.id, at(1));
+    let batch = AccountBatch {
+        then: records
+            .iter()
+            .map(|record| happened(Fact::AccountCreated, Some(record.after.id), at(1)))
+            .fold(Consequences::default(), Consequences::and_event),
+        later: vec![DueLetter {
+            letter: letter.clone(),
+            due_at: at(60),
+        }],
+        records: records.clone(),
+    };
+    let heard = parking_lot::Mutex::new(Vec::new());
+    let outcome = ports
+        .accounts
+        .import(&batch, at(1), &|count| heard.lock().push(count))
+        .await;
+    assert_eq!(outcome.unwrap(), BatchOutcome::Done);
+    assert!(heard.lock().is_sorted());
+    assert_eq!(heard.lock().last(), Some(&1203));
+    let stored: Vec<_> = ports
+        .accounts
+        .list()
+        .await
+        .unwrap()
+        .into_iter()
+        .map(|listing| listing.account)
+        .collect();
+    let wanted: Vec<_> = records.into_iter().map(|record| record.after).collect();
+    assert_eq!(stored, wanted);
+    assert_eq!(ports.events.list(EventFilter::newest(9999)).await.unwrap().len(), 1203);
+    let letters = ports.outbox.list(9).await.unwrap();
+    assert_eq!((letters.len(), &letters[0].letter), (1, &letter));
+    assert!(
+        ports
+            .outbox
+            .take(at(59), 9, Duration::from_secs(1))
+            .await
+            .unwrap()
+            .is_empty()
+    );
+    assert_eq!(
+        ports
+            .outbox
+            .take(at(60), 9, Duration::from_secs(1))
+            .await
+            .unwrap()
+            .len(),
+        1
+    );
+}
+
+async fn a_batch_of_changes_ends_what_must_end(ports: Ports) {
+    let renamed = ports.active_as("101", Some("a@example.com"), Role::User).await;
+    let moved = ports.active_as("102", Some("b@example.com"), Role::User).await;
+    let gone = ports.active("103").await;
+    let session = ports.sign_in(&renamed, 2).await;
+    let (_, cursor) = ports.sessions.changes_since(None).await.unwrap();
+    let mut tickets = Vec::new();
+    for account in [&renamed, &moved, &gone] {
+        tickets.push(ports.ticket(account, 3).await);
+    }
+    let records = vec![
+        revision(&renamed, 4, |after| after.name = "New".into()),
+        revision(&moved, 4, |after| {
+            after.email = Some(Email::parse("B@example.com").unwrap());
+        }),
+        revision(&gone, 4, |after| {
+            after.state = AccountState::Disabled;
+            after.generation += 1;
+        }),
+    ];
+    let wanted: Vec<_> = records.iter().map(|record| record.after.clone()).collect();
+    assert_eq!(import(&ports, records, 4).await, BatchOutcome::Done);
+    for (account, ticket) in wanted.iter().zip(&tickets) {
+        assert_eq!(ports.accounts.find(account.id).await.unwrap().as_ref(), Some(account));
+        let record = ports.tickets.find(&ticket.digest).await.unwrap().unwrap();
+        let ended = record.ticket.state_at(at(5));
+        let lives = account.id == renamed.id;
+        assert_eq!(
+            ended,
+            if lives {
+                TicketState::Live
+            } else {
+                TicketState::Replaced
+            },
+            "{account:?}"
+        );
+        let credential = ports
+            .accounts
+            .credential(&LoginName::Extension(account.extension.clone()))
+            .await
+            .unwrap();
+        assert_eq!(credential.unwrap().hash, Some(phc("$first")), "the password stays");
+    }
+    let newest = ports.tickets.newest().await.unwrap();
+    assert_eq!(newest.len(), 3);
+    let (_, after) = ports.sessions.find(&session.digest).await.unwrap().unwrap();
+    assert_eq!(after.generation, session.generation, "a new name ends no session");
+    let (changes, _) = ports.sessions.changes_since(Some(cursor)).await.unwrap();
+    assert_eq!(
+        changes,
+        wanted
+            .iter()
+            .map(|account| Changed::Account(account.id))
+            .collect::<Vec<_>>()
+    );
+}
+
+async fn a_batch_made_from_another_state_stores_nothing(ports: Ports) {
+    let account = ports.active("101").await;
+    let before = ports.accounts.list().await.unwrap();
+    let stale = Account {
+        generation: account.generation - 1,
+        ..account.clone()
+    };
+    let older = Account {
+        updated_at: at(0),
+        ..account.clone()
+    };
+    let never = invitation("102", None, Role::User);
+    let batches = [
+        vec![newcomer("105"), revision(&stale, 5, |after| after.name = "X".into())],
+        vec![newcomer("105"), revision(&older, 5, |after| after.name = "X".into())],
+        vec![newcomer("105"), revision(&never, 5, |after| after.name = "X".into())],
+        vec![newcomer("105"), newcomer("101")],
+    ];
+    for records in batches {
+        assert_eq!(import(&ports, records, 5).await, BatchOutcome::Outdated);
+    }
+    assert_eq!(ports.accounts.list().await.unwrap(), before);
+    assert!(ports.facts().await.is_empty(), "a refusal has no consequences");
+}
+
+async fn a_batch_never_takes_the_last_administrator(ports: Ports) {
+    let admin = ports.active_as("1", None, Role::Admin).await;
+    ports.invited_as("2", None, Role::Admin).await;
+    let demotion = || revision(&admin, 5, |after| after.role = Role::User);
+    let disabling = || {
+        revision(&admin, 5, |after| {
+            after.state = AccountState::Disabled;
+            after.generation += 1;
+        })
+    };
+    for record in [demotion(), disabling()] {
+        assert_eq!(
+            import(&ports, vec![newcomer("105"), record], 5).await,
+            BatchOutcome::LastAdministrator
+        );
+    }
+    assert_eq!(ports.accounts.list().await.unwrap().len(), 2);
+    assert!(ports.facts().await.is_empty(), "a refusal has no consequences");
+    let mut other = newcomer("106");
+    other.after.role = Role::Admin;
+    other.after.state = AccountState::Active;
+    other.hash = Some(phc("$foreign"));
+    assert_eq!(import(&ports, vec![other, demotion()], 5).await, BatchOutcome::Done);
+}
+
+async fn an_imported_hash_is_a_password(ports: Ports) {
+    let invited = ports.invited("101").await;
+    let ticket = ports.ticket(&invited, 1).await;
+    let mut record = revision(&invited, 5, |after| {
+        after.state = AccountState::Active;
+        after.generation += 1;
+    });
+    record.hash = Some(phc("$foreign"));
+    assert_eq!(import(&ports, vec![record], 5).await, BatchOutcome::Done);
+    let credential = ports
+        .accounts
+        .credential(&LoginName::Extension(invited.extension.clone()))
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(credential.hash, Some(phc("$foreign")));
+    assert_eq!(ports.accounts.list().await.unwrap()[0].password_set_at, Some(at(5)));
+    assert_eq!(ports.accounts.hashes().await.unwrap(), [(invited.id, phc("$foreign"))]);
+    assert_eq!(
+        ports.redeem(&ticket, "$other", 6).await,
+        Redemption::Refused(TicketState::Replaced)
+    );
 }

@@ -24,7 +24,7 @@ use crate::domain::outbox::{Letter, LetterId, Matter};
 use crate::domain::password::PasswordHash;
 use crate::domain::session::tests::at;
 use crate::domain::session::{Session, SessionId, later};
-use crate::domain::ticket::{Purpose, Ticket};
+use crate::domain::ticket::{Purpose, Ticket, Way};
 use crate::domain::token::TokenDigest;
 use crate::ports::{Accounts, EventFilter, Events, Keys, Outbox, Redemption, Sessions, Tickets};
 
@@ -167,6 +167,7 @@ fn fresh_ticket(account: AccountId, now: Timestamp) -> Ticket {
         digest: fresh_digest(),
         account,
         purpose: Purpose::Reset,
+        way: Some(Way::Letter(LetterId::new(fresh_uuid()))),
         created_at: now,
         expires_at: later(now, Duration::from_secs(100)),
         ended: None,
@@ -180,6 +181,7 @@ fn fresh_session(account: &Account, now: Timestamp) -> Session {
         account: account.id,
         generation: account.generation,
         created_at: now,
+        authenticated_at: now,
         last_seen_at: now,
         client: crate::domain::client::ClientAddr::new("2001:db8::1".parse().unwrap()),
         user_agent: "Mozilla/5.0 '\"\u{65e5}\u{672c}".into(),

@@ -5,23 +5,32 @@ use proptest::prelude::*;
 use proptest::sample::select;
 
 use super::*;
-use crate::domain::account::LoginName;
+use crate::domain::account::{AccountEdit, EmailEdit, LoginName};
 use crate::domain::key::{KeyRecord, SigningAlgorithm};
-use crate::ports::{AccountListing, Changed, LetterListing, SessionsToEnd, TicketRecord};
+use crate::ports::{
+    AccountBatch, AccountListing, AccountRecord, Changed, DueLetter, LetterListing, PasswordChange, SessionsToEnd,
+    TicketListing, TicketRecord,
+};
 
 #[derive(Clone, Copy, Debug)]
 enum Act {
     Create,
     Disable,
     Enable,
+    Update,
     Remove,
     EndSessions,
+    EndOthers,
+    ChangePassword,
+    Confirm,
     Record,
     Rehash,
+    Import,
     Credential,
     FindByEmail,
     Issue,
     Redeem,
+    OpenLink,
     SweepTickets,
     Begin,
     End,
@@ -42,7 +51,7 @@ enum Act {
 }
 
 /// What happens often stands here often.
-const ACTS: [Act; 40] = [
+const ACTS: [Act; 49] = [
     Act::Create,
     Act::Create,
     Act::Create,
@@ -50,11 +59,19 @@ const ACTS: [Act; 40] = [
     Act::Disable,
     Act::Enable,
     Act::Enable,
+    Act::Update,
+    Act::Update,
     Act::Remove,
     Act::EndSessions,
+    Act::EndOthers,
+    Act::ChangePassword,
+    Act::ChangePassword,
+    Act::Confirm,
     Act::Record,
     Act::Rehash,
     Act::Rehash,
+    Act::Import,
+    Act::Import,
     Act::Credential,
     Act::FindByEmail,
     Act::Issue,
@@ -64,6 +81,7 @@ const ACTS: [Act; 40] = [
     Act::Redeem,
     Act::Redeem,
     Act::Redeem,
+    Act::OpenLink,
     Act::SweepTickets,
     Act::Begin,
     Act::Begin,
@@ -89,7 +107,7 @@ const ACTS: [Act; 40] = [
 type Step = (Act, i64, usize, usize);
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
-    let act = prop_oneof![39 => select(&ACTS[..]), 1 => Just(Act::SweepKeys)];
+    let act = prop_oneof![47 => select(&ACTS[..]), 1 => Just(Act::SweepKeys)];
     prop::collection::vec((act, 0_i64..40, 0_usize..24, 0_usize..24), 30..60)
 }
 
@@ -140,14 +158,20 @@ enum Call {
     Create(Account, Consequences),
     Disable(AccountId, Timestamp, Consequences),
     Enable(AccountId, Timestamp, Consequences),
+    Update(AccountId, AccountEdit, Timestamp, Consequences),
     Remove(AccountId, Timestamp, Consequences),
     EndSessions(AccountId, Timestamp, Consequences),
+    EndOthers(AccountId, SessionId, Timestamp, Consequences),
+    ChangePassword(PasswordChange, Timestamp, Consequences),
+    Confirm(SessionId, Timestamp, Consequences),
     Record(AccountId, Consequences),
     Rehash(AccountId, PasswordHash, PasswordHash),
+    Import(AccountBatch, Timestamp),
     Credential(LoginName),
     FindByEmail(Email),
     Issue(Ticket),
     Redeem(TokenDigest, PasswordHash, Timestamp, Consequences),
+    Open(TokenDigest, Timestamp, Event),
     SweepTickets(Timestamp),
     Begin(Session, Option<TokenDigest>, Consequences),
     End(SessionsToEnd, Consequences),
@@ -174,6 +198,7 @@ struct Sight {
     credentials: Vec<Option<PasswordHash>>,
     sessions: Vec<(Session, Account)>,
     tickets: Vec<Option<TicketRecord>>,
+    links: Vec<TicketListing>,
     letters: Vec<LetterListing>,
     next_due: Option<Timestamp>,
     events: Vec<Event>,
@@ -200,10 +225,24 @@ impl Cast {
             Act::Create => Call::Create(self.new_account(which, how), then),
             Act::Disable => Call::Disable(account, now, then),
             Act::Enable => Call::Enable(account, now, then),
+            Act::Update => Call::Update(account, edit(how), now, then),
             Act::Remove => Call::Remove(account, now, then),
             Act::EndSessions => Call::EndSessions(account, now, then),
+            Act::EndOthers => Call::EndOthers(self.holder(how, account), self.session(how), now, then),
+            Act::ChangePassword => {
+                let change = PasswordChange {
+                    account: self.holder(how, account),
+                    old: hash(which),
+                    new: hash(which + 1),
+                    session: self.session(how),
+                    end_others: how.is_multiple_of(2),
+                };
+                Call::ChangePassword(change, now, then)
+            }
+            Act::Confirm => Call::Confirm(self.session(how), now, then),
             Act::Record => Call::Record(account, self.with_letter(then, account, now)),
             Act::Rehash => Call::Rehash(account, hash(which), hash(how)),
+            Act::Import => Call::Import(self.new_batch(model, which, how, now).await, now),
             Act::Credential if how % 2 == 0 => Call::Credential(LoginName::parse(EMAILS[which % 4]).unwrap()),
             Act::Credential => Call::Credential(LoginName::parse(&(which % 6).to_string()).unwrap()),
             Act::FindByEmail => Call::FindByEmail(Email::parse(EMAILS[which % 4]).unwrap()),
@@ -211,6 +250,10 @@ impl Cast {
             Act::Redeem => {
                 let digest = pick_new(&self.tickets, which).map_or_else(fresh_digest, |ticket| ticket.digest);
                 Call::Redeem(digest, hash(how), now, self.with_letter(then, account, now))
+            }
+            Act::OpenLink => {
+                let digest = pick_new(&self.tickets, which).map_or_else(fresh_digest, |ticket| ticket.digest);
+                Call::Open(digest, now, event)
             }
             Act::SweepTickets => Call::SweepTickets(back(100 + spread)),
             Act::Begin => {
@@ -255,11 +298,82 @@ impl Cast {
         }
     }
 
+    /// The account of the session that [`Cast::session`] answers, most of the time.
+    fn holder(&self, how: usize, otherwise: AccountId) -> AccountId {
+        let of_session = pick_new(&self.sessions, how).filter(|_| how % 7 != 6);
+        of_session.map_or(otherwise, |session| session.account)
+    }
+
+    fn session(&self, how: usize) -> SessionId {
+        pick_new(&self.sessions, how).map_or_else(|| SessionId::new(fresh_uuid()), |session| session.id)
+    }
+
     fn new_account(&mut self, which: usize, how: usize) -> Account {
         let role = if how.is_multiple_of(2) { Role::Admin } else { Role::User };
         let account = invitation(&(which % 6).to_string(), EMAILS.get(how % 6).copied(), role);
         self.accounts.push(account.clone());
         account
+    }
+
+    /// Somebody new, a revision or two of those there are, sometimes made from a state long gone.
+    async fn new_batch(&mut self, model: &Ports, which: usize, how: usize, now: Timestamp) -> AccountBatch {
+        let mut records = Vec::new();
+        for listing in model
+            .accounts
+            .list()
+            .await
+            .unwrap()
+            .into_iter()
+            .skip(which % 3)
+            .take(how % 3)
+        {
+            let mut before = listing.account;
+            if how % 7 == 6 {
+                before.generation += 1;
+            }
+            let mut after = before.clone();
+            after.updated_at = now;
+            after.email = EMAILS.get(how % 6).map(|email| Email::parse(email).unwrap());
+            after.role = if which.is_multiple_of(2) {
+                Role::User
+            } else {
+                Role::Admin
+            };
+            if how % 5 == 1 {
+                after.state = AccountState::Disabled;
+                after.generation += 1;
+            }
+            let hash = (after.state == AccountState::Invited && how.is_multiple_of(2)).then(|| phc("$foreign"));
+            if hash.is_some() {
+                after.state = AccountState::Active;
+                after.generation += 1;
+            }
+            records.push(AccountRecord {
+                before: Some(before),
+                after,
+                hash,
+            });
+        }
+        if how.is_multiple_of(2) {
+            records.push(AccountRecord {
+                before: None,
+                after: self.new_account(which, how),
+                hash: None,
+            });
+        }
+        let account = records
+            .first()
+            .map_or_else(|| AccountId::new(fresh_uuid()), |record| record.after.id);
+        let mut then = self.with_letter(fact(Fact::AccountCreated), account, now);
+        let later = then.letters.drain(..).map(|letter| DueLetter {
+            letter,
+            due_at: crate::domain::session::later(now, Duration::from_secs(how as u64)),
+        });
+        AccountBatch {
+            later: later.collect(),
+            then,
+            records,
+        }
     }
 
     fn new_ticket(&mut self, account: AccountId, now: Timestamp) -> Ticket {
@@ -280,12 +394,23 @@ impl Cast {
     }
 
     fn with_letter(&mut self, then: Consequences, account: AccountId, now: Timestamp) -> Consequences {
-        let matter = match self.letters.len() % 3 {
+        let client = crate::domain::client::ClientAddr::new("192.0.2.3".parse().unwrap());
+        let matter = match self.letters.len() % 6 {
             0 => Matter::Welcome { account },
             1 => Matter::PasswordChanged { account },
+            2 => Matter::NewDevice {
+                account,
+                client,
+                user_agent: "Mozilla/5.0 'x\"".into(),
+            },
+            3 => Matter::EmailChanged {
+                account,
+                to: Email::parse("Former@Example.com").unwrap(),
+            },
+            4 => Matter::AccountUnlocked { account },
             _ => Matter::ResetRequested {
                 email: Email::parse("Who@Example.com").unwrap(),
-                client: crate::domain::client::ClientAddr::new("192.0.2.3".parse().unwrap()),
+                client,
             },
         };
         let id = fresh_uuid();
@@ -321,6 +446,7 @@ impl Cast {
             credentials,
             sessions: ports.sessions.list(None).await.unwrap(),
             tickets,
+            links: ports.tickets.list(None, usize::MAX).await.unwrap(),
             letters: ports.outbox.list(usize::MAX).await.unwrap(),
             next_due: ports.outbox.next_due().await.unwrap(),
             events: ports.events.list(EventFilter::newest(usize::MAX)).await.unwrap(),
@@ -339,14 +465,22 @@ impl Call {
             Self::Create(account, then) => said(accounts.create(account, then.clone()).await),
             Self::Disable(id, now, then) => said(accounts.disable(*id, *now, then.clone()).await),
             Self::Enable(id, now, then) => said(accounts.enable(*id, *now, then.clone()).await),
+            Self::Update(id, edit, now, then) => said(accounts.update(*id, edit, *now, then.clone()).await),
             Self::Remove(id, now, then) => said(accounts.remove(*id, *now, then.clone()).await),
             Self::EndSessions(id, now, then) => said(accounts.end_sessions(*id, *now, then.clone()).await),
+            Self::EndOthers(id, keep, now, then) => {
+                said(accounts.end_other_sessions(*id, *keep, *now, then.clone()).await)
+            }
+            Self::ChangePassword(change, now, then) => said(accounts.change_password(change, *now, then.clone()).await),
+            Self::Confirm(id, now, then) => said(sessions.confirm(*id, *now, then.clone()).await),
             Self::Record(id, then) => said(accounts.record(*id, then.clone()).await),
+            Self::Import(batch, now) => said(accounts.import(batch, *now, &|_| {}).await),
             Self::Rehash(id, old, new) => said(accounts.rehash(*id, old, new).await),
             Self::Credential(name) => said(accounts.credential(name).await),
             Self::FindByEmail(email) => said(accounts.find_by_email(email).await),
             Self::Issue(ticket) => said(ports.tickets.issue(ticket).await),
             Self::Redeem(digest, hash, now, then) => said(ports.tickets.redeem(digest, hash, *now, then.clone()).await),
+            Self::Open(digest, now, event) => said(ports.tickets.opened(digest, *now, event.clone()).await),
             Self::SweepTickets(before) => said(ports.tickets.sweep(*before).await),
             Self::Begin(session, replaces, then) => said(sessions.begin(session, *replaces, then.clone()).await),
             Self::End(which, then) => said(sessions.end(*which, then.clone()).await),
@@ -365,6 +499,21 @@ impl Call {
             Self::SweepKeys(before) => said(ports.keys.sweep(*before).await),
             Self::ListEvents(filter) => said(ports.events.list(*filter).await),
         }
+    }
+}
+
+/// One edit of many: each part is mentioned now and then.
+fn edit(how: usize) -> AccountEdit {
+    AccountEdit {
+        name: (how.is_multiple_of(4)).then(|| format!("Name {how}")),
+        email: match how % 5 {
+            0 => EmailEdit::Remove,
+            1 | 2 => EmailEdit::Set(Email::parse(EMAILS[how % 4]).unwrap()),
+            _ => EmailEdit::Keep,
+        },
+        role: [None, Some(Role::User), Some(Role::Admin)][how % 3],
+        groups: (how % 7 == 3).then(|| vec![format!("group {how}")]),
+        language: (how % 6 == 5).then_some(Language::En),
     }
 }
 

@@ -49,13 +49,23 @@ async fn a_letter_comes_out_as_it_went_in(ports: Ports) {
             client: ClientAddr::new("192.0.2.7".parse().unwrap()),
         },
         Matter::PasswordChanged { account },
+        Matter::NewDevice {
+            account,
+            client: ClientAddr::new("2001:db8::7".parse().unwrap()),
+            user_agent: "Mozilla/5.0 '\"\u{65e5}".into(),
+        },
+        Matter::EmailChanged {
+            account,
+            to: Email::parse("Former@Example.com").unwrap(),
+        },
+        Matter::AccountUnlocked { account },
     ];
     let mut accepted = Consequences::event(happened(Fact::ResetRequested, None, at(0)));
     for (second, matter) in (0..).zip(matters) {
         accepted = accepted.and_letter(fresh_uuid(), matter, at(second));
     }
     ports.outbox.accept(accepted.clone()).await.unwrap();
-    let taken = ports.take(5).await;
+    let taken = ports.take(9).await;
     let expected: Vec<_> = accepted
         .letters
         .into_iter()

@@ -4,6 +4,7 @@ use super::*;
 use crate::ports::{Changed, SessionsToEnd};
 
 stories! {
+    giving_the_password_again_moves_the_sign_in_and_not_the_beginning,
     a_session_is_found_as_it_began_with_its_account,
     a_session_begins_only_for_an_active_account_of_its_generation,
     a_new_session_ends_the_one_it_replaces_whosever_it_was,
@@ -175,4 +176,25 @@ async fn changes_are_told_after_the_cursor_and_forgotten_by_age(ports: Ports) {
         "a cursor outlives what was forgotten"
     );
     assert!(newest > middle);
+}
+
+async fn giving_the_password_again_moves_the_sign_in_and_not_the_beginning(ports: Ports) {
+    let account = ports.active("101").await;
+    let session = ports.sign_in(&account, 2).await;
+    let (_, cursor) = ports.sessions.changes_since(None).await.unwrap();
+    let confirm = async |id| {
+        let then = fact(Fact::SignInConfirmed(id));
+        ports.sessions.confirm(id, at(9), then).await.unwrap()
+    };
+    assert!(confirm(session.id).await);
+    assert!(!confirm(SessionId::new(fresh_uuid())).await);
+    let (after, _) = ports.sessions.find(&session.digest).await.unwrap().unwrap();
+    let expected = Session {
+        authenticated_at: at(9),
+        ..session.clone()
+    };
+    assert_eq!(after, expected);
+    let (changes, _) = ports.sessions.changes_since(Some(cursor)).await.unwrap();
+    assert_eq!(changes, [Changed::Session(session.digest)]);
+    assert_eq!(ports.facts().await, ["sign-in.confirmed"]);
 }

@@ -4,7 +4,7 @@ use tokio::task::JoinSet;
 
 use super::*;
 use crate::domain::account::LoginName;
-use crate::domain::ticket::TicketState;
+use crate::domain::ticket::{TicketEnd, TicketState};
 use crate::ports::{Changed, Issue};
 
 stories! {
@@ -17,6 +17,54 @@ stories! {
     a_ticket_of_a_disabled_account_is_unknown,
     the_other_live_tickets_end_with_a_redemption,
     sweeping_takes_what_has_expired,
+    the_life_of_a_link_is_listed_and_opening_it_spends_nothing,
+}
+
+async fn the_life_of_a_link_is_listed_and_opening_it_spends_nothing(ports: Ports) {
+    let (account, other) = (ports.invited("101").await, ports.invited("102").await);
+    let elsewhere = ports.ticket(&other, 0).await;
+    let older = ports.ticket(&account, 1).await;
+    let page = Ticket {
+        way: Some(Way::Page),
+        ..fresh_ticket(account.id, at(5))
+    };
+    ports.tickets.issue(&page).await.unwrap();
+    let opened = || happened(Fact::LinkOpened(Purpose::Reset), Some(account.id), at(6));
+    for second in [6, 7] {
+        ports.tickets.opened(&page.digest, at(second), opened()).await.unwrap();
+    }
+    ports.tickets.opened(&fresh_digest(), at(8), opened()).await.unwrap();
+    assert_eq!(
+        ports.facts().await,
+        ["link.opened"; 2],
+        "what is not there is not opened"
+    );
+    assert_eq!(ports.redeem(&page, "$new", 9).await, Redemption::Done);
+
+    let listed = ports.tickets.list(Some(account.id), 9).await.unwrap();
+    let lives: Vec<_> = listed
+        .iter()
+        .map(|one| {
+            (
+                one.ticket.way,
+                one.ticket.ended,
+                one.openings,
+                one.opened_at,
+                one.ended_at,
+            )
+        })
+        .collect();
+    assert_eq!(
+        lives,
+        [
+            (Some(Way::Page), Some(TicketEnd::Used), 2, Some(at(7)), Some(at(9))),
+            (older.way, Some(TicketEnd::Replaced), 0, None, Some(at(5))),
+        ]
+    );
+    let everybody = ports.tickets.list(None, 9).await.unwrap();
+    assert_eq!(everybody.len(), 3);
+    assert_eq!(everybody[2].ticket, elsewhere);
+    assert_eq!(ports.tickets.list(None, 1).await.unwrap().len(), 1);
 }
 
 async fn a_ticket_is_found_as_it_was_issued_with_its_account(ports: Ports) {

@@ -4,11 +4,16 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 
 use super::{MemoryStore, State, StoredAccount};
-use crate::domain::account::{Account, AccountId, AccountState, Email, Extension, LoginName};
+use crate::domain::account::{Account, AccountEdit, AccountId, AccountState, Email, Extension, Field, LoginName, Role};
 use crate::domain::event::Consequences;
 use crate::domain::fault::Fault;
 use crate::domain::password::PasswordHash;
-use crate::ports::{AccountListing, Accounts, Change, Changed, Creation, Credential, EmailMatch};
+use crate::domain::session::SessionId;
+use crate::domain::token::TokenDigest;
+use crate::ports::{
+    AccountBatch, AccountListing, Accounts, BatchOutcome, Change, Changed, Creation, Credential, EmailMatch,
+    PasswordChange,
+};
 
 #[async_trait]
 impl Accounts for MemoryStore {
@@ -61,6 +66,7 @@ impl Accounts for MemoryStore {
         Ok(found.map(|stored| Credential {
             account: stored.account.clone(),
             hash: stored.hash.clone(),
+            last_sign_in_at: stored.last_sign_in_at,
         }))
     }
 
@@ -72,6 +78,12 @@ impl Accounts for MemoryStore {
             stored.hash = Some(new.clone());
         }
         Ok(())
+    }
+
+    async fn hashes(&self) -> Result<Vec<(AccountId, PasswordHash)>, Fault> {
+        let state = self.state.lock();
+        let hash = |(id, stored): (&AccountId, &StoredAccount)| stored.hash.clone().map(|hash| (*id, hash));
+        Ok(state.accounts.iter().filter_map(hash).collect())
     }
 
     async fn list(&self) -> Result<Vec<AccountListing>, Fault> {
@@ -128,6 +140,34 @@ impl Accounts for MemoryStore {
         Ok(Change::Done)
     }
 
+    async fn update(
+        &self,
+        id: AccountId,
+        edit: &AccountEdit,
+        now: Timestamp,
+        then: Consequences,
+    ) -> Result<Change, Fault> {
+        let mut state = self.state.lock();
+        let last = state.is_last_administrator(id);
+        let Some(stored) = state.accounts.get_mut(&id) else {
+            return Ok(Change::NotFound);
+        };
+        let (after, changed) = edit.apply(&stored.account, now);
+        if changed.is_empty() {
+            return Ok(Change::Unchanged);
+        }
+        if last && after.role != Role::Admin {
+            return Ok(Change::LastAdministrator);
+        }
+        stored.account = after;
+        if changed.contains(&Field::Email) {
+            state.replace_tickets(id, now);
+        }
+        state.note(now, Changed::Account(id));
+        state.record(then);
+        Ok(Change::Done)
+    }
+
     async fn remove(&self, id: AccountId, now: Timestamp, then: Consequences) -> Result<Change, Fault> {
         let mut state = self.state.lock();
         if state.is_last_administrator(id) {
@@ -155,6 +195,59 @@ impl Accounts for MemoryStore {
         Ok(Change::Done)
     }
 
+    async fn end_other_sessions(
+        &self,
+        id: AccountId,
+        keep: SessionId,
+        now: Timestamp,
+        then: Consequences,
+    ) -> Result<Change, Fault> {
+        let mut state = self.state.lock();
+        let Some(digest) = state.living(id, keep) else {
+            return Ok(Change::NotFound);
+        };
+        state.raise_all_but(id, digest);
+        if let Some(stored) = state.accounts.get_mut(&id) {
+            stored.account.updated_at = now;
+        }
+        state.note(now, Changed::Account(id));
+        state.record(then);
+        Ok(Change::Done)
+    }
+
+    async fn change_password(
+        &self,
+        change: &PasswordChange,
+        now: Timestamp,
+        then: Consequences,
+    ) -> Result<bool, Fault> {
+        let mut state = self.state.lock();
+        let id = change.account;
+        let Some(digest) = state.living(id, change.session) else {
+            return Ok(false);
+        };
+        let Some(stored) = state
+            .accounts
+            .get_mut(&id)
+            .filter(|stored| stored.account.state == AccountState::Active && stored.hash.as_ref() == Some(&change.old))
+        else {
+            return Ok(false);
+        };
+        stored.hash = Some(change.new.clone());
+        stored.password_set_at = Some(now);
+        stored.account.updated_at = now;
+        if change.end_others {
+            state.raise_all_but(id, digest);
+        }
+        if let Some(session) = state.sessions.get_mut(&digest) {
+            session.authenticated_at = now;
+        }
+        state.replace_tickets(id, now);
+        state.note(now, Changed::Account(id));
+        state.record(then);
+        Ok(true)
+    }
+
     async fn record(&self, id: AccountId, then: Consequences) -> Result<Change, Fault> {
         let mut state = self.state.lock();
         if !state.accounts.contains_key(&id) {
@@ -163,9 +256,37 @@ impl Accounts for MemoryStore {
         state.record(then);
         Ok(Change::Done)
     }
+
+    async fn import(
+        &self,
+        batch: &AccountBatch,
+        now: Timestamp,
+        stored: &(dyn Fn(usize) + Send + Sync),
+    ) -> Result<BatchOutcome, Fault> {
+        let outcome = self.state.lock().import(batch, now);
+        if outcome == BatchOutcome::Done {
+            stored(batch.records.len());
+        }
+        Ok(outcome)
+    }
 }
 
 impl State {
+    /// The digest of a session of the account, as long as no raised generation has ended it.
+    fn living(&self, account: AccountId, session: SessionId) -> Option<TokenDigest> {
+        let generation = self.accounts.get(&account)?.account.generation;
+        let found = self.sessions.values().find(|known| known.id == session)?;
+        (found.account == account && found.generation == generation).then_some(found.digest)
+    }
+
+    /// Raises the generation and takes one session along.
+    fn raise_all_but(&mut self, account: AccountId, digest: TokenDigest) {
+        if let (Some(stored), Some(session)) = (self.accounts.get_mut(&account), self.sessions.get_mut(&digest)) {
+            stored.account.generation += 1;
+            session.generation = stored.account.generation;
+        }
+    }
+
     fn by_extension(&self, extension: &Extension) -> Option<&StoredAccount> {
         self.accounts
             .values()

@@ -2,6 +2,7 @@
 //! and the store of fast tests; nothing in it outlives the process.
 
 mod accounts;
+mod batch;
 mod journal;
 mod outbox;
 mod sessions;
@@ -41,6 +42,7 @@ struct State {
     accounts: BTreeMap<AccountId, StoredAccount>,
     sessions: HashMap<TokenDigest, Session>,
     tickets: HashMap<TokenDigest, Ticket>,
+    openings: HashMap<TokenDigest, Openings>,
     letters: Vec<StoredLetter>,
     events: Vec<Event>,
     keys: Vec<KeyRecord>,
@@ -53,6 +55,14 @@ struct StoredAccount {
     hash: Option<PasswordHash>,
     password_set_at: Option<Timestamp>,
     last_sign_in_at: Option<Timestamp>,
+}
+
+/// What became of the link of a ticket.
+#[derive(Clone, Copy, Default)]
+struct Openings {
+    count: u32,
+    last: Option<Timestamp>,
+    ended_at: Option<Timestamp>,
 }
 
 struct StoredChange {
@@ -81,18 +91,22 @@ impl State {
         let of_account = self.tickets.values_mut().filter(|ticket| ticket.account == account);
         for ticket in of_account.filter(|ticket| ticket.state_at(now) == TicketState::Live) {
             ticket.ended = Some(TicketEnd::Replaced);
+            self.openings.entry(ticket.digest).or_default().ended_at = Some(now);
         }
     }
 
     /// Whether nobody but this account is an administrator who can sign in, and this one is.
     fn is_last_administrator(&self, id: AccountId) -> bool {
-        let can_administrate = |stored: &StoredAccount| {
-            stored.account.role == Role::Admin && stored.account.state == AccountState::Active && stored.hash.is_some()
-        };
-        self.accounts.get(&id).is_some_and(can_administrate)
+        self.accounts.get(&id).is_some_and(StoredAccount::can_administrate)
             && !self
                 .accounts
                 .values()
-                .any(|other| other.account.id != id && can_administrate(other))
+                .any(|other| other.account.id != id && other.can_administrate())
+    }
+}
+
+impl StoredAccount {
+    fn can_administrate(&self) -> bool {
+        self.account.role == Role::Admin && self.account.state == AccountState::Active && self.hash.is_some()
     }
 }

@@ -24,8 +24,13 @@ pub(super) struct StoredLetter {
 
 impl StoredLetter {
     pub(super) fn new(letter: Letter) -> Self {
+        let due_at = letter.created_at;
+        Self::due(letter, due_at)
+    }
+
+    pub(super) fn due(letter: Letter, due_at: Timestamp) -> Self {
         Self {
-            status: LetterStatus::Waiting(letter.created_at),
+            status: LetterStatus::Waiting(due_at),
             letter,
             attempts: 0,
             taken_until: None,

@@ -55,6 +55,18 @@ impl Sessions for MemoryStore {
         Ok(true)
     }
 
+    async fn confirm(&self, id: SessionId, now: Timestamp, then: Consequences) -> Result<bool, Fault> {
+        let mut state = self.state.lock();
+        let Some(session) = state.digest_of(id).and_then(|digest| state.sessions.get_mut(&digest)) else {
+            return Ok(false);
+        };
+        session.authenticated_at = now;
+        let digest = session.digest;
+        state.note(now, Changed::Session(digest));
+        state.record(then);
+        Ok(true)
+    }
+
     async fn list(&self, account: Option<AccountId>) -> Result<Vec<(Session, Account)>, Fault> {
         let state = self.state.lock();
         let mut listed: Vec<_> = state

@@ -1,16 +1,19 @@
 //! Tickets in memory.
 
+use std::cmp::Reverse;
+use std::collections::HashMap;
+
 use async_trait::async_trait;
 use jiff::Timestamp;
 
 use super::{MemoryStore, State, StoredAccount};
 use crate::domain::account::{AccountId, AccountState};
-use crate::domain::event::Consequences;
+use crate::domain::event::{Consequences, Event};
 use crate::domain::fault::Fault;
 use crate::domain::password::PasswordHash;
 use crate::domain::ticket::{Ticket, TicketEnd, TicketState};
 use crate::domain::token::TokenDigest;
-use crate::ports::{Changed, Issue, Redemption, TicketRecord, Tickets};
+use crate::ports::{Changed, Issue, Redemption, TicketListing, TicketRecord, Tickets};
 
 #[async_trait]
 impl Tickets for MemoryStore {
@@ -64,10 +67,53 @@ impl Tickets for MemoryStore {
         };
         let account = used.account;
         state.tickets.insert(*digest, used);
+        state.openings.entry(*digest).or_default().ended_at = Some(now);
         state.replace_tickets(account, now);
         state.note(now, Changed::Account(account));
         state.record(then);
         Ok(Redemption::Done)
+    }
+
+    async fn newest(&self) -> Result<Vec<Ticket>, Fault> {
+        let state = self.state.lock();
+        let mut newest: HashMap<AccountId, &Ticket> = HashMap::new();
+        for ticket in state.tickets.values() {
+            let age = |ticket: &Ticket| (ticket.created_at, *ticket.digest.as_bytes());
+            let known = newest.entry(ticket.account).or_insert(ticket);
+            if age(ticket) > age(known) {
+                *known = ticket;
+            }
+        }
+        Ok(newest.into_values().cloned().collect())
+    }
+
+    async fn opened(&self, digest: &TokenDigest, now: Timestamp, event: Event) -> Result<(), Fault> {
+        let mut state = self.state.lock();
+        if state.tickets.contains_key(digest) {
+            let life = state.openings.entry(*digest).or_default();
+            life.count += 1;
+            life.last = Some(now);
+            state.events.push(event);
+        }
+        Ok(())
+    }
+
+    async fn list(&self, account: Option<AccountId>, most: usize) -> Result<Vec<TicketListing>, Fault> {
+        let state = self.state.lock();
+        let mut found: Vec<_> = state.tickets.values().collect();
+        found.retain(|ticket| account.is_none_or(|account| ticket.account == account));
+        found.sort_by_key(|ticket| (Reverse(ticket.created_at), *ticket.digest.as_bytes()));
+        found.truncate(most);
+        let listing = |ticket: &Ticket| {
+            let life = state.openings.get(&ticket.digest).copied().unwrap_or_default();
+            TicketListing {
+                ticket: ticket.clone(),
+                openings: life.count,
+                opened_at: life.last,
+                ended_at: life.ended_at,
+            }
+        };
+        Ok(found.into_iter().map(listing).collect())
     }
 
     async fn sweep(&self, before: Timestamp) -> Result<u64, Fault> {

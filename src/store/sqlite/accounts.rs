@@ -5,16 +5,20 @@ use jiff::Timestamp;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{SqliteConnection, query, query_scalar};
 
-use super::SqliteStore;
 use super::events::record;
 use super::rows::{self, Trouble, account_columns, ms};
 use super::sessions::note;
 use super::tickets::replace_live;
-use crate::domain::account::{Account, AccountId, AccountState, Email, Extension, LoginName, Role};
+use super::{BATCH_DEADLINE, SqliteStore};
+use crate::domain::account::{Account, AccountEdit, AccountId, AccountState, Email, Extension, Field, LoginName, Role};
 use crate::domain::event::Consequences;
 use crate::domain::fault::Fault;
 use crate::domain::password::PasswordHash;
-use crate::ports::{AccountListing, Accounts, Change, Changed, Creation, Credential, EmailMatch};
+use crate::domain::session::SessionId;
+use crate::ports::{
+    AccountBatch, AccountListing, Accounts, BatchOutcome, Change, Changed, Creation, Credential, EmailMatch,
+    PasswordChange,
+};
 
 #[async_trait]
 impl Accounts for SqliteStore {
@@ -91,6 +95,16 @@ impl Accounts for SqliteStore {
         .await
     }
 
+    async fn hashes(&self) -> Result<Vec<(AccountId, PasswordHash)>, Fault> {
+        self.read("read the password hashes", async {
+            let found = query("SELECT id, password_hash FROM accounts WHERE password_hash IS NOT NULL")
+                .fetch_all(&self.readers)
+                .await?;
+            found.iter().map(rows::account_hash).collect()
+        })
+        .await
+    }
+
     async fn list(&self) -> Result<Vec<AccountListing>, Fault> {
         self.read("list the accounts", async {
             let found = query(concat!(
@@ -157,6 +171,37 @@ impl Accounts for SqliteStore {
         .await
     }
 
+    async fn update(
+        &self,
+        id: AccountId,
+        edit: &AccountEdit,
+        now: Timestamp,
+        then: Consequences,
+    ) -> Result<Change, Fault> {
+        self.write(format!("change account {id}"), async {
+            let mut tx = self.transaction().await?;
+            let Some(before) = find(&mut tx, id).await? else {
+                return Ok(Change::NotFound);
+            };
+            let (after, changed) = edit.apply(&before, now);
+            if changed.is_empty() {
+                return Ok(Change::Unchanged);
+            }
+            if after.role != Role::Admin && is_last_administrator(&mut tx, id).await? {
+                return Ok(Change::LastAdministrator);
+            }
+            replace(&mut tx, &after).await?;
+            if changed.contains(&Field::Email) {
+                replace_live(&mut tx, id, now).await?;
+            }
+            note(&mut tx, now, &Changed::Account(id)).await?;
+            record(&mut tx, &then).await?;
+            tx.commit().await?;
+            Ok(Change::Done)
+        })
+        .await
+    }
+
     async fn remove(&self, id: AccountId, now: Timestamp, then: Consequences) -> Result<Change, Fault> {
         self.write(format!("remove account {id}"), async {
             let mut tx = self.transaction().await?;
@@ -203,6 +248,69 @@ impl Accounts for SqliteStore {
         .await
     }
 
+    async fn end_other_sessions(
+        &self,
+        id: AccountId,
+        keep: SessionId,
+        now: Timestamp,
+        then: Consequences,
+    ) -> Result<Change, Fault> {
+        self.write(format!("end the other sessions of account {id}"), async {
+            let mut tx = self.transaction().await?;
+            if !take_along(&mut tx, id, keep).await? {
+                return Ok(Change::NotFound);
+            }
+            query("UPDATE accounts SET generation = generation + 1, updated_at = $2 WHERE id = $1")
+                .bind(id.to_string())
+                .bind(ms(now))
+                .execute(&mut *tx)
+                .await?;
+            note(&mut tx, now, &Changed::Account(id)).await?;
+            record(&mut tx, &then).await?;
+            tx.commit().await?;
+            Ok(Change::Done)
+        })
+        .await
+    }
+
+    async fn change_password(
+        &self,
+        change: &PasswordChange,
+        now: Timestamp,
+        then: Consequences,
+    ) -> Result<bool, Fault> {
+        let id = change.account;
+        self.write(format!("change the password of account {id}"), async {
+            let mut tx = self.transaction().await?;
+            if !confirm(&mut tx, id, change.session, now).await?
+                || (change.end_others && !take_along(&mut tx, id, change.session).await?)
+            {
+                return Ok(false);
+            }
+            let changed = query(
+                "UPDATE accounts SET password_hash = $3, password_set_at = $4, updated_at = $4, \
+                 generation = generation + $5 WHERE id = $1 AND password_hash = $2 AND state = $6",
+            )
+            .bind(id.to_string())
+            .bind(change.old.expose())
+            .bind(change.new.expose())
+            .bind(ms(now))
+            .bind(i64::from(change.end_others))
+            .bind(AccountState::Active.as_str())
+            .execute(&mut *tx)
+            .await?;
+            if changed.rows_affected() == 0 {
+                return Ok(false);
+            }
+            replace_live(&mut tx, id, now).await?;
+            note(&mut tx, now, &Changed::Account(id)).await?;
+            record(&mut tx, &then).await?;
+            tx.commit().await?;
+            Ok(true)
+        })
+        .await
+    }
+
     async fn record(&self, id: AccountId, then: Consequences) -> Result<Change, Fault> {
         self.write(format!("record what concerns account {id}"), async {
             let mut tx = self.transaction().await?;
@@ -215,6 +323,19 @@ impl Accounts for SqliteStore {
         })
         .await
     }
+
+    async fn import(
+        &self,
+        batch: &AccountBatch,
+        now: Timestamp,
+        stored: &(dyn Fn(usize) + Send + Sync),
+    ) -> Result<BatchOutcome, Fault> {
+        let count = batch.records.len();
+        self.within(BATCH_DEADLINE, format!("store {count} accounts together"), async {
+            self.store_batch(batch, now, stored).await
+        })
+        .await
+    }
 }
 
 impl SqliteStore {
@@ -222,7 +343,7 @@ impl SqliteStore {
         let found = query(concat!(
             "SELECT ",
             account_columns!(),
-            ", a.password_hash FROM accounts a WHERE a.extension = $1"
+            ", a.password_hash, a.last_sign_in_at FROM accounts a WHERE a.extension = $1"
         ))
         .bind(extension.as_str())
         .fetch_all(&self.readers)
@@ -235,7 +356,7 @@ impl SqliteStore {
         let found = query(concat!(
             "SELECT ",
             account_columns!(),
-            ", a.password_hash FROM accounts a WHERE a.email_key = $1 AND (a.state <> 'disabled' OR NOT EXISTS ",
+            ", a.password_hash, a.last_sign_in_at FROM accounts a WHERE a.email_key = $1 AND (a.state <> 'disabled' OR NOT EXISTS ",
             "(SELECT 1 FROM accounts b WHERE b.email_key = $1 AND b.state <> 'disabled'))"
         ))
         .bind(email.key())
@@ -278,14 +399,84 @@ async fn insert(tx: &mut SqliteConnection, account: &Account) -> Result<bool, Tr
     Ok(inserted.rows_affected() == 1)
 }
 
-/// Whether this account is an administrator who can sign in, and nobody else is.
-async fn is_last_administrator(tx: &mut SqliteConnection, id: AccountId) -> Result<bool, Trouble> {
-    let administrators: Vec<String> =
+/// The account as it is inside the transaction.
+async fn find(tx: &mut SqliteConnection, id: AccountId) -> Result<Option<Account>, Trouble> {
+    let row = query(concat!(
+        "SELECT ",
+        account_columns!(),
+        " FROM accounts a WHERE a.id = $1"
+    ))
+    .bind(id.to_string())
+    .fetch_optional(tx)
+    .await?;
+    row.as_ref().map(rows::account).transpose()
+}
+
+/// Stores what an edit may change.
+async fn replace(tx: &mut SqliteConnection, account: &Account) -> Result<(), Trouble> {
+    query(
+        "UPDATE accounts SET name = $2, email = $3, email_key = $4, role = $5, groups_json = $6, language = $7, \
+         updated_at = $8 WHERE id = $1",
+    )
+    .bind(account.id.to_string())
+    .bind(&account.name)
+    .bind(account.email.as_ref().map(Email::as_typed))
+    .bind(account.email.as_ref().map(Email::key))
+    .bind(account.role.as_str())
+    .bind(rows::groups(&account.groups))
+    .bind(account.language.tag())
+    .bind(ms(account.updated_at))
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+/// Raises the generation of one living session, ahead of the account's. `false` when it is not a living one of it.
+async fn take_along(tx: &mut SqliteConnection, account: AccountId, session: SessionId) -> Result<bool, Trouble> {
+    let taken = query(
+        "UPDATE sessions SET generation = generation + 1 WHERE id = $2 AND account = $1 \
+         AND generation = (SELECT generation FROM accounts WHERE id = $1)",
+    )
+    .bind(account.to_string())
+    .bind(session.to_string())
+    .execute(tx)
+    .await?;
+    Ok(taken.rows_affected() == 1)
+}
+
+/// Counts the sign-in of one living session as of now. `false` when it is not a living one of the account.
+async fn confirm(
+    tx: &mut SqliteConnection,
+    account: AccountId,
+    session: SessionId,
+    now: Timestamp,
+) -> Result<bool, Trouble> {
+    let confirmed = query(
+        "UPDATE sessions SET authenticated_at = $3 WHERE id = $2 AND account = $1 \
+         AND generation = (SELECT generation FROM accounts WHERE id = $1)",
+    )
+    .bind(account.to_string())
+    .bind(session.to_string())
+    .bind(ms(now))
+    .execute(tx)
+    .await?;
+    Ok(confirmed.rows_affected() == 1)
+}
+
+/// The administrators who can sign in.
+pub(super) async fn administrators(tx: &mut SqliteConnection) -> Result<Vec<String>, Trouble> {
+    Ok(
         query_scalar("SELECT id FROM accounts WHERE role = $1 AND state = $2 AND password_hash IS NOT NULL")
             .bind(Role::Admin.as_str())
             .bind(AccountState::Active.as_str())
             .fetch_all(tx)
-            .await?;
+            .await?,
+    )
+}
+
+/// Whether this account is an administrator who can sign in, and nobody else is.
+async fn is_last_administrator(tx: &mut SqliteConnection, id: AccountId) -> Result<bool, Trouble> {
+    let administrators = administrators(tx).await?;
     Ok(administrators == [id.to_string()])
 }
 

@@ -2,6 +2,9 @@
 //! one writer, a few readers, a deadline and the way a failure becomes a [`Fault`].
 
 mod accounts;
+mod addresses;
+mod backup;
+mod batch;
 mod events;
 mod keys;
 mod lock;
@@ -23,6 +26,7 @@ use sqlx::migrate::{Migration, MigrationType, Migrator};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{ConnectOptions, Connection, SqlSafeStr, Sqlite, Transaction};
 
+pub use self::backup::{Cell, DatabaseCopy, Forget, Read, emptied, fold_log, prepare_restored, schema_version};
 pub use self::lock::StoreLock;
 use self::rows::Trouble;
 use crate::domain::fault::Fault;
@@ -42,6 +46,9 @@ const BUSY_TIMEOUT: Duration = Duration::from_millis(1500);
 
 /// Bringing the tables up to date may take longer; nobody waits for an answer then.
 const MIGRATION_DEADLINE: Duration = Duration::from_secs(30);
+
+/// Storing a whole company takes longer than one account; somebody watches its progress meanwhile.
+const BATCH_DEADLINE: Duration = Duration::from_mins(5);
 
 const READERS: u32 = 4;
 
@@ -86,6 +93,19 @@ impl SqliteStore {
         store
             .within(MIGRATION_DEADLINE, "prepare the tables", store.migrate())
             .await?;
+        let refolded = store
+            .within(
+                MIGRATION_DEADLINE,
+                "fold e-mail addresses anew",
+                store.refold_addresses(),
+            )
+            .await?;
+        if refolded > 0 {
+            tracing::info!(
+                refolded,
+                "e-mail addresses are compared in a new way; their keys have been stored anew"
+            );
+        }
         Ok(store)
     }
 
@@ -166,14 +186,14 @@ fn pool(most: u32, deadline: Duration) -> SqlitePoolOptions {
 }
 
 fn migrations() -> Migrator {
-    let first = include_str!("migrations/0001_first.sql");
-    Migrator::with_migrations(vec![Migration::new(
-        1,
-        "first".into(),
-        MigrationType::Simple,
-        first.into_sql_str(),
-        false,
-    )])
+    let step = |number, name: &'static str, sql: &'static str| {
+        Migration::new(number, name.into(), MigrationType::Simple, sql.into_sql_str(), false)
+    };
+    Migrator::with_migrations(vec![
+        step(1, "first", include_str!("migrations/0001_first.sql")),
+        step(4, "own page", include_str!("migrations/0004_own_page.sql")),
+        step(5, "links", include_str!("migrations/0005_links.sql")),
+    ])
 }
 
 /// Makes a directory and a file in it for their owner alone, where they are not there yet. SQLite gives its log

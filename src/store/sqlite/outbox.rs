@@ -31,7 +31,7 @@ impl Outbox for SqliteStore {
         self.write("take letters from the outbox", async {
             let mut tx = self.transaction().await?;
             let due = query(
-                "SELECT id, matter, account, email, client, created_at, attempts FROM letters \
+                "SELECT id, matter, account, email, client, user_agent, created_at, attempts FROM letters \
                  WHERE status = 'waiting' AND due_at <= $1 AND (taken_until IS NULL OR taken_until <= $1) \
                  ORDER BY created_at, id LIMIT $2",
             )
@@ -130,8 +130,8 @@ impl Outbox for SqliteStore {
     async fn list(&self, most: usize) -> Result<Vec<LetterListing>, Fault> {
         self.read("list the letters", async {
             let found = query(
-                "SELECT id, matter, account, email, client, created_at, status, attempts, due_at, words, ended_at \
-                 FROM letters ORDER BY created_at DESC, id DESC LIMIT $1",
+                "SELECT id, matter, account, email, client, user_agent, created_at, status, attempts, due_at, words, \
+                 ended_at FROM letters ORDER BY created_at DESC, id DESC LIMIT $1",
             )
             .bind(limit(most))
             .fetch_all(&self.readers)
@@ -171,17 +171,18 @@ impl SqliteStore {
 
 /// Accepts a letter, due at once, in the transaction that causes it.
 pub(super) async fn insert(tx: &mut SqliteConnection, letter: &Letter) -> Result<(), Trouble> {
-    let (account, email, client) = rows::matter(&letter.matter);
+    let columns = rows::matter(&letter.matter);
     query(
-        "INSERT INTO letters (id, matter, account, email, client, created_at, status, attempts, due_at) \
-         VALUES ($1, $2, $3, $4, $5, $6, 'waiting', 0, $6)",
+        "INSERT INTO letters (id, matter, account, email, client, user_agent, created_at, status, attempts, due_at) \
+         VALUES ($1, $2, $3, $4, $5, $7, $6, 'waiting', 0, $6)",
     )
     .bind(letter.id.to_string())
     .bind(letter.matter.as_str())
-    .bind(account)
-    .bind(email)
-    .bind(client)
+    .bind(columns.account)
+    .bind(columns.email)
+    .bind(columns.client)
     .bind(ms(letter.created_at))
+    .bind(columns.user_agent)
     .execute(tx)
     .await?;
     Ok(())

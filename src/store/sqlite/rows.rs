@@ -20,9 +20,9 @@ use crate::domain::key::KeyRecord;
 use crate::domain::outbox::{Letter, LetterId, Matter};
 use crate::domain::password::PasswordHash;
 use crate::domain::session::{Session, SessionId};
-use crate::domain::ticket::{Purpose, Ticket, TicketEnd};
+use crate::domain::ticket::{Purpose, Ticket, TicketEnd, Way};
 use crate::domain::token::TokenDigest;
-use crate::ports::{Changed, Credential, LetterListing, LetterStatus};
+use crate::ports::{Changed, Credential, LetterListing, LetterStatus, TicketListing};
 
 /// The columns [`account`] reads, from a table named `a`.
 macro_rules! account_columns {
@@ -36,7 +36,8 @@ pub(super) use account_columns;
 /// The columns [`session`] reads, from a table named `s`.
 macro_rules! session_columns {
     () => {
-        "s.id AS session_id, s.digest, s.account, s.generation, s.created_at, s.last_seen_at, s.client, s.user_agent"
+        "s.id AS session_id, s.digest, s.account, s.generation, s.created_at, s.authenticated_at, s.last_seen_at, \
+         s.client, s.user_agent"
     };
 }
 pub(super) use session_columns;
@@ -143,7 +144,13 @@ pub(super) fn credential(row: &SqliteRow) -> Result<Credential, Trouble> {
     Ok(Credential {
         account: account(row)?,
         hash: hash.map(PasswordHash::from_phc),
+        last_sign_in_at: time_if_any(row, "last_sign_in_at")?,
     })
+}
+
+pub(super) fn account_hash(row: &SqliteRow) -> Result<(AccountId, PasswordHash), Trouble> {
+    let hash: String = row.try_get("password_hash")?;
+    Ok((parsed(row, "id", AccountId::parse)?, PasswordHash::from_phc(hash)))
 }
 
 pub(super) fn session(row: &SqliteRow) -> Result<Session, Trouble> {
@@ -153,6 +160,7 @@ pub(super) fn session(row: &SqliteRow) -> Result<Session, Trouble> {
         account: parsed(row, "account", AccountId::parse)?,
         generation: count(row, "generation")?,
         created_at: time(row, "created_at")?,
+        authenticated_at: time(row, "authenticated_at")?,
         last_seen_at: time(row, "last_seen_at")?,
         client: parsed(row, "client", client)?,
         user_agent: row.try_get("user_agent")?,
@@ -164,9 +172,20 @@ pub(super) fn ticket(row: &SqliteRow) -> Result<Ticket, Trouble> {
         digest: digest(row, "digest")?,
         account: parsed(row, "account", AccountId::parse)?,
         purpose: parsed(row, "purpose", Purpose::parse)?,
+        way: parsed_if_any(row, "way", Way::parse)?,
         created_at: time(row, "created_at")?,
         expires_at: time(row, "expires_at")?,
         ended: parsed_if_any(row, "ended", TicketEnd::parse)?,
+    })
+}
+
+pub(super) fn ticket_listing(row: &SqliteRow) -> Result<TicketListing, Trouble> {
+    let openings: i64 = row.try_get("openings")?;
+    Ok(TicketListing {
+        ticket: ticket(row)?,
+        openings: u32::try_from(openings).map_err(|_| unreadable("openings", openings))?,
+        opened_at: time_if_any(row, "opened_at")?,
+        ended_at: time_if_any(row, "ended_at")?,
     })
 }
 
@@ -176,6 +195,16 @@ pub(super) fn letter(row: &SqliteRow) -> Result<Letter, Trouble> {
     let matter = match matter {
         "welcome" => Matter::Welcome { account: account(row)? },
         "password-changed" => Matter::PasswordChanged { account: account(row)? },
+        "new-device" => Matter::NewDevice {
+            account: account(row)?,
+            client: parsed(row, "client", client)?,
+            user_agent: row.try_get::<Option<String>, _>("user_agent")?.unwrap_or_default(),
+        },
+        "email-changed" => Matter::EmailChanged {
+            account: account(row)?,
+            to: parsed(row, "email", |text| Email::parse(text).ok())?,
+        },
+        "account-unlocked" => Matter::AccountUnlocked { account: account(row)? },
         "reset" => Matter::ResetRequested {
             email: parsed(row, "email", |text| Email::parse(text).ok())?,
             client: parsed(row, "client", client)?,
@@ -189,11 +218,26 @@ pub(super) fn letter(row: &SqliteRow) -> Result<Letter, Trouble> {
     })
 }
 
-/// The columns a matter is stored in, apart from its name: account, e-mail, client.
-pub(super) fn matter(matter: &Matter) -> (Option<String>, Option<&str>, Option<String>) {
-    match matter {
-        Matter::Welcome { account } | Matter::PasswordChanged { account } => (Some(account.to_string()), None, None),
-        Matter::ResetRequested { email, client } => (None, Some(email.as_typed()), Some(client.to_string())),
+/// The columns a matter is stored in, apart from its name.
+pub(super) struct MatterColumns<'a> {
+    pub(super) account: Option<String>,
+    pub(super) email: Option<&'a str>,
+    pub(super) client: Option<String>,
+    pub(super) user_agent: Option<&'a str>,
+}
+
+pub(super) fn matter(matter: &Matter) -> MatterColumns<'_> {
+    let (email, client, user_agent) = match matter {
+        Matter::Welcome { .. } | Matter::PasswordChanged { .. } | Matter::AccountUnlocked { .. } => (None, None, None),
+        Matter::ResetRequested { email, client } => (Some(email.as_typed()), Some(client), None),
+        Matter::NewDevice { client, user_agent, .. } => (None, Some(client), Some(user_agent.as_str())),
+        Matter::EmailChanged { to, .. } => (Some(to.as_typed()), None, None),
+    };
+    MatterColumns {
+        account: matter.account().map(|account| account.to_string()),
+        email,
+        client: client.map(ToString::to_string),
+        user_agent,
     }
 }
 
@@ -267,7 +311,7 @@ fn count(row: &SqliteRow, column: &'static str) -> Result<u64, Trouble> {
     u64::try_from(count).map_err(|_| unreadable(column, count))
 }
 
-fn digest(row: &SqliteRow, column: &'static str) -> Result<TokenDigest, Trouble> {
+pub(super) fn digest(row: &SqliteRow, column: &'static str) -> Result<TokenDigest, Trouble> {
     let bytes: &[u8] = row.try_get(column)?;
     let bytes = bytes
         .try_into()

@@ -69,6 +69,25 @@ impl Sessions for SqliteStore {
         .await
     }
 
+    async fn confirm(&self, id: SessionId, now: Timestamp, then: Consequences) -> Result<bool, Fault> {
+        self.write(format!("confirm session {id}"), async {
+            let mut tx = self.transaction().await?;
+            let confirmed = query("UPDATE sessions SET authenticated_at = $2 WHERE id = $1 RETURNING digest")
+                .bind(id.to_string())
+                .bind(ms(now))
+                .fetch_optional(&mut *tx)
+                .await?;
+            let Some(row) = confirmed else {
+                return Ok(false);
+            };
+            note(&mut tx, now, &Changed::Session(rows::digest(&row, "digest")?)).await?;
+            record(&mut tx, &then).await?;
+            tx.commit().await?;
+            Ok(true)
+        })
+        .await
+    }
+
     async fn list(&self, account: Option<AccountId>) -> Result<Vec<(Session, Account)>, Fault> {
         self.read("list the sessions", async {
             let statement = match account {
@@ -193,8 +212,8 @@ async fn note_sign_in(tx: &mut SqliteConnection, session: &Session) -> Result<bo
 
 async fn insert(tx: &mut SqliteConnection, session: &Session) -> Result<(), Trouble> {
     query(
-        "INSERT INTO sessions (id, digest, account, generation, created_at, last_seen_at, client, user_agent) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+        "INSERT INTO sessions (id, digest, account, generation, created_at, last_seen_at, client, user_agent, \
+         authenticated_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
     )
     .bind(session.id.to_string())
     .bind(&session.digest.as_bytes()[..])
@@ -204,6 +223,7 @@ async fn insert(tx: &mut SqliteConnection, session: &Session) -> Result<(), Trou
     .bind(ms(session.last_seen_at))
     .bind(session.client.to_string())
     .bind(&session.user_agent)
+    .bind(ms(session.authenticated_at))
     .execute(tx)
     .await?;
     Ok(())

@@ -107,6 +107,7 @@ async fn what_was_acknowledged_survives_a_kill() {
         digest: TokenDigest::from_bytes([1; 32]),
         account: invitation(1).id,
         purpose: Purpose::Welcome,
+        way: None,
         created_at: at(1),
         expires_at: at(100),
         ended: None,

@@ -7,16 +7,16 @@ use sqlx::{SqliteConnection, query};
 
 use super::SqliteStore;
 use super::accounts::state;
-use super::events::record;
-use super::rows::{self, Trouble, account_columns, ms};
+use super::events::{self, record};
+use super::rows::{self, Trouble, account_columns, limit, ms};
 use super::sessions::note;
 use crate::domain::account::{AccountId, AccountState};
-use crate::domain::event::Consequences;
+use crate::domain::event::{Consequences, Event};
 use crate::domain::fault::Fault;
 use crate::domain::password::PasswordHash;
 use crate::domain::ticket::{Ticket, TicketEnd, TicketState};
 use crate::domain::token::TokenDigest;
-use crate::ports::{Changed, Issue, Redemption, TicketRecord, Tickets};
+use crate::ports::{Changed, Issue, Redemption, TicketListing, TicketRecord, Tickets};
 
 #[async_trait]
 impl Tickets for SqliteStore {
@@ -38,7 +38,7 @@ impl Tickets for SqliteStore {
     async fn find(&self, digest: &TokenDigest) -> Result<Option<TicketRecord>, Fault> {
         self.read("look up a ticket", async {
             let row = query(concat!(
-                "SELECT t.digest, t.account, t.purpose, t.created_at, t.expires_at, t.ended, ",
+                "SELECT t.digest, t.account, t.purpose, t.way, t.created_at, t.expires_at, t.ended, ",
                 account_columns!(),
                 " FROM tickets t JOIN accounts a ON a.id = t.account WHERE t.digest = $1"
             ))
@@ -66,7 +66,7 @@ impl Tickets for SqliteStore {
                 TicketState::Live => {}
                 dead => return Ok(Redemption::Refused(dead)),
             }
-            if !spend(&mut tx, digest).await? {
+            if !spend(&mut tx, digest, now).await? {
                 return Ok(Redemption::Refused(TicketState::Used));
             }
             replace_live(&mut tx, ticket.account, now).await?;
@@ -75,6 +75,51 @@ impl Tickets for SqliteStore {
             record(&mut tx, &then).await?;
             tx.commit().await?;
             Ok(Redemption::Done)
+        })
+        .await
+    }
+
+    async fn newest(&self) -> Result<Vec<Ticket>, Fault> {
+        self.read("look for the newest tickets", async {
+            let found = query(
+                "SELECT digest, account, purpose, way, created_at, expires_at, ended FROM (SELECT *, row_number() OVER \
+                 (PARTITION BY account ORDER BY created_at DESC, digest DESC) AS age FROM tickets) WHERE age = 1",
+            )
+            .fetch_all(&self.readers)
+            .await?;
+            found.iter().map(rows::ticket).collect()
+        })
+        .await
+    }
+
+    async fn opened(&self, digest: &TokenDigest, now: Timestamp, event: Event) -> Result<(), Fault> {
+        self.write("note that a link was opened", async {
+            let mut tx = self.transaction().await?;
+            let counted = query("UPDATE tickets SET openings = openings + 1, opened_at = $2 WHERE digest = $1")
+                .bind(&digest.as_bytes()[..])
+                .bind(ms(now))
+                .execute(&mut *tx)
+                .await?;
+            if counted.rows_affected() == 1 {
+                events::insert(&mut tx, &event).await?;
+                tx.commit().await?;
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    async fn list(&self, account: Option<AccountId>, most: usize) -> Result<Vec<TicketListing>, Fault> {
+        self.read("list the links", async {
+            let found = query(
+                "SELECT digest, account, purpose, way, created_at, expires_at, ended, openings, opened_at, ended_at \
+                 FROM tickets WHERE $1 IS NULL OR account = $1 ORDER BY created_at DESC, digest LIMIT $2",
+            )
+            .bind(account.map(|account| account.to_string()))
+            .bind(limit(most))
+            .fetch_all(&self.readers)
+            .await?;
+            found.iter().map(rows::ticket_listing).collect()
         })
         .await
     }
@@ -95,7 +140,7 @@ impl Tickets for SqliteStore {
 
 /// Replaces every ticket of the account that is live at `now`.
 pub(super) async fn replace_live(tx: &mut SqliteConnection, id: AccountId, now: Timestamp) -> Result<(), Trouble> {
-    query("UPDATE tickets SET ended = $2 WHERE account = $1 AND ended IS NULL AND expires_at > $3")
+    query("UPDATE tickets SET ended = $2, ended_at = $3 WHERE account = $1 AND ended IS NULL AND expires_at > $3")
         .bind(id.to_string())
         .bind(TicketEnd::Replaced.as_str())
         .bind(ms(now))
@@ -104,10 +149,24 @@ pub(super) async fn replace_live(tx: &mut SqliteConnection, id: AccountId, now: 
     Ok(())
 }
 
+/// The same for many accounts: a JSON array of their ids.
+pub(super) async fn replace_live_of(tx: &mut SqliteConnection, ids: &str, now: Timestamp) -> Result<(), Trouble> {
+    query(
+        "UPDATE tickets SET ended = $2, ended_at = $3 WHERE ended IS NULL AND expires_at > $3 \
+         AND account IN (SELECT value FROM json_each($1))",
+    )
+    .bind(ids)
+    .bind(TicketEnd::Replaced.as_str())
+    .bind(ms(now))
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
 async fn insert(tx: &mut SqliteConnection, ticket: &Ticket) -> Result<(), Trouble> {
     query(
-        "INSERT INTO tickets (digest, account, purpose, created_at, expires_at, ended) \
-         VALUES ($1, $2, $3, $4, $5, $6)",
+        "INSERT INTO tickets (digest, account, purpose, created_at, expires_at, ended, way) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7)",
     )
     .bind(&ticket.digest.as_bytes()[..])
     .bind(ticket.account.to_string())
@@ -115,6 +174,7 @@ async fn insert(tx: &mut SqliteConnection, ticket: &Ticket) -> Result<(), Troubl
     .bind(ms(ticket.created_at))
     .bind(ms(ticket.expires_at))
     .bind(ticket.ended.map(TicketEnd::as_str))
+    .bind(ticket.way.map(|way| way.to_string()))
     .execute(tx)
     .await?;
     Ok(())
@@ -122,7 +182,7 @@ async fn insert(tx: &mut SqliteConnection, ticket: &Ticket) -> Result<(), Troubl
 
 async fn of_enabled_account(tx: &mut SqliteConnection, digest: &TokenDigest) -> Result<Option<Ticket>, Trouble> {
     let row = query(
-        "SELECT t.digest, t.account, t.purpose, t.created_at, t.expires_at, t.ended \
+        "SELECT t.digest, t.account, t.purpose, t.way, t.created_at, t.expires_at, t.ended \
          FROM tickets t JOIN accounts a ON a.id = t.account WHERE t.digest = $1 AND a.state <> $2",
     )
     .bind(&digest.as_bytes()[..])
@@ -133,10 +193,11 @@ async fn of_enabled_account(tx: &mut SqliteConnection, digest: &TokenDigest) -> 
 }
 
 /// `false` when somebody else was faster: on a database with several writers this update decides.
-async fn spend(tx: &mut SqliteConnection, digest: &TokenDigest) -> Result<bool, Trouble> {
-    let spent = query("UPDATE tickets SET ended = $2 WHERE digest = $1 AND ended IS NULL")
+async fn spend(tx: &mut SqliteConnection, digest: &TokenDigest, now: Timestamp) -> Result<bool, Trouble> {
+    let spent = query("UPDATE tickets SET ended = $2, ended_at = $3 WHERE digest = $1 AND ended IS NULL")
         .bind(&digest.as_bytes()[..])
         .bind(TicketEnd::Used.as_str())
+        .bind(ms(now))
         .execute(tx)
         .await?;
     Ok(spent.rows_affected() == 1)

@@ -1,5 +1,6 @@
 //! The pages and the API, one file each, and the table that lists them.
 
+mod account;
 mod assets;
 mod forgot_password;
 mod health;
@@ -10,14 +11,14 @@ mod logout;
 mod session;
 mod set_password;
 
-use super::routes::{Access, Action, JWKS_PATH, LANGUAGE_PATH, SESSION_PATH, Table};
+use super::routes::{ACCOUNT_PATH, Access, Action, JWKS_PATH, LANGUAGE_PATH, SESSION_PATH, Table};
 use super::settings::PortalRoutes;
 
 /// Every route there is.
 pub(super) fn table(routes: &PortalRoutes) -> Table {
     use Access::{Anyone, SignedIn};
 
-    Table::default()
+    own_page(Table::default())
         .route("login.show", &routes.login, Anyone, Action::show(login::show))
         .route(
             "login.submit",
@@ -72,4 +73,41 @@ pub(super) fn table(routes: &PortalRoutes) -> Table {
         )
         .route("assets", "/.sekisho/assets/{file}", Anyone, Action::show(assets::show))
         .route("jwks", JWKS_PATH, Anyone, Action::show(jwks::show))
+}
+
+/// The person's own page and its acts. A look at an act's address leads back to the page.
+fn own_page(table: Table) -> Table {
+    use Access::{Anyone, SignedIn};
+
+    let below = |path: &str| format!("{ACCOUNT_PATH}{path}");
+    let [end, end_others, end_all] = account::END_PATHS;
+    let acts = [
+        (
+            "account.password",
+            "/password",
+            Action::submit(account::PASSWORD_FIELDS, account::password),
+        ),
+        ("account.end", end, Action::submit(account::END_FIELDS, account::end)),
+        (
+            "account.end-others",
+            end_others,
+            Action::submit(account::END_ALL_FIELDS, account::end_others),
+        ),
+        (
+            "account.end-all",
+            end_all,
+            Action::submit(account::END_ALL_FIELDS, account::end_all),
+        ),
+        (
+            "account.language",
+            "/language",
+            Action::submit(account::LANGUAGE_FIELDS, account::language),
+        ),
+    ];
+    let page = table.route("account.show", ACCOUNT_PATH, SignedIn, Action::show(account::show));
+    acts.into_iter().fold(page, |table, (name, path, act)| {
+        table
+            .route("account.back", &below(path), Anyone, Action::show(account::back))
+            .route(name, &below(path), SignedIn, act)
+    })
 }

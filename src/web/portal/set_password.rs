@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::Method;
+use http::{HeaderMap, Method};
 use minijinja::context;
 use serde_json::json;
 
@@ -18,7 +18,7 @@ use super::super::answer::{Answer, Page};
 use super::super::cookie;
 use super::super::desk::Desk;
 use super::super::form::{Field, Fields};
-use super::super::problem::Problem;
+use super::super::problem::{Failure, Problem};
 use super::super::visit::{Submission, Visit};
 use super::login::Notice;
 
@@ -34,11 +34,21 @@ pub(in super::super) const FIELDS: &[Field] = &[
 /// How long a token stays in the browser once it has left the address bar.
 const KEPT_FOR: Duration = Duration::from_hours(1);
 
+/// When whoever fetches ahead may ask again.
+const PREFETCH_LATER: Duration = Duration::from_secs(1);
+
 /// First the token moves from the address bar (history, shared screens) into a cookie, then the form is shown.
 pub(in super::super) async fn show(desk: Arc<Desk>, visit: Arc<Visit>) -> Result<Answer, Fault> {
     // Mail scanners and link checkers ask with HEAD: nothing is looked up, set or recorded.
     if visit.method == Method::HEAD {
         return Ok(Answer::nothing());
+    }
+    // A browser that fetches ahead is no person who opens the link; what is no success it throws away, and asks
+    // again when the person comes.
+    if is_prefetch(&visit.headers) {
+        return Ok(Answer::problem(Problem::Failed(Failure::Unavailable {
+            retry_after: PREFETCH_LATER,
+        })));
     }
     let path = &desk.settings.routes.set_password;
     let token = if visit.query.has("ticket") {
@@ -65,6 +75,17 @@ pub(in super::super) async fn show(desk: Arc<Desk>, visit: Arc<Visit>) -> Result
             other => Answer::problem(not_live(&other)),
         },
     )
+}
+
+/// Whether a browser only fetches ahead: `Sec-Purpose` (Fetch Standard, section 2.2.7), and what older ones say.
+fn is_prefetch(headers: &HeaderMap) -> bool {
+    ["sec-purpose", "purpose", "x-purpose", "x-moz"].iter().any(|name| {
+        let said = headers.get_all(*name).iter();
+        said.filter_map(|value| value.to_str().ok()).any(|value| {
+            let value = value.to_ascii_lowercase();
+            value.contains("prefetch") || value.contains("preview")
+        })
+    })
 }
 
 /// Redeems the link.
@@ -134,7 +155,7 @@ async fn again(desk: &Desk, visit: &Visit, token: Option<&TicketToken>, problem:
         return Ok(Answer::problem(problem));
     }
     // Whatever is broken may break the look as well; what was wrong first is what to tell.
-    Ok(match desk.flows.set_password.look(token, visit.client).await {
+    Ok(match desk.flows.set_password.look_again(token, visit.client).await {
         Ok(Look::Live { account, purpose }) => form(desk, visit, &account, purpose, Some(problem)),
         Ok(other) => Answer::problem(not_live(&other)),
         Err(_) => Answer::problem(problem),
@@ -158,12 +179,11 @@ fn not_live(look: &Look) -> Problem {
 }
 
 fn form(desk: &Desk, visit: &Visit, account: &Account, purpose: Purpose, problem: Option<Problem>) -> Answer {
-    let rules = desk.flows.set_password.rules();
     let content = context! {
         name => &account.name,
         extension => account.extension.as_str(),
         purpose => purpose.as_str(),
-        rules => context! { min_chars => rules.min_chars, min_score => rules.min_score },
+        rules => shown_rules(desk, account),
     };
     Answer::page(Page {
         problem,
@@ -173,6 +193,19 @@ fn form(desk: &Desk, visit: &Visit, account: &Account, purpose: Purpose, problem
     })
 }
 
+/// The rules as pages show them before they are broken.
+pub(super) fn shown_rules(desk: &Desk, account: &Account) -> minijinja::Value {
+    let rules = desk.flows.set_password.rules();
+    context! {
+        min_chars => rules.min_chars,
+        min_score => rules.min_score,
+        all_kinds => rules.all_kinds,
+        // What the estimate in the page counts as easy: no more than the page shows anyway.
+        words => format!("{} {}", account.name, account.extension.as_str()),
+    }
+}
+
 fn rules(rules: &PasswordRules) -> serde_json::Value {
-    json!({ "min_chars": rules.min_chars, "max_chars": rules.max_chars, "min_score": rules.min_score })
+    json!({ "min_chars": rules.min_chars, "max_chars": rules.max_chars, "min_score": rules.min_score,
+        "all_kinds": rules.all_kinds })
 }

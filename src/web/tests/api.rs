@@ -20,7 +20,11 @@ async fn a_script_signs_in_asks_who_it_is_and_signs_out() {
     let answer = call(&house.portal, "POST", "/login", "", &body).await;
     insta::assert_snapshot!("api_signed_in", redacted(&answer));
     let cookie = set_cookies(answer.headers())[0].split(';').next().unwrap().to_owned();
-    assert_eq!(set_cookies(answer.headers()).len(), 1, "a fetch gets no other cookie");
+    assert_eq!(
+        set_cookies(answer.headers()).len(),
+        2,
+        "besides session and device a fetch gets no cookie"
+    );
 
     house.wait(Duration::from_mins(10));
     let answer = call(&house.portal, "GET", "/.sekisho/session", &cookie, "").await;

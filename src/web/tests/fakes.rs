@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use parking_lot::Mutex;
 
-use crate::domain::account::{Account, AccountId, AccountState, Email, Extension, LoginName};
+use crate::domain::account::{Account, AccountEdit, AccountId, AccountState, Email, Extension, LoginName};
 use crate::domain::event::{Consequences, Event};
 use crate::domain::fault::Fault;
 use crate::domain::limits::{Decision, Draw, NameDigest, Nanos, Reservation};
@@ -20,9 +20,9 @@ use crate::domain::session::{Session, SessionId};
 use crate::domain::ticket::{Ticket, TicketEnd, TicketState};
 use crate::domain::token::{TOKEN_BYTES, TokenDigest};
 use crate::ports::{
-    AccountListing, Accounts, Change, Changed, Clock, Creation, Credential, EmailMatch, Entropy, EventFilter, Events,
-    Hasher, Issue, LetterListing, Limiter, Outbox, Principals, Redemption, Sessions, SessionsToEnd, TicketRecord,
-    Tickets, Verification,
+    AccountBatch, AccountListing, Accounts, BatchOutcome, Change, Changed, Clock, Creation, Credential, EmailMatch,
+    Entropy, EventFilter, Events, Hasher, Issue, LetterListing, Limiter, Outbox, PasswordChange, Principals,
+    Redemption, Sessions, SessionsToEnd, TicketListing, TicketRecord, Tickets, Verification,
 };
 
 /// Everything the flows can reach.
@@ -34,6 +34,10 @@ pub(super) struct Fakes {
     pub tickets: Mutex<HashMap<TokenDigest, Ticket>>,
     pub events: Mutex<Vec<Event>>,
     pub letters: Mutex<usize>,
+    /// What the letters accepted with other acts are about.
+    pub matters: Mutex<Vec<&'static str>>,
+    /// When the person last signed in.
+    pub signed_in_at: Mutex<Option<Timestamp>>,
     pub hashes: Mutex<usize>,
     /// Every draw is refused for so long.
     pub closed_for: Mutex<Option<Duration>>,
@@ -54,6 +58,8 @@ impl Fakes {
             tickets: Mutex::default(),
             events: Mutex::default(),
             letters: Mutex::default(),
+            matters: Mutex::default(),
+            signed_in_at: Mutex::default(),
             hashes: Mutex::default(),
             closed_for: Mutex::default(),
             busy: Mutex::default(),
@@ -70,6 +76,21 @@ impl Fakes {
             ))
         } else {
             Ok(())
+        }
+    }
+
+    fn record(&self, then: Consequences) {
+        self.events.lock().extend(then.events);
+        let matters = then.letters.iter().map(|letter| letter.matter.as_str());
+        self.matters.lock().extend(matters);
+    }
+
+    fn raise_all_but(&self, keep: SessionId) {
+        let mut account = self.account.lock();
+        account.generation += 1;
+        let mut sessions = self.sessions.lock();
+        for session in sessions.values_mut().filter(|session| session.id == keep) {
+            session.generation = account.generation;
         }
     }
 
@@ -174,7 +195,8 @@ impl Sessions for Fakes {
             sessions.remove(&old);
         }
         sessions.insert(session.digest, session.clone());
-        self.events.lock().extend(then.events);
+        *self.signed_in_at.lock() = Some(session.created_at);
+        self.record(then);
         Ok(true)
     }
 
@@ -184,15 +206,36 @@ impl Sessions for Fakes {
 
     async fn end(&self, which: SessionsToEnd, then: Consequences) -> Result<bool, Fault> {
         self.store()?;
-        let SessionsToEnd::ByDigest(digest) = which else {
-            unreachable!("pages know digests only")
+        let mut sessions = self.sessions.lock();
+        let digest = match which {
+            SessionsToEnd::ByDigest(digest) => Some(digest),
+            SessionsToEnd::ById(id) => sessions
+                .values()
+                .find(|session| session.id == id)
+                .map(|session| session.digest),
         };
-        self.events.lock().extend(then.events);
-        Ok(self.sessions.lock().remove(&digest).is_some())
+        self.record(then);
+        Ok(digest.and_then(|digest| sessions.remove(&digest)).is_some())
+    }
+
+    async fn confirm(&self, id: SessionId, now: Timestamp, then: Consequences) -> Result<bool, Fault> {
+        self.store()?;
+        let mut sessions = self.sessions.lock();
+        let found = sessions.values_mut().find(|session| session.id == id);
+        self.record(then);
+        Ok(found.map(|session| session.authenticated_at = now).is_some())
     }
 
     async fn list(&self, _: Option<AccountId>) -> Result<Vec<(Session, Account)>, Fault> {
-        unreachable!("no page asks for it")
+        self.store()?;
+        let account = self.account.lock().clone();
+        let sessions = self.sessions.lock();
+        let mut listed: Vec<_> = sessions
+            .values()
+            .map(|session| (session.clone(), account.clone()))
+            .collect();
+        listed.sort_by_key(|(session, _)| std::cmp::Reverse((session.created_at, session.id.to_string())));
+        Ok(listed)
     }
 
     async fn touch(&self, _: &[(SessionId, Timestamp)]) -> Result<(), Fault> {
@@ -246,11 +289,27 @@ impl Tickets for Fakes {
                 *self.password.lock() = Some(hash.expose().to_owned());
                 self.account.lock().generation += 1;
                 self.account.lock().state = AccountState::Active;
-                self.events.lock().extend(then.events);
+                self.record(then);
                 Ok(Redemption::Done)
             }
             state => Ok(Redemption::Refused(state)),
         }
+    }
+
+    async fn newest(&self) -> Result<Vec<Ticket>, Fault> {
+        unreachable!("no page asks for it")
+    }
+
+    async fn opened(&self, digest: &TokenDigest, _: Timestamp, event: Event) -> Result<(), Fault> {
+        self.store()?;
+        if self.tickets.lock().contains_key(digest) {
+            self.events.lock().push(event);
+        }
+        Ok(())
+    }
+
+    async fn list(&self, _: Option<AccountId>, _: usize) -> Result<Vec<TicketListing>, Fault> {
+        unreachable!("no page asks for it")
     }
 
     async fn sweep(&self, _: Timestamp) -> Result<u64, Fault> {
@@ -313,7 +372,11 @@ impl Accounts for Fakes {
             LoginName::Email(email) => account.email.as_ref() == Some(email),
         };
         let hash = self.password.lock().clone().map(PasswordHash::from_phc);
-        Ok(named.then_some(Credential { account, hash }))
+        Ok(named.then_some(Credential {
+            account,
+            hash,
+            last_sign_in_at: *self.signed_in_at.lock(),
+        }))
     }
 
     async fn create(&self, _: &Account, _: Consequences) -> Result<Creation, Fault> {
@@ -336,6 +399,10 @@ impl Accounts for Fakes {
         unreachable!("no hash is stale here")
     }
 
+    async fn hashes(&self) -> Result<Vec<(AccountId, PasswordHash)>, Fault> {
+        unreachable!("no page asks for it")
+    }
+
     async fn list(&self) -> Result<Vec<AccountListing>, Fault> {
         unreachable!("no page asks for it")
     }
@@ -352,7 +419,72 @@ impl Accounts for Fakes {
         unreachable!("no page asks for it")
     }
 
-    async fn end_sessions(&self, _: AccountId, _: Timestamp, _: Consequences) -> Result<Change, Fault> {
+    async fn end_sessions(&self, _: AccountId, _: Timestamp, then: Consequences) -> Result<Change, Fault> {
+        self.store()?;
+        self.account.lock().generation += 1;
+        self.record(then);
+        Ok(Change::Done)
+    }
+
+    async fn update(
+        &self,
+        _: AccountId,
+        edit: &AccountEdit,
+        now: Timestamp,
+        then: Consequences,
+    ) -> Result<Change, Fault> {
+        self.store()?;
+        let mut account = self.account.lock();
+        let (after, changed) = edit.apply(&account, now);
+        if changed.is_empty() {
+            return Ok(Change::Unchanged);
+        }
+        *account = after;
+        self.record(then);
+        Ok(Change::Done)
+    }
+
+    async fn end_other_sessions(
+        &self,
+        _: AccountId,
+        keep: SessionId,
+        _: Timestamp,
+        then: Consequences,
+    ) -> Result<Change, Fault> {
+        self.store()?;
+        self.raise_all_but(keep);
+        self.record(then);
+        Ok(Change::Done)
+    }
+
+    async fn change_password(
+        &self,
+        change: &PasswordChange,
+        now: Timestamp,
+        then: Consequences,
+    ) -> Result<bool, Fault> {
+        self.store()?;
+        if self.password.lock().as_deref() != Some(change.old.expose()) {
+            return Ok(false);
+        }
+        *self.password.lock() = Some(change.new.expose().to_owned());
+        if change.end_others {
+            self.raise_all_but(change.session);
+        }
+        let mut sessions = self.sessions.lock();
+        for session in sessions.values_mut().filter(|session| session.id == change.session) {
+            session.authenticated_at = now;
+        }
+        self.record(then);
+        Ok(true)
+    }
+
+    async fn import(
+        &self,
+        _: &AccountBatch,
+        _: Timestamp,
+        _: &(dyn Fn(usize) + Send + Sync),
+    ) -> Result<BatchOutcome, Fault> {
         unreachable!("no page asks for it")
     }
 

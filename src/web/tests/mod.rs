@@ -1,5 +1,6 @@
 //! The portal called with requests, as a browser or a script would send them.
 
+mod account;
 mod api;
 mod edge;
 mod fakes;
@@ -31,11 +32,11 @@ use crate::domain::target::RequestPath;
 use crate::domain::ticket::{Purpose, Ticket};
 use crate::domain::token::TicketToken;
 use crate::flows::{
-    Authenticate, ForgotPassword, RecordSeen, ResetLimits, SetPassword, SignIn, SignInLimits, SignOut, TicketLimits,
-    World,
+    Authenticate, ForgotPassword, OwnAccount, RecordSeen, ResetLimits, SetPassword, SignIn, SignInLimits, SignOut,
+    TicketLimits, World,
 };
 
-use super::{Branding, Health, Portal, PortalFlows, PortalRoutes, PortalSettings, RequestId};
+use super::{Branding, Health, Portal, PortalFlows, PortalRoutes, PortalSettings, RequestId, Theme};
 use fakes::Fakes;
 
 const PASSWORD: &str = "correct horse battery staple";
@@ -94,10 +95,12 @@ fn settings() -> PortalSettings {
             accent: "#0f766e".into(),
             support: Some("help@example.com".into()),
         },
+        theme: Theme::default(),
         cookie: "__Host-sekisho".into(),
         language: Language::En,
         lifetime: Lifetime::default(),
         form_key: Zeroizing::new([9; 32]),
+        device_key: Zeroizing::new([8; 32]),
     }
 }
 
@@ -131,6 +134,7 @@ impl House {
             digest: token.digest(),
             account: account().id,
             purpose,
+            way: None,
             created_at: now,
             expires_at: later(now, Duration::from_mins(30)),
             ended: None,
@@ -149,7 +153,34 @@ fn flows(fakes: &Arc<Fakes>) -> PortalFlows {
     let world = World::new(Arc::clone(fakes) as _, Arc::clone(fakes) as _);
     let quota = "5 per 1m".parse().unwrap();
     let (_, seen) = RecordSeen::new(Arc::clone(fakes) as _);
+    let limits = Some(SignInLimits {
+        client: quota,
+        account: quota,
+        client_account: quota,
+    });
+    let set_password = Arc::new(SetPassword {
+        tickets: Arc::clone(fakes) as _,
+        events: Arc::clone(fakes) as _,
+        limiter: Arc::clone(fakes) as _,
+        hasher: Arc::clone(fakes) as _,
+        world: world.clone(),
+        rules: PasswordRules::default(),
+        limits: Some(TicketLimits { client: quota }),
+    });
     PortalFlows {
+        own_account: Arc::new(OwnAccount {
+            accounts: Arc::clone(fakes) as _,
+            sessions: Arc::clone(fakes) as _,
+            principals: Arc::clone(fakes) as _,
+            events: Arc::clone(fakes) as _,
+            limiter: Arc::clone(fakes) as _,
+            hasher: Arc::clone(fakes) as _,
+            set_password: Arc::clone(&set_password),
+            world: world.clone(),
+            limits,
+            lifetime: Lifetime::default(),
+            fresh_for: Duration::from_mins(10),
+        }),
         authenticate: Arc::new(Authenticate::new(
             Arc::clone(fakes) as _,
             world.clone(),
@@ -163,11 +194,7 @@ fn flows(fakes: &Arc<Fakes>) -> PortalFlows {
             limiter: Arc::clone(fakes) as _,
             hasher: Arc::clone(fakes) as _,
             world: world.clone(),
-            limits: Some(SignInLimits {
-                client: quota,
-                account: quota,
-                client_account: quota,
-            }),
+            limits,
             throttled_noted_at: AtomicI64::new(0),
         }),
         sign_out: Arc::new(SignOut {
@@ -178,21 +205,14 @@ fn flows(fakes: &Arc<Fakes>) -> PortalFlows {
         forgot_password: Arc::new(ForgotPassword {
             outbox: Arc::clone(fakes) as _,
             limiter: Arc::clone(fakes) as _,
-            world: world.clone(),
+            world,
             limits: Some(ResetLimits {
+                again: quota,
                 client: quota,
                 email: quota,
             }),
         }),
-        set_password: Arc::new(SetPassword {
-            tickets: Arc::clone(fakes) as _,
-            events: Arc::clone(fakes) as _,
-            limiter: Arc::clone(fakes) as _,
-            hasher: Arc::clone(fakes) as _,
-            world,
-            rules: PasswordRules::default(),
-            limits: Some(TicketLimits { client: quota }),
-        }),
+        set_password,
         jwks: Arc::new(|| Bytes::from_static(b"{\"keys\":[]}")),
         health: Arc::new(Well(true)),
     }

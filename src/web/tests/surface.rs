@@ -37,7 +37,7 @@ async fn every_post_from_another_site_is_refused_before_anything_is_done() {
         .into_iter()
         .filter(|route| route.method == "POST")
         .collect();
-    assert_eq!(posts.len(), 4);
+    assert_eq!(posts.len(), 9);
     for route in &posts {
         for site in ["cross-site", "same-site", "none"] {
             let answer = browser.post_as(&route.path, site, &fields).await;
@@ -62,7 +62,12 @@ async fn every_post_from_another_site_is_refused_before_anything_is_done() {
         }
         let headers = [("origin", "https://phone.example.com"), ("content-type", "text/plain")];
         let answer = house.portal.respond(request("POST", &route.path, &headers, "{}")).await;
-        assert_eq!(answer.status(), StatusCode::UNSUPPORTED_MEDIA_TYPE, "{}", route.name);
+        let refusal = if route.access == Access::Anyone {
+            StatusCode::UNSUPPORTED_MEDIA_TYPE
+        } else {
+            StatusCode::UNAUTHORIZED
+        };
+        assert_eq!(answer.status(), refusal, "{}", route.name);
     }
     assert_eq!(house.fakes.events.lock().len(), events, "nothing was done");
     assert_eq!(house.fakes.sessions.lock().len(), 1);
@@ -90,7 +95,18 @@ async fn routes_for_people_signed_in_admit_nobody_else() {
     browser.sign_in().await;
     let routes = house.portal.routes();
     assert!(routes.iter().any(|route| route.access == Access::SignedIn));
-    for route in routes.iter().filter(|route| route.access != Access::Anyone) {
+    for route in routes
+        .iter()
+        .filter(|route| route.access != Access::Anyone && route.method == "POST")
+    {
+        let answer = call(&house.portal, "POST", &route.path, "", "{}").await;
+        assert_eq!(answer.status(), StatusCode::UNAUTHORIZED, "{}", route.name);
+        assert_eq!(json(&answer)["type"], "urn:sekisho:problem:sign-in-required");
+    }
+    for route in routes
+        .iter()
+        .filter(|route| route.access != Access::Anyone && route.method == "GET")
+    {
         let answer = call(&house.portal, "GET", &target(route), "", "").await;
         assert_eq!(answer.status(), StatusCode::UNAUTHORIZED, "{}", route.name);
         assert_eq!(json(&answer)["type"], "urn:sekisho:problem:sign-in-required");

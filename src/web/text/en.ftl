@@ -30,6 +30,61 @@ logout-title = Sign out?
 logout-lead = You are signed in as { $name } (extension { $extension }).
 logout-submit = Sign out
 logout-stay = Stay signed in
+logout-account = Your account and devices
+
+## The person's own page
+
+account-title = Your account
+account-lead = { $name }, extension { $extension }
+account-notice-password-changed = Your password is changed. A mail confirms it.
+account-notice-session-ended = That device is signed out.
+account-notice-others-ended = All other devices are signed out.
+account-notice-language-set = Pages and letters speak this language now.
+account-me = About you
+account-name = Name
+account-extension = Extension
+account-email = Email
+account-no-email = None
+account-me-hint = Something wrong here? Your administrator can change it.
+account-sessions = Where you are signed in
+account-device = { $knows ->
+    [both] { $browser } on { $system }
+    [browser] { $browser }
+    [system] A browser on { $system }
+   *[nothing] An unknown device
+}
+account-this-one = This one
+account-used = { $unit ->
+    [minutes] last used { $count } minutes ago
+    [hours] last used { $count } hours ago
+    [days] last used { $count } days ago
+   *[now] used just now
+}
+account-since = { $unit ->
+    [minutes] signed in { $count } minutes ago
+    [hours] signed in { $count } hours ago
+    [days] signed in { $count } days ago
+   *[now] signed in just now
+}
+account-end = Sign out
+account-end-label = Sign out { $device }, { $address }
+account-end-others = Sign out all other devices
+account-end-all = Sign out everywhere
+account-password = Change password
+account-old-password = Current password
+account-keep-others = Keep my other devices signed in
+account-password-submit = Change password
+account-language = Language
+account-language-label = Language of pages and letters
+account-language-submit = Save
+account-back = Back to { $brand }
+confirm-title = Is it you?
+confirm-lead = { $minutes ->
+    [one] You gave your password more than a minute ago. For this step, enter it once more.
+   *[other] You gave your password more than { $minutes } minutes ago. For this step, enter it once more.
+}
+confirm-submit = Continue
+confirm-back = Back without doing anything
 
 ## Forgot password
 
@@ -55,9 +110,19 @@ set-submit = Set password
 rules-title = A good password
 rule-length = has at least { $min } characters
 rule-guess = is hard to guess: no names, no common passwords, no runs on the keyboard
+rule-upper = has an upper-case letter (A to Z)
+rule-lower = has a lower-case letter (a to z)
+rule-digit = has a digit (0 to 9)
+rule-special = has a special character, such as ! # - or a blank
+rule-met = done
 rule-words = can be a few unrelated words; blanks and any script are welcome
 hint-more = { $n } more to go
-hint-enough = Long enough
+hint-weak = Easy to guess
+hint-fair = Could be harder to guess
+hint-strong = Hard to guess
+hint-own = Leave out your name, number and address.
+hint-run = Avoid runs on the keyboard, sequences and repetitions.
+hint-longer = Add a few more unrelated words.
 hint-match = Both are the same
 hint-differ = The two differ
 
@@ -146,6 +211,12 @@ problem-link-used = This link has been used
 problem-link-used-detail = A password was set with it, and a link works only once.
 problem-link-replaced = There is a newer link
 problem-link-replaced-detail = Only the newest link works. Look for a later mail in your inbox.
+problem-confirmation-required = Your password is needed once more
+problem-confirmation-required-detail = You gave it some time ago. Send it along as password.
+problem-wrong-password = That is not your password
+problem-wrong-password-detail = Check it and try again. Nothing was changed.
+problem-no-such-session = That device is not signed in any more
+problem-no-such-session-detail = It may have been signed out just now. The list below is up to date.
 problem-passwords-differ = The two passwords differ
 problem-passwords-differ-detail = Type the same password in both fields.
 problem-weak-too-short = The password is too short
@@ -158,5 +229,13 @@ problem-weak-common = This is a common password
 problem-weak-common-detail = It is on the lists that attackers try first. Choose another.
 problem-weak-pattern = This follows a pattern
 problem-weak-pattern-detail = Avoid runs on the keyboard, sequences and repetitions.
+problem-weak-no-upper = An upper-case letter is missing
+problem-weak-no-upper-detail = Add an upper-case letter (A to Z).
+problem-weak-no-lower = A lower-case letter is missing
+problem-weak-no-lower-detail = Add a lower-case letter (a to z).
+problem-weak-no-digit = A digit is missing
+problem-weak-no-digit-detail = Add a digit (0 to 9).
+problem-weak-no-special = A special character is missing
+problem-weak-no-special-detail = Add a special character, such as ! # - or a blank.
 problem-weak-guessable = This is too easy to guess
 problem-weak-guessable-detail = Make it longer; a few unrelated words work well.

@@ -30,6 +30,58 @@ logout-title = ログアウトしますか？
 logout-lead = { $name } さん（内線 { $extension }）としてログインしています。
 logout-submit = ログアウト
 logout-stay = ログインしたままにする
+logout-account = アカウントとログイン中の端末
+
+## アカウントのページ
+
+account-title = アカウント
+account-lead = { $name } さん（内線 { $extension }）
+account-notice-password-changed = パスワードを変更しました。確認のメールをお送りします。
+account-notice-session-ended = 選択した端末からログアウトしました。
+account-notice-others-ended = ほかのすべての端末からログアウトしました。
+account-notice-language-set = 画面とメールの言語を変更しました。
+account-me = 登録内容
+account-name = 名前
+account-extension = 内線番号
+account-email = メールアドレス
+account-no-email = 登録なし
+account-me-hint = 内容に誤りがある場合は、管理者にお知らせください。
+account-sessions = ログイン中の端末
+account-device = { $knows ->
+    [both] { $browser }（{ $system }）
+    [browser] { $browser }
+    [system] ブラウザー（{ $system }）
+   *[nothing] 不明な端末
+}
+account-this-one = この端末
+account-used = { $unit ->
+    [minutes] { $count } 分前に使用
+    [hours] { $count } 時間前に使用
+    [days] { $count } 日前に使用
+   *[now] たった今使用
+}
+account-since = { $unit ->
+    [minutes] { $count } 分前にログイン
+    [hours] { $count } 時間前にログイン
+    [days] { $count } 日前にログイン
+   *[now] たった今ログイン
+}
+account-end = ログアウト
+account-end-label = { $device }（{ $address }）からログアウト
+account-end-others = ほかのすべての端末からログアウト
+account-end-all = すべての端末からログアウト
+account-password = パスワードの変更
+account-old-password = 現在のパスワード
+account-keep-others = ほかの端末ではログインしたままにする
+account-password-submit = パスワードを変更
+account-language = 言語
+account-language-label = 画面とメールの言語
+account-language-submit = 保存
+account-back = { $brand } に戻る
+confirm-title = ご本人の確認
+confirm-lead = パスワードの入力から { $minutes } 分以上たっています。この操作を続けるには、もう一度入力してください。
+confirm-submit = 続ける
+confirm-back = 何もせずに戻る
 
 ## パスワードを忘れたとき
 
@@ -55,9 +107,19 @@ set-submit = パスワードを設定
 rules-title = よいパスワードの条件
 rule-length = { $min } 文字以上
 rule-guess = 推測されにくいこと（名前、よくあるパスワード、キーボードの並び順は避けてください）
+rule-upper = 英大文字（A～Z）を含む
+rule-lower = 英小文字（a～z）を含む
+rule-digit = 数字（0～9）を含む
+rule-special = 記号（! # - や空白など）を含む
+rule-met = 満たしています
 rule-words = 関連のない単語をいくつか並べる方法がおすすめです。空白や日本語も使えます
 hint-more = あと { $n } 文字
-hint-enough = 十分な長さです
+hint-weak = 推測されやすいパスワードです
+hint-fair = もう少し推測されにくくできます
+hint-strong = 推測されにくいパスワードです
+hint-own = お名前、番号、アドレスは使わないでください。
+hint-run = キーボードの並び順、連番、繰り返しは避けてください。
+hint-longer = 関連のない単語をもう少し足してみてください。
 hint-match = 一致しています
 hint-differ = 一致していません
 
@@ -137,6 +199,12 @@ problem-link-used = このリンクは使用済みです
 problem-link-used-detail = このリンクでパスワードが設定されました。リンクは一度だけ使えます。
 problem-link-replaced = 新しいリンクがあります
 problem-link-replaced-detail = 使えるのは最新のリンクだけです。あとから届いたメールをご確認ください。
+problem-confirmation-required = もう一度パスワードが必要です
+problem-confirmation-required-detail = 前回の入力から時間がたっています。password を付けて送信してください。
+problem-wrong-password = パスワードが違います
+problem-wrong-password-detail = お確かめのうえ、もう一度お試しください。何も変更されていません。
+problem-no-such-session = その端末はすでにログアウトしています
+problem-no-such-session-detail = ちょうどログアウトされた可能性があります。下の一覧は最新の状態です。
 problem-passwords-differ = パスワードが一致しません
 problem-passwords-differ-detail = 両方の欄に同じパスワードを入力してください。
 problem-weak-too-short = パスワードが短すぎます
@@ -149,5 +217,13 @@ problem-weak-common = よく使われるパスワードです
 problem-weak-common-detail = 攻撃者が最初に試す一覧に載っています。別のものにしてください。
 problem-weak-pattern = 規則的なパスワードです
 problem-weak-pattern-detail = キーボードの並び順、連番、繰り返しは避けてください。
+problem-weak-no-upper = 英大文字がありません
+problem-weak-no-upper-detail = 英大文字（A～Z）を入れてください。
+problem-weak-no-lower = 英小文字がありません
+problem-weak-no-lower-detail = 英小文字（a～z）を入れてください。
+problem-weak-no-digit = 数字がありません
+problem-weak-no-digit-detail = 数字（0～9）を入れてください。
+problem-weak-no-special = 記号がありません
+problem-weak-no-special-detail = 記号（! # - や空白など）を入れてください。
 problem-weak-guessable = 推測されやすいパスワードです
 problem-weak-guessable-detail = もう少し長くしてください。関連のない単語をいくつか並べるのがおすすめです。

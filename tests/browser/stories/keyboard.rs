@@ -3,8 +3,9 @@
 use fantoccini::key::Key;
 use serde_json::Value;
 
+use crate::actions::{sign_in, start_out};
 use crate::browser::{Browser, Kind, Scheme};
-use crate::harness::PASSWORD;
+use crate::harness::{OTHER_PASSWORD, PASSWORD};
 use crate::office::{Office, Person};
 use crate::words::ENGLISH;
 
@@ -26,6 +27,31 @@ const USABLE: &str = "
     return [...document.querySelectorAll('a[href], button, input, select, textarea')]
         .filter((element) => !element.disabled && element.type !== 'hidden' && element.checkVisibility()).length;
 ";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_own_page_needs_no_mouse() {
+    let office = Office::open().await;
+    let person = Person::new("321", ENGLISH.somebody, "en");
+    let browser = Browser::open(&office, Kind::speaking("en")).await;
+    start_out(&office, &browser, &person, &ENGLISH, PASSWORD).await;
+    sign_in(&browser, &person.extension, PASSWORD).await;
+    browser.visit("/.sekisho/account").await;
+    browser.until("h1", |title| title == ENGLISH.account).await;
+    reach(&browser, "old_password").await;
+    browser.type_keys(PASSWORD).await;
+    for field in ["password", "confirmation"] {
+        reach(&browser, field).await;
+        browser.type_keys(OTHER_PASSWORD).await;
+    }
+    browser.press(Key::Enter).await;
+    browser
+        .until("[role=status]", |text| text.contains(ENGLISH.password_changed))
+        .await;
+    reach(&browser, "Sign out everywhere").await;
+    browser.press(Key::Enter).await;
+    browser.arrive("/login").await;
+    browser.close().await;
+}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn tab_and_enter_are_enough() {

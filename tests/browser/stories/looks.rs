@@ -12,7 +12,9 @@ use crate::screens;
 use crate::words::{ENGLISH, JAPANESE, Words};
 
 /// The pages people see every day: these are pictured in every way they can be shown, the others in two.
-const MAIN: [&str; 7] = [
+const MAIN: [&str; 9] = [
+    "account",
+    "confirm",
     "login",
     "login-refused",
     "set-password",
@@ -59,8 +61,9 @@ async fn take_pictures(words: &Words, page: &str, browser: &Browser, scheme: Sch
 const OVERFLOW: &str = "
     const page = document.scrollingElement;
     if (page.scrollWidth <= innerWidth) return null;
+    const out = (element) => element.getBoundingClientRect().right > innerWidth + 1;
     return [...document.querySelectorAll('body *')]
-        .filter((element) => element.getBoundingClientRect().right > innerWidth + 1)
+        .filter((element) => out(element) && ![...element.children].some(out))
         .map((element) => element.outerHTML.slice(0, 120)).slice(0, 5).join('\\n') || 'something';
 ";
 

@@ -1,6 +1,7 @@
 //! The stories, one file per kind.
 
 mod accessibility;
+mod account_page;
 mod keyboard;
 mod looks;
 mod refusals;

@@ -340,6 +340,10 @@ fn basic_config(home: &Path, upstream: SocketAddr, smtp: SocketAddr) -> toml::Ta
         reset_per_client = "100000 per 1h"
         reset_per_email = "100000 per 1h"
         link_per_client = "100000 per 1h"
+        equal_resets = "100000 per 1h"
+        mail_per_account = "100000 per 1h"
+        mail_per_client = "100000 per 1h"
+        mail_per_day = "1000000 per 1h"
         pages_per_client = "1000000 per 1h"
         [log]
         format = "json"

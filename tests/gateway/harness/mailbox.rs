@@ -60,9 +60,20 @@ impl Mailbox {
         self.inbox.set_behaviour(behaviour);
     }
 
-    /// Every letter, oldest first.
+    /// Every letter, oldest first. Letters about new devices are left out: visitors come with a fresh browser as often
+    /// as a story needs one, and no story but those about devices means it.
     pub fn letters(&self) -> Vec<Arc<Message>> {
-        self.inbox.messages()
+        self.inbox
+            .messages()
+            .into_iter()
+            .filter(|message| !is_about_a_device(message))
+            .collect()
+    }
+
+    /// Letters about new devices to this address, oldest first.
+    pub fn device_letters_to(&self, email: &str) -> Vec<Arc<Message>> {
+        let to = |message: &Arc<Message>| is_about_a_device(message) && message.to.iter().any(|to| to == email);
+        self.inbox.messages().into_iter().filter(to).collect()
     }
 
     /// Every letter to this address, oldest first.
@@ -89,16 +100,13 @@ impl Mailbox {
 
     /// Waits until at least `count` letters have come in.
     pub async fn wait_for_count(&self, count: usize) {
-        let found = self
-            .inbox
-            .wait_for(SOON, |_| self.inbox.messages().len() >= count)
-            .await;
-        assert!(
-            found.is_some(),
-            "{} of {count} letters came in",
-            self.inbox.messages().len()
-        );
+        let found = self.inbox.wait_for(SOON, |_| self.letters().len() >= count).await;
+        assert!(found.is_some(), "{} of {count} letters came in", self.letters().len());
     }
+}
+
+fn is_about_a_device(message: &Message) -> bool {
+    message.subject.contains("New sign-in to your") || message.subject.contains("新しい端末からログイン")
 }
 
 /// The links of a letter: exactly one for each door.

@@ -178,6 +178,11 @@ async fn answer(shared: Arc<Shared>, request: Request<Incoming>) -> Result<Answe
     shared.received.lock()[index].bytes = bytes;
     Ok(match path.as_str() {
         "/events" => events(&shared),
+        "/unasked-switch" => {
+            let mut response = json(&serde_json::json!({}));
+            *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+            response
+        }
         "/slow" => {
             tokio::time::sleep(std::time::Duration::from_mins(1)).await;
             json(&serde_json::json!({}))

@@ -50,6 +50,53 @@ async fn the_reference_implementation_gives_the_same_hashes() {
 }
 
 #[tokio::test]
+async fn imported_hashes_match_their_password_and_are_due_for_renewal() {
+    let hasher = hasher();
+    for (typed, text) in [
+        ("U*U", "$2a$05$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW"),
+        ("secret", "{SSHA}DkMTwBl+a/3DQTxCYEApdUtNXGgdUac3"),
+        (
+            "password",
+            "$argon2i$v=19$m=65536,t=2,p=1$c29tZXNhbHQ$wWKIMhR9lyDFvRz9YTZweHKfbftvj+qf+YFY4NeBbtA",
+        ),
+        (
+            "password",
+            "$argon2i$m=65536,t=2,p=1$c29tZXNhbHQ$9sTbSlTio3Biev89thdrlKKiCaYsjjYVJxGAL3swxpQ",
+        ),
+        (
+            "password",
+            "$scrypt$ln=16,r=8,p=1$aM15713r3Xsvxbi31lqr1Q$nFNh2CVHVjNldFVKDHDlm4CbdRSCdEBsjjJxD+iCs5E",
+        ),
+    ] {
+        let imported = crate::crypto::foreign::judge(text).unwrap();
+        assert_eq!(
+            hasher.verify(&password(typed), Some(&imported)).await.unwrap(),
+            STALE,
+            "{text}"
+        );
+        let wrong = hasher.verify(&password("wrong"), Some(&imported)).await.unwrap();
+        assert_eq!(wrong, Verification::Mismatch, "{text}");
+        let renewed = hasher.hash(&password(typed)).await.unwrap();
+        assert_eq!(hasher.verify(&password(typed), Some(&renewed)).await.unwrap(), FRESH);
+    }
+}
+
+#[tokio::test]
+async fn a_row_beyond_the_caps_is_refused_again_when_it_is_used_and_takes_no_work() {
+    let hasher = hasher();
+    for text in [
+        "$2b$31$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW",
+        "$scrypt$ln=30,r=8,p=1$aM15713r3Xsvxbi31lqr1Q$nFNh2CVHVjNldFVKDHDlm4CbdRSCdEBsjjJxD+iCs5E",
+        "$argon2i$v=19$m=262144,t=20,p=1$c29tZXNhbHQ$wWKIMhR9lyDFvRz9YTZweHKfbftvj+qf+YFY4NeBbtA",
+    ] {
+        let fault = hasher.verify(&password("it"), Some(&stored(text))).await.unwrap_err();
+        assert!(matches!(fault, Fault::Corrupt { .. }));
+        assert!(fault.chain().contains("at most"), "{}", fault.chain());
+    }
+    assert_eq!(hasher.stats().completed, 0);
+}
+
+#[tokio::test]
 async fn a_fresh_hash_is_a_phc_string_with_its_own_salt_and_matches_only_its_password() {
     let hasher = hasher();
     let hash = hasher.hash(&password("correct horse")).await.unwrap();
@@ -87,7 +134,7 @@ async fn every_answer_costs_one_job_and_no_account_costs_what_an_account_costs()
         assert_eq!(hasher.verify(&typed, stored).await.unwrap(), expected);
         assert_eq!(hasher.stats().completed, i);
     }
-    assert_eq!(hasher.terms.dummy.recipe, hasher.terms.recipe);
+    assert_eq!(hasher.terms.load().dummy.recipe, hasher.terms.load().recipe);
 }
 
 #[tokio::test]
@@ -116,6 +163,22 @@ async fn a_hash_is_stale_once_anything_about_it_has_moved_on() {
 }
 
 #[tokio::test]
+async fn a_pepper_replaced_while_running_hashes_from_then_on_and_the_old_one_still_verifies() {
+    let (hasher, typed) = (hasher(), password("correct horse"));
+    let before = hasher.hash(&typed).await.unwrap();
+    hasher.replace_pepper(Pepper::from_bytes([4; 32]).with_previous([3; 32]));
+    assert_eq!(hasher.verify(&typed, Some(&before)).await.unwrap(), STALE);
+    let after = hasher.hash(&typed).await.unwrap();
+    assert_eq!(hasher.verify(&typed, Some(&after)).await.unwrap(), FRESH);
+    hasher.replace_pepper(Pepper::from_bytes([4; 32]));
+    assert_eq!(
+        hasher.verify(&typed, Some(&before)).await.unwrap(),
+        Verification::Mismatch
+    );
+    assert_eq!(hasher.verify(&typed, Some(&after)).await.unwrap(), FRESH);
+}
+
+#[tokio::test]
 async fn another_version_or_output_length_is_stale_too() {
     let hasher = hasher_with(Hashing { passes: 1, ..HASHING }, Pepper::from_bytes([3; 32]));
     let compute = |version, length| {
@@ -127,7 +190,7 @@ async fn another_version_or_output_length_is_stale_too() {
             .unwrap();
         let recipe = Recipe {
             version,
-            ..hasher.terms.recipe
+            ..hasher.terms.load().recipe
         };
         let (key_id, salt) = (Some("003392d3".to_owned()), vec![2; 16]);
         stored(

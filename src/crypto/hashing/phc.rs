@@ -5,7 +5,7 @@
 
 use std::fmt::{self, Write};
 
-use argon2::{Params, Version};
+use argon2::{Algorithm, Params, Version};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD_NO_PAD;
 
@@ -18,6 +18,8 @@ const MAX_LANES: u32 = 16;
 /// What a hash costs and how it is computed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Recipe {
+    /// The variant: ours is always Argon2id.
+    pub algorithm: Algorithm,
     /// Argon2's version.
     pub version: Version,
     /// `m`, in KiB.
@@ -61,11 +63,15 @@ impl Phc {
     pub fn parse(text: &str, max_memory_kib: u32) -> Result<Self, &'static str> {
         let mut parts = text.split('$');
         let mut part = || parts.next().ok_or("it has too few parts");
-        if !part()?.is_empty() || part()? != "argon2id" {
-            return Err("it is not an Argon2id hash");
+        if !part()?.is_empty() {
+            return Err("it is not an Argon2 hash");
         }
-        let version = value(part()?, "v")?;
-        let (recipe, key_id) = parameters(version, part()?)?;
+        let algorithm = Algorithm::new(part()?).map_err(|_| "it is not an Argon2 hash")?;
+        let (recipe, key_id) = match part()? {
+            version if version.starts_with("v=") => parameters(algorithm, value(version, "v")?, part()?)?,
+            // Before the version had a place in the text there was only this one.
+            first => parameters(algorithm, Version::V0x10.into(), first)?,
+        };
         let (salt, output) = (bytes(part()?)?, bytes(part()?)?);
         if parts.next().is_some() {
             return Err("it has too many parts");
@@ -80,10 +86,11 @@ impl Phc {
     }
 }
 
-fn parameters(version: u32, text: &str) -> Result<(Recipe, Option<String>), &'static str> {
+fn parameters(algorithm: Algorithm, version: u32, text: &str) -> Result<(Recipe, Option<String>), &'static str> {
     let mut pairs = text.split(',');
     let mut number = |name| value(pairs.next().unwrap_or_default(), name);
     let recipe = Recipe {
+        algorithm,
         version: Version::try_from(version).map_err(|_| "its version is unknown")?,
         memory_kib: number("m")?,
         passes: number("t")?,
@@ -104,7 +111,7 @@ fn value(pair: &str, name: &str) -> Result<u32, &'static str> {
         .and_then(|rest| rest.strip_prefix('='))
         .filter(|digits| digits.bytes().all(|byte| byte.is_ascii_digit()))
         .and_then(|digits| digits.parse().ok())
-        .ok_or("its parameters are not those of Argon2id")
+        .ok_or("its parameters are not those of Argon2")
 }
 
 fn bytes(text: &str) -> Result<Vec<u8>, &'static str> {
@@ -129,9 +136,9 @@ fn check(recipe: Recipe, salt: &[u8], output: &[u8], max_memory_kib: u32) -> Res
 impl fmt::Display for Phc {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let recipe = self.recipe;
-        let version: u32 = recipe.version.into();
+        let (algorithm, version) = (recipe.algorithm.as_str(), u32::from(recipe.version));
         let (m, t, p) = (recipe.memory_kib, recipe.passes, recipe.lanes);
-        write!(f, "$argon2id$v={version}$m={m},t={t},p={p}")?;
+        write!(f, "${algorithm}$v={version}$m={m},t={t},p={p}")?;
         if let Some(key_id) = &self.key_id {
             write!(f, ",keyid={key_id}")?;
         }
@@ -156,6 +163,8 @@ mod tests {
     #[case("$argon2id$v=19$m=19456,t=2,p=1,keyid=003392d3")]
     #[case("$argon2id$v=19$m=19456,t=2,p=1")]
     #[case("$argon2id$v=16$m=8,t=20,p=1")]
+    #[case("$argon2i$v=19$m=64,t=2,p=1")]
+    #[case("$argon2d$v=19$m=64,t=2,p=2")]
     fn a_hash_reads_and_writes_the_same(#[case] head: &str) {
         let text = format!("{head}${SALT}${OUTPUT}");
         let hash = Phc::parse(&text, 19_456).ok().unwrap();
@@ -163,9 +172,18 @@ mod tests {
         assert_eq!(hash.to_string(), text);
     }
 
+    #[test]
+    fn a_hash_from_before_versions_reads_as_the_first() {
+        let hash = Phc::parse(&format!("$argon2i$m=64,t=2,p=1${SALT}${OUTPUT}"), 64)
+            .ok()
+            .unwrap();
+        assert_eq!(hash.recipe.version, Version::V0x10);
+        assert_eq!(hash.recipe.algorithm, Algorithm::Argon2i);
+    }
+
     #[rstest]
-    #[case::another_algorithm("$argon2i$v=19$m=64,t=2,p=1")]
-    #[case::no_version("$argon2id$m=64,t=2,p=1")]
+    #[case::another_algorithm("$argon2x$v=19$m=64,t=2,p=1")]
+    #[case::empty_version("$argon2id$v=$m=64,t=2,p=1")]
     #[case::unknown_version("$argon2id$v=20$m=64,t=2,p=1")]
     #[case::order("$argon2id$v=19$t=2,m=64,p=1")]
     #[case::no_lanes("$argon2id$v=19$m=64,t=2")]

@@ -1,10 +1,14 @@
-//! What a hashing thread does: one Argon2id computation in memory it keeps.
+//! What a hashing thread does: one Argon2id computation in memory it keeps, and what an imported hash asks for on top.
 
-use argon2::{Algorithm, Argon2, Block};
+use std::sync::Arc;
+
+use argon2::{Argon2, Block};
+use parking_lot::Mutex;
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
 use super::phc::{Phc, Recipe};
+use crate::crypto::foreign::Foreign;
 use crate::crypto::secrets::Pepper;
 use crate::domain::fault::Fault;
 use crate::domain::password::Password;
@@ -24,6 +28,16 @@ pub struct Terms {
     pub pepper: Pepper,
     /// Compared with when there is no hash, so that no account costs what an account costs.
     pub dummy: Phc,
+    /// Held by whoever takes more memory than its thread keeps, so that only one does at a time.
+    pub large: Arc<Mutex<()>>,
+}
+
+/// A stored hash, read and within its bounds.
+pub enum Stored {
+    /// Ours, or imported Argon2.
+    Argon2(Phc),
+    /// Imported, of another kind.
+    Foreign(Foreign),
 }
 
 /// The memory of one thread. Faulting 4,864 fresh pages in for each hash costs half as much again
@@ -53,6 +67,25 @@ impl Terms {
 
     /// Compares with a stored hash, or with the dummy, in constant time.
     pub fn verify(
+        &self,
+        scratch: &mut Scratch,
+        password: &Password,
+        stored: Option<&Stored>,
+    ) -> Result<Verification, Fault> {
+        match stored {
+            Some(Stored::Foreign(foreign)) if self.is(foreign, password) => Ok(Verification::Match { stale: true }),
+            // A wrong password for an imported hash also costs what one for no account costs.
+            Some(Stored::Foreign(_)) | None => self.verify_argon2(scratch, password, None),
+            Some(Stored::Argon2(hash)) => self.verify_argon2(scratch, password, Some(hash)),
+        }
+    }
+
+    fn is(&self, foreign: &Foreign, password: &Password) -> bool {
+        let _only = foreign.needs_memory().then(|| self.large.lock());
+        foreign.is(password)
+    }
+
+    fn verify_argon2(
         &self,
         scratch: &mut Scratch,
         password: &Password,
@@ -98,17 +131,16 @@ impl Terms {
         salt: &[u8],
         output: &mut [u8],
     ) -> Result<(), Fault> {
-        let impossible = |e| Fault::corrupt("could not compute an Argon2id hash with the parameters it asks for", e);
+        let impossible = |e| Fault::corrupt("could not compute an Argon2 hash with the parameters it asks for", e);
         let params = recipe.params().map_err(impossible)?;
         let count = params.block_count();
         let argon2 = match pepper {
-            Some(key) => {
-                Argon2::new_with_secret(key, Algorithm::Argon2id, recipe.version, params).map_err(impossible)?
-            }
-            None => Argon2::new(Algorithm::Argon2id, recipe.version, params),
+            Some(key) => Argon2::new_with_secret(key, recipe.algorithm, recipe.version, params).map_err(impossible)?,
+            None => Argon2::new(recipe.algorithm, recipe.version, params),
         };
         let password = password.expose().as_bytes();
         let keep = recipe.memory_kib <= self.recipe.memory_kib;
+        let _only = (!keep).then(|| self.large.lock());
         scratch.with(count, keep, |blocks| {
             argon2
                 .hash_password_into_with_memory(password, salt, output, blocks)
@@ -155,13 +187,14 @@ fn filler(due: Recipe, spent: Recipe) -> Option<Recipe> {
 
 #[cfg(test)]
 mod tests {
-    use argon2::Version;
+    use argon2::{Algorithm, Version};
     use rstest::rstest;
 
     use super::*;
 
     fn recipe(memory_kib: u32, passes: u32) -> Recipe {
         Recipe {
+            algorithm: Algorithm::Argon2id,
             version: Version::V0x13,
             memory_kib,
             passes,

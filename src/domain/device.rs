@@ -1,0 +1,134 @@
+//! A device: a browser that has signed in before, known by a cookie that outlives its sessions.
+//!
+//! It opens nothing. It tells a sign-in on a familiar device from one on a strange device: for the letter about new
+//! devices, and so that limits against guessing need not lock the owner out (OWASP, device cookies).
+
+use sha2::{Digest, Sha256};
+
+use super::account::AccountId;
+
+/// A browser and the accounts that have signed in on it. The accounts are there as digests, so that nobody who reads
+/// the cookie of a shared computer learns who uses it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Device {
+    id: [u8; ID_BYTES],
+    accounts: Vec<Mark>,
+}
+
+/// Bytes of a device's random id.
+const ID_BYTES: usize = 16;
+
+/// What stands for an account on one device: cut from SHA-256 over the device's id and the account's.
+type Mark = [u8; MARK_BYTES];
+
+const MARK_BYTES: usize = 16;
+
+/// The version of the written form.
+const VERSION: u8 = 1;
+
+impl Device {
+    /// The most accounts that one device is known for; the one that signed in longest ago is forgotten first.
+    pub const MOST_ACCOUNTS: usize = 16;
+
+    /// A device never seen before, from fresh randomness.
+    pub fn fresh(random: [u8; 32]) -> Self {
+        let mut id = [0; ID_BYTES];
+        id.copy_from_slice(&random[..ID_BYTES]);
+        Self {
+            id,
+            accounts: Vec::new(),
+        }
+    }
+
+    /// Whether this account has signed in here before.
+    pub fn knows(&self, account: AccountId) -> bool {
+        self.accounts.contains(&self.mark(account))
+    }
+
+    /// The device after this account has signed in on it.
+    #[must_use]
+    pub fn with(mut self, account: AccountId) -> Self {
+        let mark = self.mark(account);
+        self.accounts.retain(|known| *known != mark);
+        self.accounts.insert(0, mark);
+        self.accounts.truncate(Self::MOST_ACCOUNTS);
+        self
+    }
+
+    /// The written form, for a cookie that is signed outside.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut bytes = vec![VERSION];
+        bytes.extend_from_slice(&self.id);
+        bytes.extend(self.accounts.iter().flatten());
+        bytes
+    }
+
+    /// The opposite of [`Device::to_bytes`]; anything but the exact form is `None`.
+    pub fn parse(bytes: &[u8]) -> Option<Self> {
+        let rest = bytes.strip_prefix(&[VERSION])?;
+        let (id, marks) = rest.split_first_chunk::<ID_BYTES>()?;
+        let (accounts, beyond) = marks.as_chunks::<MARK_BYTES>();
+        (beyond.is_empty() && accounts.len() <= Self::MOST_ACCOUNTS).then(|| Self {
+            id: *id,
+            accounts: accounts.to_vec(),
+        })
+    }
+
+    fn mark(&self, account: AccountId) -> Mark {
+        let digest = Sha256::new()
+            .chain_update(self.id)
+            .chain_update(account.to_string())
+            .finalize();
+        let mut mark = [0; MARK_BYTES];
+        mark.copy_from_slice(&digest[..MARK_BYTES]);
+        mark
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+
+    fn account(number: u128) -> AccountId {
+        AccountId::new(Uuid::from_u128(number))
+    }
+
+    #[test]
+    fn a_device_knows_who_has_signed_in_on_it() {
+        let device = Device::fresh([1; 32]);
+        assert!(!device.knows(account(1)));
+        let device = device.with(account(1)).with(account(2)).with(account(1));
+        assert!(device.knows(account(1)) && device.knows(account(2)) && !device.knows(account(3)));
+        assert_eq!(device.accounts.len(), 2);
+    }
+
+    #[test]
+    fn a_shared_device_forgets_whoever_was_there_longest_ago() {
+        let crowd = (0..=16).fold(Device::fresh([1; 32]), |device, number| device.with(account(number)));
+        assert!(!crowd.knows(account(0)));
+        assert!((1..=16).all(|number| crowd.knows(account(number))));
+    }
+
+    #[test]
+    fn an_account_is_marked_differently_on_each_device() {
+        let (one, other) = (Device::fresh([1; 32]), Device::fresh([2; 32]));
+        assert_ne!(one.mark(account(1)), other.mark(account(1)));
+    }
+
+    #[test]
+    fn the_written_form_reads_back_and_nothing_else_does() {
+        let device = Device::fresh([1; 32]).with(account(1)).with(account(2));
+        let bytes = device.to_bytes();
+        assert_eq!(Device::parse(&bytes), Some(device));
+        assert_eq!(Device::parse(&bytes[1..]), None);
+        assert_eq!(Device::parse(&bytes[..bytes.len() - 1]), None);
+        assert_eq!(Device::parse(&[]), None);
+        let mut other = bytes.clone();
+        other[0] = 2;
+        assert_eq!(Device::parse(&other), None, "of another version");
+        let crowded = [&bytes[..17], &[0; 17 * 16]].concat();
+        assert_eq!(Device::parse(&crowded), None, "more accounts than are kept");
+    }
+}

@@ -1,0 +1,449 @@
+//! Looking over everybody for what an administrator should put in order: who cannot be reached, who has never come,
+//! whose name could be taken for another.
+//!
+//! What is found is a value; the store is only read. How strong a hash is, the caller judges: flows know no hash.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use unicode_normalization::UnicodeNormalization;
+use unicode_security::confusable_detection::skeleton;
+
+use super::World;
+use crate::domain::account::{Account, AccountId, AccountState, Email};
+use crate::domain::fault::Fault;
+use crate::domain::password::PasswordHash;
+use crate::domain::session::later;
+use crate::domain::ticket::{Ticket, TicketState};
+use crate::ports::{AccountListing, Accounts, Tickets};
+
+/// Looks people over.
+pub struct InspectAccounts {
+    /// Who there is.
+    pub accounts: Arc<dyn Accounts>,
+    /// Which links there are.
+    pub tickets: Arc<dyn Tickets>,
+    /// Time and chance.
+    pub world: World,
+}
+
+/// Something to put in order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// What it is.
+    pub matter: Disorder,
+    /// Whom it concerns: one account, or several that it is about together.
+    pub accounts: Vec<Account>,
+    /// What exactly: an address, a name, the parameters of a hash.
+    pub detail: String,
+}
+
+/// What may be out of order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Disorder {
+    /// Several enabled accounts have one address.
+    SharedEmail,
+    /// An enabled account has no address.
+    NoEmail,
+    /// Invited, and no link has ever been mailed.
+    NeverActivated,
+    /// The newest link has expired unused.
+    LinkExpired,
+    /// Nobody has signed in for a year.
+    NotSeen,
+    /// The password hash is easier to guess from than the configuration asks for.
+    WeakHash,
+    /// Names, numbers or addresses of different accounts look alike.
+    LookAlike,
+    /// A name or address has characters that look like plain ones and are others.
+    OddSpelling,
+}
+
+impl Disorder {
+    /// The name in JSON.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::SharedEmail => "shared-email",
+            Self::NoEmail => "no-email",
+            Self::NeverActivated => "never-activated",
+            Self::LinkExpired => "link-expired",
+            Self::NotSeen => "not-seen",
+            Self::WeakHash => "weak-hash",
+            Self::LookAlike => "look-alike",
+            Self::OddSpelling => "odd-spelling",
+        }
+    }
+
+    /// What to do about it.
+    pub const fn remedy(self) -> &'static str {
+        match self {
+            Self::SharedEmail => {
+                "give each its own address (sekisho account change EXTENSION --email ADDRESS), or disable the one nobody uses; until then none of them can use \"forgot \
+                 password\" or sign in by address"
+            }
+            Self::NoEmail => {
+                "add an address: sekisho account change EXTENSION --email ADDRESS; without one a forgotten password cannot \
+                 be reset by mail"
+            }
+            Self::NeverActivated => {
+                "invite them: sekisho account welcome EXTENSION, unless a letter waits already (sekisho mail progress)"
+            }
+            Self::LinkExpired => {
+                "mail a new link: sekisho account welcome EXTENSION, or \"forgot password\" for a reset"
+            }
+            Self::NotSeen => "ask whether they still work here; if not: sekisho account disable EXTENSION",
+            Self::WeakHash => {
+                "nothing: it is replaced when the person signs in; who never does is a case for sekisho account disable EXTENSION"
+            }
+            Self::LookAlike => "make sure that they are different people and that each means to be called so",
+            Self::OddSpelling => "write it again in plain characters: sekisho account change EXTENSION",
+        }
+    }
+}
+
+/// Judges a stored hash: what is weak about it, or nothing.
+pub type JudgeStrength<'a> = &'a (dyn Fn(&PasswordHash) -> Option<String> + Send + Sync);
+
+/// Whoever has not signed in for so long is worth a question.
+const NOT_SEEN: Duration = Duration::from_hours(365 * 24);
+
+impl InspectAccounts {
+    /// Everything out of order, by kind and then by extension number.
+    ///
+    /// # Errors
+    /// When the store is down.
+    pub async fn run(&self, judge: JudgeStrength<'_>) -> Result<Vec<Finding>, Fault> {
+        let everybody = Everybody {
+            listings: self.accounts.list().await?,
+            tickets: self.tickets.newest().await?,
+            weak: self
+                .accounts
+                .hashes()
+                .await?
+                .iter()
+                .filter_map(|(id, hash)| Some((*id, judge(hash)?)))
+                .collect(),
+        };
+        Ok(everybody.inspect(self.world.now()))
+    }
+}
+
+struct Everybody {
+    listings: Vec<AccountListing>,
+    tickets: Vec<Ticket>,
+    weak: HashMap<AccountId, String>,
+}
+
+impl Everybody {
+    fn inspect(&self, now: Timestamp) -> Vec<Finding> {
+        let mut found = Vec::new();
+        self.shared_addresses(&mut found);
+        self.look_alikes(&mut found);
+        let tickets: HashMap<AccountId, &Ticket> = self.tickets.iter().map(|ticket| (ticket.account, ticket)).collect();
+        for listing in self.enabled() {
+            let account = &listing.account;
+            let mut add = |matter, detail: String| {
+                found.push(Finding {
+                    matter,
+                    accounts: vec![account.clone()],
+                    detail,
+                });
+            };
+            if account.email.is_none() {
+                add(Disorder::NoEmail, String::new());
+            }
+            let ticket = tickets.get(&account.id);
+            match ticket.map(|ticket| (ticket.state_at(now), ticket)) {
+                Some((TicketState::Expired, ticket)) => {
+                    add(Disorder::LinkExpired, format!("{} link", ticket.purpose));
+                }
+                None if account.state == AccountState::Invited => add(Disorder::NeverActivated, String::new()),
+                _ => {}
+            }
+            if let Some(last) = not_seen_since(listing, now) {
+                add(Disorder::NotSeen, format!("since {}", last.strftime("%Y-%m-%d")));
+            }
+            if let Some(weakness) = self.weak.get(&account.id) {
+                add(Disorder::WeakHash, weakness.clone());
+            }
+            for odd in odd_spellings(account) {
+                add(Disorder::OddSpelling, odd);
+            }
+        }
+        found.sort_by(|one, other| (one.matter, extension_of(one)).cmp(&(other.matter, extension_of(other))));
+        found
+    }
+
+    fn enabled(&self) -> impl Iterator<Item = &AccountListing> {
+        self.listings
+            .iter()
+            .filter(|listing| listing.account.state != AccountState::Disabled)
+    }
+
+    fn shared_addresses(&self, found: &mut Vec<Finding>) {
+        let mut holders: HashMap<&str, Vec<&Account>> = HashMap::new();
+        for account in self.enabled().map(|listing| &listing.account) {
+            if let Some(email) = &account.email {
+                holders.entry(email.key()).or_default().push(account);
+            }
+        }
+        for (_, accounts) in holders.into_iter().filter(|(_, accounts)| accounts.len() > 1) {
+            found.push(Finding {
+                matter: Disorder::SharedEmail,
+                detail: accounts[0].email.as_ref().map_or_else(String::new, ToString::to_string),
+                accounts: accounts.into_iter().cloned().collect(),
+            });
+        }
+    }
+
+    /// Different texts with one skeleton (UTS 39, section 4). Two people of exactly the same name are no finding.
+    fn look_alikes(&self, found: &mut Vec<Finding>) {
+        for what in [Naming::Name, Naming::Extension, Naming::Email] {
+            let mut alike: HashMap<String, Vec<(&Account, String)>> = HashMap::new();
+            for account in self.enabled().map(|listing| &listing.account) {
+                if let Some(text) = what.of(account) {
+                    alike
+                        .entry(skeleton(&text).collect())
+                        .or_default()
+                        .push((account, text));
+                }
+            }
+            for same in alike
+                .into_values()
+                .filter(|same| same.iter().any(|(_, text)| *text != same[0].1))
+            {
+                let mut texts: Vec<&str> = same.iter().map(|(_, text)| text.as_str()).collect();
+                texts.dedup();
+                found.push(Finding {
+                    matter: Disorder::LookAlike,
+                    detail: format!("{}: {}", what.word(), texts.join(" / ")),
+                    accounts: same.iter().map(|(account, _)| (*account).clone()).collect(),
+                });
+            }
+        }
+    }
+}
+
+/// What people tell accounts apart by.
+#[derive(Clone, Copy)]
+enum Naming {
+    Name,
+    Extension,
+    Email,
+}
+
+impl Naming {
+    fn of(self, account: &Account) -> Option<String> {
+        match self {
+            // Width and case are spelling, not another name.
+            Self::Name => Some(account.name.nfkc().flat_map(char::to_lowercase).collect()),
+            Self::Extension => Some(account.extension.as_str().to_owned()),
+            Self::Email => account.email.as_ref().map(|email| email.key().to_owned()),
+        }
+    }
+
+    const fn word(self) -> &'static str {
+        match self {
+            Self::Name => "name",
+            Self::Extension => "extension",
+            Self::Email => "email",
+        }
+    }
+}
+
+fn extension_of(finding: &Finding) -> Option<&str> {
+    finding.accounts.first().map(|account| account.extension.as_str())
+}
+
+/// When the person was last here, when that is more than a year ago. Who has a password and never came counts from the
+/// day it was set.
+fn not_seen_since(listing: &AccountListing, now: Timestamp) -> Option<Timestamp> {
+    let last = listing.last_sign_in_at.or(listing.password_set_at)?;
+    (later(last, NOT_SEEN) < now).then_some(last)
+}
+
+/// Texts that a person would type in another way than they are stored.
+fn odd_spellings(account: &Account) -> Vec<String> {
+    let mut odd = Vec::new();
+    let shown = |text: &str| -> String { text.chars().flat_map(escaped).collect() };
+    // Full-width letters are usual in a name; invisible characters and detached accents are not.
+    if account.name.nfc().ne(account.name.chars()) || account.name.chars().any(is_unseen) {
+        odd.push(format!("name: {}", shown(&account.name)));
+    }
+    if let Some(typed) = account.email.as_ref().map(Email::as_typed)
+        && (typed.nfkc().ne(typed.chars()) || typed.chars().any(is_unseen))
+    {
+        odd.push(format!("email: {}", shown(typed)));
+    }
+    odd
+}
+
+/// Format characters and blanks that a text does not show.
+fn is_unseen(c: char) -> bool {
+    matches!(c, '\u{ad}' | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202f}' | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{a0}')
+}
+
+fn escaped(c: char) -> Vec<char> {
+    if is_unseen(c) || unicode_normalization::char::is_combining_mark(c) {
+        c.escape_unicode().collect()
+    } else {
+        vec![c]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::domain::account::{Extension, Role};
+    use crate::domain::language::Language;
+    use crate::domain::session::tests::at;
+    use crate::domain::ticket::{Purpose, TicketEnd};
+    use crate::domain::token::TokenDigest;
+
+    const DAY: i64 = 24 * 3600;
+
+    fn listing(extension: &str, name: &str, email: Option<&str>) -> AccountListing {
+        let extension = Extension::parse(extension).unwrap();
+        let id = extension
+            .as_str()
+            .bytes()
+            .fold(0_u128, |id, byte| id * 256 + u128::from(byte));
+        AccountListing {
+            account: Account {
+                id: AccountId::new(Uuid::from_u128(id)),
+                extension,
+                name: name.to_owned(),
+                email: email.map(|email| Email::parse(email).unwrap()),
+                role: Role::User,
+                groups: Vec::new(),
+                language: Language::En,
+                state: AccountState::Active,
+                generation: 1,
+                created_at: at(0),
+                updated_at: at(0),
+            },
+            password_set_at: Some(at(0)),
+            last_sign_in_at: Some(at(399 * DAY)),
+        }
+    }
+
+    fn found(listings: Vec<AccountListing>, tickets: Vec<Ticket>) -> Vec<(&'static str, Vec<String>, String)> {
+        let everybody = Everybody {
+            listings,
+            tickets,
+            weak: HashMap::new(),
+        };
+        let extensions = |finding: &Finding| {
+            let extensions = finding.accounts.iter().map(|account| account.extension.to_string());
+            extensions.collect()
+        };
+        everybody
+            .inspect(at(400 * DAY))
+            .into_iter()
+            .map(|finding| (finding.matter.as_str(), extensions(&finding), finding.detail))
+            .collect()
+    }
+
+    #[test]
+    fn people_in_order_are_no_finding() {
+        let twins = vec![
+            listing("101", "Sam Taylor", Some("a@example.com")),
+            listing("102", "Sam Taylor", Some("b@example.com")),
+            listing("103", "田中 ゆき", Some("ゆき@例え.jp")),
+        ];
+        assert_eq!(found(twins, vec![]), []);
+    }
+
+    #[test]
+    fn addresses_shared_or_missing_are_found_and_disabled_accounts_do_not_count() {
+        let mut gone = listing("103", "C", Some("team@example.com"));
+        gone.account.state = AccountState::Disabled;
+        let listings = vec![
+            listing("101", "A", Some("Team@example.com")),
+            listing("102", "B", Some("team@EXAMPLE.com")),
+            gone,
+            listing("104", "D", None),
+        ];
+        assert_eq!(
+            found(listings, vec![]),
+            [
+                (
+                    "shared-email",
+                    vec!["101".into(), "102".into()],
+                    "Team@example.com".into()
+                ),
+                ("no-email", vec!["104".into()], String::new()),
+            ]
+        );
+    }
+
+    #[test]
+    fn who_never_came_is_found_by_what_became_of_the_link() {
+        let invited = |extension| {
+            let mut listing = listing(extension, extension, Some(&format!("p{extension}@example.com")));
+            listing.account.state = AccountState::Invited;
+            (listing.password_set_at, listing.last_sign_in_at) = (None, None);
+            listing
+        };
+        let ticket = |listing: &AccountListing, expires: i64, ended| Ticket {
+            digest: TokenDigest::from_bytes([1; 32]),
+            account: listing.account.id,
+            purpose: Purpose::Welcome,
+            created_at: at(0),
+            expires_at: at(expires),
+            ended,
+            way: None,
+        };
+        let (never, expired, live, used) = (invited("101"), invited("102"), invited("103"), invited("104"));
+        let tickets = vec![
+            ticket(&expired, DAY, None),
+            ticket(&live, 401 * DAY, None),
+            ticket(&used, DAY, Some(TicketEnd::Used)),
+        ];
+        assert_eq!(
+            found(vec![never, expired, live, used], tickets),
+            [
+                ("never-activated", vec!["101".into()], String::new()),
+                ("link-expired", vec!["102".into()], "welcome link".into()),
+            ]
+        );
+    }
+
+    #[test]
+    fn who_has_not_come_for_a_year_is_found() {
+        let mut away = listing("101", "A", Some("a@example.com"));
+        away.last_sign_in_at = Some(at(30 * DAY));
+        let mut never = listing("102", "B", Some("b@example.com"));
+        never.last_sign_in_at = None;
+        let found = found(vec![away, never], vec![]);
+        let who: Vec<_> = found
+            .iter()
+            .map(|(matter, who, _)| (*matter, who[0].as_str()))
+            .collect();
+        assert_eq!(who, [("not-seen", "101"), ("not-seen", "102")]);
+        assert!(found[0].2.starts_with("since "), "{found:?}");
+    }
+
+    #[test]
+    fn names_that_look_alike_and_odd_spellings_are_found() {
+        let listings = vec![
+            listing("101", "Yuki Tanaka", Some("paypal@example.com")),
+            listing("102", "Yuki T\u{430}naka", Some("p\u{430}ypal@example.com")),
+            listing("1o1", "Jose\u{301}", Some("c@example.com")),
+            listing("201", "Ev\u{200b}il", Some("d@example.com")),
+        ];
+        let found = found(listings, vec![]);
+        let by = |matter| found.iter().filter(|(found, ..)| *found == matter).collect::<Vec<_>>();
+        assert_eq!(by("look-alike").len(), 2, "{found:#?}");
+        assert!(
+            by("look-alike").iter().all(|(_, who, _)| *who == ["101", "102"]),
+            "{found:#?}"
+        );
+        assert_eq!(by("odd-spelling").len(), 2, "{found:#?}");
+        assert_eq!(by("odd-spelling")[0].2, "name: Jose\\u{301}");
+    }
+}

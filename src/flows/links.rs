@@ -1,0 +1,306 @@
+//! The life of links, for an operator: which were queued, handed over, opened, used, expired, replaced. The links
+//! themselves are nowhere; the one exception is a page printed for somebody without a mailbox.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use crate::domain::account::{Account, AccountId, AccountState, Extension};
+use crate::domain::event::{Actor, Fact};
+use crate::domain::fault::Fault;
+use crate::domain::outbox::{LetterId, Matter};
+use crate::domain::session::later;
+use crate::domain::ticket::{Purpose, Ticket, TicketLife, TicketState, Way};
+use crate::domain::token::TicketToken;
+use crate::ports::{Accounts, Events, Issue, LetterListing, LetterStatus, Outbox, TicketListing, Tickets};
+
+use super::World;
+
+/// One link, or a letter that has none yet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Link {
+    /// Whose password it may set; `None` for a request that was never found to be anybody's.
+    pub account: Option<AccountId>,
+    /// Why it was made, or asked for.
+    pub purpose: Purpose,
+    /// When it was made, or asked for.
+    pub at: Timestamp,
+    /// Where it stands.
+    pub stage: Stage,
+    /// The right to set a password, once it was made.
+    pub ticket: Option<TicketListing>,
+    /// The letter that carries it, while it is kept.
+    pub letter: Option<LetterListing>,
+}
+
+/// Where a link stands, in the order of its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// The letter waits to be handed over.
+    Queued,
+    /// It was decided that no letter goes out; the event says why.
+    Withheld,
+    /// The letter was given up, with the mail server's words.
+    Undelivered,
+    /// Handed to the mail server, or printed; it works.
+    Sent,
+    /// Opened at least once; it works.
+    Opened,
+    /// It has set a password.
+    Used,
+    /// Its time is over.
+    Expired,
+    /// A newer one took its place, or the account changed under it.
+    Replaced,
+}
+
+impl Stage {
+    /// The stable name in JSON.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Queued => "queued",
+            Self::Withheld => "withheld",
+            Self::Undelivered => "undelivered",
+            Self::Sent => "sent",
+            Self::Opened => "opened",
+            Self::Used => "used",
+            Self::Expired => "expired",
+            Self::Replaced => "replaced",
+        }
+    }
+}
+
+/// What became of the wish to print a link.
+#[derive(Debug)]
+pub enum Printing {
+    /// Here it is, for once.
+    Done {
+        /// For whom.
+        account: Box<Account>,
+        /// The right to set the first password: neither stored nor shown again.
+        token: TicketToken,
+        /// Until when it works.
+        expires_at: Timestamp,
+    },
+    /// There is no such account.
+    NotFound,
+    /// The account is disabled.
+    Disabled(Box<Account>),
+    /// The account has a password.
+    AlreadyActive(Box<Account>),
+}
+
+/// Looks after links.
+pub struct LinkOffice {
+    /// People's records.
+    pub accounts: Arc<dyn Accounts>,
+    /// The rights in links.
+    pub tickets: Arc<dyn Tickets>,
+    /// The letters that carry them.
+    pub outbox: Arc<dyn Outbox>,
+    /// Where a printed link is recorded.
+    pub events: Arc<dyn Events>,
+    /// Time and chance.
+    pub world: World,
+    /// How long links work.
+    pub life: TicketLife,
+}
+
+impl LinkOffice {
+    /// The links of one account or of all, newest first, at most `most`.
+    pub async fn list(&self, account: Option<AccountId>, most: usize) -> Result<Vec<Link>, Fault> {
+        let letters = self.outbox.list(usize::MAX).await?;
+        let tickets = self.tickets.list(account, most).await?;
+        let now = self.world.now();
+        let mut by_id: HashMap<LetterId, LetterListing> =
+            letters.into_iter().map(|letter| (letter.letter.id, letter)).collect();
+        let mut links = Vec::new();
+        let mut carried = Vec::new();
+        for ticket in tickets {
+            let letter = match ticket.ticket.way {
+                Some(Way::Letter(id)) => {
+                    carried.push(id);
+                    by_id.get(&id).cloned()
+                }
+                Some(Way::Page) | None => None,
+            };
+            links.push(Link::made(ticket, letter, now));
+        }
+        for id in carried {
+            by_id.remove(&id);
+        }
+        let waiting = by_id.into_values().filter_map(Link::asked_for);
+        links.extend(waiting.filter(|link| account.is_none() || link.account == account));
+        links.sort_by_key(|link| {
+            (
+                std::cmp::Reverse(link.at),
+                link.letter.as_ref().map(|letter| letter.letter.id.to_string()),
+            )
+        });
+        links.truncate(most);
+        Ok(links)
+    }
+
+    /// Makes a Welcome link to be handed over on paper; earlier links of the account stop working. It is recorded
+    /// before it exists, so that no link is ever out that nobody knows of.
+    pub async fn print(&self, extension: &Extension) -> Result<Printing, Fault> {
+        let Some(account) = self.accounts.find_by_extension(extension).await? else {
+            return Ok(Printing::NotFound);
+        };
+        let account = Box::new(account);
+        match account.state {
+            AccountState::Disabled => return Ok(Printing::Disabled(account)),
+            AccountState::Active => return Ok(Printing::AlreadyActive(account)),
+            AccountState::Invited => {}
+        }
+        let (purpose, now) = (Purpose::Welcome, self.world.now());
+        let printed = Fact::LinkPrinted(purpose);
+        let event = self.world.event(Actor::Operator, None, Some(account.id), printed);
+        self.events.append(&[event]).await?;
+        let token = TicketToken::from_entropy(self.world.token());
+        let expires_at = later(now, self.life.of(purpose));
+        let ticket = Ticket {
+            digest: token.digest(),
+            account: account.id,
+            purpose,
+            way: Some(Way::Page),
+            created_at: now,
+            expires_at,
+            ended: None,
+        };
+        Ok(match self.tickets.issue(&ticket).await? {
+            Issue::Done => Printing::Done {
+                account,
+                token,
+                expires_at,
+            },
+            Issue::NoAccount => Printing::NotFound,
+        })
+    }
+}
+
+impl Link {
+    fn made(ticket: TicketListing, letter: Option<LetterListing>, now: Timestamp) -> Self {
+        Self {
+            account: Some(ticket.ticket.account),
+            purpose: ticket.ticket.purpose,
+            at: ticket.ticket.created_at,
+            stage: stage(&ticket, letter.as_ref(), now),
+            ticket: Some(ticket),
+            letter,
+        }
+    }
+
+    /// A letter without a link so far, when it is one that gets a link.
+    fn asked_for(letter: LetterListing) -> Option<Self> {
+        let account = match letter.letter.matter {
+            Matter::Welcome { account } => Some(account),
+            _ => None,
+        };
+        Some(Self {
+            account,
+            purpose: letter.letter.matter.purpose()?,
+            at: letter.letter.created_at,
+            stage: match letter.status {
+                LetterStatus::Waiting(_) => Stage::Queued,
+                LetterStatus::Withheld(_) => Stage::Withheld,
+                LetterStatus::GivenUp(_) => Stage::Undelivered,
+                // Its ticket was swept.
+                LetterStatus::Delivered(_) => Stage::Expired,
+            },
+            ticket: None,
+            letter: Some(letter),
+        })
+    }
+}
+
+fn stage(ticket: &TicketListing, letter: Option<&LetterListing>, now: Timestamp) -> Stage {
+    match ticket.ticket.state_at(now) {
+        TicketState::Used => Stage::Used,
+        TicketState::Replaced => Stage::Replaced,
+        TicketState::Expired => Stage::Expired,
+        // Somebody has it, whatever the mail server said last.
+        TicketState::Live if ticket.openings > 0 => Stage::Opened,
+        TicketState::Live => match letter.map(|letter| letter.status) {
+            Some(LetterStatus::Waiting(_)) => Stage::Queued,
+            Some(LetterStatus::GivenUp(_)) => Stage::Undelivered,
+            Some(LetterStatus::Withheld(_)) => Stage::Withheld,
+            Some(LetterStatus::Delivered(_)) | None => Stage::Sent,
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::domain::outbox::Letter;
+    use crate::domain::session::tests::{account, at};
+    use crate::domain::ticket::TicketEnd;
+    use crate::domain::token::TokenDigest;
+
+    fn listing(ended: Option<TicketEnd>, openings: u32) -> TicketListing {
+        TicketListing {
+            ticket: Ticket {
+                digest: TokenDigest::from_bytes([1; 32]),
+                account: account().id,
+                purpose: Purpose::Welcome,
+                way: Some(Way::Letter(LetterId::new(Uuid::from_u128(1)))),
+                created_at: at(0),
+                expires_at: later(at(0), Duration::from_secs(10)),
+                ended,
+            },
+            openings,
+            opened_at: None,
+            ended_at: None,
+        }
+    }
+
+    fn letter(status: LetterStatus) -> LetterListing {
+        LetterListing {
+            letter: Letter {
+                id: LetterId::new(Uuid::from_u128(1)),
+                matter: Matter::Welcome { account: account().id },
+                created_at: at(0),
+            },
+            status,
+            attempts: 0,
+            words: None,
+        }
+    }
+
+    #[test]
+    fn a_link_passes_through_the_stages_of_its_life() {
+        let (waiting, delivered) = (
+            letter(LetterStatus::Waiting(at(0))),
+            letter(LetterStatus::Delivered(at(1))),
+        );
+        let given_up = letter(LetterStatus::GivenUp(at(2)));
+        let live = listing(None, 0);
+        for (ticket, letter, second, wanted) in [
+            (&live, Some(&waiting), 1, Stage::Queued),
+            (&live, Some(&delivered), 1, Stage::Sent),
+            (&live, None, 1, Stage::Sent),
+            (&live, Some(&given_up), 1, Stage::Undelivered),
+            (&listing(None, 2), Some(&given_up), 1, Stage::Opened),
+            (&listing(None, 2), Some(&delivered), 10, Stage::Expired),
+            (&listing(Some(TicketEnd::Used), 2), Some(&delivered), 99, Stage::Used),
+            (&listing(Some(TicketEnd::Replaced), 0), None, 1, Stage::Replaced),
+        ] {
+            assert_eq!(stage(ticket, letter, at(second)), wanted);
+        }
+    }
+
+    #[test]
+    fn a_letter_without_a_link_yet_is_queued_and_a_notice_never_gets_one() {
+        let queued = Link::asked_for(letter(LetterStatus::Waiting(at(0)))).unwrap();
+        assert_eq!((queued.stage, queued.account), (Stage::Queued, Some(account().id)));
+        let mut notice = letter(LetterStatus::Waiting(at(0)));
+        notice.letter.matter = Matter::PasswordChanged { account: account().id };
+        assert!(Link::asked_for(notice).is_none());
+    }
+}

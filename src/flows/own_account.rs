@@ -1,0 +1,293 @@
+//! What a signed-in person does with the own account: the password, the sessions, the language.
+//!
+//! Sensitive acts need a fresh sign-in: one whose password was given a short while ago. Giving it again goes through
+//! the limits and the hasher of a sign-in, so that a borrowed browser is no way around them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::domain::account::{AccountEdit, AccountState, Field, LoginName};
+use crate::domain::client::ClientAddr;
+use crate::domain::event::{Actor, Consequences, Event, Fact, Reason};
+use crate::domain::fault::Fault;
+use crate::domain::language::Language;
+use crate::domain::limits::{Decision, Draw, LimitKey, Reservation};
+use crate::domain::outbox::Matter;
+use crate::domain::password::{Password, PasswordHash, Weaknesses};
+use crate::domain::principal::Principal;
+use crate::domain::session::{Lifetime, Session, SessionId, SessionState, later};
+use crate::ports::{
+    Accounts, Change, Events, Hasher, Limiter, PasswordChange, Principals, Sessions, SessionsToEnd, Verification,
+};
+
+use super::World;
+use super::set_password::{NewPassword, SetPassword};
+use super::sign_in::SignInLimits;
+
+/// The person's own counter.
+pub struct OwnAccount {
+    /// The record and its hash.
+    pub accounts: Arc<dyn Accounts>,
+    /// The sessions.
+    pub sessions: Arc<dyn Sessions>,
+    /// Forgets what this process has just changed.
+    pub principals: Arc<dyn Principals>,
+    /// Where refusals are recorded.
+    pub events: Arc<dyn Events>,
+    /// Charged before any work.
+    pub limiter: Arc<dyn Limiter>,
+    /// Compares and hashes passwords.
+    pub hasher: Arc<dyn Hasher>,
+    /// Judges new passwords, as for whoever sets one by link.
+    pub set_password: Arc<SetPassword>,
+    /// Time and chance.
+    pub world: World,
+    /// Those of signing in; `None` when the operator switched limits off.
+    pub limits: Option<SignInLimits>,
+    /// When sessions are past their limits.
+    pub lifetime: Lifetime,
+    /// How long after the password was given sensitive acts need no more.
+    pub fresh_for: Duration,
+}
+
+/// What became of giving the password again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Confirmation {
+    /// It is the password; the sign-in is fresh.
+    Done,
+    /// It is not, or the account may not sign in any more.
+    Refused,
+    /// Too many attempts; try again after this time.
+    Throttled(Duration),
+}
+
+/// What became of changing the password.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PasswordOutcome {
+    /// It is changed, durably.
+    Done,
+    /// The old password is wrong.
+    WrongOld,
+    /// The two fields differ.
+    Differ,
+    /// The new password is not good enough.
+    Weak(Weaknesses),
+    /// Too many attempts; try again after this time.
+    Throttled(Duration),
+    /// Something else changed the account in between; nothing was done.
+    Overtaken,
+}
+
+/// Which of the own sessions are to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// This one.
+    One(SessionId),
+    /// All but the one it is asked from.
+    Others,
+    /// All.
+    All,
+}
+
+impl OwnAccount {
+    /// Whether sensitive acts need no password again.
+    pub fn is_fresh(&self, principal: &Principal) -> bool {
+        self.world.now() < later(principal.session.authenticated_at, self.fresh_for)
+    }
+
+    /// The living sessions, the one that asks first, then those used last.
+    pub async fn sessions(&self, principal: &Principal) -> Result<Vec<Session>, Fault> {
+        let now = self.world.now();
+        let stored = self.sessions.list(Some(principal.account.id)).await?;
+        let mut living: Vec<Session> = stored
+            .into_iter()
+            .filter(|(session, account)| {
+                session.state_at(now, session.last_seen_at, account, self.lifetime) == SessionState::Live
+                    || session.id == principal.session.id
+            })
+            .map(|(session, _)| session)
+            .collect();
+        living.sort_by_key(|session| {
+            let current = session.id == principal.session.id;
+            std::cmp::Reverse((current, session.last_seen_at))
+        });
+        Ok(living)
+    }
+
+    /// The person gives the password again. `None` is a password longer than any may be.
+    pub async fn confirm(
+        &self,
+        principal: &Principal,
+        password: Option<&Password>,
+        client: ClientAddr,
+    ) -> Result<Confirmation, Fault> {
+        let reservation = match self.reserve(principal, client) {
+            Ok(reservation) => reservation,
+            Err(wait) => return Ok(Confirmation::Throttled(wait)),
+        };
+        if self.compare(principal, password, client, &reservation).await?.is_none() {
+            return Ok(Confirmation::Refused);
+        }
+        let session = &principal.session;
+        let then = Consequences::event(self.event(principal, client, Fact::SignInConfirmed(session.id)));
+        let confirmed = self.sessions.confirm(session.id, self.world.now(), then).await?;
+        self.principals.forget(&session.digest);
+        Ok(if confirmed {
+            Confirmation::Done
+        } else {
+            Confirmation::Refused
+        })
+    }
+
+    /// Changes the password of whoever knows the old one. The person is told by mail.
+    pub async fn change_password(
+        &self,
+        principal: &Principal,
+        old: Option<&Password>,
+        typed: NewPassword<'_>,
+        end_others: bool,
+        client: ClientAddr,
+    ) -> Result<PasswordOutcome, Fault> {
+        let reservation = match self.reserve(principal, client) {
+            Ok(reservation) => reservation,
+            Err(wait) => return Ok(PasswordOutcome::Throttled(wait)),
+        };
+        let new = match self.set_password.read(&typed, &principal.account) {
+            Ok(Some(new)) => new,
+            problem => {
+                // The old password was not tried, so nothing was guessed.
+                self.limiter.refund(&reservation);
+                return Ok(problem.err().map_or(PasswordOutcome::Differ, PasswordOutcome::Weak));
+            }
+        };
+        let Some(old) = self.compare(principal, old, client, &reservation).await? else {
+            return Ok(PasswordOutcome::WrongOld);
+        };
+        let change = PasswordChange {
+            account: principal.account.id,
+            old,
+            new: self.hasher.hash(&new).await?,
+            session: principal.session.id,
+            end_others,
+        };
+        let notice = Matter::PasswordChanged {
+            account: change.account,
+        };
+        let now = self.world.now();
+        let then = Consequences::event(self.event(principal, client, Fact::PasswordChanged)).and_letter(
+            self.world.uuid(),
+            notice,
+            now,
+        );
+        let changed = self.accounts.change_password(&change, now, then).await?;
+        self.principals.forget(&principal.session.digest);
+        Ok(if changed {
+            PasswordOutcome::Done
+        } else {
+            PasswordOutcome::Overtaken
+        })
+    }
+
+    /// Ends own sessions. `false` when there is no such session of this person.
+    pub async fn end(&self, principal: &Principal, which: Ending, client: ClientAddr) -> Result<bool, Fault> {
+        let (account, now) = (principal.account.id, self.world.now());
+        let event = |fact| Consequences::event(self.event(principal, client, fact));
+        let ended = match which {
+            Ending::One(id) => {
+                let own = self.sessions.list(Some(account)).await?;
+                let Some((session, _)) = own.into_iter().find(|(session, _)| session.id == id) else {
+                    return Ok(false);
+                };
+                let ended = self
+                    .sessions
+                    .end(SessionsToEnd::ById(id), event(Fact::SignedOut(id)))
+                    .await?;
+                self.principals.forget(&session.digest);
+                ended
+            }
+            Ending::Others => {
+                let keep = principal.session.id;
+                let then = event(Fact::SessionsEnded);
+                self.accounts.end_other_sessions(account, keep, now, then).await? == Change::Done
+            }
+            Ending::All => {
+                let then = event(Fact::SessionsEnded);
+                self.accounts.end_sessions(account, now, then).await? == Change::Done
+            }
+        };
+        self.principals.forget(&principal.session.digest);
+        Ok(ended)
+    }
+
+    /// Sets the language of pages and letters.
+    pub async fn speak(&self, principal: &Principal, language: Language, client: ClientAddr) -> Result<(), Fault> {
+        let edit = AccountEdit {
+            language: Some(language),
+            ..AccountEdit::default()
+        };
+        let then = Consequences::event(self.event(principal, client, Fact::AccountChanged(vec![Field::Language])));
+        self.accounts
+            .update(principal.account.id, &edit, self.world.now(), then)
+            .await?;
+        self.principals.forget(&principal.session.digest);
+        Ok(())
+    }
+
+    /// Charges what a sign-in is charged, before any work.
+    fn reserve(&self, principal: &Principal, client: ClientAddr) -> Result<Reservation, Duration> {
+        let digest = self
+            .limiter
+            .digest(&LoginName::Extension(principal.account.extension.clone()));
+        let from = client.limit_key();
+        let draws = self.limits.iter().flat_map(|limits| {
+            [
+                (LimitKey::SignInClient(from), limits.client),
+                (LimitKey::SignInName(digest), limits.account),
+                (LimitKey::SignInClientName(from, digest), limits.client_account),
+            ]
+        });
+        let draws = draws.map(|(key, quota)| Draw { key, quota }).collect();
+        match self.limiter.reserve(draws, self.world.monotonic()) {
+            Decision::Granted(reservation) => Ok(reservation),
+            Decision::Refused { retry_after, rule } => {
+                tracing::info!(%client, rule, "password confirmation throttled");
+                Err(retry_after)
+            }
+        }
+    }
+
+    /// The stored hash when this is the password; a refusal is recorded.
+    async fn compare(
+        &self,
+        principal: &Principal,
+        password: Option<&Password>,
+        client: ClientAddr,
+        reservation: &Reservation,
+    ) -> Result<Option<PasswordHash>, Fault> {
+        let name = LoginName::Extension(principal.account.extension.clone());
+        // The extension may belong to somebody else by now, if this account was removed a moment ago.
+        let credential = self.accounts.credential(&name).await?.filter(|credential| {
+            credential.account.id == principal.account.id && credential.account.state == AccountState::Active
+        });
+        if let (Some(password), Some(hash)) = (password, credential.and_then(|credential| credential.hash)) {
+            let compared = self.hasher.verify(password, Some(&hash)).await;
+            if let Err(Fault::Overloaded { .. }) = &compared {
+                // Nothing was tried, so nothing is charged.
+                self.limiter.refund(reservation);
+            }
+            if let Verification::Match { .. } = compared? {
+                self.limiter.refund(reservation);
+                return Ok(Some(hash));
+            }
+        }
+        let event = self.event(principal, client, Fact::SignInRefused(Reason::WrongPassword));
+        self.events.append(&[event]).await?;
+        Ok(None)
+    }
+
+    fn event(&self, principal: &Principal, client: ClientAddr, fact: Fact) -> Event {
+        let account = principal.account.id;
+        self.world
+            .event(Actor::Person(account), Some(client), Some(account), fact)
+    }
+}

@@ -1,0 +1,342 @@
+//! The person's own page, and the device that signing in leaves behind.
+
+use std::time::Duration;
+
+use http::StatusCode;
+
+use crate::domain::session::SessionId;
+
+use super::*;
+
+const NEW: &str = "seventeen purple kettles";
+const PAGE: &str = "/.sekisho/account";
+
+/// Two browsers of one person.
+async fn two_browsers(house: &House) -> (Browser, Browser) {
+    let (mut here, mut there) = (house.browser(), house.browser());
+    here.sign_in().await;
+    house.wait(Duration::from_mins(1));
+    there.sign_in().await;
+    (here, there)
+}
+
+fn session_of(house: &House, browser: &Browser) -> SessionId {
+    let token = crate::domain::token::SessionToken::parse(&browser.cookies["__Host-sekisho"]).unwrap();
+    house.fakes.sessions.lock()[&token.digest()].id
+}
+
+async fn is_signed_in(browser: &mut Browser) -> bool {
+    browser.get(PAGE).await.status() == StatusCode::OK
+}
+
+/// Posts to an act with the token of the page.
+async fn act(browser: &mut Browser, path: &str, fields: &[(&str, &str)]) -> Response<Bytes> {
+    let token = hidden(&text(&browser.get(PAGE).await), "token");
+    let mut all = vec![("token", token.as_str())];
+    all.extend_from_slice(fields);
+    browser.post_as(&format!("{PAGE}{path}"), "same-origin", &all).await
+}
+
+#[tokio::test]
+async fn a_stranger_signs_in_first_and_comes_back() {
+    let house = House::new();
+    let mut browser = house.browser();
+    let address = location(&browser.get(PAGE).await).to_owned();
+    assert_eq!(address, "/login?return_to=%2F.sekisho%2Faccount");
+    let page = text(&browser.get(&address).await);
+    let fields = [
+        ("token", &*hidden(&page, "token")),
+        ("login", "101"),
+        ("password", PASSWORD),
+        ("return_to", &*hidden(&page, "return_to")),
+    ];
+    let answer = browser.post_as("/login", "same-origin", &fields).await;
+    assert_eq!(location(&answer), PAGE);
+}
+
+#[tokio::test]
+async fn the_page_says_who_and_where_in_both_languages() {
+    let house = House::new();
+    for language in ["en", "ja"] {
+        let (mut here, _) = two_browsers(&house).await;
+        let page = text(&here.get(&format!("{PAGE}?lang={language}")).await);
+        let form_token = hidden(&page, "token");
+        let mut page = page.replace(&form_token, "TOKEN");
+        for session in house.fakes.sessions.lock().values() {
+            page = page.replace(&session.id.to_string(), "SESSION");
+        }
+        insta::assert_snapshot!(format!("page_{language}_account"), page);
+        house.fakes.sessions.lock().clear();
+    }
+}
+
+#[tokio::test]
+async fn a_password_is_changed_and_the_other_browsers_end() {
+    let house = House::new();
+    let (mut here, mut there) = two_browsers(&house).await;
+    let fields = [("old_password", PASSWORD), ("password", NEW), ("confirmation", NEW)];
+    let answer = act(&mut here, "/password", &fields).await;
+    assert_eq!(location(&answer), "/.sekisho/account?notice=password-changed");
+    assert_eq!(house.fakes.password.lock().as_deref(), Some(NEW));
+    let page = text(&here.get(location(&answer)).await);
+    assert!(page.contains("Your password is changed."));
+    assert!(!is_signed_in(&mut there).await);
+    assert!(house.fakes.matters.lock().contains(&"password-changed"));
+}
+
+#[tokio::test]
+async fn other_browsers_stay_where_that_is_asked_for() {
+    let house = House::new();
+    let (mut here, mut there) = two_browsers(&house).await;
+    let fields = [
+        ("old_password", PASSWORD),
+        ("password", NEW),
+        ("confirmation", NEW),
+        ("keep_others", "yes"),
+    ];
+    location(&act(&mut here, "/password", &fields).await);
+    assert!(is_signed_in(&mut here).await && is_signed_in(&mut there).await);
+}
+
+#[tokio::test]
+async fn a_new_password_needs_the_old_one_and_the_rules() {
+    let house = House::new();
+    let (mut here, mut there) = two_browsers(&house).await;
+    for (old, new, again, status, words, hashes) in [
+        (
+            "wrong one",
+            NEW,
+            NEW,
+            StatusCode::FORBIDDEN,
+            "That is not your password",
+            1,
+        ),
+        (
+            PASSWORD,
+            NEW,
+            "another",
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "The two passwords differ",
+            0,
+        ),
+        (
+            PASSWORD,
+            "short",
+            "short",
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "The password is too short",
+            0,
+        ),
+    ] {
+        *house.fakes.hashes.lock() = 0;
+        let fields = [("old_password", old), ("password", new), ("confirmation", again)];
+        let answer = act(&mut here, "/password", &fields).await;
+        assert_eq!(answer.status(), status);
+        let page = text(&answer);
+        assert!(page.contains(words), "{page}");
+        assert!(!page.contains(old) && !page.contains(NEW), "no password is shown again");
+        assert_eq!(*house.fakes.hashes.lock(), hashes);
+    }
+    assert_eq!(house.fakes.password.lock().as_deref(), Some(PASSWORD));
+    assert!(is_signed_in(&mut here).await && is_signed_in(&mut there).await);
+    assert!(
+        house
+            .fakes
+            .matters
+            .lock()
+            .iter()
+            .all(|matter| *matter != "password-changed")
+    );
+}
+
+#[tokio::test]
+async fn guessing_the_old_password_runs_into_the_limits_of_signing_in() {
+    let house = House::new();
+    let (mut here, _) = two_browsers(&house).await;
+    *house.fakes.closed_for.lock() = Some(Duration::from_secs(90));
+    *house.fakes.hashes.lock() = 0;
+    let fields = [("old_password", PASSWORD), ("password", NEW), ("confirmation", NEW)];
+    let answer = act(&mut here, "/password", &fields).await;
+    assert_eq!(answer.status(), StatusCode::TOO_MANY_REQUESTS);
+    house.wait(Duration::from_mins(11));
+    let answer = act(&mut here, "/sessions/end-others", &[("password", PASSWORD)]).await;
+    assert_eq!(answer.status(), StatusCode::TOO_MANY_REQUESTS);
+    assert_eq!(*house.fakes.hashes.lock(), 0, "refused before any work");
+    assert_eq!(house.fakes.password.lock().as_deref(), Some(PASSWORD));
+}
+
+#[tokio::test]
+async fn a_session_is_ended_from_another_browser_and_nobody_elses_is() {
+    let house = House::new();
+    let (mut here, mut there) = two_browsers(&house).await;
+    let id = session_of(&house, &there).to_string();
+    let answer = act(&mut here, "/sessions/end", &[("session", &id)]).await;
+    assert_eq!(location(&answer), "/.sekisho/account?notice=session-ended");
+    assert!(!is_signed_in(&mut there).await);
+    for nobodys in [id.as_str(), "0190b5f2-7f3c-7d1e-9c55-1f0f5e0a6a01", "nonsense"] {
+        let answer = act(&mut here, "/sessions/end", &[("session", nobodys)]).await;
+        assert_eq!(answer.status(), StatusCode::NOT_FOUND, "{nobodys}");
+    }
+    assert!(is_signed_in(&mut here).await);
+}
+
+#[tokio::test]
+async fn ending_all_others_leaves_this_one_and_signing_out_everywhere_none() {
+    let house = House::new();
+    let (mut here, mut there) = two_browsers(&house).await;
+    let answer = act(&mut here, "/sessions/end-others", &[]).await;
+    assert_eq!(location(&answer), "/.sekisho/account?notice=others-ended");
+    assert!(is_signed_in(&mut here).await && !is_signed_in(&mut there).await);
+    let answer = act(&mut here, "/sessions/end-all", &[]).await;
+    assert_eq!(location(&answer), "/login?notice=signed-out");
+    assert!(!here.cookies.contains_key("__Host-sekisho"));
+    assert!(!is_signed_in(&mut here).await);
+}
+
+#[tokio::test]
+async fn an_old_sign_in_is_asked_for_the_password_and_the_act_goes_on() {
+    let house = House::new();
+    let (mut here, mut there) = two_browsers(&house).await;
+    house.wait(Duration::from_mins(11));
+    let id = session_of(&house, &there).to_string();
+    let answer = act(&mut here, "/sessions/end", &[("session", &id)]).await;
+    assert_eq!(answer.status(), StatusCode::OK);
+    let page = text(&answer);
+    assert!(page.contains("Is it you?"), "{page}");
+    assert_eq!(hidden(&page, "session"), id, "the act is carried along");
+    assert!(is_signed_in(&mut there).await, "nothing was done yet");
+
+    let again = [("session", &*id), ("password", "wrong one")];
+    let answer = act(&mut here, "/sessions/end", &again).await;
+    assert_eq!(answer.status(), StatusCode::FORBIDDEN);
+    assert!(text(&answer).contains("That is not your password"));
+    assert!(is_signed_in(&mut there).await);
+
+    let again = [("session", &*id), ("password", PASSWORD)];
+    let answer = act(&mut here, "/sessions/end", &again).await;
+    assert_eq!(location(&answer), "/.sekisho/account?notice=session-ended");
+    assert!(!is_signed_in(&mut there).await);
+    let answer = act(&mut here, "/sessions/end-others", &[]).await;
+    assert_eq!(
+        location(&answer),
+        "/.sekisho/account?notice=others-ended",
+        "it is fresh now"
+    );
+}
+
+#[tokio::test]
+async fn a_script_is_told_what_is_missing_and_sends_it_along() {
+    let house = House::new();
+    let (here, mut there) = two_browsers(&house).await;
+    let cookie = format!("__Host-sekisho={}", here.cookies["__Host-sekisho"]);
+    let facts = json(&call(&house.portal, "GET", PAGE, &cookie, "").await);
+    assert_eq!(
+        (&facts["fresh"], &facts["account"]["email"]),
+        (&true.into(), &"yuki@example.com".into())
+    );
+    assert_eq!(facts["sessions"].as_array().unwrap().len(), 2);
+    assert_eq!(facts["sessions"][0]["current"], true, "this one first");
+    house.wait(Duration::from_mins(11));
+    let path = format!("{PAGE}/sessions/end-others");
+    let answer = call(&house.portal, "POST", &path, &cookie, "{}").await;
+    assert_eq!(answer.status(), StatusCode::FORBIDDEN);
+    assert_eq!(json(&answer)["type"], "urn:sekisho:problem:confirmation-required");
+    let body = format!("{{\"password\":\"{PASSWORD}\"}}");
+    let answer = call(&house.portal, "POST", &path, &cookie, &body).await;
+    assert_eq!(json(&answer)["ended"], true);
+    assert!(!is_signed_in(&mut there).await);
+}
+
+#[tokio::test]
+async fn the_language_is_set_for_pages_and_letters() {
+    let house = House::new();
+    let (mut here, _) = two_browsers(&house).await;
+    here.get("/login?lang=en").await;
+    let answer = act(&mut here, "/language", &[("language", "ja")]).await;
+    assert_eq!(location(&answer), "/.sekisho/account?notice=language-set");
+    assert_eq!(house.fakes.account.lock().language, Language::Ja);
+    let page = text(&here.get(location(&answer)).await);
+    assert!(page.contains("<html lang=\"ja\">") && page.contains("画面とメールの言語を変更しました。"));
+    let answer = act(&mut here, "/language", &[("language", "xx")]).await;
+    assert_eq!(answer.status(), StatusCode::UNPROCESSABLE_ENTITY);
+}
+
+#[tokio::test]
+async fn a_form_without_its_token_is_shown_again() {
+    let house = House::new();
+    let (mut here, mut there) = two_browsers(&house).await;
+    for path in ["/sessions/end-others", "/sessions/end-all"] {
+        let answer = here.post_as(&format!("{PAGE}{path}"), "same-origin", &[]).await;
+        assert_eq!(answer.status(), StatusCode::FORBIDDEN, "{path}");
+        assert!(text(&answer).contains("Please send it once more"));
+    }
+    assert!(is_signed_in(&mut here).await && is_signed_in(&mut there).await);
+}
+
+#[tokio::test]
+async fn a_look_at_an_act_leads_to_the_page() {
+    let house = House::new();
+    let (mut here, _) = two_browsers(&house).await;
+    let answer = here.get("/.sekisho/account/password?lang=ja").await;
+    assert_eq!(location(&answer), PAGE);
+    assert_eq!(here.cookies["__Host-sekisho-lang"], "ja");
+}
+
+/// How many letters about a new device were accepted.
+fn letters(house: &House) -> usize {
+    let matters = house.fakes.matters.lock();
+    matters.iter().filter(|matter| **matter == "new-device").count()
+}
+
+#[tokio::test]
+async fn a_new_device_is_told_of_and_a_known_one_is_not() {
+    let house = House::new();
+    let mut first = house.browser();
+    let answer = first.sign_in().await;
+    assert_eq!(letters(&house), 0, "nobody is warned of the very first sign-in");
+    let cookies = set_cookies(answer.headers());
+    let device = cookies
+        .iter()
+        .find(|cookie| cookie.starts_with("__Host-sekisho-device="));
+    let device = device.expect("a device cookie");
+    assert!(
+        device.ends_with("; HttpOnly; SameSite=Lax; Secure; Path=/; Max-Age=34560000"),
+        "{device}"
+    );
+    first.cookies.remove("__Host-sekisho");
+    first.sign_in().await;
+    assert_eq!(letters(&house), 0, "a known device");
+    house.browser().sign_in().await;
+    assert_eq!(letters(&house), 1);
+    let mut forger = house.browser();
+    let forged = first.cookies["__Host-sekisho-device"].replace('.', "x.");
+    forger.cookies.insert("__Host-sekisho-device".into(), forged);
+    forger.sign_in().await;
+    assert_eq!(letters(&house), 2, "a forged device is a new one");
+}
+
+#[tokio::test]
+async fn a_refused_sign_in_leaves_no_device_behind() {
+    let house = House::new();
+    let mut browser = house.browser();
+    let answer = browser
+        .post("/login", &[("login", "101"), ("password", "wrong one")])
+        .await;
+    assert_eq!(answer.status(), StatusCode::UNAUTHORIZED);
+    assert!(!browser.cookies.contains_key("__Host-sekisho-device"));
+    assert!(
+        set_cookies(answer.headers())
+            .iter()
+            .all(|cookie| !cookie.contains("device"))
+    );
+}
+
+#[tokio::test]
+async fn somebody_without_an_address_is_signed_in_all_the_same() {
+    let house = House::new();
+    house.fakes.account.lock().email = None;
+    house.browser().sign_in().await;
+    house.browser().sign_in().await;
+    assert_eq!(letters(&house), 0);
+    assert_eq!(house.fakes.sessions.lock().len(), 2);
+}

@@ -1,0 +1,559 @@
+//! Backups: made while the server runs, restored onto a new machine, refused when anything is wrong with them, and
+//! proved to tell nobody a secret.
+
+use std::fs;
+use std::io::Read;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use serde_json::{Value, json};
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{Connection, SqliteConnection};
+
+use crate::harness::{House, OTHER_PASSWORD, PASSWORD, SESSION};
+
+/// Hashes at OWASP's floor, since that is what a proof asks for.
+const STRONG: &str = "[passwords.hashing]\nmemory = \"19 MiB\"\npasses = 2";
+
+async fn back_up(house: &House) -> PathBuf {
+    let file = house.gateway.home().join("b.backup");
+    let name = file.display().to_string();
+    house
+        .gateway
+        .cli(&["backup", "create", &name, "--force"])
+        .await
+        .succeeded();
+    file
+}
+
+async fn restore(house: &House, file: &Path, more: &[&str]) -> crate::harness::gateway::Ran {
+    let name = file.display().to_string();
+    house.gateway.cli(&[&["backup", "restore", &name], more].concat()).await
+}
+
+/// The exit code and the checks by name.
+async fn prove(house: &House, file: &Path) -> (Option<i32>, Value) {
+    let name = file.display().to_string();
+    let ran = house.gateway.cli(&["backup", "prove", &name, "--json"]).await;
+    (
+        ran.code,
+        serde_json::from_str(&ran.out).unwrap_or_else(|_| panic!("{ran:?}")),
+    )
+}
+
+fn failed(proof: &Value) -> Vec<String> {
+    let checks = proof["checks"].as_array().unwrap().iter();
+    let failed = checks.filter(|check| check["verdict"] == "failed");
+    failed.map(|check| check["name"].as_str().unwrap().to_owned()).collect()
+}
+
+/// The pepper and the sealing key, brought over by hand.
+fn bring_secrets(from: &House, to: &House, names: &[&str]) {
+    let directory = to.gateway.home().join("secrets");
+    fs::create_dir_all(&directory).unwrap();
+    fs::set_permissions(&directory, fs::Permissions::from_mode(0o700)).unwrap();
+    for name in names {
+        let old = from.gateway.home().join("secrets").join(name);
+        // Copies the mode as well.
+        fs::copy(old, directory.join(name)).unwrap();
+    }
+}
+
+/// The database inside a backup, unpacked by the tools that everybody has.
+fn database_in(file: &Path) -> Vec<u8> {
+    let packed = fs::File::open(file).unwrap();
+    let mut tar = tar::Archive::new(zstd::Decoder::new(packed).unwrap());
+    for entry in tar.entries().unwrap() {
+        let mut entry = entry.unwrap();
+        if entry.path_bytes().as_ref() == b"sekisho.db" {
+            let mut bytes = Vec::new();
+            entry.read_to_end(&mut bytes).unwrap();
+            return bytes;
+        }
+    }
+    panic!("no database in {}", file.display());
+}
+
+fn store_of(house: &House) -> PathBuf {
+    house.gateway.home().join("store")
+}
+
+fn names_in(directory: &Path) -> Vec<String> {
+    let entries = fs::read_dir(directory).unwrap();
+    let mut names: Vec<_> = entries
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    names
+}
+
+async fn alter(house: &House, sql: &'static str) {
+    let options = SqliteConnectOptions::new().filename(store_of(house).join("sekisho.db"));
+    let mut connection = SqliteConnection::connect_with(&options).await.unwrap();
+    sqlx::query(sql).execute(&mut connection).await.unwrap();
+    connection.close().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backup_made_while_the_server_runs_serves_on_a_new_machine_where_nobody_is_signed_in() {
+    let old = House::open().await;
+    let person = old.welcome("101").await;
+    let visitor = old.signed_in(&person).await;
+    let invited = old.invite("102", &[]).await;
+    let link = old.mailbox.next_links(&invited).await;
+    let file = back_up(&old).await;
+    assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o7777, 0o600);
+    old.event("backup.created", None).await;
+    assert!(visitor.passes().await, "the server went on meanwhile");
+    assert!(
+        names_in(&store_of(&old))
+            .iter()
+            .all(|name| !name.starts_with(".backup"))
+    );
+    // What happens after the backup is not in it.
+    old.welcome("103").await;
+
+    let new = House::closed("").await;
+    bring_secrets(&old, &new, &["pepper", "sealing.key"]);
+    let said = restore(&new, &file, &[]).await.succeeded();
+    for words in [
+        "the file is whole",
+        "made with the sealing key that is here",
+        "2 accounts",
+        "the database in it is sound",
+        "sessions and links are void",
+        "the backup is in place",
+        "passwords work",
+        "signing keys work",
+    ] {
+        assert!(said.contains(words), "{words}: {said}");
+    }
+    new.gateway.start().await;
+    let stranger = new.visitor();
+    stranger.set_cookie(SESSION, Some(&visitor.session()));
+    assert!(!stranger.passes().await, "a session does not come back to life");
+    assert_eq!(
+        new.visitor().follow(&link.in_office).await.status,
+        410,
+        "nor does a link"
+    );
+    assert!(new.visitor().sign_in("101", PASSWORD).await.is_done());
+    assert!(!new.visitor().sign_in("103", PASSWORD).await.is_done());
+    new.event("backup.restored", None).await;
+    new.event("sign-in.done", None).await;
+    new.gateway.cli(&["account", "welcome", "102"]).await.succeeded();
+    let fresh = new.mailbox.next_links(&invited).await;
+    assert!(
+        new.visitor()
+            .set_password(&fresh.in_office, OTHER_PASSWORD)
+            .await
+            .is_done()
+    );
+    let keys = |house: &House| {
+        let gateway = house.gateway.command(&["key", "list", "--json"]).output().unwrap();
+        serde_json::from_slice::<Value>(&gateway.stdout).unwrap()[0]["kid"].clone()
+    };
+    assert_eq!(keys(&old), keys(&new), "the web client knows the signing key already");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_overwritten_or_replaced_unasked_and_nothing_is_lost() {
+    let house = House::open().await;
+    house.welcome("101").await;
+    let file = back_up(&house).await;
+    let before = fs::read(&file).unwrap();
+    let name = file.display().to_string();
+    let said = house.gateway.cli(&["backup", "create", &name]).await.failed();
+    assert!(said.contains("--force"), "{said}");
+    assert_eq!(fs::read(&file).unwrap(), before);
+
+    let said = restore(&house, &file, &["--replace"]).await;
+    assert!(said.err.contains("another server is running"), "{said:?}");
+    house.invite("102", &[]).await;
+    assert!(house.gateway.stop().await.success());
+    let said = restore(&house, &file, &[]).await;
+    assert_eq!(said.code, Some(1));
+    assert!(said.err.contains("--replace"), "{said:?}");
+    let accounts = || async {
+        house
+            .gateway
+            .cli_json::<Vec<Value>>(&["account", "list", "--json"])
+            .await
+            .len()
+    };
+    assert_eq!(accounts().await, 2);
+
+    let said = restore(&house, &file, &["--replace"]).await.succeeded();
+    assert!(said.contains("kept in"), "{said}");
+    assert_eq!(accounts().await, 1);
+    let aside = names_in(&store_of(&house))
+        .into_iter()
+        .find(|name| name.starts_with("replaced-"))
+        .unwrap();
+    let options = SqliteConnectOptions::new().filename(store_of(&house).join(aside).join("sekisho.db"));
+    let mut kept = SqliteConnection::connect_with(&options).await.unwrap();
+    let people: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM accounts")
+        .fetch_one(&mut kept)
+        .await
+        .unwrap();
+    assert_eq!(people, 2, "what was there is still there");
+    house.gateway.start().await;
+    assert!(house.visitor().sign_in("101", PASSWORD).await.is_done());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_is_cut_short_altered_or_something_else_is_refused_before_anything_is_touched() {
+    let house = House::open().await;
+    house.welcome("101").await;
+    let file = back_up(&house).await;
+    assert!(house.gateway.stop().await.success());
+    let bytes = fs::read(&file).unwrap();
+    let mut altered = bytes.clone();
+    altered[bytes.len() / 2] ^= 1;
+    let before = house.gateway.stored();
+    for (what, wrong) in [
+        ("cut short", &bytes[..bytes.len() - 1]),
+        ("cut in half", &bytes[..bytes.len() / 2]),
+        ("altered", &altered),
+        ("longer", &[&bytes[..], b"\0"].concat()),
+        ("empty", b""),
+        ("something else", b"PK\x03\x04 holiday photos"),
+    ] {
+        fs::write(&file, wrong).unwrap();
+        let said = restore(&house, &file, &["--replace"]).await.failed();
+        assert!(said.contains("b.backup is not used"), "{what}: {said}");
+        assert_eq!(house.gateway.stored(), before, "{what}");
+        let (code, proof) = prove(&house, &file).await;
+        assert_eq!(
+            (code, failed(&proof)),
+            (Some(1), vec!["file-whole".to_owned()]),
+            "{what}"
+        );
+    }
+    fs::write(&file, &bytes).unwrap();
+    restore(&house, &file, &["--replace"]).await.succeeded();
+    let gone = house.gateway.home().join("no-such-file");
+    let said = restore(&house, &gone, &["--replace"]).await.failed();
+    assert!(said.contains("no-such-file"), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_newer_backup_is_refused_with_both_versions_named() {
+    let house = House::open().await;
+    house.welcome("101").await;
+    alter(
+        &house,
+        "INSERT INTO _sqlx_migrations SELECT 9999, 'later', installed_on, success, checksum, execution_time \
+         FROM _sqlx_migrations WHERE version = 1",
+    )
+    .await;
+    assert!(house.gateway.stop().await.success());
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("newer.backup");
+    archive(&store_of(&house).join("sekisho.db"), 9999, &file);
+    let new = House::closed("").await;
+    let said = restore(&new, &file, &[]).await.failed();
+    assert!(
+        said.contains("9999") && said.contains(env!("CARGO_PKG_VERSION")),
+        "{said}"
+    );
+    assert!(!store_of(&new).exists(), "nothing was touched");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_older_backup_is_brought_up_to_date() {
+    let old = tempfile::tempdir().unwrap();
+    let database = old.path().join("sekisho.db");
+    let migrations = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/store/sqlite/migrations");
+    let migrator = sqlx::migrate::Migrator::new(migrations).await.unwrap();
+    let options = SqliteConnectOptions::new().filename(&database).create_if_missing(true);
+    let mut connection = SqliteConnection::connect_with(&options).await.unwrap();
+    migrator.run_to(1, &mut connection).await.unwrap();
+    sqlx::query(
+        "INSERT INTO accounts VALUES ('0190b5f2-7f3c-7d1e-9c55-1f0f5e0a6a01', '101', 'Yuki', 'p101@example.com', \
+         'p101@example.com', 'user', '[]', 'en', 'invited', 1, 1, 1, NULL, NULL, NULL)",
+    )
+    .execute(&mut connection)
+    .await
+    .unwrap();
+    connection.close().await.unwrap();
+    let file = old.path().join("older.backup");
+    archive(&database, 1, &file);
+    let new = House::closed("").await;
+    let said = restore(&new, &file, &[]).await.succeeded();
+    let newest = sekisho::store::sqlite::schema_version();
+    assert!(
+        newest > 1 && said.contains(&format!("from version 1 to {newest}")),
+        "{said}"
+    );
+    new.gateway.start().await;
+    new.gateway.cli(&["account", "welcome", "101"]).await.succeeded();
+    let links = new.mailbox.next_links("p101@example.com").await;
+    assert!(new.visitor().set_password(&links.in_office, PASSWORD).await.is_done());
+}
+
+/// A sound archive of this database, as somebody with the program's source could make.
+fn archive(database: &Path, schema: i64, to: &Path) {
+    let mut manifest = sekisho::store::archive::Manifest::new(schema, crate::harness::now());
+    let mut file = fs::File::options()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .open(to)
+        .unwrap();
+    let mut database = fs::File::open(database).unwrap();
+    sekisho::store::archive::write(&mut file, &mut manifest, &mut database, |_| [0; 32]).unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_archive_with_something_alive_or_foreign_in_it_brings_none_of_it() {
+    let house = House::open().await;
+    let person = house.welcome("101").await;
+    let visitor = house.signed_in(&person).await;
+    assert!(house.gateway.stop().await.success());
+    let schema = sekisho::store::sqlite::schema_version();
+    let file = house.gateway.home().join("own.backup");
+    archive(&store_of(&house).join("sekisho.db"), schema, &file);
+    let (code, proof) = prove(&house, &file).await;
+    assert_eq!(code, Some(1));
+    assert!(failed(&proof).contains(&"nothing-alive".to_owned()), "{proof}");
+    assert!(failed(&proof).contains(&"made-here".to_owned()) || proof["checks"][1]["verdict"] == "skipped");
+    let said = restore(&house, &file, &["--replace"]).await.succeeded();
+    assert!(said.contains("who made it cannot be told"), "{said}");
+    house.gateway.start().await;
+    assert!(!visitor.passes().await, "its session is void all the same");
+    assert!(house.gateway.stop().await.success());
+
+    alter(
+        &house,
+        "CREATE TRIGGER backdoor AFTER UPDATE ON accounts BEGIN UPDATE accounts SET role = 'admin' WHERE extension = '101'; END",
+    )
+    .await;
+    archive(&store_of(&house).join("sekisho.db"), schema, &file);
+    let said = restore(&house, &file, &["--replace"]).await;
+    assert!(said.err.contains("trigger backdoor"), "{said:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn missing_secrets_are_named_and_lost_ones_cost_passwords_and_keys_and_nothing_else() {
+    let old = House::open().await;
+    let person = old.welcome("101").await;
+    let file = back_up(&old).await;
+    let new = House::closed("").await;
+    let said = restore(&new, &file, &[]).await.succeeded();
+    assert!(
+        said.contains("pepper is missing") && said.contains("sealing.key is missing"),
+        "{said}"
+    );
+    let refused = new.gateway.cli(&["serve"]).await;
+    assert!(
+        refused.err.contains("pepper is missing"),
+        "closed until they are there: {refused:?}"
+    );
+    bring_secrets(&old, &new, &["pepper"]);
+    let said = restore(&new, &file, &["--replace", "--keys-lost"]).await.succeeded();
+    assert!(
+        said.contains("passwords work") && said.contains("1 signing keys are gone"),
+        "{said}"
+    );
+    new.gateway.start().await;
+    assert!(new.visitor().sign_in("101", PASSWORD).await.is_done());
+    assert!(new.gateway.stop().await.success());
+
+    fs::remove_dir_all(new.gateway.home().join("secrets")).unwrap();
+    let said = restore(&new, &file, &["--replace", "--keys-lost"]).await.succeeded();
+    assert!(said.contains("the passwords of 1 people are gone"), "{said}");
+    new.gateway.start().await;
+    assert!(!new.visitor().sign_in("101", PASSWORD).await.is_done());
+    new.visitor()
+        .post_json("/forgot-password", &json!({"email": person.email}))
+        .await;
+    let links = new.mailbox.next_links(&person.email).await;
+    assert!(
+        new.visitor()
+            .set_password(&links.in_office, OTHER_PASSWORD)
+            .await
+            .is_done()
+    );
+    assert!(new.visitor().sign_in("101", OTHER_PASSWORD).await.is_done());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backup_proves_what_it_promises_and_says_what_does_not_hold() {
+    let house = House::with(STRONG).await;
+    house.welcome("101").await;
+    house.invite("102", &[]).await;
+    house.gateway.cli(&["key", "rotate"]).await.succeeded();
+    let file = back_up(&house).await;
+    let (code, proof) = prove(&house, &file).await;
+    assert_eq!((code, proof["proved"].as_bool()), (Some(0), Some(true)), "{proof:#}");
+    for check in proof["checks"].as_array().unwrap() {
+        assert_eq!(check["verdict"], "proved", "{check}");
+        assert!(check["looked_at"].as_u64().unwrap() > 0, "{check} looked at something");
+    }
+    let name = file.display().to_string();
+    let said = house.gateway.cli(&["backup", "prove", &name]).await.succeeded();
+    let checks = proof["checks"].as_array().unwrap().len();
+    assert!(
+        checks >= 12 && said.lines().count() == checks + 1,
+        "one line a check: {said}"
+    );
+
+    // Each of these must be seen, by the check that is there for it.
+    let pepper = fs::read_to_string(house.gateway.home().join("secrets/pepper")).unwrap();
+    let into_words: &'static str = format!("UPDATE letters SET words = '250 {}'", pepper.trim()).leak();
+    for (check, sql, mend) in [
+        (
+            "password-hashes",
+            "UPDATE accounts SET password_hash = replace(password_hash, 'm=19456', 'm=8192') WHERE extension = '101'",
+            "UPDATE accounts SET password_hash = replace(password_hash, 'm=8192', 'm=19456') WHERE extension = '101'",
+        ),
+        (
+            "password-hashes",
+            "UPDATE accounts SET password_hash = '$2b$10$abcdefghijklmnopqrstuu5LoVUJYUPPJ5fWZAWbqZJ7BxFRAL4ei' \
+             WHERE extension = '102'",
+            "UPDATE accounts SET password_hash = NULL WHERE extension = '102'",
+        ),
+        (
+            "token-forms",
+            "UPDATE letters SET words = '554 no https://in.test/set-password#AbCdEfGhIjKlMnOpQrStUvWxYz0123456789-_AbCdE'",
+            "UPDATE letters SET words = NULL",
+        ),
+        (
+            "bearer-forms",
+            "UPDATE letters SET words = '554 no /set-password?ticket=x'",
+            "UPDATE letters SET words = NULL",
+        ),
+        (
+            "private-key-forms",
+            "UPDATE accounts SET name = '-----BEGIN EC PRIVATE KEY-----' WHERE extension = '102'",
+            "UPDATE accounts SET name = 'Person 102' WHERE extension = '102'",
+        ),
+        (
+            "public-keys",
+            "UPDATE signing_keys SET public_jwk = json_set(public_jwk, '$.p', 'x')",
+            "UPDATE signing_keys SET public_jwk = json_remove(public_jwk, '$.p')",
+        ),
+        ("own-secrets", into_words, "UPDATE letters SET words = NULL"),
+        (
+            "events",
+            "INSERT INTO events VALUES ('e', 1, 'operator', NULL, NULL, 'free.text', 'my password is hunter2')",
+            "SELECT 1",
+        ),
+    ] {
+        alter(&house, sql).await;
+        let (code, proof) = prove(&house, &back_up(&house).await).await;
+        assert_eq!(code, Some(1), "{check}: {proof:#}");
+        assert!(
+            failed(&proof).contains(&check.to_owned()),
+            "{check}: {:?}",
+            failed(&proof)
+        );
+        alter(&house, mend).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_auditor_without_the_configuration_sees_what_was_skipped() {
+    let house = House::with(STRONG).await;
+    house.welcome("101").await;
+    let file = back_up(&house).await;
+    let elsewhere = tempfile::tempdir().unwrap();
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_sekisho"))
+        .args(["backup", "prove", &file.display().to_string(), "--json", "--config"])
+        .arg(elsewhere.path().join("none.toml"))
+        .output()
+        .unwrap();
+    let proof: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert!(output.status.success(), "{proof:#}");
+    let checks = proof["checks"].as_array().unwrap();
+    let skipped: Vec<_> = checks.iter().filter(|check| check["verdict"] == "skipped").collect();
+    assert_eq!(
+        skipped
+            .iter()
+            .map(|check| check["name"].as_str().unwrap())
+            .collect::<Vec<_>>(),
+        ["made-here", "own-secrets"]
+    );
+    assert!(
+        skipped
+            .iter()
+            .all(|check| !check["notes"].as_array().unwrap().is_empty())
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_secret_the_test_knows_is_in_a_backup_the_database_its_log_or_anything_printed() {
+    let house = House::with("[log]\nlevel = \"trace\"").await;
+    let mut secrets = vec![PASSWORD.to_owned(), OTHER_PASSWORD.to_owned()];
+    let email = house.invite("101", &[]).await;
+    let welcome = house.mailbox.next_links(&email).await;
+    secrets.push(welcome.ticket().to_owned());
+    let visitor = house.visitor();
+    assert!(visitor.set_password(&welcome.in_office, PASSWORD).await.is_done());
+    secrets.extend(visitor.cookie_values());
+    assert!(visitor.sign_in("101", PASSWORD).await.is_done());
+    secrets.push(visitor.session());
+    assert!(visitor.passes().await);
+    secrets.push(house.upstream.last().assertion().to_owned());
+    let guess = "a wrong guess with words 23";
+    secrets.push(guess.to_owned());
+    visitor
+        .post_json("/login", &json!({"login": "101", "password": guess}))
+        .await;
+    visitor.post_json("/forgot-password", &json!({"email": email})).await;
+    let reset = house.mailbox.next_links(&email).await;
+    secrets.push(reset.ticket().to_owned());
+    let other = house.visitor();
+    assert!(other.set_password(&reset.in_office, OTHER_PASSWORD).await.is_done());
+    assert!(other.sign_in("101", OTHER_PASSWORD).await.is_done());
+    secrets.push(other.session());
+    let waiting = house.invite("102", &[]).await;
+    secrets.push(house.mailbox.next_links(&waiting).await.ticket().to_owned());
+    for name in ["pepper", "sealing.key"] {
+        let secret = fs::read_to_string(house.gateway.home().join("secrets").join(name)).unwrap();
+        secrets.push(secret.trim().to_owned());
+    }
+
+    let file = back_up(&house).await;
+    let mut places = vec![
+        ("the backup".to_owned(), fs::read(&file).unwrap()),
+        ("the database in the backup".to_owned(), database_in(&file)),
+    ];
+    // The server runs: the log of the database is there too.
+    let stored = house.gateway.stored();
+    assert!(
+        stored
+            .iter()
+            .any(|(path, bytes)| path.ends_with("sekisho.db-wal") && !bytes.is_empty())
+    );
+    places.extend(
+        stored
+            .into_iter()
+            .map(|(path, bytes)| (path.display().to_string(), bytes)),
+    );
+    let new = House::closed("").await;
+    bring_secrets(&house, &new, &["pepper", "sealing.key"]);
+    restore(&new, &file, &[]).await.succeeded();
+    places.extend(
+        new.gateway
+            .stored()
+            .into_iter()
+            .map(|(path, bytes)| (path.display().to_string(), bytes)),
+    );
+    prove(&house, &file).await;
+    assert!(house.gateway.stop().await.success());
+    for printed in [house.gateway.printed(), new.gateway.printed()] {
+        places.push(("what was printed".to_owned(), printed.into_bytes()));
+    }
+    assert!(places.len() >= 7 && places.iter().filter(|(_, bytes)| bytes.len() > 500).count() >= 5);
+    secrets.retain(|secret| secret.len() >= 8);
+    assert!(secrets.len() >= 10);
+    for secret in &secrets {
+        for (place, bytes) in &places {
+            let found = bytes.windows(secret.len()).any(|part| part == secret.as_bytes());
+            assert!(!found, "{secret:?} is in {place}");
+        }
+    }
+}
