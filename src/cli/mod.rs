@@ -10,6 +10,7 @@ mod completions;
 mod config;
 mod demo;
 mod event;
+mod explain;
 mod hash;
 mod healthcheck;
 mod key;
@@ -83,6 +84,11 @@ enum Command {
     /// Add people, list them, keep them out
     #[command(subcommand)]
     Account(account::Command),
+    /// Say what would become of a request, by which rule, and what the web client would be told
+    #[command(
+        after_help = "Example:\n  sekisho explain --url https://phone.example.com/admin/users --as 101 --from 203.0.113.7"
+    )]
+    Explain(explain::Explain),
     /// See who is signed in, and end sessions
     #[command(subcommand)]
     Session(session::Command),
@@ -206,6 +212,7 @@ impl Cli {
             Command::Passwords(command) => command.run(output)?,
             Command::Backup(command) => return command.run(config, output),
             Command::Config(command) => return command.run(config, output),
+            Command::Explain(explain) => explain.run(config, output)?,
             Command::Healthcheck => healthcheck::run(config)?,
             Command::Completions { shell } => completions::completions(Self::command(), *shell, output)?,
             Command::Man { directory } => completions::man(Self::command(), directory, output)?,
@@ -309,6 +316,7 @@ mod tests {
             "config show",
             "config schema",
             "healthcheck",
+            "explain --url https://phone.example.com/admin --as 101 --from 203.0.113.7 --method POST --json",
             "account add 101 --name Yuki",
             "account add 101 --name Yuki --email y@a.example --language ja --role admin --group a --group b --no-welcome --json",
             "account list --json",

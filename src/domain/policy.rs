@@ -39,11 +39,14 @@ impl Permit {
     }
 }
 
-/// How far one rule lets a request go. The later, the stricter.
+/// How far a request comes. The later, the stricter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Gate {
+pub enum Gate {
+    /// To the upstream.
     Open,
+    /// There, after signing in.
     SignIn,
+    /// Nowhere.
     Closed,
 }
 
@@ -68,19 +71,23 @@ impl Policy {
     /// needs one.
     pub fn judge(&self, path: &RequestPath<'_>, asked: &Asked<'_>, principal: Option<&Arc<Principal>>) -> Verdict {
         let groups = principal.map(|principal| principal.account.groups.as_slice());
-        let gate = path
-            .readings()
-            .iter()
-            .map(|reading| gate(self.rule_for(reading, asked), groups))
-            .max()
-            .unwrap_or(Gate::Closed);
-        match gate {
+        match self.weigh(path, asked, groups) {
             Gate::Open => Verdict::Allow(Permit {
                 principal: principal.cloned(),
             }),
             Gate::SignIn => Verdict::Challenge,
             Gate::Closed => Verdict::Deny,
         }
+    }
+
+    /// How far a request comes: the strictest of what holds for each reading. `groups` are the person's; `None` is
+    /// nobody.
+    pub fn weigh(&self, path: &RequestPath<'_>, asked: &Asked<'_>, groups: Option<&[String]>) -> Gate {
+        let readings = path.readings().iter();
+        readings
+            .map(|reading| gate(self.rule_for(reading, asked), groups))
+            .max()
+            .unwrap_or(Gate::Closed)
     }
 
     /// The rule that decides when an upstream reads the path so; `None` when no rule speaks of it.
@@ -102,7 +109,6 @@ impl Policy {
     }
 }
 
-/// `groups` are the person's; `None` is nobody.
 fn gate(rule: Option<&Rule>, groups: Option<&[String]>) -> Gate {
     match (rule.map_or(&Who::SignedIn, |rule| &rule.who), groups) {
         (Who::Public, _) | (Who::SignedIn, Some(_)) => Gate::Open,

@@ -10,6 +10,7 @@
 
 mod harness;
 
+mod access;
 mod account_page;
 mod architecture;
 mod backup;

@@ -1,0 +1,386 @@
+//! `sekisho explain`: what would become of a request, by which rule, and what the web client would be told.
+
+use std::net::IpAddr;
+use std::path::Path;
+
+use anyhow::Context;
+use clap::Args;
+use serde::Serialize;
+use url::Url;
+
+use crate::config::{Config, JWKS_PATH, RESERVED_PREFIX};
+use crate::domain::account::{Account, AccountState, Extension};
+use crate::domain::policy::Gate;
+use crate::domain::rule::Asked;
+use crate::domain::target::RequestPath;
+
+use super::account::no_such_account;
+use super::open;
+use super::output::{BAD, CARE, GOOD, Output, STRONG};
+use super::table::{Styled, Table};
+
+#[derive(Args)]
+pub struct Explain {
+    /// The address, as it is sent
+    #[arg(long)]
+    url: String,
+    /// Who asks; left out, somebody who is not signed in
+    #[arg(long = "as", value_name = "EXTENSION", value_parser = Extension::parse)]
+    who: Option<Extension>,
+    /// The client's address
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1")]
+    from: IpAddr,
+    /// The method
+    #[arg(long, default_value = "GET")]
+    method: http::Method,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// What would become of it.
+#[derive(Serialize)]
+struct Judgement<'a> {
+    method: &'a str,
+    url: &'a str,
+    from: IpAddr,
+    extension: Option<&'a str>,
+    door: Option<&'static str>,
+    verdict: Verdict,
+    why: String,
+    readings: Vec<Reading>,
+    headers: Vec<(String, String)>,
+    limits: Vec<(&'static str, String)>,
+}
+
+/// The end of the way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+enum Verdict {
+    /// To the web client.
+    Forwarded,
+    /// To the sign-in page, or 401.
+    SignInFirst,
+    /// 403.
+    Refused,
+    /// The gateway's own page.
+    Ours,
+    /// 404 by the gateway.
+    NotFound,
+    /// 400.
+    BadRequest,
+    /// 421.
+    Misdirected,
+}
+
+/// One way an upstream might read the path.
+#[derive(Serialize)]
+struct Reading {
+    path: String,
+    rule: Option<String>,
+}
+
+impl Explain {
+    pub fn run(&self, path: &Path, output: &mut Output) -> anyhow::Result<()> {
+        let config = open::config(path)?;
+        let account = match &self.who {
+            None => None,
+            Some(extension) => Some(account(path, extension)?),
+        };
+        let judgement = self.judge(&config, account.as_ref())?;
+        if self.json {
+            return output.json(&judgement);
+        }
+        let table = facts(&judgement, account.as_ref());
+        output.table(&table)
+    }
+
+    fn judge<'a>(&'a self, config: &Config, account: Option<&'a Account>) -> anyhow::Result<Judgement<'a>> {
+        let url: Url = self
+            .url
+            .parse()
+            .with_context(|| format!("{:?} is no address, such as https://phone.example.com/admin", self.url))?;
+        let host = url.host_str().context("--url names no host")?;
+        let mut judgement = Judgement {
+            method: self.method.as_str(),
+            url: &self.url,
+            from: self.from,
+            extension: account.map(|account| account.extension.as_str()),
+            door: door(config, &url),
+            verdict: Verdict::Misdirected,
+            why: String::new(),
+            readings: Vec::new(),
+            headers: Vec::new(),
+            limits: Vec::new(),
+        };
+        if judgement.door.is_none() {
+            judgement
+                .why
+                .push_str("no door has this address; the doors are in [doors]");
+            return Ok(judgement);
+        }
+        let path = match RequestPath::parse(raw_path(&self.url)) {
+            Ok(path) => path,
+            Err(problem) => {
+                judgement.verdict = Verdict::BadRequest;
+                judgement.why = problem.to_string();
+                return Ok(judgement);
+            }
+        };
+        if let Some((verdict, why)) = own(config, &path) {
+            (judgement.verdict, judgement.why) = (verdict, why);
+            judgement.limits = limits(config, path.raw());
+            return Ok(judgement);
+        }
+        let asked = Asked {
+            method: self.method.as_str(),
+            host,
+            client: self.from.to_canonical(),
+        };
+        judgement.readings = path
+            .readings()
+            .iter()
+            .map(|reading| Reading {
+                path: reading.to_string(),
+                rule: config.policy.rule_for(reading, &asked).map(ToString::to_string),
+            })
+            .collect();
+        let usable = account.filter(|account| account.state == AccountState::Active);
+        let groups = usable.map(|account| account.groups.as_slice());
+        let gate = config.policy.weigh(&path, &asked, groups);
+        judgement.verdict = match gate {
+            Gate::Open => Verdict::Forwarded,
+            Gate::SignIn => Verdict::SignInFirst,
+            Gate::Closed => Verdict::Refused,
+        };
+        judgement.why = why(gate, account, judgement.readings.len());
+        if gate == Gate::Open {
+            judgement.headers = headers(config, usable, self.from, &url);
+        }
+        Ok(judgement)
+    }
+}
+
+/// The path as typed: a parsed address has been mended already in what the gateway judges.
+fn raw_path(url: &str) -> &str {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let rest = rest.find('/').and_then(|slash| rest.get(slash..)).unwrap_or("/");
+    rest.split(['?', '#']).next().unwrap_or("/")
+}
+
+fn account(path: &Path, extension: &Extension) -> anyhow::Result<Account> {
+    open::office(path, async |office, _| {
+        let listings = office.accounts.list().await?;
+        let mut accounts = listings.into_iter().map(|listing| listing.account);
+        accounts
+            .find(|account| account.extension == *extension)
+            .ok_or_else(|| no_such_account(extension))
+    })
+}
+
+fn door(config: &Config, url: &Url) -> Option<&'static str> {
+    let origin = url.origin().ascii_serialization();
+    let doors = &config.doors;
+    [("in office", &doors.in_office), ("out of office", &doors.out_of_office)]
+        .into_iter()
+        .find(|(_, door)| door.origin() == origin)
+        .map(|(name, _)| name)
+}
+
+/// What the gateway answers itself.
+fn own(config: &Config, path: &RequestPath<'_>) -> Option<(Verdict, String)> {
+    let routes = &config.routes;
+    let pages = [
+        &routes.login,
+        &routes.logout,
+        &routes.set_password,
+        &routes.forgot_password,
+    ];
+    let raw = path.raw();
+    if raw.starts_with(RESERVED_PREFIX) || raw == JWKS_PATH || pages.iter().any(|page| *page == raw) {
+        return Some((
+            Verdict::Ours,
+            "the gateway's own; no rule of [access] is asked".to_owned(),
+        ));
+    }
+    let mut near = pages
+        .iter()
+        .map(|page| page.as_str())
+        .chain([RESERVED_PREFIX, JWKS_PATH]);
+    near.find(|route| path.nearly(route)).map(|route| {
+        let why = format!("too much like {route}: a password sent there must not reach the web client");
+        (Verdict::NotFound, why)
+    })
+}
+
+fn why(gate: Gate, account: Option<&Account>, readings: usize) -> String {
+    let strictest = if readings > 1 {
+        " Of the ways to read the path, the strictest counts."
+    } else {
+        ""
+    };
+    let who = match account.map(|account| account.state) {
+        Some(AccountState::Disabled) => " The account is disabled, so nobody is signed in with it.",
+        Some(AccountState::Invited) => " The account has never set a password, so nobody is signed in with it.",
+        Some(AccountState::Active) | None => "",
+    };
+    let what = match gate {
+        Gate::Open => "It goes to the web client.",
+        Gate::SignIn => "A browser is led to the sign-in page; a script is answered 401, a WebSocket is refused.",
+        Gate::Closed => "It is answered 403.",
+    };
+    format!("{what}{strictest}{who}")
+}
+
+/// What the web client is told, with placeholders for what only a real request has.
+fn headers(config: &Config, account: Option<&Account>, from: IpAddr, url: &Url) -> Vec<(String, String)> {
+    let own = |name: &str, value: String| (name.to_owned(), value);
+    let host = url.authority().to_owned();
+    let mut headers = Vec::new();
+    if let Some(account) = account {
+        let terms = &config.assertion.terms;
+        let groups = account.groups.join(",");
+        let says = format!(
+            "a signed statement: iss {}, aud {}, ext {}, name {}, groups [{groups}]",
+            terms.issuer, terms.audience, account.extension, account.name
+        );
+        headers.push(own(&config.assertion.header, says));
+        if config.assertion.plain_headers {
+            headers.push(own("Remote-User", account.extension.to_string()));
+            headers.push(own("Remote-Name", account.name.clone()));
+            headers.push(own("Remote-Groups", groups));
+        }
+    }
+    headers.push(own("X-Forwarded-For", from.to_canonical().to_string()));
+    headers.push(own("X-Forwarded-Proto", "https".to_owned()));
+    headers.push(own("X-Forwarded-Host", host));
+    headers
+}
+
+/// The limits that count a request to one of our own pages.
+fn limits(config: &Config, path: &str) -> Vec<(&'static str, String)> {
+    let (limits, routes) = (&config.limits, &config.routes);
+    if !limits.enabled {
+        return vec![("limits.enabled", "false: nothing is counted".to_owned())];
+    }
+    let mut found = vec![("limits.pages_per_client", limits.pages_client.to_string())];
+    if path == routes.login {
+        found.extend([
+            ("limits.sign_in_per_client", limits.sign_in_client.to_string()),
+            ("limits.sign_in_per_account", limits.sign_in_account.to_string()),
+            (
+                "limits.sign_in_per_client_and_account",
+                limits.sign_in_client_account.to_string(),
+            ),
+        ]);
+    } else if path == routes.forgot_password {
+        found.extend([
+            ("limits.reset_per_client", limits.reset_client.to_string()),
+            ("limits.reset_per_email", limits.reset_email.to_string()),
+        ]);
+    } else if path == routes.set_password {
+        found.push(("limits.link_per_client", limits.ticket_client.to_string()));
+    }
+    found
+}
+
+fn facts(judgement: &Judgement<'_>, account: Option<&Account>) -> Table {
+    let mut table = Table::of_facts();
+    let request = format!("{} {}", judgement.method, judgement.url);
+    table.fact("Request", Styled::new(&request, STRONG));
+    table.fact("From", judgement.from.to_string());
+    let who = account.map_or_else(
+        || "nobody signed in".to_owned(),
+        |account| format!("{} {} [{}]", account.extension, account.name, account.groups.join(", ")),
+    );
+    table.fact("As", who);
+    table.fact("Door", Styled::or_dash(judgement.door));
+    for (index, reading) in judgement.readings.iter().enumerate() {
+        let rule = reading.rule.as_deref().unwrap_or("no rule speaks of it: signed-in");
+        let name = if index == 0 { "Rule" } else { "" };
+        table.fact(name, format!("{}  →  {rule}", reading.path));
+    }
+    let (verdict, style) = match judgement.verdict {
+        Verdict::Forwarded => ("forwarded", GOOD),
+        Verdict::SignInFirst => ("sign in first", CARE),
+        Verdict::Ours => ("answered by the gateway", GOOD),
+        Verdict::Refused => ("refused, 403", BAD),
+        Verdict::NotFound => ("refused, 404", BAD),
+        Verdict::BadRequest => ("refused, 400", BAD),
+        Verdict::Misdirected => ("refused, 421", BAD),
+    };
+    table.fact("Verdict", Styled::new(verdict, style));
+    table.fact("Why", judgement.why.as_str());
+    for (index, (name, value)) in judgement.headers.iter().enumerate() {
+        table.fact(if index == 0 { "Headers" } else { "" }, format!("{name}: {value}"));
+    }
+    for (index, (name, quota)) in judgement.limits.iter().enumerate() {
+        table.fact(if index == 0 { "Limits" } else { "" }, format!("{name} = {quota}"));
+    }
+    table
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::policy::Policy;
+    use crate::domain::rule::Rule;
+
+    fn config() -> Config {
+        Config {
+            policy: Policy::new(
+                vec![
+                    Rule::parse("groups admins /admin/*").unwrap(),
+                    Rule::parse("deny /debug/*").unwrap(),
+                ],
+                vec![Rule::public("/assets/*").unwrap()],
+            ),
+            ..Config::default()
+        }
+    }
+
+    fn judged(path: &str, groups: Option<&[&str]>) -> (Verdict, usize) {
+        let config = config();
+        let explain = Explain {
+            url: format!("{}{path}", config.doors.in_office.origin()),
+            who: None,
+            from: "203.0.113.7".parse().unwrap(),
+            method: http::Method::GET,
+            json: false,
+        };
+        let account = groups.map(|groups| {
+            let mut account = super::super::account::tests::account("101", "田中 ゆき");
+            account.state = AccountState::Active;
+            account.groups = groups.iter().map(|group| (*group).to_owned()).collect();
+            account
+        });
+        let judgement = explain.judge(&config, account.as_ref()).unwrap();
+        (judgement.verdict, judgement.headers.len())
+    }
+
+    #[test]
+    fn a_request_is_explained_as_the_gateway_would_judge_it() {
+        assert_eq!(judged("/", None), (Verdict::SignInFirst, 0));
+        assert_eq!(judged("/", Some(&[])), (Verdict::Forwarded, 4));
+        assert_eq!(judged("/assets/app.js", None), (Verdict::Forwarded, 3));
+        assert_eq!(judged("/admin/x", Some(&["staff"])), (Verdict::Refused, 0));
+        assert_eq!(judged("//admin/x", Some(&["staff"])), (Verdict::Refused, 0));
+        assert_eq!(judged("/admin/x", Some(&["admins"])), (Verdict::Forwarded, 4));
+        assert_eq!(judged("/debug/x?y", Some(&["admins"])), (Verdict::Refused, 0));
+        assert_eq!(judged("/a/../b", Some(&[])), (Verdict::BadRequest, 0));
+        assert_eq!(judged("/login", None), (Verdict::Ours, 0));
+        assert_eq!(judged("/Login/", None), (Verdict::NotFound, 0));
+    }
+
+    #[test]
+    fn an_address_of_no_door_is_misdirected() {
+        let explain = Explain {
+            url: "https://other.example/".to_owned(),
+            who: None,
+            from: "::1".parse().unwrap(),
+            method: http::Method::GET,
+            json: false,
+        };
+        assert_eq!(explain.judge(&config(), None).unwrap().verdict, Verdict::Misdirected);
+    }
+}
