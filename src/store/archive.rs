@@ -202,15 +202,20 @@ impl Archive {
         let packed = BufReader::new(file.take(self.length));
         let mut tar = tar::Archive::new(zstd::Decoder::with_buffer(packed)?);
         let manifest = {
-            let mut entries = tar.entries()?;
+            // Raw: a header that announces a long name would have it read into memory, however long it is.
+            let mut entries = tar.entries()?.raw(true);
             let mut next = |name: &str| match entries.next() {
-                Some(Ok(entry)) if entry.path_bytes() == name.as_bytes() => Ok(entry),
+                Some(Ok(entry))
+                    if entry.header().entry_type().is_file() && entry.header().path_bytes() == name.as_bytes() =>
+                {
+                    Ok(entry)
+                }
                 Some(Ok(_)) | None => Err(malformed(format!("{name} is not where it belongs"))),
                 Some(Err(error)) => Err(malformed(error)),
             };
             let manifest = read_manifest(next(MANIFEST)?)?;
             for part in &manifest.parts {
-                let found = copy(next(&part.name)?, sink(part)?)?;
+                let found = copy(next(&part.name)?.take(part.bytes.saturating_add(1)), sink(part)?)?;
                 if found != (part.bytes, part.sha256.clone()) {
                     return Err(malformed(format!(
                         "{} is not the one that the manifest names",
@@ -366,6 +371,25 @@ mod tests {
         out.rewind().unwrap();
         out.read_to_end(&mut text).unwrap();
         assert_eq!(text, b"a database of some length ".repeat(40));
+    }
+
+    #[test]
+    fn a_header_that_announces_a_long_name_is_refused_and_not_read() {
+        let mut packed = zstd::Encoder::new(Vec::new(), 0).unwrap();
+        let mut long = tar::Header::new_gnu();
+        long.set_entry_type(tar::EntryType::GNULongName);
+        long.set_size(8 << 20);
+        long.set_cksum();
+        packed.write_all(long.as_bytes()).unwrap();
+        packed.write_all(&vec![b'a'; 8 << 20]).unwrap();
+        let mut bytes = packed.finish().unwrap();
+        let digest: Digest32 = Sha256::digest(&bytes).into();
+        bytes.extend(SKIPPABLE);
+        bytes.extend(SEAL_BYTES.to_le_bytes());
+        bytes.extend(digest);
+        bytes.extend([0; 32]);
+        let refused = Archive::open(file(&bytes)).unwrap_err();
+        assert!(refused.to_string().contains("not where it belongs"), "{refused}");
     }
 
     #[test]

@@ -422,7 +422,7 @@ async fn a_backup_proves_what_it_promises_and_says_what_does_not_hold() {
         ),
         (
             "bearer-forms",
-            "UPDATE letters SET words = '554 no /set-password?ticket=x'",
+            "UPDATE letters SET words = '554 no /set-password?ticket=AbCdEfGhIjKlMnOpQrStUvWxYz0123456789-_AbCdE'",
             "UPDATE letters SET words = NULL",
         ),
         (

@@ -97,10 +97,8 @@ pub async fn prove(file: &Path, own: Option<&Config>) -> Result<Vec<Check>, Back
         Err(BackupProblem::Archive { problem, .. }) => return Ok(vec![whole.found(0, [problem.to_string()])]),
         Err(other) => return Err(other),
     };
-    let secrets = match own {
-        Some(config) => Some(PresentSecrets::look(&config.secrets.directory)?),
-        None => None,
-    };
+    // Whoever may read the configuration need not be allowed to read the secrets: those checks are skipped then.
+    let secrets = own.and_then(|config| PresentSecrets::look(&config.secrets.directory).ok());
     let key = secrets.as_ref().and_then(|secrets| secrets.sealing_key.as_ref());
     let workplace = private_directory(&std::env::temp_dir(), "sekisho-prove-")?;
     let unpacked = workplace.path().join(DATABASE_PART);
@@ -340,7 +338,15 @@ async fn own_secrets(
     let Some(config) = own else {
         return Ok(check.skipped("no configuration is at hand that names this machine's secrets; add --config"));
     };
-    let mut known = files(config)?;
+    let mut known = match files(config) {
+        Ok(known) => known,
+        Err(fault) => {
+            return Ok(check.skipped(&format!(
+                "this machine's secrets cannot be read here: {}",
+                fault.chain()
+            )));
+        }
+    };
     if let Some(key) = key {
         let mut copy = DatabaseCopy::open(unpacked).await?;
         for record in copy.signing_keys().await?.rows {

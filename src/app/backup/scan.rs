@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{self, Seek};
+use std::os::unix::fs::FileExt;
 
 use aho_corasick::AhoCorasick;
 
@@ -32,12 +33,14 @@ const PRIVATE_FORMS: [(&str, &[u8]); 8] = [
     ("an OpenSSH key", b"openssh-key-v1\0"),
 ];
 
+/// Fewer characters are no bearer secret: ours have 43.
+const LEAST_BEARER: usize = 32;
+
 /// How a bearer secret is handed over; what follows it would be one.
-const BEARER_FORMS: [(&str, &[u8]); 5] = [
+const BEARER_FORMS: [(&str, &[u8]); 4] = [
     ("a link with a ticket", b"ticket="),
     ("a session cookie", b"__Host-sekisho="),
     ("a bearer token", b"Bearer "),
-    ("a set cookie", b"Set-Cookie:"),
     ("a JWT", b"eyJhbGciOi"),
 ];
 
@@ -46,9 +49,18 @@ pub fn private_key_forms(file: &File) -> io::Result<Vec<String>> {
     find(file, &PRIVATE_FORMS.map(|(name, bytes)| (name.to_owned(), bytes)))
 }
 
-/// Looks for forms of bearer secrets in a whole file.
+/// Looks for forms of bearer secrets in a whole file, each with something after it that is long enough for one.
 pub fn bearer_forms(file: &File) -> io::Result<Vec<String>> {
-    find(file, &BEARER_FORMS.map(|(name, bytes)| (name.to_owned(), bytes)))
+    let followed = |end: u64| {
+        let mut next = [0; LEAST_BEARER];
+        let whole = file.read_exact_at(&mut next, end).is_ok();
+        Ok(whole && next.iter().all(|byte| is_token_byte(*byte) || *byte == b'.'))
+    };
+    find_where(
+        file,
+        &BEARER_FORMS.map(|(name, bytes)| (name.to_owned(), bytes)),
+        followed,
+    )
 }
 
 /// Looks for known secrets in a whole file; names those that are in it.
@@ -60,7 +72,16 @@ pub fn known_secrets(file: &File, secrets: &[KnownSecret]) -> io::Result<Vec<Str
     find(file, &wanted)
 }
 
-fn find(mut file: &File, wanted: &[(String, &[u8])]) -> io::Result<Vec<String>> {
+fn find(file: &File, wanted: &[(String, &[u8])]) -> io::Result<Vec<String>> {
+    find_where(file, wanted, |_| Ok(true))
+}
+
+/// `counts` is asked with the place where a form ends.
+fn find_where(
+    mut file: &File,
+    wanted: &[(String, &[u8])],
+    counts: impl Fn(u64) -> io::Result<bool>,
+) -> io::Result<Vec<String>> {
     if wanted.is_empty() {
         return Ok(Vec::new());
     }
@@ -68,7 +89,10 @@ fn find(mut file: &File, wanted: &[(String, &[u8])]) -> io::Result<Vec<String>> 
     file.rewind()?;
     let mut found = BTreeSet::new();
     for hit in search.stream_find_iter(io::BufReader::new(file)) {
-        if let Some((name, _)) = wanted.get(hit?.pattern().as_usize()) {
+        let hit = hit?;
+        if let Some((name, _)) = wanted.get(hit.pattern().as_usize())
+            && counts(u64::try_from(hit.end()).unwrap_or(u64::MAX))?
+        {
             found.insert(name.clone());
         }
     }
@@ -77,8 +101,11 @@ fn find(mut file: &File, wanted: &[(String, &[u8])]) -> io::Result<Vec<String>> 
 
 /// Whether a text holds a word that looks like one of our tokens: so many random bytes in base64 for URLs.
 pub fn holds_token(text: &[u8]) -> bool {
-    text.split(|byte| !(byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_')))
-        .any(is_token)
+    text.split(|byte| !is_token_byte(*byte)).any(is_token)
+}
+
+const fn is_token_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_')
 }
 
 fn is_token(word: &[u8]) -> bool {
@@ -108,7 +135,14 @@ mod tests {
             assert_eq!(private_key_forms(&file(bytes)).unwrap(), [name]);
         }
         for (name, bytes) in BEARER_FORMS {
-            assert_eq!(bearer_forms(&file(bytes)).unwrap(), [name]);
+            let secret = [bytes, b"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"].concat();
+            assert_eq!(bearer_forms(&file(&secret)).unwrap(), [name]);
+            let word = [bytes, b"x@example.com"].concat();
+            assert_eq!(
+                bearer_forms(&file(&word)).unwrap(),
+                [""; 0],
+                "a form alone is no secret"
+            );
         }
         let sound = file(b"-----BEGIN PUBLIC KEY----- {\"x\":\"..\",\"crv\":\"P-256\"}");
         assert_eq!(private_key_forms(&sound).unwrap(), [""; 0]);

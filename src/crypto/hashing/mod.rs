@@ -155,7 +155,7 @@ impl Argon2Hasher {
                 found,
                 ours = terms.pepper.key_id(),
                 "a password was hashed under another pepper, so nobody can sign in with it; \
-                 put the old pepper into the secrets directory as `pepper.previous`"
+                 if it was not dropped on purpose, put it back into the secrets directory as `pepper.{found}`"
             );
         }
     }

@@ -155,9 +155,6 @@ pub enum ColumnProblem {
     /// No column is the extension number.
     #[error("no heading is known as the extension number; say which one is: --map extension=HEADING (there are: {0})")]
     NoExtension(String),
-    /// No column has the name.
-    #[error("no heading is known as the name; say which one is: --map name=HEADING (there are: {0})")]
-    NoName(String),
     /// A heading that was told is not there.
     #[error("--map {column}={heading}: there is no such heading (there are: {headings})")]
     NoSuchHeading {
@@ -180,7 +177,7 @@ impl Columns {
     /// Finds the columns under these headings.
     ///
     /// # Errors
-    /// When the extension number or the name is not among them, or what was told does not fit.
+    /// When the extension number is not among them, or what was told does not fit.
     pub fn of(headings: Vec<String>, told: &[Mapping]) -> Result<Self, ColumnProblem> {
         let simple: Vec<String> = headings.iter().map(|heading| simplified(heading)).collect();
         let mut at: Vec<(Column, usize)> = Vec::new();
@@ -223,12 +220,6 @@ impl Columns {
         let headings = || self.headings.join(", ");
         if !self.has(Column::Extension) {
             return Err(ColumnProblem::NoExtension(headings()));
-        }
-        if ![Column::Name, Column::FirstName, Column::LastName]
-            .into_iter()
-            .any(|column| self.has(column))
-        {
-            return Err(ColumnProblem::NoName(headings()));
         }
         Ok(())
     }
@@ -333,7 +324,10 @@ mod tests {
     fn what_is_missing_is_said_with_what_is_there() {
         let words = |headings, told: &[Mapping]| columns(headings, told).unwrap_err().to_string();
         assert!(words("tel,name", &[]).contains("--map extension=HEADING (there are: tel, name)"));
-        assert!(words("extension,email", &[]).contains("--map name=HEADING"));
+        assert!(
+            columns("extension,email", &[]).is_ok(),
+            "people who are known need no name"
+        );
         assert!(
             words("extension,name", &[told(Column::Email, Some("m"))])
                 .starts_with("--map email=m: there is no such heading")

@@ -183,6 +183,12 @@ impl Sheet {
         for row in &self.rows {
             lines.entry(&row.extension).or_default().push(row.line);
         }
+        // A line that is refused for another reason may well be the right one of the two.
+        for line in &self.refused {
+            if let Some(extension) = &line.extension {
+                lines.entry(extension).or_default().push(line.line);
+            }
+        }
         let twice: HashMap<Extension, Vec<usize>> = lines
             .into_iter()
             .filter(|(_, lines)| lines.len() > 1)
@@ -404,6 +410,15 @@ pub(super) mod tests {
             (sam.email.clone(), sam.groups.clone(), sam.role),
             (EmailEdit::Remove, Some(vec![]), None)
         );
+    }
+
+    #[test]
+    fn a_number_stands_once_even_when_one_of_its_lines_is_refused_for_another_reason() {
+        let sheet =
+            sheet("extension,name,email\n900,Right,r@example.com\n900,Wrong,not-an-address\n901,A,a@example.com\n");
+        let taken: Vec<&str> = sheet.rows.iter().map(|row| row.extension.as_str()).collect();
+        assert_eq!(taken, ["901"]);
+        assert_eq!(reasons(&sheet).len(), 2);
     }
 
     #[test]

@@ -153,6 +153,14 @@ async fn strip(file: &Path, now: Timestamp) -> Result<(), Trouble> {
         .bind(ms(now))
         .execute(&mut copy)
         .await?;
+    // What strangers typed into a form, and what a browser calls itself, is no business of a backup: it could be made to
+    // look like anything.
+    query("UPDATE letters SET email = 'withheld@invalid' WHERE matter = 'reset'")
+        .execute(&mut copy)
+        .await?;
+    query("UPDATE letters SET user_agent = NULL WHERE status <> 'waiting'")
+        .execute(&mut copy)
+        .await?;
     query("UPDATE letters SET taken_until = NULL WHERE taken_until IS NOT NULL")
         .execute(&mut copy)
         .await?;
@@ -374,7 +382,7 @@ impl DatabaseCopy {
     /// # Errors
     /// When it cannot be read.
     pub async fn letters(&mut self) -> Result<Read<()>, Fault> {
-        let all = "SELECT id, matter, account, email, client, created_at FROM letters";
+        let all = "SELECT id, matter, account, email, client, user_agent, created_at FROM letters";
         self.understand(all, "id", |row| rows::letter(row).map(|_| ())).await
     }
 
@@ -466,6 +474,42 @@ mod tests {
             found, known,
             "say in TABLES, in order, whether a new table is kept or emptied"
         );
+    }
+
+    #[tokio::test]
+    async fn letters_of_every_matter_are_understood_and_what_strangers_typed_is_left_out() {
+        let (home, store) = store().await;
+        let mut connection = connect(&home.path().join(DATABASE)).await.unwrap();
+        let account = "0190b5f2-7f3c-7d1e-9c55-1f0f5e0a6a01";
+        let matters = [
+            "welcome",
+            "reset",
+            "password-changed",
+            "new-device",
+            "email-changed",
+            "account-unlocked",
+        ];
+        for (index, matter) in matters.iter().enumerate() {
+            query(
+                "INSERT INTO letters (id, matter, account, email, client, user_agent, created_at, status, attempts, due_at) \
+                 VALUES ($1, $2, $3, 'ticket=typed@b.example', '::1', 'Set-Cookie: x', 1, 'delivered', 1, 1)",
+            )
+            .bind(format!("0190b5f2-7f3c-7d1e-9c55-{index:012}"))
+            .bind(matter)
+            .bind(account)
+            .execute(&mut connection)
+            .await
+            .unwrap();
+        }
+        let file = home.path().join("copy.db");
+        store.copy_into(&file, at(5)).await.unwrap();
+        let mut copy = DatabaseCopy::open(&file).await.unwrap();
+        let letters = copy.letters().await.unwrap();
+        assert_eq!((letters.rows.len(), letters.strange), (matters.len(), Vec::new()));
+        let bytes = std::fs::read(&file).unwrap();
+        assert!(!bytes.windows(10).any(|part| part == b"Set-Cookie"));
+        let kept = bytes.windows(12).filter(|part| part == b"ticket=typed").count();
+        assert!(kept < matters.len(), "the address of a reset is not in a backup");
     }
 
     #[tokio::test]
