@@ -152,11 +152,37 @@ fn setting(wish: Wish, memory_kib: u32, passes: u32, threads: usize, timing: Tim
         memory_kib,
         passes,
         threads,
-        queue: whole(per_second * spare),
+        queue: whole(per_second * spare).max(least_queue(wish.peak, per_second, threads)),
         one: timing.p95,
         per_second,
     }
 }
+
+/// At the peak, one sign-in in a hundred at most may find the queue full.
+const MOST_REFUSED: f64 = 0.01;
+
+/// The shortest queue with which no more than [`MOST_REFUSED`] are refused, for arrivals at random: the blocking of an
+/// M/M/c/K queue, which is more than that of hashes, whose times vary less.
+#[expect(clippy::cast_precision_loss, reason = "few threads")]
+fn least_queue(peak: f64, per_second: f64, threads: usize) -> usize {
+    let offered = peak * threads as f64 / per_second.max(f64::EPSILON);
+    let (mut term, mut sum) = (1.0, 1.0);
+    for busy in 1..=threads {
+        term *= offered / busy as f64;
+        sum += term;
+    }
+    let load = offered / threads.max(1) as f64;
+    let mut queue = 0;
+    while term / sum > MOST_REFUSED && queue < MOST_WAITING {
+        term *= load;
+        sum += term;
+        queue += 1;
+    }
+    queue
+}
+
+/// More waiting hashes than that are no queue any more.
+const MOST_WAITING: usize = 10_000;
 
 #[expect(
     clippy::cast_possible_truncation,
@@ -326,6 +352,19 @@ mod tests {
             matches!(missing, Missing::Latency(over) if over > Duration::from_millis(5)),
             "{missing:?}"
         );
+    }
+
+    #[test]
+    fn the_queue_is_long_enough_for_arrivals_at_random() {
+        // Poisson arrivals at 5 a second for one thread that hashes 11 a second.
+        let load: f64 = 5.0 / 11.0;
+        // The closed form for one thread.
+        let refused = |places: i32| (1.0 - load) * load.powi(places) / (1.0 - load.powi(places + 1));
+        assert_eq!(least_queue(5.0, 11.0, 1), 5);
+        assert!(refused(6) < MOST_REFUSED && refused(5) > MOST_REFUSED);
+        let busy = least_queue(40.0, 50.0, 4);
+        assert!((8..40).contains(&busy), "{busy}");
+        assert_eq!(least_queue(0.0, 10.0, 2), 0);
     }
 
     #[test]
