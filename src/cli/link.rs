@@ -23,7 +23,7 @@ use super::table::{Styled, Table};
 pub enum Command {
     /// List links, newest first, with what became of each; the links themselves are shown to nobody
     #[command(
-        after_help = "A link is queued until the mail server takes its letter (sent), opened when somebody looks at its page, \
+        after_help = "A link is queued until the mail server takes its letter (sent) or it is on a sheet (printed), opened when somebody looks at its page, \
         used when it has set a password, expired when its time is over, replaced when a newer one was made or the \
         account was disabled; withheld when no letter went out on purpose (the event says why), undelivered when the \
         mail server refused it for good. To send another: sekisho account welcome EXTENSION.\n\n\
@@ -201,7 +201,7 @@ fn standing(link: &Link, output: &Output) -> Styled {
 const fn look(stage: Stage) -> Style {
     match stage {
         Stage::Queued => CARE,
-        Stage::Sent | Stage::Opened | Stage::Used => GOOD,
+        Stage::Sent | Stage::Printed | Stage::Opened | Stage::Used => GOOD,
         Stage::Undelivered => BAD,
         Stage::Withheld | Stage::Expired | Stage::Replaced => FAINT,
     }

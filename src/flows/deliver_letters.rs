@@ -95,7 +95,8 @@ impl DeliverLetters {
                 return self.delay(queued, &account, until, rule).await;
             }
         };
-        let sent = match letter.matter.purpose() {
+        let purpose = purpose(&letter.matter, Some(&account));
+        let sent = match purpose {
             None => {
                 let content = notice(letter, &account);
                 self.mailer
@@ -196,10 +197,8 @@ impl DeliverLetters {
     }
 
     async fn delivered(&self, letter: &Letter, account: &Account, receipt: &Receipt) -> Result<(), Fault> {
-        let fact = letter
-            .matter
-            .purpose()
-            .map_or(Fact::NoticeSent(letter.matter.as_str()), Fact::LinkSent);
+        let fact =
+            purpose(&letter.matter, Some(account)).map_or(Fact::NoticeSent(letter.matter.as_str()), Fact::LinkSent);
         let event = self.world.event(Actor::Gateway, None, Some(account.id), fact);
         tracing::info!(letter = %letter.id, matter = letter.matter.as_str(), account = %account.id, "letter handed to the mail server");
         self.outbox
@@ -218,7 +217,7 @@ impl DeliverLetters {
         let letter = &queued.letter;
         tracing::warn!(letter = %letter.id, rule, %until, "letter waits: the budget of letters is used up; see limits.mail_per_account and mail_per_day");
         if queued.attempts == 0
-            && let Some(purpose) = letter.matter.purpose()
+            && let Some(purpose) = purpose(&letter.matter, Some(account))
         {
             let fact = Fact::LinkDelayed(purpose);
             let event = self.world.event(Actor::Gateway, None, Some(account.id), fact);
@@ -242,12 +241,9 @@ impl DeliverLetters {
         } else {
             tracing::info!(letter = %letter.id, matter, reason = reason.as_str(), "letter withheld");
         }
-        let fact = letter
-            .matter
-            .purpose()
-            .map_or(Fact::NoticeWithheld(matter, reason), |purpose| {
-                Fact::LinkWithheld(purpose, reason)
-            });
+        let fact = purpose(&letter.matter, account).map_or(Fact::NoticeWithheld(matter, reason), |purpose| {
+            Fact::LinkWithheld(purpose, reason)
+        });
         let event = self
             .world
             .event(Actor::Gateway, client, account.map(|account| account.id), fact);
@@ -275,6 +271,15 @@ impl DeliverLetters {
         let wait = backoff(queued.attempts.saturating_add(1));
         tracing::warn!(letter = %letter.id, matter, words = refusal.words, wait = ?wait, "letter not delivered; it is tried again");
         self.outbox.failed(letter.id, &refusal.words, later(now, wait)).await
+    }
+}
+
+/// Which link a letter carries. Whoever was invited and asks for a reset has no password to forget: another Welcome
+/// is what helps, and a stranger who asks in their name takes no days off the link they have.
+fn purpose(matter: &Matter, account: Option<&Account>) -> Option<Purpose> {
+    match (matter.purpose(), account.map(|account| account.state)) {
+        (Some(Purpose::Reset), Some(AccountState::Invited)) => Some(Purpose::Welcome),
+        (purpose, _) => purpose,
     }
 }
 

@@ -56,10 +56,17 @@ impl ForgotPassword {
         let first = self.draw(|limits| vec![(LimitKey::ResetAgain(key), limits.again)]);
         let repeated = matches!(first, Decision::Refused { .. });
         let charged = self.draw(|limits| {
-            let client = (LimitKey::ResetClient(client.limit_key()), limits.client);
-            // A repeated request causes no letter, so it does not use up the letters of this address.
-            let address = (!repeated).then_some((LimitKey::ResetEmail(key), limits.email));
-            [client].into_iter().chain(address).collect()
+            let from = client.limit_key();
+            if repeated {
+                // It causes no letter, so it uses up nothing that others behind the same address, or the owner of
+                // this one, still need; that it is recorded bounds it, for this client and this address alone.
+                vec![(LimitKey::ResetRepeat(from, key), limits.client)]
+            } else {
+                vec![
+                    (LimitKey::ResetClient(from), limits.client),
+                    (LimitKey::ResetEmail(key), limits.email),
+                ]
+            }
         });
         if let Decision::Refused { retry_after, rule } = charged {
             self.give_back(&first);

@@ -43,8 +43,10 @@ pub enum Stage {
     Withheld,
     /// The letter was given up, with the mail server's words.
     Undelivered,
-    /// Handed to the mail server, or printed; it works.
+    /// Handed to the mail server; it works.
     Sent,
+    /// On a printed page, to be handed over; it works.
+    Printed,
     /// Opened at least once; it works.
     Opened,
     /// It has set a password.
@@ -63,6 +65,7 @@ impl Stage {
             Self::Withheld => "withheld",
             Self::Undelivered => "undelivered",
             Self::Sent => "sent",
+            Self::Printed => "printed",
             Self::Opened => "opened",
             Self::Used => "used",
             Self::Expired => "expired",
@@ -222,6 +225,7 @@ fn stage(ticket: &TicketListing, letter: Option<&LetterListing>, now: Timestamp)
         TicketState::Expired => Stage::Expired,
         // Somebody has it, whatever the mail server said last.
         TicketState::Live if ticket.openings > 0 => Stage::Opened,
+        TicketState::Live if ticket.ticket.way == Some(Way::Page) => Stage::Printed,
         TicketState::Live => match letter.map(|letter| letter.status) {
             Some(LetterStatus::Waiting(_)) => Stage::Queued,
             Some(LetterStatus::GivenUp(_)) => Stage::Undelivered,

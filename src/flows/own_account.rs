@@ -72,6 +72,8 @@ pub enum PasswordOutcome {
     Differ,
     /// The new password is not good enough.
     Weak(Weaknesses),
+    /// The new password is the old one.
+    Same,
     /// Too many attempts; try again after this time.
     Throttled(Duration),
     /// Something else changed the account in between; nothing was done.
@@ -160,9 +162,14 @@ impl OwnAccount {
                 return Ok(problem.err().map_or(PasswordOutcome::Differ, PasswordOutcome::Weak));
             }
         };
+        let same = old.is_some_and(|old| old.same_as(&new));
         let Some(old) = self.compare(principal, old, client, &reservation).await? else {
             return Ok(PasswordOutcome::WrongOld);
         };
+        // Said only to whoever knows the old one; nobody is told by mail of a change that is none.
+        if same {
+            return Ok(PasswordOutcome::Same);
+        }
         let change = PasswordChange {
             account: principal.account.id,
             old,

@@ -217,7 +217,7 @@ fn read(desk: &Desk, visit: &Visit, known: &[Field], body: &[u8]) -> Result<Subm
             .map_err(Problem::Body),
         BodyKind::Form => {
             let fields = Fields::from_form(body, known).map_err(Problem::Body)?;
-            let sound = !visit.seed.fresh && desk.tokens.agree(&visit.seed.text, fields.text(TOKEN_FIELD));
+            let sound = !visit.seed.fresh && desk.tokens.agree(&visit.seed, fields.text(TOKEN_FIELD));
             Ok(if sound {
                 Submission::Sound(fields)
             } else {

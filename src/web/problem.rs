@@ -92,6 +92,8 @@ pub(super) enum Problem {
     NoSuchSession,
     /// The two passwords differ.
     PasswordsDiffer,
+    /// The new password is the old one.
+    SamePassword,
     /// The new password is not good enough.
     WeakPassword {
         /// Why.
@@ -146,6 +148,7 @@ impl Problem {
             Self::WrongPassword(_) => "wrong-password",
             Self::NoSuchSession => "no-such-session",
             Self::PasswordsDiffer => "passwords-differ",
+            Self::SamePassword => "same-password",
             Self::WeakPassword { .. } => "weak-password",
         }
     }
@@ -177,6 +180,7 @@ impl Problem {
             Self::LinkUnknown => json!({ "state": "unknown" }),
             Self::LinkDead(state, purpose) => json!({ "state": state.as_str(), "purpose": purpose.as_str() }),
             Self::PasswordsDiffer => json!({ "field": "confirmation", "reason": "differ" }),
+            Self::SamePassword => json!({ "field": "password", "reason": "same" }),
             Self::WeakPassword {
                 weakness,
                 min_chars,

@@ -107,7 +107,7 @@ fn write_page(desk: &Desk, voice: &Voice, page: Page) -> Response<Bytes> {
     let frame = context! {
         lang => language.tag(),
         languages => languages(desk, voice, language, &page.carry),
-        form_token => page.seed.as_ref().map(|seed| desk.tokens.token(&seed.text)),
+        form_token => page.seed.as_ref().map(|seed| desk.tokens.token(seed)),
         problem => page.problem.map(|problem| spelled(desk, language, problem)),
         request_id => voice.request_id.as_deref(),
     };
@@ -250,9 +250,11 @@ fn status(problem: Problem) -> StatusCode {
         Problem::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
         Problem::NotAcceptable => StatusCode::NOT_ACCEPTABLE,
         Problem::Body(super::form::BodyProblem::Syntax) | Problem::LinkMissing => StatusCode::BAD_REQUEST,
-        Problem::Body(_) | Problem::NotAnAddress | Problem::PasswordsDiffer | Problem::WeakPassword { .. } => {
-            StatusCode::UNPROCESSABLE_ENTITY
-        }
+        Problem::Body(_)
+        | Problem::NotAnAddress
+        | Problem::PasswordsDiffer
+        | Problem::SamePassword
+        | Problem::WeakPassword { .. } => StatusCode::UNPROCESSABLE_ENTITY,
         Problem::LinkUnknown | Problem::LinkDead(..) => StatusCode::GONE,
     }
 }

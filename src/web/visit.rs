@@ -10,7 +10,7 @@ use uuid::Uuid;
 use crate::domain::client::ClientAddr;
 use crate::domain::fault::Fault;
 use crate::domain::principal::Principal;
-use crate::domain::token::TokenDigest;
+use crate::domain::token::{TicketToken, TokenDigest};
 use crate::flows::Presented;
 
 use super::cookie;
@@ -49,6 +49,8 @@ pub(super) struct Seed {
     pub text: String,
     /// Whether the browser must still be given it.
     pub fresh: bool,
+    /// The link this browser holds, where the form is the one that spends it.
+    pub ticket: Option<TokenDigest>,
 }
 
 /// What was posted.
@@ -79,15 +81,13 @@ impl Visit {
             Medium::Page
         };
         let kept = cookie::sole(&head.headers, &names.form).filter(|seed| csrf::is_seed(seed));
-        let seed = match kept {
-            Some(text) => Seed {
-                text: text.to_owned(),
-                fresh: false,
-            },
-            None => Seed {
-                text: tokens.seed(fresh()),
-                fresh: true,
-            },
+        let ticket = cookie::sole(&head.headers, &names.ticket)
+            .filter(|_| head.uri.path() == settings.routes.set_password)
+            .and_then(TicketToken::parse);
+        let seed = Seed {
+            fresh: kept.is_none(),
+            text: kept.map_or_else(|| tokens.seed(fresh()), ToOwned::to_owned),
+            ticket: ticket.map(|token| token.digest()),
         };
         Some(Self {
             voice,

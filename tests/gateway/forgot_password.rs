@@ -107,12 +107,26 @@ async fn everybody_gets_the_same_answer_and_only_one_account_gets_a_letter() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_invited_person_who_forgot_the_welcome_can_start_by_reset() {
+async fn an_invited_person_who_asks_for_a_reset_gets_another_welcome_that_lives_as_long() {
     let house = House::open().await;
     let email = house.invite("101", &[]).await;
     let welcome = house.mailbox.next_links(&email).await;
     assert!(forget(&house.visitor(), &email).await.is_done());
     let reset = house.mailbox.next_links(&email).await;
+    let args = ["link", "list", "--account", "101", "--json"];
+    let listed: serde_json::Value = serde_json::from_str(&house.gateway.cli(&args).await.succeeded()).unwrap();
+    let life = |link: &serde_json::Value| {
+        let at = |name: &str| link[name].as_str().unwrap().parse::<jiff::Timestamp>().unwrap();
+        at("expires_at").duration_since(at("made_at")).as_secs()
+    };
+    let listed = listed.as_array().unwrap();
+    assert_eq!(listed.len(), 2);
+    assert!(listed.iter().all(|link| link["purpose"] == "welcome"), "{listed:?}");
+    assert_eq!(
+        life(&listed[0]),
+        life(&listed[1]),
+        "a stranger who asks takes no days away"
+    );
     assert_eq!(
         house.visitor().follow(&welcome.in_office).await.status,
         410,

@@ -176,6 +176,23 @@ async fn one_client_cannot_ask_for_many_addresses() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_held_enter_key_closes_resets_for_nobody_else_behind_the_same_address() {
+    let house = House::with("[limits]\nequal_resets = \"1 per 1h\"\nreset_per_client = \"3 per 1h\"").await;
+    let ask = async |email: &str| {
+        let body = json!({"email": email});
+        house.visitor().post_json("/forgot-password", &body).await
+    };
+    for _ in 0..4 {
+        assert!(ask("held@example.com").await.is_done());
+    }
+    is_throttled(&ask("held@example.com").await);
+    for other in ["a@example.com", "b@example.com"] {
+        assert!(ask(other).await.is_done(), "{other}");
+    }
+    is_throttled(&ask("c@example.com").await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn one_client_cannot_try_many_links() {
     let house = House::with("[limits]\nlink_per_client = \"5 per 1h\"").await;
     let ask = async |n: usize| {

@@ -152,7 +152,7 @@ async fn somebody_without_a_mailbox_gets_a_sheet_with_a_code_once() {
         assert!(html.contains(words), "{words}");
     }
     house.event("link.printed", Some("welcome")).await;
-    let printed = at_stage(&house, "101", "sent").await;
+    let printed = at_stage(&house, "101", "printed").await;
     assert_eq!(printed["way"], "page");
     let said = house.gateway.cli(&print).await.failed();
     assert!(said.contains("is there already"), "{said}");

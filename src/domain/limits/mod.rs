@@ -29,6 +29,8 @@ pub enum LimitKey {
     TicketClient(IpAddr),
     /// Equal reset requests in a row: a held Enter key.
     ResetAgain(NameDigest),
+    /// What one client repeats for one address.
+    ResetRepeat(IpAddr, NameDigest),
     /// Letters to one account.
     MailAccount(NameDigest),
     /// Letters that one client caused.
@@ -48,6 +50,7 @@ impl LimitKey {
             Self::ResetEmail(_) => "reset.email",
             Self::TicketClient(_) => "ticket.client",
             Self::ResetAgain(_) => "reset.again",
+            Self::ResetRepeat(..) => "reset.repeat",
             Self::MailAccount(_) => "mail.account",
             Self::MailClient(_) => "mail.client",
             Self::MailDay => "mail.day",

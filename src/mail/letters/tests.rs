@@ -143,6 +143,22 @@ fn a_notice_carries_no_token(
 }
 
 #[rstest]
+#[case(Language::En, include_str!("../../web/text/en.ftl"))]
+#[case(Language::Ja, include_str!("../../web/text/ja.ftl"))]
+fn a_letter_names_the_way_to_a_new_password_as_the_page_does(
+    #[case] language: Language,
+    #[case] page: &str,
+    #[values("password_changed", "new_device", "account_unlocked")] kind: &str,
+) {
+    let mut lines = page.lines();
+    let words = lines.find_map(|line| line.strip_prefix("login-forgot = ")).unwrap();
+    let letter = written(&press_of(&branding()), &account(language), kind);
+    for part in [&letter.text, &letter.html] {
+        assert!(part.contains(words), "{words}: {part}");
+    }
+}
+
+#[rstest]
 fn a_name_is_text_and_never_markup_or_a_new_line(
     #[values(
         "welcome",

@@ -74,10 +74,25 @@ impl Notice {
         }
     }
 
-    fn of(visit: &Visit) -> Option<Self> {
-        let text = visit.query.sole("notice")?;
-        Self::ALL.into_iter().find(|notice| notice.as_str() == text)
+    /// What this browser did a moment ago: a link from elsewhere cannot say so.
+    fn of(desk: &Desk, visit: &Visit) -> Option<Self> {
+        let (text, proof) = (visit.query.sole("notice")?, visit.query.sole("done")?);
+        let notice = Self::ALL.into_iter().find(|notice| notice.as_str() == text)?;
+        desk.tokens
+            .proves(&visit.seed, notice.as_str(), minute(desk), &proof)
+            .then_some(notice)
     }
+
+    /// Its part of the query.
+    fn query(self, desk: &Desk, visit: &Visit) -> [(&'static str, String); 2] {
+        let proof = desk.tokens.proof(&visit.seed, self.as_str(), minute(desk));
+        [("notice", self.as_str().to_owned()), ("done", proof)]
+    }
+}
+
+/// The minute it is, for what is true a moment only.
+fn minute(desk: &Desk) -> i64 {
+    desk.flows.own_account.world.now().as_second().div_euclid(60)
 }
 
 /// The page, or the same facts as JSON.
@@ -86,7 +101,7 @@ pub(in super::super) async fn show(desk: Arc<Desk>, visit: Arc<Visit>) -> Result
         return Ok(Answer::problem(Problem::SignInRequired(None)));
     };
     if visit.wants_page() {
-        return page(&desk, &visit, principal, Notice::of(&visit), None).await;
+        return page(&desk, &visit, principal, Notice::of(&desk, &visit), None).await;
     }
     let sessions = desk.flows.own_account.sessions(principal).await?;
     let mut account = person(&principal.account);
@@ -126,9 +141,10 @@ pub(in super::super) async fn password(desk: Arc<Desk>, visit: Arc<Visit>) -> Re
     let problem = match changed {
         Ok(PasswordOutcome::Done) => {
             let json = json!({ "changed": true, "others_ended": end_others });
-            return Ok(done(&visit, Notice::PasswordChanged, json));
+            return Ok(done(&desk, &visit, Notice::PasswordChanged, json));
         }
         Ok(PasswordOutcome::WrongOld) => Problem::WrongPassword("old_password"),
+        Ok(PasswordOutcome::Same) => Problem::SamePassword,
         Ok(PasswordOutcome::Differ) => Problem::PasswordsDiffer,
         Ok(PasswordOutcome::Weak(weakness)) => {
             let PasswordRules {
@@ -185,7 +201,7 @@ pub(in super::super) async fn language(desk: Arc<Desk>, visit: Arc<Visit>) -> Re
         return refused(&desk, &visit, principal, Problem::Body(BodyProblem::Shape)).await;
     };
     desk.flows.own_account.speak(principal, language, visit.client).await?;
-    let answer = done(&visit, Notice::LanguageSet, json!({ "language": language }));
+    let answer = done(&desk, &visit, Notice::LanguageSet, json!({ "language": language }));
     // A language chosen in this browser before would hide the new one.
     Ok(if visit.wants_page() {
         answer.with_cookie(cookie::set(&desk.names.language, language.tag(), Some(REMEMBERED_FOR)))
@@ -238,7 +254,7 @@ async fn ending(
         Ending::One(id) if id != principal.session.id => Notice::SessionEnded,
         Ending::One(_) | Ending::All => return Ok(signed_out(desk, visit)),
     };
-    Ok(done(visit, notice, json!({ "ended": true })))
+    Ok(done(desk, visit, notice, json!({ "ended": true })))
 }
 
 /// This browser's own session ended as well.
@@ -251,9 +267,10 @@ fn signed_out(desk: &Desk, visit: &Visit) -> Answer {
     answer.with_cookie(cookie::clear(&desk.names.session))
 }
 
-fn done(visit: &Visit, notice: Notice, json: serde_json::Value) -> Answer {
+fn done(desk: &Desk, visit: &Visit, notice: Notice, json: serde_json::Value) -> Answer {
     if visit.wants_page() {
-        Answer::see_other(format!("{ACCOUNT_PATH}?notice={}", notice.as_str()))
+        let query = notice.query(desk, visit).map(|(name, value)| format!("{name}={value}"));
+        Answer::see_other(format!("{ACCOUNT_PATH}?{}", query.join("&")))
     } else {
         Answer::json(json)
     }
@@ -337,9 +354,8 @@ async fn page(
         seed: Some(visit.seed.clone()),
         account_language: Some(account.language),
         carry: notice
-            .map(|notice| ("notice", notice.as_str().to_owned()))
-            .into_iter()
-            .collect(),
+            .map(|notice| notice.query(desk, visit).to_vec())
+            .unwrap_or_default(),
         ..Page::new("account.html", content)
     }))
 }

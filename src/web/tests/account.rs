@@ -76,12 +76,46 @@ async fn a_password_is_changed_and_the_other_browsers_end() {
     let (mut here, mut there) = two_browsers(&house).await;
     let fields = [("old_password", PASSWORD), ("password", NEW), ("confirmation", NEW)];
     let answer = act(&mut here, "/password", &fields).await;
-    assert_eq!(location(&answer), "/.sekisho/account?notice=password-changed");
+    assert!(location(&answer).starts_with("/.sekisho/account?notice=password-changed&done="));
     assert_eq!(house.fakes.password.lock().as_deref(), Some(NEW));
     let page = text(&here.get(location(&answer)).await);
     assert!(page.contains("Your password is changed."));
     assert!(!is_signed_in(&mut there).await);
     assert!(house.fakes.matters.lock().contains(&"password-changed"));
+}
+
+#[tokio::test]
+async fn a_notice_is_shown_right_after_the_act_and_by_no_link() {
+    let house = House::new();
+    let (mut here, mut there) = two_browsers(&house).await;
+    let answer = act(&mut here, "/language", &[("language", "en")]).await;
+    let after = location(&answer).to_owned();
+    let shown = "class=\"notice\"";
+    assert!(text(&here.get(&after).await).contains(shown));
+    assert!(!text(&there.get(&after).await).contains(shown), "another browser");
+    for link in ["?notice=password-changed", "?notice=password-changed&done=1"] {
+        assert!(
+            !text(&here.get(&format!("{PAGE}{link}")).await).contains(shown),
+            "{link}"
+        );
+    }
+    let other = after.replace("language-set", "password-changed");
+    assert!(!text(&here.get(&other).await).contains(shown), "another act");
+    house.wait(Duration::from_mins(2));
+    assert!(!text(&here.get(&after).await).contains(shown), "later");
+}
+
+#[tokio::test]
+async fn what_is_wrong_with_a_new_password_is_in_view() {
+    let house = House::new();
+    let (mut here, _) = two_browsers(&house).await;
+    let fields = [("old_password", PASSWORD), ("password", NEW), ("confirmation", "other")];
+    let page = text(&act(&mut here, "/password", &fields).await);
+    assert!(
+        page.contains("/password#problem\"") || page.contains("&#x2f;password#problem\""),
+        "{page}"
+    );
+    assert_eq!(page.matches("id=\"problem\"").count(), 1);
 }
 
 #[tokio::test]
@@ -118,6 +152,14 @@ async fn a_new_password_needs_the_old_one_and_the_rules() {
             StatusCode::UNPROCESSABLE_ENTITY,
             "The two passwords differ",
             0,
+        ),
+        (
+            PASSWORD,
+            PASSWORD,
+            PASSWORD,
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "That is the password you have",
+            1,
         ),
         (
             PASSWORD,
@@ -171,7 +213,7 @@ async fn a_session_is_ended_from_another_browser_and_nobody_elses_is() {
     let (mut here, mut there) = two_browsers(&house).await;
     let id = session_of(&house, &there).to_string();
     let answer = act(&mut here, "/sessions/end", &[("session", &id)]).await;
-    assert_eq!(location(&answer), "/.sekisho/account?notice=session-ended");
+    assert!(location(&answer).starts_with("/.sekisho/account?notice=session-ended&done="));
     assert!(!is_signed_in(&mut there).await);
     for nobodys in [id.as_str(), "0190b5f2-7f3c-7d1e-9c55-1f0f5e0a6a01", "nonsense"] {
         let answer = act(&mut here, "/sessions/end", &[("session", nobodys)]).await;
@@ -185,7 +227,7 @@ async fn ending_all_others_leaves_this_one_and_signing_out_everywhere_none() {
     let house = House::new();
     let (mut here, mut there) = two_browsers(&house).await;
     let answer = act(&mut here, "/sessions/end-others", &[]).await;
-    assert_eq!(location(&answer), "/.sekisho/account?notice=others-ended");
+    assert!(location(&answer).starts_with("/.sekisho/account?notice=others-ended&done="));
     assert!(is_signed_in(&mut here).await && !is_signed_in(&mut there).await);
     let answer = act(&mut here, "/sessions/end-all", &[]).await;
     assert_eq!(location(&answer), "/login?notice=signed-out");
@@ -214,12 +256,11 @@ async fn an_old_sign_in_is_asked_for_the_password_and_the_act_goes_on() {
 
     let again = [("session", &*id), ("password", PASSWORD)];
     let answer = act(&mut here, "/sessions/end", &again).await;
-    assert_eq!(location(&answer), "/.sekisho/account?notice=session-ended");
+    assert!(location(&answer).starts_with("/.sekisho/account?notice=session-ended&done="));
     assert!(!is_signed_in(&mut there).await);
     let answer = act(&mut here, "/sessions/end-others", &[]).await;
-    assert_eq!(
-        location(&answer),
-        "/.sekisho/account?notice=others-ended",
+    assert!(
+        location(&answer).starts_with("/.sekisho/account?notice=others-ended&done="),
         "it is fresh now"
     );
 }
@@ -253,7 +294,7 @@ async fn the_language_is_set_for_pages_and_letters() {
     let (mut here, _) = two_browsers(&house).await;
     here.get("/login?lang=en").await;
     let answer = act(&mut here, "/language", &[("language", "ja")]).await;
-    assert_eq!(location(&answer), "/.sekisho/account?notice=language-set");
+    assert!(location(&answer).starts_with("/.sekisho/account?notice=language-set&done="));
     assert_eq!(house.fakes.account.lock().language, Language::Ja);
     let page = text(&here.get(location(&answer)).await);
     assert!(page.contains("<html lang=\"ja\">") && page.contains("画面とメールの言語を変更しました。"));

@@ -100,6 +100,31 @@ async fn a_link_leaves_the_address_bar_sets_the_password_once_and_signs_nobody_i
 }
 
 #[tokio::test]
+async fn the_form_of_one_link_does_not_spend_another_opened_since() {
+    let house = House::new();
+    let mut browser = house.browser();
+    browser.get(&house.link(1, Purpose::Reset)).await;
+    let first = hidden(&text(&browser.get("/set-password").await), "token");
+    browser.get(&house.link(2, Purpose::Reset)).await;
+    let second = hidden(&text(&browser.get("/set-password").await), "token");
+    let fields = |token| [("token", token), ("password", NEW), ("confirmation", NEW)];
+
+    let answer = browser.post_as("/set-password", "same-origin", &fields(&*first)).await;
+    let page = text(&answer);
+    assert!(page.contains("id=\"problem\""), "{page}");
+    assert_eq!(
+        hidden(&page, "token"),
+        second,
+        "the form shown now is of the link held now"
+    );
+    assert_eq!(house.fakes.password.lock().as_deref(), Some(PASSWORD));
+    assert!(house.fakes.tickets.lock().values().all(|ticket| ticket.ended.is_none()));
+
+    let answer = browser.post_as("/set-password", "same-origin", &fields(&*second)).await;
+    assert_eq!(location(&answer), "/login?notice=password-set");
+}
+
+#[tokio::test]
 async fn looking_spends_nothing_and_head_does_nothing_at_all() {
     let house = House::new();
     let link = house.link(1, Purpose::Reset);

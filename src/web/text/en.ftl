@@ -36,7 +36,7 @@ logout-account = Your account and devices
 
 account-title = Your account
 account-lead = { $name }, extension { $extension }
-account-notice-password-changed = Your password is changed. A mail confirms it.
+account-notice-password-changed = Your password is changed.
 account-notice-session-ended = That device is signed out.
 account-notice-others-ended = All other devices are signed out.
 account-notice-language-set = Pages and letters speak this language now.
@@ -219,6 +219,8 @@ problem-no-such-session = That device is not signed in any more
 problem-no-such-session-detail = It may have been signed out just now. The list below is up to date.
 problem-passwords-differ = The two passwords differ
 problem-passwords-differ-detail = Type the same password in both fields.
+problem-same-password = That is the password you have
+problem-same-password-detail = Choose a new password that differs from the present one.
 problem-weak-too-short = The password is too short
 problem-weak-too-short-detail = Use at least { $min } characters.
 problem-weak-too-long = The password is too long

@@ -36,7 +36,7 @@ logout-account = アカウントとログイン中の端末
 
 account-title = アカウント
 account-lead = { $name } さん（内線 { $extension }）
-account-notice-password-changed = パスワードを変更しました。確認のメールをお送りします。
+account-notice-password-changed = パスワードを変更しました。
 account-notice-session-ended = 選択した端末からログアウトしました。
 account-notice-others-ended = ほかのすべての端末からログアウトしました。
 account-notice-language-set = 画面とメールの言語を変更しました。
@@ -207,6 +207,8 @@ problem-no-such-session = その端末はすでにログアウトしています
 problem-no-such-session-detail = ちょうどログアウトされた可能性があります。下の一覧は最新の状態です。
 problem-passwords-differ = パスワードが一致しません
 problem-passwords-differ-detail = 両方の欄に同じパスワードを入力してください。
+problem-same-password = 現在のパスワードと同じです
+problem-same-password-detail = 現在のものとは異なるパスワードを入力してください。
 problem-weak-too-short = パスワードが短すぎます
 problem-weak-too-short-detail = { $min } 文字以上にしてください。
 problem-weak-too-long = パスワードが長すぎます

@@ -7,7 +7,7 @@ use crate::office::{Office, Person};
 use crate::words::{ENGLISH, JAPANESE, Words};
 
 const PAGE: &str = "/.sekisho/account";
-const PASSWORD_FORM: &str = "form[action$='account/password']";
+const PASSWORD_FORM: &str = "form[action*='account/password']";
 const END_OTHERS: &str = "form[action$='/sessions/end-others'] button";
 
 #[tokio::test(flavor = "multi_thread")]

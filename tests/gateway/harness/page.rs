@@ -57,7 +57,7 @@ pub fn form<'a>(html: &'a str, action: &str) -> Option<&'a str> {
             .get("method")
             .is_some_and(|method| method.eq_ignore_ascii_case("post"));
         let to = head.get("action").unwrap_or(action);
-        let to = to.split('?').next().unwrap_or_default();
+        let to = to.split(['?', '#']).next().unwrap_or_default();
         (is_post && to == action).then_some(form)
     })
 }
