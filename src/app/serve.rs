@@ -23,7 +23,7 @@ use crate::domain::fault::Fault;
 use crate::domain::limits::Quota;
 use crate::domain::password::{KnownPasswords, Listed};
 use crate::flows::{
-    Authenticate, DeliverLetters, ForgotPassword, Housekeeping, MailBudget, MailLimits, OwnAccount, RecordSeen,
+    Authenticate, DeliverLetters, ForgotPassword, Housekeeping, MailBudget, MailLimits, OwnAccount, Pace, RecordSeen,
     ResetLimits, SetPassword, SignIn, SignInLimits, SignOut, TicketLimits, World,
 };
 use crate::mail::letters::Templates;
@@ -383,6 +383,7 @@ fn start(
         world: world.clone(),
         life: config.links,
         budget: MailBudget::new(limiter.clone(), mail_limits(config)),
+        pace: Pace::new(config.mail.rate),
     });
     tasks::deliver(tasks, letters, store.clone(), world.clone());
     let housekeeping = Housekeeping {

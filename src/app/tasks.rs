@@ -13,7 +13,7 @@ use crate::crypto::hashing::Argon2Hasher;
 use crate::crypto::jwt::JwtSigner;
 use crate::crypto::secrets::{PepperStamp, read_pepper, stamp_pepper};
 use crate::domain::fault::Fault;
-use crate::flows::{Authenticate, DeliverLetters, Housekeeping, World};
+use crate::flows::{Authenticate, DeliverLetters, Delivery, Housekeeping, World};
 use crate::ports::Outbox;
 use crate::proxy::{Streams, UpstreamPeers};
 use crate::store::{CachedSessions, MemoryLimiter};
@@ -147,7 +147,10 @@ pub fn deliver(tasks: &Tasks, letters: Arc<DeliverLetters>, outbox: Arc<dyn Outb
         let world = world.clone();
         async move {
             while !stop.is_cancelled() && outbox.next_due().await?.is_some_and(|due| due <= world.now()) {
-                letters.run_once().await?;
+                if letters.run_once().await? == Delivery::default() {
+                    // What is due waits for its rate.
+                    break;
+                }
             }
             Ok(())
         }

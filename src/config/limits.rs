@@ -124,8 +124,8 @@ impl Limits {
             ),
             (
                 "mail_per_day",
-                "Letters with links in all, so that nobody spends your mail server's good name. Raise it before you invite \
-                 more people than that at once; Welcomes beyond it go out in the days that follow.",
+                "Reset letters in all, so that nobody spends your mail server's good name; a reset beyond it sends nothing. \
+                 Welcomes do not count here: they leave at mail.rate.",
                 &mut self.mail_day,
             ),
             (

@@ -34,7 +34,7 @@ pub struct Mail {
     pub password_file: Option<PathBuf>,
     /// Time limit of one conversation. Default `30s`.
     pub timeout: Duration,
-    /// `rate`: how fast letters of an import leave. Default `60 per 1m`.
+    /// `rate`: how fast Welcomes and letters of an import leave. Default `60 per 1m`.
     pub rate: Quota,
 }
 
@@ -182,8 +182,8 @@ impl Mail {
         );
         walker.key(
             "rate",
-            "How fast the letters of an import leave: \"60 per 1m\" is one each second. Other letters wait for none of them. \
-             Ask whoever runs the mail server what it bears.",
+            "How fast Welcomes and the letters of an import leave: \"60 per 1m\" is one each second, also when many are \
+             overdue. Other letters wait for none of them. Ask whoever runs the mail server what it bears.",
             &parsed::<Quota>(json!({ "pattern": "^\\s*[0-9]+\\s* per .*[0-9]", "examples": ["60 per 1m"] })),
             Slot::Default(&mut self.rate),
         );

@@ -28,6 +28,16 @@ pub struct Letter {
 #[serde(transparent)]
 pub struct LetterId(Uuid);
 
+/// How many letters to take at once. Each kind has its own share: nothing waits behind Welcomes, and Welcomes wait behind
+/// nothing but their own rate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Batch {
+    /// Resets and notices.
+    pub others: usize,
+    /// Welcomes.
+    pub welcomes: usize,
+}
+
 impl LetterId {
     /// From a fresh UUID (version 7).
     pub const fn new(uuid: Uuid) -> Self {

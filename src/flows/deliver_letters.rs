@@ -11,13 +11,13 @@ use jiff::Timestamp;
 use crate::domain::account::{Account, AccountState, Email};
 use crate::domain::event::{Actor, Consequences, Fact, Reason};
 use crate::domain::fault::Fault;
-use crate::domain::outbox::{GIVE_UP_AFTER, Letter, Matter, QueuedLetter, backoff};
+use crate::domain::outbox::{Batch, GIVE_UP_AFTER, Letter, Matter, QueuedLetter, backoff};
 use crate::domain::session::later;
 use crate::domain::ticket::{Purpose, Ticket, TicketLife, Way};
 use crate::domain::token::TicketToken;
 use crate::ports::{Accounts, Content, EmailMatch, Issue, Mail, Mailer, Outbox, Receipt, Refusal, Tickets};
 
-use super::{Budget, MailBudget, World};
+use super::{Budget, MailBudget, Pace, World};
 
 /// Delivers what waits in the outbox.
 pub struct DeliverLetters {
@@ -35,6 +35,8 @@ pub struct DeliverLetters {
     pub life: TicketLife,
     /// How many may go out.
     pub budget: MailBudget,
+    /// How fast Welcomes leave.
+    pub pace: Pace,
 }
 
 /// What one round did.
@@ -58,7 +60,7 @@ enum Plan {
 
 /// A letter is hidden from other workers for this long while one works on it.
 const LEASE: Duration = Duration::from_mins(5);
-/// Letters taken at once.
+/// Letters of each kind taken at once.
 const BATCH: usize = 8;
 
 impl DeliverLetters {
@@ -68,7 +70,11 @@ impl DeliverLetters {
     /// When the store is down. Letters taken by then are due again when their lease ends.
     pub async fn run_once(&self) -> Result<Delivery, Fault> {
         let mut delivery = Delivery::default();
-        for queued in self.outbox.take(self.world.now(), BATCH, LEASE).await? {
+        let most = Batch {
+            others: BATCH,
+            welcomes: self.pace.room(self.world.monotonic(), BATCH),
+        };
+        for queued in self.outbox.take(self.world.now(), most, LEASE).await? {
             self.work(&queued, &mut delivery).await?;
         }
         Ok(delivery)
@@ -96,6 +102,9 @@ impl DeliverLetters {
             }
         };
         let purpose = purpose(&letter.matter, Some(&account));
+        if matches!(letter.matter, Matter::Welcome { .. }) {
+            self.pace.draw(self.world.monotonic());
+        }
         let sent = match purpose {
             None => {
                 let content = notice(letter, &account);
@@ -215,7 +224,7 @@ impl DeliverLetters {
         rule: &'static str,
     ) -> Result<(), Fault> {
         let letter = &queued.letter;
-        tracing::warn!(letter = %letter.id, rule, %until, "letter waits: the budget of letters is used up; see limits.mail_per_account and mail_per_day");
+        tracing::warn!(letter = %letter.id, rule, %until, "letter waits: the budget of letters is used up; see limits.mail_per_account");
         if queued.attempts == 0
             && let Some(purpose) = purpose(&letter.matter, Some(account))
         {

@@ -1,13 +1,12 @@
 //! The budget of letters with links: how many one account, one client and everybody together may cause.
 //!
-//! A reset beyond it sends nothing, since its sender may be anybody. A Welcome, which an operator wanted, waits for a
-//! turn of its own. Notices of what happened to an account always go out.
+//! A reset beyond it sends nothing, since its sender may be anybody. A Welcome, which an operator wanted, waits
+//! for room at its account and uses up nothing that resets need: its own limit is the pace. Notices of what happened to an
+//! account always go out.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use jiff::Timestamp;
-use parking_lot::Mutex;
 
 use crate::domain::account::Account;
 use crate::domain::limits::{Decision, Draw, LimitKey, Quota, Reservation};
@@ -24,7 +23,7 @@ pub struct MailLimits {
     pub account: Quota,
     /// Caused by one client.
     pub client: Quota,
-    /// In all.
+    /// Resets in all.
     pub day: Quota,
 }
 
@@ -32,8 +31,6 @@ pub struct MailLimits {
 pub struct MailBudget {
     limiter: Arc<dyn Limiter>,
     limits: Option<MailLimits>,
-    /// The last turn given to a letter that waits: each has its own, or all would come back at once.
-    last_turn: Mutex<Option<Timestamp>>,
 }
 
 /// What the budget says to a letter.
@@ -50,11 +47,7 @@ pub enum Budget {
 impl MailBudget {
     /// `None` when the operator switched limits off.
     pub fn new(limiter: Arc<dyn Limiter>, limits: Option<MailLimits>) -> Self {
-        Self {
-            limiter,
-            limits,
-            last_turn: Mutex::default(),
-        }
+        Self { limiter, limits }
     }
 
     /// Charges a letter to this account.
@@ -63,22 +56,20 @@ impl MailBudget {
             return Budget::Room(None);
         };
         let whose = self.limiter.digest_text(&account.id.to_string());
-        let mut draws = vec![
-            (LimitKey::MailAccount(whose), limits.account),
-            (LimitKey::MailDay, limits.day),
-        ];
+        let mut draws = vec![(LimitKey::MailAccount(whose), limits.account)];
         let asked_by = match &letter.matter {
             Matter::ResetRequested { client, .. } => Some(*client),
             _ => None,
         };
-        draws.extend(asked_by.map(|client| (LimitKey::MailClient(client.limit_key()), limits.client)));
+        if let Some(client) = asked_by {
+            draws.push((LimitKey::MailDay, limits.day));
+            draws.push((LimitKey::MailClient(client.limit_key()), limits.client));
+        }
         let draws = draws.into_iter().map(|(key, quota)| Draw { key, quota }).collect();
         match self.limiter.reserve(draws, world.monotonic()) {
             Decision::Granted(drawn) => Budget::Room(Some(drawn)),
             Decision::Refused { rule, .. } if asked_by.is_some() => Budget::Refused(rule),
-            Decision::Refused { retry_after, rule } => {
-                Budget::Wait(self.turn(world.now(), retry_after, limits.day.interval()), rule)
-            }
+            Decision::Refused { retry_after, rule } => Budget::Wait(later(world.now(), retry_after), rule),
         }
     }
 
@@ -88,18 +79,13 @@ impl MailBudget {
             self.limiter.refund(drawn);
         }
     }
-
-    fn turn(&self, now: Timestamp, wait: Duration, apart: Duration) -> Timestamp {
-        let mut last = self.last_turn.lock();
-        let turn = later(now, wait);
-        let turn = last.map_or(turn, |last| turn.max(later(last, apart)));
-        *last = Some(turn);
-        turn
-    }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use parking_lot::Mutex;
     use uuid::Uuid;
 
     use super::*;
@@ -146,6 +132,47 @@ mod tests {
         }
     }
 
+    /// Refuses everything and notes which rules were drawn on.
+    #[derive(Default)]
+    struct Noting(Mutex<Vec<&'static str>>);
+
+    impl Limiter for Noting {
+        fn reserve(&self, draws: Vec<Draw>, _: Nanos) -> Decision {
+            self.0.lock().extend(draws.iter().map(|draw| draw.key.rule()));
+            Decision::Refused {
+                retry_after: Duration::ZERO,
+                rule: "noted",
+            }
+        }
+
+        fn refund(&self, _: &Reservation) {}
+
+        fn digest_text(&self, _: &str) -> NameDigest {
+            NameDigest(0, 0)
+        }
+    }
+
+    #[test]
+    fn welcomes_use_up_nothing_of_the_day_that_resets_need() {
+        let quota: Quota = "12 per 1m".parse().unwrap();
+        let limits = MailLimits {
+            account: quota,
+            client: quota,
+            day: quota,
+        };
+        let limiter = Arc::new(Noting::default());
+        let budget = MailBudget::new(limiter.clone(), Some(limits));
+        charged(&budget, Matter::Welcome { account: account().id });
+        assert_eq!(*limiter.0.lock(), ["mail.account"]);
+        limiter.0.lock().clear();
+        let reset = Matter::ResetRequested {
+            email: crate::domain::account::Email::parse("a@b.example").unwrap(),
+            client: ClientAddr::new("192.0.2.1".parse().unwrap()),
+        };
+        charged(&budget, reset);
+        assert_eq!(*limiter.0.lock(), ["mail.account", "mail.day", "mail.client"]);
+    }
+
     fn charged(budget: &MailBudget, matter: Matter) -> Budget {
         let letter = Letter {
             id: LetterId::new(Uuid::from_u128(1)),
@@ -156,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn each_welcome_that_waits_gets_a_turn_of_its_own_and_notices_always_go() {
+    fn a_welcome_waits_a_reset_is_refused_and_notices_always_go() {
         let quota: Quota = "12 per 1m".parse().unwrap();
         let limits = MailLimits {
             account: quota,
@@ -167,7 +194,6 @@ mod tests {
         let whose = account().id;
         let welcome = || charged(&budget, Matter::Welcome { account: whose });
         assert_eq!(welcome(), Budget::Wait(at(10), "mail.day"));
-        assert_eq!(welcome(), Budget::Wait(at(15), "mail.day"));
         let reset = Matter::ResetRequested {
             email: crate::domain::account::Email::parse("a@b.example").unwrap(),
             client: ClientAddr::new("192.0.2.1".parse().unwrap()),

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 
 use crate::domain::event::{Consequences, Event};
 use crate::domain::fault::Fault;
-use crate::domain::outbox::{Letter, LetterId, QueuedLetter};
+use crate::domain::outbox::{Batch, Letter, LetterId, QueuedLetter};
 
 /// Letters on their way.
 #[async_trait]
@@ -16,8 +16,9 @@ pub trait Outbox: Send + Sync {
     /// Accepts letters and events that no other change causes: a reset request.
     async fn accept(&self, then: Consequences) -> Result<(), Fault>;
 
-    /// Takes up to `most` letters that are due, oldest first, and hides them from other takers for `lease`.
-    async fn take(&self, now: Timestamp, most: usize, lease: Duration) -> Result<Vec<QueuedLetter>, Fault>;
+    /// Takes up to `most` letters that are due and hides them from other takers for `lease`: Welcomes last, otherwise
+    /// oldest first.
+    async fn take(&self, now: Timestamp, most: Batch, lease: Duration) -> Result<Vec<QueuedLetter>, Fault>;
 
     /// Gives back what a process took that is no longer there. Called once, at start, by the one server
     /// that holds the store.

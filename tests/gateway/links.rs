@@ -232,7 +232,7 @@ async fn a_held_enter_key_sends_one_letter_and_every_answer_is_the_same() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn beyond_the_budget_a_reset_sends_nothing_a_welcome_waits_and_an_operator_reads_why() {
-    let house = House::with("[limits]\nmail_per_account = \"1 per 1h\"\nmail_per_day = \"3 per 24h\"").await;
+    let house = House::with("[limits]\nmail_per_account = \"1 per 1h\"").await;
     let person = house.welcome("101").await;
     let ask = async || {
         let answer = house
@@ -250,20 +250,18 @@ async fn beyond_the_budget_a_reset_sends_nothing_a_welcome_waits_and_an_operator
         .await;
     assert_eq!((nobody.status, nobody.text()), refused, "a stranger learns nothing");
 
-    // Two more fill the day; the next waits, and is not dropped.
-    for extension in ["102", "103"] {
-        let email = house.invite(extension, &[]).await;
-        house.mailbox.next_links(&email).await;
-    }
-    house.invite("104", &[]).await;
+    // A second Welcome waits, and is not dropped.
+    let email = house.invite("102", &[]).await;
+    house.mailbox.next_links(&email).await;
+    house.gateway.cli(&["account", "welcome", "102"]).await.succeeded();
     house.event("link.delayed", Some("welcome")).await;
-    let waiting = at_stage(&house, "104", "queued").await;
+    let waiting = at_stage(&house, "102", "queued").await;
     let words = eventually("the reason", async || {
-        links(&house, "104").await[0]["words"].as_str().map(str::to_owned)
+        links(&house, "102").await[0]["words"].as_str().map(str::to_owned)
     })
     .await;
     assert!(
-        words.contains("mail.day") && waiting["letter_status"] == "waiting",
+        words.contains("mail.account") && waiting["letter_status"] == "waiting",
         "{words}"
     );
     let printed = house.gateway.printed();
@@ -272,6 +270,28 @@ async fn beyond_the_budget_a_reset_sends_nothing_a_welcome_waits_and_an_operator
         "{printed}"
     );
     assert!(house.visitor().sign_in("101", PASSWORD).await.is_done());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_welcomes_use_up_nothing_of_the_day_that_resets_need() {
+    let house = House::with("[limits]\nmail_per_day = \"1 per 24h\"").await;
+    let mut people = Vec::new();
+    for extension in ["101", "102", "103"] {
+        people.push(house.welcome(extension).await);
+    }
+    let ask = async |email: &str| {
+        let asked = json!({"email": email});
+        house.visitor().post_json("/forgot-password", &asked).await.status
+    };
+    ask(&people[0].email).await;
+    house.event("link.sent", Some("reset")).await;
+    ask(&people[1].email).await;
+    house.event("link.withheld", Some("reset over-budget")).await;
+    let printed = house.gateway.printed();
+    assert!(
+        printed.contains("letter withheld") && printed.contains("mail.day"),
+        "{printed}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -210,6 +210,35 @@ async fn welcome_letters_leave_one_after_the_other_and_survive_a_power_cut() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn overdue_welcomes_leave_at_the_rate_and_no_reset_waits_behind_them() {
+    let house = House::open().await;
+    let person = house.welcome("1").await;
+    house.gateway.kill();
+    let rows = (101..131).fold("extension,name,email\n".to_owned(), |mut rows, number| {
+        writeln!(rows, "{number},P,p{number}@example.com").unwrap();
+        rows
+    });
+    // At the rate of the harness all of them are due at once.
+    import(&house, rows.as_bytes(), &["--apply", "--welcome"])
+        .await
+        .succeeded();
+    house.gateway.configure("[mail]\nrate = \"1 per 20s\"");
+    let more = "extension,name,email\n900,P,p900@example.com\n";
+    let planned = import(&house, more.as_bytes(), &["--welcome"]).await.succeeded();
+    assert!(planned.contains("At mail.rate the last letter leaves"), "{planned}");
+    let before = house.mailbox.letters().len();
+    house.gateway.start().await;
+    house.mailbox.wait_for_count(before + 2).await;
+    house
+        .visitor()
+        .post_json("/forgot-password", &serde_json::json!({"email": person.email}))
+        .await;
+    house.event("link.sent", Some("reset")).await;
+    let welcomes = house.mailbox.letters().len() - before - 1;
+    assert!((2..=4).contains(&welcomes), "{welcomes} left at once");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_password_of_another_system_signs_in_and_takes_nobodys_place() {
     let house = House::open().await;
     let person = house.welcome("101").await;

@@ -35,7 +35,7 @@ pub enum LimitKey {
     MailAccount(NameDigest),
     /// Letters that one client caused.
     MailClient(IpAddr),
-    /// Letters in all.
+    /// Reset letters in all.
     MailDay,
 }
 

@@ -4,6 +4,8 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
+use super::meter::{Meter, Nanos};
+
 /// So many attempts at once, and as many again spread evenly over each period.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Quota {
@@ -35,6 +37,22 @@ impl Quota {
     pub fn interval(&self) -> Duration {
         self.period / self.burst
     }
+
+    /// The same rate without its burst: at most what comes in a second, and two, so that a late wake-up is made up for.
+    #[must_use]
+    pub fn evenly(&self) -> Self {
+        let interval = self.interval().max(Duration::from_nanos(1));
+        let in_a_second = Duration::from_secs(1).as_nanos().div_ceil(interval.as_nanos());
+        let burst = u32::try_from(in_a_second).unwrap_or(u32::MAX).max(2);
+        Self::new(burst, interval.saturating_mul(burst)).unwrap_or(*self)
+    }
+
+    /// How many draws a meter grants at this moment, up to `most`.
+    pub fn room(&self, mut meter: Meter, now: Nanos, most: usize) -> usize {
+        (0..most)
+            .take_while(|_| meter.draw(self, now).map(|drawn| meter = drawn).is_ok())
+            .count()
+    }
 }
 
 impl fmt::Display for Quota {
@@ -62,6 +80,32 @@ impl FromStr for Quota {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_even_rate_is_the_same_rate_without_its_burst() {
+        for (written, burst) in [
+            ("60 per 1m", 2),
+            ("4 per 1s", 4),
+            ("6000 per 1m", 100),
+            ("1 per 100h", 2),
+        ] {
+            let quota: Quota = written.parse().unwrap();
+            let even = quota.evenly();
+            assert_eq!((even.burst(), even.interval()), (burst, quota.interval()), "{written}");
+        }
+        let rate = "60 per 1m".parse::<Quota>().unwrap().evenly();
+        let mut meter = Meter::default();
+        let mut left = 0;
+        // An overdue backlog, looked at four times a second for a minute.
+        for quarter in 0..240_u64 {
+            let now = Nanos((1_000 + quarter) * 250_000_000);
+            for _ in 0..rate.room(meter, now, 8) {
+                meter = meter.draw(&rate, now).unwrap();
+                left += 1;
+            }
+        }
+        assert_eq!(left, 61);
+    }
 
     #[test]
     fn a_quota_reads_as_it_is_written() {

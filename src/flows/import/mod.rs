@@ -124,7 +124,7 @@ impl ImportAccounts {
 
     /// Whose Welcome letter waits or was delivered, and until when letters wait.
     async fn letters(&self, now: Timestamp) -> Result<(HashSet<AccountId>, Option<Timestamp>), Fault> {
-        let (mut written_to, mut until) = (HashSet::new(), None);
+        let (mut written_to, mut until, mut welcomes) = (HashSet::new(), None, 0_u32);
         for listing in self.outbox.list(usize::MAX).await? {
             if let LetterStatus::Waiting(due) = listing.status {
                 until = until.max(Some(due).filter(|due| *due > now));
@@ -134,9 +134,16 @@ impl ImportAccounts {
             };
             if let Matter::Welcome { account } = listing.letter.matter {
                 written_to.insert(account);
+                welcomes += u32::from(matches!(listing.status, LetterStatus::Waiting(_)));
             }
         }
-        Ok((written_to, until))
+        Ok((written_to, until.max(self.paced(now, welcomes))))
+    }
+
+    /// When the last of so many waiting Welcomes can leave at the earliest: overdue ones leave at the rate, too.
+    fn paced(&self, now: Timestamp, welcomes: u32) -> Option<Timestamp> {
+        let before = welcomes.checked_sub(1)?;
+        Some(later(now, self.rate.interval().saturating_mul(before)))
     }
 
     /// When each letter is due: evenly, behind those that wait already.

@@ -537,7 +537,11 @@ async fn many_records_are_stored_together_with_what_follows(ports: Ports) {
     assert!(
         ports
             .outbox
-            .take(at(59), 9, Duration::from_secs(1))
+            .take(
+                at(59),
+                crate::domain::outbox::Batch { others: 9, welcomes: 9 },
+                Duration::from_secs(1)
+            )
             .await
             .unwrap()
             .is_empty()
@@ -545,7 +549,11 @@ async fn many_records_are_stored_together_with_what_follows(ports: Ports) {
     assert_eq!(
         ports
             .outbox
-            .take(at(60), 9, Duration::from_secs(1))
+            .take(
+                at(60),
+                crate::domain::outbox::Batch { others: 9, welcomes: 9 },
+                Duration::from_secs(1)
+            )
             .await
             .unwrap()
             .len(),

@@ -7,6 +7,7 @@ use proptest::sample::select;
 use super::*;
 use crate::domain::account::{AccountEdit, EmailEdit, LoginName};
 use crate::domain::key::{KeyRecord, SigningAlgorithm};
+use crate::domain::outbox::Batch;
 use crate::ports::{
     AccountBatch, AccountListing, AccountRecord, Changed, DueLetter, LetterListing, PasswordChange, SessionsToEnd,
     TicketListing, TicketRecord,
@@ -179,7 +180,7 @@ enum Call {
     SweepSessions(Timestamp, Timestamp),
     SweepChanges(Timestamp),
     Accept(Consequences),
-    Take(Timestamp, usize, Duration),
+    Take(Timestamp, Batch, Duration),
     GiveBack,
     Delivered(LetterId, Timestamp, Event),
     Withheld(LetterId, Timestamp, Event),
@@ -281,7 +282,13 @@ impl Cast {
             Act::SweepSessions => Call::SweepSessions(back(200 + spread), back(100 + spread)),
             Act::SweepChanges => Call::SweepChanges(back(20 * spread)),
             Act::Accept => Call::Accept(self.with_letter(then, account, now)),
-            Act::Take => Call::Take(now, which % 4, Duration::from_secs(how as u64 * 5)),
+            Act::Take => {
+                let most = Batch {
+                    others: which % 4,
+                    welcomes: how % 3,
+                };
+                Call::Take(now, most, Duration::from_secs(how as u64 * 5))
+            }
             Act::GiveBack => Call::GiveBack,
             Act::Delivered => Call::Delivered(letter, now, event),
             Act::Withheld => Call::Withheld(letter, now, event),

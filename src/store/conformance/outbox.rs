@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::domain::client::ClientAddr;
-use crate::domain::outbox::QueuedLetter;
+use crate::domain::outbox::{Batch, QueuedLetter};
 use crate::domain::ticket::Purpose;
 use crate::ports::LetterStatus;
 
@@ -10,6 +10,7 @@ stories! {
     a_letter_comes_out_as_it_went_in,
     a_taken_letter_is_hidden_for_its_lease,
     letters_are_taken_oldest_first_and_no_more_than_asked_for,
+    resets_and_notices_are_taken_before_welcomes_and_neither_takes_the_others_share,
     a_restarted_server_gives_back_what_was_taken,
     a_failed_letter_is_due_again_later,
     a_letter_ends_once_and_stays_in_listings_until_swept,
@@ -24,11 +25,18 @@ impl Ports {
     }
 
     async fn take(&self, second: i64) -> Vec<QueuedLetter> {
-        self.outbox.take(at(second), 10, LEASE).await.unwrap()
+        self.outbox.take(at(second), both(10), LEASE).await.unwrap()
     }
 
     async fn taken_ids(&self, second: i64) -> Vec<LetterId> {
         self.take(second).await.iter().map(|queued| queued.letter.id).collect()
+    }
+}
+
+fn both(most: usize) -> Batch {
+    Batch {
+        others: most,
+        welcomes: most,
     }
 }
 
@@ -43,7 +51,6 @@ fn sent() -> Event {
 async fn a_letter_comes_out_as_it_went_in(ports: Ports) {
     let account = AccountId::new(fresh_uuid());
     let matters = [
-        Matter::Welcome { account },
         Matter::ResetRequested {
             email: Email::parse("Yuki@Example.com").unwrap(),
             client: ClientAddr::new("192.0.2.7".parse().unwrap()),
@@ -59,6 +66,7 @@ async fn a_letter_comes_out_as_it_went_in(ports: Ports) {
             to: Email::parse("Former@Example.com").unwrap(),
         },
         Matter::AccountUnlocked { account },
+        Matter::Welcome { account },
     ];
     let mut accepted = Consequences::event(happened(Fact::ResetRequested, None, at(0)));
     for (second, matter) in (0..).zip(matters) {
@@ -72,7 +80,7 @@ async fn a_letter_comes_out_as_it_went_in(ports: Ports) {
         .map(|letter| QueuedLetter { letter, attempts: 0 })
         .collect();
     assert_eq!(taken, expected);
-    let Matter::ResetRequested { email, .. } = &taken[1].letter.matter else {
+    let Matter::ResetRequested { email, .. } = &taken[0].letter.matter else {
         panic!("{taken:?}");
     };
     assert_eq!(email.as_typed(), "Yuki@Example.com");
@@ -96,10 +104,33 @@ async fn letters_are_taken_oldest_first_and_no_more_than_asked_for(ports: Ports)
     for letter in [&new, &old, &middle] {
         ports.accept(letter).await;
     }
-    let first = ports.outbox.take(at(5), 2, LEASE).await.unwrap();
+    let first = ports.outbox.take(at(5), both(2), LEASE).await.unwrap();
     let ids: Vec<_> = first.iter().map(|queued| queued.letter.id).collect();
     assert_eq!(ids, [old.id, middle.id]);
     assert_eq!(ports.taken_ids(5).await, [new.id]);
+}
+
+async fn resets_and_notices_are_taken_before_welcomes_and_neither_takes_the_others_share(ports: Ports) {
+    let welcomes: Vec<_> = (0..5).map(letter).collect();
+    ports.outbox.accept(letters(welcomes.clone())).await.unwrap();
+    let account = AccountId::new(fresh_uuid());
+    let others: Vec<_> = (6..9)
+        .map(|second| Letter {
+            id: LetterId::new(fresh_uuid()),
+            matter: Matter::PasswordChanged { account },
+            created_at: at(second),
+        })
+        .collect();
+    ports.outbox.accept(letters(others.clone())).await.unwrap();
+    let take = async |others, welcomes| {
+        let most = Batch { others, welcomes };
+        let taken = ports.outbox.take(at(20), most, LEASE).await.unwrap();
+        taken.iter().map(|queued| queued.letter.id).collect::<Vec<_>>()
+    };
+    assert_eq!(take(2, 1).await, [others[0].id, others[1].id, welcomes[0].id]);
+    assert_eq!(take(2, 0).await, [others[2].id]);
+    assert!(take(2, 0).await.is_empty(), "no Welcome is taken unasked");
+    assert_eq!(take(2, 2).await, [welcomes[1].id, welcomes[2].id]);
 }
 
 async fn a_restarted_server_gives_back_what_was_taken(ports: Ports) {
@@ -193,7 +224,7 @@ async fn two_takers_never_hold_the_same_letter(ports: Ports) {
     let mut takers = tokio::task::JoinSet::new();
     for _ in 0..8 {
         let outbox = Arc::clone(&ports.outbox);
-        takers.spawn(async move { outbox.take(at(50), 3, LEASE).await.unwrap() });
+        takers.spawn(async move { outbox.take(at(50), both(3), LEASE).await.unwrap() });
     }
     let taken = takers.join_all().await.into_iter().flatten();
     let mut ids: Vec<_> = taken.map(|queued| queued.letter.id.to_string()).collect();

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use super::{MemoryStore, State};
 use crate::domain::event::{Consequences, Event};
 use crate::domain::fault::Fault;
-use crate::domain::outbox::{Letter, LetterId, QueuedLetter};
+use crate::domain::outbox::{Batch, Letter, LetterId, Matter, QueuedLetter};
 use crate::domain::session::later;
 use crate::ports::{LetterListing, LetterStatus, Outbox};
 
@@ -65,7 +65,7 @@ impl Outbox for MemoryStore {
         Ok(())
     }
 
-    async fn take(&self, now: Timestamp, most: usize, lease: Duration) -> Result<Vec<QueuedLetter>, Fault> {
+    async fn take(&self, now: Timestamp, most: Batch, lease: Duration) -> Result<Vec<QueuedLetter>, Fault> {
         let mut state = self.state.lock();
         let mut due: Vec<_> = state
             .letters
@@ -73,9 +73,12 @@ impl Outbox for MemoryStore {
             .filter(|stored| stored.free_at().is_some_and(|free| free <= now))
             .collect();
         due.sort_by_key(|stored| stored.age());
-        due.truncate(most);
-        Ok(due
+        let (welcomes, others): (Vec<_>, Vec<_>) = due
             .into_iter()
+            .partition(|stored| matches!(stored.letter.matter, Matter::Welcome { .. }));
+        let taken = others.into_iter().take(most.others);
+        Ok(taken
+            .chain(welcomes.into_iter().take(most.welcomes))
             .map(|stored| {
                 stored.taken_until = Some(later(now, lease));
                 QueuedLetter {

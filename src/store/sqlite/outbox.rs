@@ -12,7 +12,7 @@ use super::events::{self, record};
 use super::rows::{self, Trouble, limit, ms};
 use crate::domain::event::{Consequences, Event};
 use crate::domain::fault::Fault;
-use crate::domain::outbox::{Letter, LetterId, QueuedLetter};
+use crate::domain::outbox::{Batch, Letter, LetterId, QueuedLetter};
 use crate::domain::session::later;
 use crate::ports::{LetterListing, Outbox};
 
@@ -27,19 +27,25 @@ impl Outbox for SqliteStore {
         .await
     }
 
-    async fn take(&self, now: Timestamp, most: usize, lease: Duration) -> Result<Vec<QueuedLetter>, Fault> {
+    async fn take(&self, now: Timestamp, most: Batch, lease: Duration) -> Result<Vec<QueuedLetter>, Fault> {
         self.write("take letters from the outbox", async {
             let mut tx = self.transaction().await?;
-            let due = query(
-                "SELECT id, matter, account, email, client, user_agent, created_at, attempts FROM letters \
-                 WHERE status = 'waiting' AND due_at <= $1 AND (taken_until IS NULL OR taken_until <= $1) \
-                 ORDER BY created_at, id LIMIT $2",
-            )
-            .bind(ms(now))
-            .bind(limit(most))
-            .fetch_all(&mut *tx)
-            .await?;
-            let taken = due.iter().map(queued).collect::<Result<Vec<_>, _>>()?;
+            let mut taken = Vec::new();
+            for (welcome, most) in [(false, most.others), (true, most.welcomes)] {
+                let due = query(
+                    "SELECT id, matter, account, email, client, user_agent, created_at, attempts FROM letters \
+                     WHERE status = 'waiting' AND due_at <= $1 AND (taken_until IS NULL OR taken_until <= $1) \
+                     AND (matter = 'welcome') = $3 ORDER BY created_at, id LIMIT $2",
+                )
+                .bind(ms(now))
+                .bind(limit(most))
+                .bind(welcome)
+                .fetch_all(&mut *tx)
+                .await?;
+                for row in &due {
+                    taken.push(queued(row)?);
+                }
+            }
             for queued in &taken {
                 query("UPDATE letters SET taken_until = $2 WHERE id = $1")
                     .bind(queued.letter.id.to_string())

@@ -325,7 +325,12 @@ impl Outbox for Fakes {
         Ok(())
     }
 
-    async fn take(&self, _: Timestamp, _: usize, _: Duration) -> Result<Vec<QueuedLetter>, Fault> {
+    async fn take(
+        &self,
+        _: Timestamp,
+        _: crate::domain::outbox::Batch,
+        _: Duration,
+    ) -> Result<Vec<QueuedLetter>, Fault> {
         unreachable!("no page asks for it")
     }
 

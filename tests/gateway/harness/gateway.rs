@@ -325,6 +325,7 @@ fn basic_config(home: &Path, upstream: SocketAddr, smtp: SocketAddr) -> toml::Ta
         smtp_port = {smtp_port}
         security = "danger_plain"
         timeout = "2s"
+        rate = "1000 per 1s"
         [store]
         directory = "{home}/store"
         [secrets]
