@@ -308,6 +308,29 @@ mod tests {
     }
 
     #[test]
+    fn a_page_that_would_leak_passwords_or_never_ends_is_refused() {
+        let login = built_in_theme()
+            .into_iter()
+            .find(|(path, _)| path == "pages/login.html")
+            .map(|(_, bytes)| String::from_utf8(bytes).unwrap())
+            .unwrap();
+        let problem = complaint(&[("pages/login.html", &login.replace("method=\"post\"", "method=\"get\""))]);
+        assert!(
+            problem.contains("pages/login.html: a form without method=\"post\""),
+            "{problem}"
+        );
+        let elsewhere = login.replace("{{ routes.login }}", "https://evil.example/");
+        let problem = complaint(&[("pages/login.html", &elsewhere)]);
+        assert!(problem.contains("would send what people type elsewhere"), "{problem}");
+        let endless = "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}";
+        let problem = complaint(&[("letters/password_changed.en.txt", &format!("Subject: a\n\n{endless}"))]);
+        assert!(problem.contains("letters/password_changed.en.txt: line 3"), "{problem}");
+        let (_directory, config) = themed(&[("pages/login.html", &format!("{login}{endless}"))]);
+        let problems = check_theme(&config);
+        assert!(problems.iter().any(|problem| problem.contains("fuel")), "{problems:?}");
+    }
+
+    #[test]
     fn messages_may_be_few_but_must_be_ours() {
         let (_directory, config) = themed(&[("text/en.ftl", "login-title = Come in\n")]);
         assert_eq!(check_theme(&config), [""; 0]);

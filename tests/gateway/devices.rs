@@ -75,6 +75,7 @@ async fn strangers_lock_out_neither_a_known_device_nor_a_session() {
         "on the device"
     );
 
+    owner.set_cookie(SESSION, None);
     for _ in 0..3 {
         assert_eq!(owner.sign_in(&person.extension, "not it").await.status, 401);
     }
