@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::Read;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use jiff::tz::TimeZone;
@@ -109,7 +111,8 @@ fn paths(root: &Path) -> std::io::Result<Vec<PathBuf>> {
         if hidden(&path) {
             continue;
         }
-        if path.is_dir() {
+        // A link to a directory stays one entry, and is refused like any other link.
+        if fs::symlink_metadata(&path)?.is_dir() {
             for inner in fs::read_dir(&path)? {
                 found.push(inner?.path());
             }
@@ -128,6 +131,7 @@ fn hidden(path: &Path) -> bool {
 }
 
 fn take(files: &mut ThemeFiles, root: &Path, path: &Path) -> Result<(), String> {
+    refuse_links(path)?;
     let below = path.strip_prefix(root).unwrap_or(path).display().to_string();
     let (directory, name) = below.split_once('/').unwrap_or(("", &below));
     let is_letter = directory == "letters" && LetterPress::built_in().iter().any(|(known, _)| *known == name);
@@ -152,13 +156,44 @@ fn take(files: &mut ThemeFiles, root: &Path, path: &Path) -> Result<(), String> 
     Ok(())
 }
 
-fn bytes(path: &Path) -> Result<Vec<u8>, String> {
-    let failed = |error: std::io::Error| format!("{} cannot be read: {error}", path.display());
-    let metadata = fs::metadata(path).map_err(failed)?;
-    if !metadata.is_file() || metadata.len() > MOST_BYTES {
-        return Err(format!("{} is not a file of at most 1 MiB", path.display()));
+/// What is in a theme is shown to strangers: a link could publish any file that the gateway may read, its secrets too.
+fn refuse_links(path: &Path) -> Result<(), String> {
+    let metadata = fs::symlink_metadata(path).map_err(|error| unreadable(path, &error))?;
+    if metadata.is_symlink() {
+        return Err(format!(
+            "{} is a symbolic link; a theme is made of files of its own: put a copy in its place",
+            path.display()
+        ));
     }
-    fs::read(path).map_err(failed)
+    Ok(())
+}
+
+fn bytes(path: &Path) -> Result<Vec<u8>, String> {
+    let failed = |error: std::io::Error| unreadable(path, &error);
+    let unfit = || format!("{} is not a file of at most 1 MiB", path.display());
+    // A pipe or a device would be opened for ever.
+    if !fs::symlink_metadata(path).map_err(failed)?.is_file() {
+        return Err(unfit());
+    }
+    let no_links = (rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK).bits();
+    let file = fs::OpenOptions::new()
+        .read(true)
+        .custom_flags(no_links.cast_signed())
+        .open(path)
+        .map_err(failed)?;
+    if !file.metadata().map_err(failed)?.is_file() {
+        return Err(unfit());
+    }
+    let mut bytes = Vec::new();
+    file.take(MOST_BYTES + 1).read_to_end(&mut bytes).map_err(failed)?;
+    if bytes.len() as u64 > MOST_BYTES {
+        return Err(unfit());
+    }
+    Ok(bytes)
+}
+
+fn unreadable(path: &Path, error: &std::io::Error) -> String {
+    format!("{} cannot be read: {error}", path.display())
 }
 
 #[cfg(test)]
@@ -220,6 +255,37 @@ mod tests {
     }
 
     #[test]
+    fn a_symbolic_link_publishes_nothing() {
+        let secrets = tempfile::tempdir().unwrap();
+        fs::write(secrets.path().join("pepper"), "hush").unwrap();
+        fs::write(secrets.path().join("extra.css"), "hush").unwrap();
+        let (directory, config) = themed(&[("pages/.keep", "")]);
+        let assets = directory.path().join("assets");
+        std::os::unix::fs::symlink(secrets.path(), &assets).unwrap();
+        let told = format!("branding.theme: {} is a symbolic link", assets.display());
+        assert!(check_theme(&config)[0].starts_with(&told), "{:?}", check_theme(&config));
+        assert!(ThemeFiles::of(&config).is_err());
+        fs::remove_file(&assets).unwrap();
+        fs::create_dir(&assets).unwrap();
+        let style = assets.join("extra.css");
+        std::os::unix::fs::symlink(secrets.path().join("pepper"), &style).unwrap();
+        let told = format!("branding.theme: {} is a symbolic link", style.display());
+        assert!(check_theme(&config)[0].starts_with(&told), "{:?}", check_theme(&config));
+        assert!(ThemeFiles::of(&config).is_err());
+    }
+
+    #[test]
+    fn a_file_of_a_theme_is_a_regular_one_of_bounded_size() {
+        let problem = complaint(&[("assets/extra.css", &"x".repeat(1 + (1 << 20)))]);
+        assert!(problem.contains("is not a file of at most 1 MiB"), "{problem}");
+        let problem = complaint(&[("assets/extra.css/x", "")]);
+        assert!(
+            problem.contains("has no place in a theme") || problem.contains("is not a file"),
+            "{problem}"
+        );
+    }
+
+    #[test]
     fn a_page_that_cannot_be_shown_is_named_with_its_line_and_what_it_asks_for() {
         let login = built_in_theme()
             .into_iter()
@@ -239,6 +305,29 @@ mod tests {
         let tokenless = login.replace("name=\"token\"", "name=\"t\"");
         let problem = complaint(&[("pages/login.html", &tokenless)]);
         assert!(problem.contains("its form has no field \"token\""), "{problem}");
+    }
+
+    #[test]
+    fn a_page_that_would_leak_passwords_or_never_ends_is_refused() {
+        let login = built_in_theme()
+            .into_iter()
+            .find(|(path, _)| path == "pages/login.html")
+            .map(|(_, bytes)| String::from_utf8(bytes).unwrap())
+            .unwrap();
+        let problem = complaint(&[("pages/login.html", &login.replace("method=\"post\"", "method=\"get\""))]);
+        assert!(
+            problem.contains("pages/login.html: a form without method=\"post\""),
+            "{problem}"
+        );
+        let elsewhere = login.replace("{{ routes.login }}", "https://evil.example/");
+        let problem = complaint(&[("pages/login.html", &elsewhere)]);
+        assert!(problem.contains("would send what people type elsewhere"), "{problem}");
+        let endless = "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}";
+        let problem = complaint(&[("letters/password_changed.en.txt", &format!("Subject: a\n\n{endless}"))]);
+        assert!(problem.contains("letters/password_changed.en.txt: line 3"), "{problem}");
+        let (_directory, config) = themed(&[("pages/login.html", &format!("{login}{endless}"))]);
+        let problems = check_theme(&config);
+        assert!(problems.iter().any(|problem| problem.contains("fuel")), "{problems:?}");
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! It opens nothing. It tells a sign-in on a familiar device from one on a strange device: for the letter about new
 //! devices, and so that limits against guessing need not lock the owner out (OWASP, device cookies).
 
+use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
 use super::account::AccountId;
@@ -18,7 +19,8 @@ pub struct Device {
 /// Bytes of a device's random id.
 const ID_BYTES: usize = 16;
 
-/// What stands for an account on one device: cut from SHA-256 over the device's id and the account's.
+/// What stands for an account on one device: cut from SHA-256 over the device's id, the account's, and the time its
+/// password was set, so that a new password makes every device strange again: a stolen cookie among them.
 type Mark = [u8; MARK_BYTES];
 
 const MARK_BYTES: usize = 16;
@@ -40,15 +42,20 @@ impl Device {
         }
     }
 
-    /// Whether this account has signed in here before.
-    pub fn knows(&self, account: AccountId) -> bool {
-        self.accounts.contains(&self.mark(account))
+    /// Whether this account has signed in here before, with the password that was set then.
+    pub fn knows(&self, account: AccountId, password_set_at: Option<Timestamp>) -> bool {
+        self.accounts.contains(&self.mark(account, password_set_at))
+    }
+
+    /// Tells this device from all others.
+    pub const fn id(&self) -> &[u8; 16] {
+        &self.id
     }
 
     /// The device after this account has signed in on it.
     #[must_use]
-    pub fn with(mut self, account: AccountId) -> Self {
-        let mark = self.mark(account);
+    pub fn with(mut self, account: AccountId, password_set_at: Option<Timestamp>) -> Self {
+        let mark = self.mark(account, password_set_at);
         self.accounts.retain(|known| *known != mark);
         self.accounts.insert(0, mark);
         self.accounts.truncate(Self::MOST_ACCOUNTS);
@@ -74,10 +81,13 @@ impl Device {
         })
     }
 
-    fn mark(&self, account: AccountId) -> Mark {
+    fn mark(&self, account: AccountId, password_set_at: Option<Timestamp>) -> Mark {
+        // As the store keeps time; no account has a password since the beginning of time.
+        let password = password_set_at.map_or(i64::MIN, Timestamp::as_millisecond);
         let digest = Sha256::new()
             .chain_update(self.id)
             .chain_update(account.to_string())
+            .chain_update(password.to_be_bytes())
             .finalize();
         let mut mark = [0; MARK_BYTES];
         mark.copy_from_slice(&digest[..MARK_BYTES]);
@@ -91,6 +101,8 @@ mod tests {
 
     use super::*;
 
+    const SET: Option<Timestamp> = Some(Timestamp::UNIX_EPOCH);
+
     fn account(number: u128) -> AccountId {
         AccountId::new(Uuid::from_u128(number))
     }
@@ -98,28 +110,38 @@ mod tests {
     #[test]
     fn a_device_knows_who_has_signed_in_on_it() {
         let device = Device::fresh([1; 32]);
-        assert!(!device.knows(account(1)));
-        let device = device.with(account(1)).with(account(2)).with(account(1));
-        assert!(device.knows(account(1)) && device.knows(account(2)) && !device.knows(account(3)));
+        assert!(!device.knows(account(1), SET));
+        let device = device.with(account(1), SET).with(account(2), SET).with(account(1), SET);
+        assert!(device.knows(account(1), SET) && device.knows(account(2), SET) && !device.knows(account(3), SET));
         assert_eq!(device.accounts.len(), 2);
     }
 
     #[test]
+    fn a_new_password_makes_every_device_strange() {
+        let device = Device::fresh([1; 32]).with(account(1), SET);
+        let changed = Timestamp::from_second(1).ok();
+        assert!(device.knows(account(1), SET) && !device.knows(account(1), changed));
+        assert!(device.with(account(1), changed).knows(account(1), changed));
+    }
+
+    #[test]
     fn a_shared_device_forgets_whoever_was_there_longest_ago() {
-        let crowd = (0..=16).fold(Device::fresh([1; 32]), |device, number| device.with(account(number)));
-        assert!(!crowd.knows(account(0)));
-        assert!((1..=16).all(|number| crowd.knows(account(number))));
+        let crowd = (0..=16).fold(Device::fresh([1; 32]), |device, number| {
+            device.with(account(number), SET)
+        });
+        assert!(!crowd.knows(account(0), SET));
+        assert!((1..=16).all(|number| crowd.knows(account(number), SET)));
     }
 
     #[test]
     fn an_account_is_marked_differently_on_each_device() {
         let (one, other) = (Device::fresh([1; 32]), Device::fresh([2; 32]));
-        assert_ne!(one.mark(account(1)), other.mark(account(1)));
+        assert_ne!(one.mark(account(1), SET), other.mark(account(1), SET));
     }
 
     #[test]
     fn the_written_form_reads_back_and_nothing_else_does() {
-        let device = Device::fresh([1; 32]).with(account(1)).with(account(2));
+        let device = Device::fresh([1; 32]).with(account(1), SET).with(account(2), SET);
         let bytes = device.to_bytes();
         assert_eq!(Device::parse(&bytes), Some(device));
         assert_eq!(Device::parse(&bytes[1..]), None);

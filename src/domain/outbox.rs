@@ -8,7 +8,9 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::account::{AccountId, Email};
+use super::browser::Browser;
 use super::client::ClientAddr;
+use super::session::later;
 use super::ticket::Purpose;
 
 /// A letter to be written. It names facts, never a token: links are made when the letter is written,
@@ -21,6 +23,33 @@ pub struct Letter {
     pub matter: Matter,
     /// When it was accepted.
     pub created_at: Timestamp,
+}
+
+/// A notice of a new device is not accepted again within this time, for the same account and the same browser in words:
+/// twenty sign-ins of a script are told of once.
+pub const TOLD_FOR: Duration = Duration::from_hours(1);
+
+impl Letter {
+    /// Whether `earlier` has told the same a short while ago, so that this letter is not needed.
+    pub fn repeats(&self, earlier: &Self) -> bool {
+        match (&self.matter, &earlier.matter) {
+            (
+                Matter::NewDevice {
+                    account, user_agent, ..
+                },
+                Matter::NewDevice {
+                    account: told,
+                    user_agent: told_of,
+                    ..
+                },
+            ) => {
+                account == told
+                    && Browser::of(user_agent) == Browser::of(told_of)
+                    && self.created_at < later(earlier.created_at, TOLD_FOR)
+            }
+            _ => false,
+        }
+    }
 }
 
 /// Names a letter.

@@ -2,7 +2,7 @@
 //!
 //! A reset beyond it sends nothing, since its sender may be anybody. A Welcome, which an operator wanted, waits
 //! for room at its account and uses up nothing that resets need: its own limit is the pace. Notices of what happened to an
-//! account always go out.
+//! account always go out, and count towards the day.
 
 use std::sync::Arc;
 
@@ -52,9 +52,12 @@ impl MailBudget {
 
     /// Charges a letter to this account.
     pub fn charge(&self, letter: &Letter, account: &Account, world: &World) -> Budget {
-        let (Some(limits), Some(_)) = (self.limits, letter.matter.purpose()) else {
+        let Some(limits) = self.limits else {
             return Budget::Room(None);
         };
+        if letter.matter.purpose().is_none() {
+            return Budget::Room(self.count_notice(&limits, world));
+        }
         let whose = self.limiter.digest_text(&account.id.to_string());
         let mut draws = vec![(LimitKey::MailAccount(whose), limits.account)];
         let asked_by = match &letter.matter {
@@ -70,6 +73,18 @@ impl MailBudget {
             Decision::Granted(drawn) => Budget::Room(Some(drawn)),
             Decision::Refused { rule, .. } if asked_by.is_some() => Budget::Refused(rule),
             Decision::Refused { retry_after, rule } => Budget::Wait(later(world.now(), retry_after), rule),
+        }
+    }
+
+    /// A notice uses up the day like any letter; where nothing is left, it goes all the same.
+    fn count_notice(&self, limits: &MailLimits, world: &World) -> Option<Reservation> {
+        let draw = Draw {
+            key: LimitKey::MailDay,
+            quota: limits.day,
+        };
+        match self.limiter.reserve(vec![draw], world.monotonic()) {
+            Decision::Granted(drawn) => Some(drawn),
+            Decision::Refused { .. } => None,
         }
     }
 
@@ -112,6 +127,38 @@ mod tests {
         fn token(&self) -> [u8; TOKEN_BYTES] {
             [1; TOKEN_BYTES]
         }
+    }
+
+    /// Grants everything.
+    struct Open;
+
+    impl Limiter for Open {
+        fn reserve(&self, draws: Vec<Draw>, _: Nanos) -> Decision {
+            Decision::Granted(Reservation(draws))
+        }
+
+        fn refund(&self, _: &Reservation) {}
+
+        fn digest_text(&self, _: &str) -> NameDigest {
+            NameDigest(0, 0)
+        }
+    }
+
+    #[test]
+    fn a_notice_uses_up_the_day_and_nothing_else() {
+        let quota: Quota = "12 per 1m".parse().unwrap();
+        let limits = MailLimits {
+            account: quota,
+            client: quota,
+            day: quota,
+        };
+        let budget = MailBudget::new(Arc::new(Open), Some(limits));
+        let drawn = Draw {
+            key: LimitKey::MailDay,
+            quota,
+        };
+        let notice = charged(&budget, Matter::PasswordChanged { account: account().id });
+        assert_eq!(notice, Budget::Room(Some(Reservation(vec![drawn]))));
     }
 
     /// Refuses everything for ten seconds.

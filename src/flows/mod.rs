@@ -19,6 +19,7 @@ mod set_password;
 mod sign_in;
 mod sign_out;
 
+pub use crate::domain::limits::SignInLimits;
 pub use accounts::{AccountChange, AccountOffice, NewAccount, NewAccountProblem};
 pub use authenticate::{Authenticate, Presented, Refusal, Standing};
 pub use deliver_letters::{DeliverLetters, Delivery};
@@ -32,7 +33,7 @@ pub use own_account::{Confirmation, Ending, OwnAccount, PasswordOutcome};
 pub use pace::Pace;
 pub use record_seen::{RecordSeen, SeenSender};
 pub use set_password::{Look, NewPassword, SetPassword, TicketLimits, WithTicket};
-pub use sign_in::{Attempt, SignIn, SignInLimits, SignInOutcome};
+pub use sign_in::{Attempt, SignIn, SignInOutcome};
 pub use sign_out::SignOut;
 
 use std::sync::Arc;

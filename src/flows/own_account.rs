@@ -8,10 +8,11 @@ use std::time::Duration;
 
 use crate::domain::account::{AccountEdit, AccountState, Field, LoginName};
 use crate::domain::client::ClientAddr;
+use crate::domain::device::Device;
 use crate::domain::event::{Actor, Consequences, Event, Fact, Reason};
 use crate::domain::fault::Fault;
 use crate::domain::language::Language;
-use crate::domain::limits::{Decision, Draw, LimitKey, Reservation};
+use crate::domain::limits::{Decision, Lane, Reservation, SignInLimits};
 use crate::domain::outbox::Matter;
 use crate::domain::password::{Password, PasswordHash, Weaknesses};
 use crate::domain::principal::Principal;
@@ -22,7 +23,6 @@ use crate::ports::{
 
 use super::World;
 use super::set_password::{NewPassword, SetPassword};
-use super::sign_in::SignInLimits;
 
 /// The person's own counter.
 pub struct OwnAccount {
@@ -62,10 +62,10 @@ pub enum Confirmation {
 }
 
 /// What became of changing the password.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PasswordOutcome {
-    /// It is changed, durably.
-    Done,
+    /// It is changed, durably. The device it was done on, as it is known from now on: all others have become strange.
+    Done(Option<Box<Device>>),
     /// The old password is wrong.
     WrongOld,
     /// The two fields differ.
@@ -149,6 +149,7 @@ impl OwnAccount {
         typed: NewPassword<'_>,
         end_others: bool,
         client: ClientAddr,
+        device: Option<Device>,
     ) -> Result<PasswordOutcome, Fault> {
         let reservation = match self.reserve(principal, client) {
             Ok(reservation) => reservation,
@@ -189,7 +190,8 @@ impl OwnAccount {
         let changed = self.accounts.change_password(&change, now, then).await?;
         self.principals.forget(&principal.session.digest);
         Ok(if changed {
-            PasswordOutcome::Done
+            let device = device.map(|device| device.with(change.account, Some(now)));
+            PasswordOutcome::Done(device.map(Box::new))
         } else {
             PasswordOutcome::Overtaken
         })
@@ -242,19 +244,13 @@ impl OwnAccount {
 
     /// Charges what a sign-in is charged, before any work.
     fn reserve(&self, principal: &Principal, client: ClientAddr) -> Result<Reservation, Duration> {
-        let digest = self
-            .limiter
-            .digest(&LoginName::Extension(principal.account.extension.clone()));
+        // A lane of its own: strangers cannot lock anybody out of a session, nor can wrong passwords in a session
+        // lock anybody out of signing in.
+        let session = format!("session {}", principal.session.id);
+        let lane = Lane::Session(self.limiter.digest_text(&session));
         let from = client.limit_key();
-        let draws = self.limits.iter().flat_map(|limits| {
-            [
-                (LimitKey::SignInClient(from), limits.client),
-                (LimitKey::SignInName(digest), limits.account),
-                (LimitKey::SignInClientName(from, digest), limits.client_account),
-            ]
-        });
-        let draws = draws.map(|(key, quota)| Draw { key, quota }).collect();
-        match self.limiter.reserve(draws, self.world.monotonic()) {
+        let draws = self.limits.iter().flat_map(|limits| limits.draws(from, lane));
+        match self.limiter.reserve(draws.collect(), self.world.monotonic()) {
             Decision::Granted(reservation) => Ok(reservation),
             Decision::Refused { retry_after, rule } => {
                 tracing::info!(%client, rule, "password confirmation throttled");

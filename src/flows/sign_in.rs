@@ -6,12 +6,15 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
+use jiff::Timestamp;
+use uuid::Uuid;
+
 use crate::domain::account::{Account, AccountState, LoginName};
 use crate::domain::client::ClientAddr;
 use crate::domain::device::Device;
 use crate::domain::event::{Actor, Consequences, Fact, Reason};
 use crate::domain::fault::Fault;
-use crate::domain::limits::{Decision, Draw, LimitKey, Quota};
+use crate::domain::limits::{Decision, Lane, SignInLimits};
 use crate::domain::outbox::Matter;
 use crate::domain::password::{Password, PasswordHash};
 use crate::domain::session::{Session, SessionId};
@@ -19,17 +22,6 @@ use crate::domain::token::{SessionToken, TokenDigest};
 use crate::ports::{Accounts, Credential, Events, Hasher, Limiter, Sessions, Verification};
 
 use super::World;
-
-/// How often somebody may try.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct SignInLimits {
-    /// From one client, for any name.
-    pub client: Quota,
-    /// For one name, from anywhere.
-    pub account: Quota,
-    /// From one client for one name.
-    pub client_account: Quota,
-}
 
 /// One attempt to sign in.
 #[derive(Debug)]
@@ -73,8 +65,10 @@ struct Entrant {
     account: Account,
     /// The hash, when parameters or pepper have moved on since it was made.
     stale: Option<PasswordHash>,
-    /// Whether the account has never signed in before.
-    first: bool,
+    /// When the password was set.
+    password_set_at: Option<Timestamp>,
+    /// Whether this is the first sign-in after a Welcome link.
+    welcomed: bool,
 }
 
 /// Signs people in.
@@ -107,7 +101,14 @@ impl SignIn {
     /// A fault when the store is down or the hashing queue is full; nobody is signed in then.
     pub async fn run(&self, attempt: Attempt<'_>) -> Result<SignInOutcome, Fault> {
         let name = LoginName::parse(attempt.name).ok();
-        let reservation = match self.reserve(&attempt, name.as_ref()) {
+        // Whoever brings a device signed here is looked up before being charged, whatever the name: the lane depends
+        // on the account. Strangers are charged first.
+        let mut looked_up = None;
+        if let (Some(_), Some(name)) = (&attempt.device, &name) {
+            looked_up = Some(self.accounts.credential(name).await?);
+        }
+        let lane = self.lane(&attempt, name.as_ref(), looked_up.as_ref().and_then(Option::as_ref));
+        let reservation = match self.reserve(attempt.client, lane) {
             Decision::Granted(reservation) => reservation,
             Decision::Refused { retry_after, rule } => {
                 tracing::info!(client = %attempt.client, rule, "sign-in throttled");
@@ -115,9 +116,10 @@ impl SignIn {
                 return Ok(SignInOutcome::Throttled(retry_after));
             }
         };
-        let credential = match &name {
-            Some(name) => self.accounts.credential(name).await?,
-            None => None,
+        let credential = match (looked_up, &name) {
+            (Some(credential), _) => credential,
+            (None, Some(name)) => self.accounts.credential(name).await?,
+            (None, None) => None,
         };
         let compared = self.compare(credential, attempt.password.as_ref()).await;
         if let Err(Fault::Overloaded { .. }) = &compared {
@@ -139,22 +141,26 @@ impl SignIn {
         }
     }
 
-    /// Charges before any work. A name that is no name is counted like one.
-    fn reserve(&self, attempt: &Attempt<'_>, name: Option<&LoginName>) -> Decision {
-        let client = attempt.client.limit_key();
-        let digest = name.map_or_else(
+    /// A device that is known for the account has a lane of its own. A name that is no name is counted like one.
+    fn lane(&self, attempt: &Attempt<'_>, name: Option<&LoginName>, credential: Option<&Credential>) -> Lane {
+        if let (Some(device), Some(credential)) = (&attempt.device, credential)
+            && device.knows(credential.account.id, credential.password_set_at)
+        {
+            let device = Uuid::from_bytes(*device.id());
+            let both = format!("device {device} {}", credential.account.id);
+            return Lane::Device(self.limiter.digest_text(&both));
+        }
+        Lane::Strangers(name.map_or_else(
             || self.limiter.digest_text(attempt.name),
             |name| self.limiter.digest(name),
-        );
-        let draws = self.limits.iter().flat_map(|limits| {
-            [
-                (LimitKey::SignInClient(client), limits.client),
-                (LimitKey::SignInName(digest), limits.account),
-                (LimitKey::SignInClientName(client, digest), limits.client_account),
-            ]
-        });
-        let draws = draws.map(|(key, quota)| Draw { key, quota }).collect();
-        self.limiter.reserve(draws, self.world.monotonic())
+        ))
+    }
+
+    /// Charges before any work.
+    fn reserve(&self, client: ClientAddr, lane: Lane) -> Decision {
+        let client = client.limit_key();
+        let draws = self.limits.iter().flat_map(|limits| limits.draws(client, lane));
+        self.limiter.reserve(draws.collect(), self.world.monotonic())
     }
 
     /// One hash, whoever it is.
@@ -178,7 +184,8 @@ impl SignIn {
                 Some(Credential {
                     account,
                     hash,
-                    last_sign_in_at,
+                    password_set_at,
+                    welcomed,
                 }),
                 verification,
             ) => match (account.state, hash, verification) {
@@ -188,7 +195,8 @@ impl SignIn {
                     let entrant = Entrant {
                         account,
                         stale: stale.then_some(hash),
-                        first: last_sign_in_at.is_none(),
+                        password_set_at,
+                        welcomed,
                     };
                     Ok(entrant)
                 }
@@ -209,7 +217,12 @@ impl SignIn {
     }
 
     async fn begin(&self, attempt: &Attempt<'_>, entrant: Entrant) -> Result<SignInOutcome, Fault> {
-        let Entrant { account, first, .. } = entrant;
+        let Entrant {
+            account,
+            password_set_at,
+            welcomed,
+            ..
+        } = entrant;
         let token = SessionToken::from_entropy(self.world.token());
         let now = self.world.now();
         let session = Session {
@@ -235,9 +248,13 @@ impl SignIn {
             Fact::SignedIn(session.id),
         );
         let mut then = Consequences::event(event);
-        let familiar = attempt.device.as_ref().is_some_and(|device| device.knows(account.id));
-        // Whoever signs in for the first time has just answered the Welcome letter.
-        if !familiar && !first && account.email.is_some() {
+        let familiar = attempt
+            .device
+            .as_ref()
+            .is_some_and(|device| device.knows(account.id, password_set_at));
+        // Whoever signs in for the first time has just answered the Welcome letter. An imported password may be
+        // known to others, so its first sign-in is told of.
+        if !familiar && !welcomed && account.email.is_some() {
             let matter = Matter::NewDevice {
                 account: account.id,
                 client: attempt.client,
@@ -253,7 +270,7 @@ impl SignIn {
             Ok(SignInOutcome::Done {
                 token,
                 session: Box::new(session),
-                device: Box::new(device.with(account.id)),
+                device: Box::new(device.with(account.id, password_set_at)),
                 account: Box::new(account),
             })
         } else {

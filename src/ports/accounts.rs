@@ -188,8 +188,10 @@ pub struct Credential {
     pub account: Account,
     /// Its hash, once a password has been set.
     pub hash: Option<PasswordHash>,
-    /// When the person last signed in; `None` before the first time.
-    pub last_sign_in_at: Option<Timestamp>,
+    /// When the password was set.
+    pub password_set_at: Option<Timestamp>,
+    /// Whether a Welcome link has set the password and nobody has signed in since.
+    pub welcomed: bool,
 }
 
 /// A new password in the place of a known one.

@@ -2,14 +2,17 @@
 
 use std::sync::Arc;
 
+use crate::domain::device::Device;
 use crate::domain::fault::Fault;
 use crate::domain::principal::Principal;
 use crate::domain::target::{RequestPath, ReturnTo};
 use crate::flows::Standing;
 
+use super::answer::Answer;
 use super::assets::Assets;
+use super::cookie;
 use super::csrf::FormTokens;
-use super::device::DeviceSeal;
+use super::device::{DeviceSeal, REMEMBERED_FOR};
 use super::overrides;
 use super::page::Pages;
 use super::routes::{ACCOUNT_PATH, Owner, Territory};
@@ -71,6 +74,20 @@ impl Desk {
             Standing::Known(principal) => Some(principal),
             Standing::Stranger | Standing::Refused(_) => None,
         })
+    }
+
+    /// The device of whoever is visiting, when somebody has signed in on it before.
+    pub(super) fn device(&self, visit: &Visit) -> Option<Device> {
+        let value = cookie::sole(&visit.headers, &self.names.device)?;
+        self.devices.read(value)
+    }
+
+    /// The answer with the device as it is known from now on.
+    pub(super) fn remember(&self, answer: Answer, device: &Device) -> Answer {
+        match self.devices.write(device) {
+            Some(value) => answer.with_cookie(cookie::set(&self.names.device, &value, Some(REMEMBERED_FOR))),
+            None => answer,
+        }
     }
 
     /// The standing of whoever is visiting, without counting it as use of the session.

@@ -65,7 +65,7 @@ mod tests {
     fn a_device_reads_back_under_its_own_key_alone() {
         let seal = DeviceSeal::new(Zeroizing::new([1; 32]));
         let full = (0..40).fold(Device::fresh([7; 32]), |device, number| {
-            device.with(AccountId::new(Uuid::from_u128(number)))
+            device.with(AccountId::new(Uuid::from_u128(number)), None)
         });
         let value = seal.write(&full).unwrap();
         assert!(value.len() <= MAX_VALUE, "{}", value.len());

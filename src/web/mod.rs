@@ -12,6 +12,7 @@ mod device;
 mod dispatch;
 mod form;
 mod language;
+mod leaks;
 mod overrides;
 mod page;
 mod portal;

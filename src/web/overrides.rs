@@ -6,6 +6,7 @@ use bytes::Bytes;
 use minijinja::{Environment, Error, Value};
 
 use super::assets::{self, Assets};
+use super::leaks;
 use super::page::{self, Pages};
 use super::samples::{Sample, samples};
 use super::settings::{PortalProblem, PortalSettings};
@@ -71,6 +72,8 @@ pub(super) fn problems(pages: &Pages) -> Vec<PortalProblem> {
                 found.insert((file, words));
             }
             Ok(html) => {
+                let misled = leaks::problems(&html).into_iter();
+                found.extend(misled.map(|words| (sample.template.to_owned(), words)));
                 for field in sample
                     .fields
                     .iter()

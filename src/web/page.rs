@@ -19,6 +19,10 @@ use super::text::Texts;
 #[folder = "src/web/pages"]
 struct Files;
 
+/// Steps that filling a page may take, a thousand times what ours need: a theme that loops for ever is refused by its
+/// check, and no request hangs on it.
+const FUEL: u64 = 2_000_000;
+
 /// The templates, compiled, with what every page shows.
 pub(super) struct Pages {
     environment: Environment<'static>,
@@ -29,6 +33,7 @@ impl Pages {
     pub(super) fn load(settings: &PortalSettings, assets: &Assets, texts: &Arc<Texts>) -> Result<Self, PortalProblem> {
         let mut environment = Environment::new();
         environment.set_undefined_behavior(UndefinedBehavior::Strict);
+        environment.set_fuel(Some(FUEL));
         environment.set_auto_escape_callback(|_| AutoEscape::Html);
         let texts = Arc::clone(texts);
         environment.add_function("t", move |state: &State<'_, '_>, key: String, values: Kwargs| {

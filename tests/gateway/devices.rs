@@ -1,6 +1,8 @@
 //! Devices: a browser is known again after its session, and a strange one is told of.
 
-use crate::harness::{House, PASSWORD, SESSION, Visitor, eventually};
+use serde_json::json;
+
+use crate::harness::{House, OTHER_PASSWORD, PASSWORD, SESSION, Visitor, eventually};
 
 const DEVICE: &str = "__Host-sekisho-device";
 
@@ -45,6 +47,68 @@ async fn a_sign_in_on_a_strange_device_is_told_of_and_on_a_known_one_is_not() {
         house.mailbox.device_letters_to(&colleague.email).into_iter().next()
     })
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn strangers_lock_out_neither_a_known_device_nor_a_session() {
+    let house = House::with(concat!(
+        "[limits]\nsign_in_per_account = \"4 per 1h\"\nsign_in_per_client_and_account = \"3 per 1h\"\n",
+        "[server]\ntrusted_proxies = [\"127.0.0.1/32\"]"
+    ))
+    .await;
+    let person = house.welcome("101").await;
+    let owner = house.visitor().always("x-forwarded-for", "198.51.100.1");
+    assert!(owner.sign_in(&person.extension, PASSWORD).await.is_done());
+    for guess in 0..4 {
+        let stranger = house.visitor().always("x-forwarded-for", &format!("203.0.113.{guess}"));
+        assert_eq!(stranger.sign_in(&person.extension, "not it").await.status, 401);
+    }
+    let strange = house.visitor().always("x-forwarded-for", "198.51.100.2");
+    assert_eq!(strange.sign_in(&person.extension, PASSWORD).await.status, 429);
+
+    let change = json!({ "old_password": PASSWORD, "password": OTHER_PASSWORD, "confirmation": OTHER_PASSWORD });
+    let changed = owner.post_json("/.sekisho/account/password", &change).await;
+    assert_eq!(changed.status, 200, "in the session: {changed:?}");
+    owner.set_cookie(SESSION, None);
+    assert!(
+        owner.sign_in(&person.extension, OTHER_PASSWORD).await.is_done(),
+        "on the device"
+    );
+
+    owner.set_cookie(SESSION, None);
+    for _ in 0..3 {
+        assert_eq!(owner.sign_in(&person.extension, "not it").await.status, 401);
+    }
+    let bounded = owner.sign_in(&person.extension, OTHER_PASSWORD).await;
+    assert_eq!(
+        bounded.status, 429,
+        "guesses on a known device are counted too: {bounded:?}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_password_makes_all_devices_strange_but_the_one_it_was_set_on() {
+    let house = House::open().await;
+    let person = house.welcome("101").await;
+    let here = house.signed_in(&person).await;
+    let thief = house.visitor();
+    thief.set_cookie(DEVICE, here.cookie(DEVICE).as_deref());
+    let change = json!({ "old_password": PASSWORD, "password": OTHER_PASSWORD, "confirmation": OTHER_PASSWORD });
+    let changed = here.post_json("/.sekisho/account/password", &change).await;
+    assert_eq!(changed.status, 200, "{changed:?}");
+    here.set_cookie(SESSION, None);
+    assert!(here.sign_in(&person.extension, OTHER_PASSWORD).await.is_done());
+    assert!(thief.sign_in(&person.extension, OTHER_PASSWORD).await.is_done());
+    eventually("a letter about the stolen cookie", async || {
+        house.mailbox.device_letters_to(&person.email).into_iter().next()
+    })
+    .await;
+    house.event("notice.sent", Some("new-device")).await;
+    assert_eq!(
+        house.mailbox.device_letters_to(&person.email).len(),
+        1,
+        "not about the own browser"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -21,6 +21,10 @@ pub enum LimitKey {
     SignInName(NameDigest),
     /// Sign-in attempts of one client for one name.
     SignInClientName(IpAddr, NameDigest),
+    /// Attempts to sign in to an account on a device that is known for it.
+    SignInDevice(NameDigest),
+    /// Attempts to give the password again in a session.
+    SignInSession(NameDigest),
     /// Reset requests of one client.
     ResetClient(IpAddr),
     /// Reset requests for one address, existing or invented.
@@ -46,6 +50,8 @@ impl LimitKey {
             Self::SignInClient(_) => "sign-in.client",
             Self::SignInName(_) => "sign-in.account",
             Self::SignInClientName(..) => "sign-in.client+account",
+            Self::SignInDevice(_) => "sign-in.device",
+            Self::SignInSession(_) => "sign-in.session",
             Self::ResetClient(_) => "reset.client",
             Self::ResetEmail(_) => "reset.email",
             Self::TicketClient(_) => "ticket.client",
@@ -61,6 +67,46 @@ impl LimitKey {
 /// A name somebody typed, as a keyed digest: bounded in size, and no list of names in memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct NameDigest(pub u64, pub u64);
+
+/// Whose buckets an attempt at a password draws on, apart from its client's. Strangers never draw on those of a known
+/// device or of a session, so that they cannot lock anybody out who has signed in before (OWASP, device cookies).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lane {
+    /// Nobody the account has met: all of them share what may be tried for this name.
+    Strangers(NameDigest),
+    /// A device that is known for this account; the digest is over both.
+    Device(NameDigest),
+    /// A living session of the account.
+    Session(NameDigest),
+}
+
+/// How often a password may be tried.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SignInLimits {
+    /// From one client, for any name.
+    pub client: Quota,
+    /// For one name, from anywhere but known devices.
+    pub account: Quota,
+    /// From one client for one name; from one known device or session, too.
+    pub client_account: Quota,
+}
+
+impl SignInLimits {
+    /// What an attempt of this client in this lane draws on.
+    pub fn draws(&self, client: IpAddr, lane: Lane) -> Vec<Draw> {
+        let of_client = (LimitKey::SignInClient(client), self.client);
+        let draws = match lane {
+            Lane::Strangers(name) => vec![
+                of_client,
+                (LimitKey::SignInName(name), self.account),
+                (LimitKey::SignInClientName(client, name), self.client_account),
+            ],
+            Lane::Device(device) => vec![of_client, (LimitKey::SignInDevice(device), self.client_account)],
+            Lane::Session(session) => vec![of_client, (LimitKey::SignInSession(session), self.client_account)],
+        };
+        draws.into_iter().map(|(key, quota)| Draw { key, quota }).collect()
+    }
+}
 
 /// One draw on one meter.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -116,6 +162,24 @@ pub fn reserve(meters: &mut [(Meter, &Quota)], now: Nanos) -> Result<(), (Durati
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_known_device_and_a_session_share_no_bucket_of_a_name_with_strangers() {
+        let limits = SignInLimits {
+            client: "50 per 15m".parse().unwrap(),
+            account: "100 per 15m".parse().unwrap(),
+            client_account: "10 per 15m".parse().unwrap(),
+        };
+        let (client, digest) = (IpAddr::from([192, 0, 2, 1]), NameDigest(1, 1));
+        let strangers = limits.draws(client, Lane::Strangers(digest));
+        for lane in [Lane::Device(digest), Lane::Session(digest)] {
+            let draws = limits.draws(client, lane);
+            let shared: Vec<_> = draws.iter().filter(|draw| strangers.contains(draw)).collect();
+            assert_eq!(shared.len(), 1, "{shared:?}");
+            assert_eq!(shared[0].key, LimitKey::SignInClient(client));
+            assert_eq!(draws[1].quota, limits.client_account, "guesses stay bounded");
+        }
+    }
 
     #[test]
     fn an_attempt_is_granted_by_all_meters_or_draws_on_none() {

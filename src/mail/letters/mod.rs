@@ -48,6 +48,9 @@ pub struct Written {
     pub html: String,
 }
 
+/// Steps that writing a letter may take, far more than ours need: a theme that loops for ever is refused by its check.
+const FUEL: u64 = 200_000;
+
 impl LetterPress {
     /// Loads the templates, those of a theme in the place of ours. `zone` is the time zone in which letters tell the
     /// time.
@@ -63,6 +66,7 @@ impl LetterPress {
     ) -> Result<Self, Fault> {
         let mut templates = Environment::new();
         templates.set_undefined_behavior(UndefinedBehavior::Strict);
+        templates.set_fuel(Some(FUEL));
         // Errors of the debug mode quote the values in scope, and a token may be among them.
         templates.set_debug(false);
         templates.add_filter("link", link);

@@ -30,6 +30,7 @@ stories! {
     a_batch_made_from_another_state_stores_nothing,
     a_batch_never_takes_the_last_administrator,
     an_imported_hash_is_a_password,
+    whoever_answers_a_welcome_link_is_welcomed_until_the_first_sign_in,
 }
 
 async fn a_new_account_is_found_as_it_was_stored(ports: Ports) {
@@ -668,6 +669,22 @@ async fn a_batch_never_takes_the_last_administrator(ports: Ports) {
     assert_eq!(import(&ports, vec![other, demotion()], 5).await, BatchOutcome::Done);
 }
 
+async fn whoever_answers_a_welcome_link_is_welcomed_until_the_first_sign_in(ports: Ports) {
+    let invited = ports.invited("101").await;
+    let ticket = Ticket {
+        purpose: Purpose::Welcome,
+        ..fresh_ticket(invited.id, at(0))
+    };
+    ports.tickets.issue(&ticket).await.unwrap();
+    assert_eq!(ports.redeem(&ticket, "$first", 1).await, Redemption::Done);
+    let account = ports.accounts.find(invited.id).await.unwrap().unwrap();
+    let name = LoginName::Extension(account.extension.clone());
+    let welcomed = async || ports.accounts.credential(&name).await.unwrap().unwrap().welcomed;
+    assert!(welcomed().await);
+    ports.sign_in(&account, 2).await;
+    assert!(!welcomed().await);
+}
+
 async fn an_imported_hash_is_a_password(ports: Ports) {
     let invited = ports.invited("101").await;
     let ticket = ports.ticket(&invited, 1).await;
@@ -684,6 +701,8 @@ async fn an_imported_hash_is_a_password(ports: Ports) {
         .unwrap()
         .unwrap();
     assert_eq!(credential.hash, Some(phc("$foreign")));
+    assert_eq!(credential.password_set_at, Some(at(5)));
+    assert!(!credential.welcomed, "no Welcome link has set it");
     assert_eq!(ports.accounts.list().await.unwrap()[0].password_set_at, Some(at(5)));
     assert_eq!(ports.accounts.hashes().await.unwrap(), [(invited.id, phc("$foreign"))]);
     assert_eq!(

@@ -8,6 +8,7 @@ use crate::ports::LetterStatus;
 
 stories! {
     a_letter_comes_out_as_it_went_in,
+    the_same_new_device_is_told_of_once_an_hour,
     a_taken_letter_is_hidden_for_its_lease,
     letters_are_taken_oldest_first_and_no_more_than_asked_for,
     resets_and_notices_are_taken_before_welcomes_and_neither_takes_the_others_share,
@@ -46,6 +47,29 @@ fn letter(second: i64) -> Letter {
 
 fn sent() -> Event {
     happened(Fact::LinkSent(Purpose::Welcome), None, at(9))
+}
+
+async fn the_same_new_device_is_told_of_once_an_hour(ports: Ports) {
+    let (one, other) = (AccountId::new(fresh_uuid()), AccountId::new(fresh_uuid()));
+    let about = |account, user_agent: &str, second| Letter {
+        id: LetterId::new(fresh_uuid()),
+        matter: Matter::NewDevice {
+            account,
+            client: ClientAddr::new("192.0.2.7".parse().unwrap()),
+            user_agent: user_agent.into(),
+        },
+        created_at: at(second),
+    };
+    for (letter, count) in [
+        (about(one, "(Windows) Firefox/140", 0), 1),
+        (about(one, "(Windows) Firefox/141", 3599), 1),
+        (about(one, "(X11) Firefox/141", 3599), 2),
+        (about(other, "(Windows) Firefox/140", 3599), 3),
+        (about(one, "(Windows) Firefox/140", 3600), 4),
+    ] {
+        ports.accept(&letter).await;
+        assert_eq!(ports.outbox.list(9).await.unwrap().len(), count, "{letter:?}");
+    }
 }
 
 async fn a_letter_comes_out_as_it_went_in(ports: Ports) {

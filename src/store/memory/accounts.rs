@@ -9,6 +9,7 @@ use crate::domain::event::Consequences;
 use crate::domain::fault::Fault;
 use crate::domain::password::PasswordHash;
 use crate::domain::session::SessionId;
+use crate::domain::ticket::{Purpose, TicketEnd};
 use crate::domain::token::TokenDigest;
 use crate::ports::{
     AccountBatch, AccountListing, Accounts, BatchOutcome, Change, Changed, Creation, Credential, EmailMatch,
@@ -66,7 +67,13 @@ impl Accounts for MemoryStore {
         Ok(found.map(|stored| Credential {
             account: stored.account.clone(),
             hash: stored.hash.clone(),
-            last_sign_in_at: stored.last_sign_in_at,
+            password_set_at: stored.password_set_at,
+            welcomed: stored.last_sign_in_at.is_none()
+                && state.tickets.values().any(|ticket| {
+                    ticket.account == stored.account.id
+                        && ticket.purpose == Purpose::Welcome
+                        && ticket.ended == Some(TicketEnd::Used)
+                }),
         }))
     }
 

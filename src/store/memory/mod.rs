@@ -74,7 +74,11 @@ struct StoredChange {
 impl State {
     fn record(&mut self, then: Consequences) {
         self.events.extend(then.events);
-        self.letters.extend(then.letters.into_iter().map(StoredLetter::new));
+        for letter in then.letters {
+            if !self.letters.iter().any(|earlier| letter.repeats(earlier.letter())) {
+                self.letters.push(StoredLetter::new(letter));
+            }
+        }
     }
 
     fn note(&mut self, at: Timestamp, what: Changed) {

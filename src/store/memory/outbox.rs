@@ -38,6 +38,10 @@ impl StoredLetter {
         }
     }
 
+    pub(super) const fn letter(&self) -> &Letter {
+        &self.letter
+    }
+
     /// When it may be taken next; a letter that has ended never is.
     fn free_at(&self) -> Option<Timestamp> {
         match self.status {

@@ -20,6 +20,14 @@ use crate::ports::{
     PasswordChange,
 };
 
+/// What a sign-in is judged by, beside the account itself.
+macro_rules! credential_columns {
+    () => {
+        ", a.password_hash, a.password_set_at, (a.last_sign_in_at IS NULL AND EXISTS (SELECT 1 FROM tickets t \
+         WHERE t.account = a.id AND t.purpose = 'welcome' AND t.ended = 'used')) AS welcomed"
+    };
+}
+
 #[async_trait]
 impl Accounts for SqliteStore {
     async fn create(&self, account: &Account, then: Consequences) -> Result<Creation, Fault> {
@@ -343,7 +351,8 @@ impl SqliteStore {
         let found = query(concat!(
             "SELECT ",
             account_columns!(),
-            ", a.password_hash, a.last_sign_in_at FROM accounts a WHERE a.extension = $1"
+            credential_columns!(),
+            " FROM accounts a WHERE a.extension = $1"
         ))
         .bind(extension.as_str())
         .fetch_all(&self.readers)
@@ -356,7 +365,8 @@ impl SqliteStore {
         let found = query(concat!(
             "SELECT ",
             account_columns!(),
-            ", a.password_hash, a.last_sign_in_at FROM accounts a WHERE a.email_key = $1 AND (a.state <> 'disabled' OR NOT EXISTS ",
+            credential_columns!(),
+            " FROM accounts a WHERE a.email_key = $1 AND (a.state <> 'disabled' OR NOT EXISTS ",
             "(SELECT 1 FROM accounts b WHERE b.email_key = $1 AND b.state <> 'disabled'))"
         ))
         .bind(email.key())

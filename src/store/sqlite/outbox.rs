@@ -12,7 +12,7 @@ use super::events::{self, record};
 use super::rows::{self, Trouble, limit, ms};
 use crate::domain::event::{Consequences, Event};
 use crate::domain::fault::Fault;
-use crate::domain::outbox::{Batch, Letter, LetterId, QueuedLetter};
+use crate::domain::outbox::{Batch, Letter, LetterId, Matter, QueuedLetter, TOLD_FOR};
 use crate::domain::session::later;
 use crate::ports::{LetterListing, Outbox};
 
@@ -175,8 +175,11 @@ impl SqliteStore {
     }
 }
 
-/// Accepts a letter, due at once, in the transaction that causes it.
+/// Accepts a letter, due at once, in the transaction that causes it; not one that repeats what was just told.
 pub(super) async fn insert(tx: &mut SqliteConnection, letter: &Letter) -> Result<(), Trouble> {
+    if is_repeated(tx, letter).await? {
+        return Ok(());
+    }
     let columns = rows::matter(&letter.matter);
     query(
         "INSERT INTO letters (id, matter, account, email, client, user_agent, created_at, status, attempts, due_at) \
@@ -192,6 +195,28 @@ pub(super) async fn insert(tx: &mut SqliteConnection, letter: &Letter) -> Result
     .execute(tx)
     .await?;
     Ok(())
+}
+
+async fn is_repeated(tx: &mut SqliteConnection, letter: &Letter) -> Result<bool, Trouble> {
+    let Matter::NewDevice { account, .. } = &letter.matter else {
+        return Ok(false);
+    };
+    let since = ms(letter.created_at).saturating_sub(i64::try_from(TOLD_FOR.as_millis()).unwrap_or(i64::MAX));
+    let told = query(
+        "SELECT id, matter, account, email, client, user_agent, created_at FROM letters \
+         WHERE created_at > $1 AND matter = $2 AND account = $3",
+    )
+    .bind(since)
+    .bind(letter.matter.as_str())
+    .bind(account.to_string())
+    .fetch_all(tx)
+    .await?;
+    for row in &told {
+        if letter.repeats(&rows::letter(row)?) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 fn queued(row: &SqliteRow) -> Result<QueuedLetter, Trouble> {

@@ -144,7 +144,8 @@ pub(super) fn credential(row: &SqliteRow) -> Result<Credential, Trouble> {
     Ok(Credential {
         account: account(row)?,
         hash: hash.map(PasswordHash::from_phc),
-        last_sign_in_at: time_if_any(row, "last_sign_in_at")?,
+        password_set_at: time_if_any(row, "password_set_at")?,
+        welcomed: row.try_get("welcomed")?,
     })
 }
 

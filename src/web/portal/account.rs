@@ -136,12 +136,23 @@ pub(in super::super) async fn password(desk: Arc<Desk>, visit: Arc<Visit>) -> Re
     let end_others = fields.text("keep_others").is_empty();
     let flow = &desk.flows.own_account;
     let changed = flow
-        .change_password(principal, old.as_ref(), typed, end_others, visit.client)
+        .change_password(
+            principal,
+            old.as_ref(),
+            typed,
+            end_others,
+            visit.client,
+            desk.device(&visit),
+        )
         .await;
     let problem = match changed {
-        Ok(PasswordOutcome::Done) => {
+        Ok(PasswordOutcome::Done(device)) => {
             let json = json!({ "changed": true, "others_ended": end_others });
-            return Ok(done(&desk, &visit, Notice::PasswordChanged, json));
+            let answer = done(&desk, &visit, Notice::PasswordChanged, json);
+            return Ok(match device {
+                Some(device) => desk.remember(answer, &device),
+                None => answer,
+            });
         }
         Ok(PasswordOutcome::WrongOld) => Problem::WrongPassword("old_password"),
         Ok(PasswordOutcome::Same) => Problem::SamePassword,

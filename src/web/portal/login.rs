@@ -12,7 +12,6 @@ use crate::flows::{Attempt, SignInOutcome};
 use super::super::answer::{Answer, Page, person};
 use super::super::cookie;
 use super::super::desk::Desk;
-use super::super::device::REMEMBERED_FOR;
 use super::super::form::{Field, Fields};
 use super::super::problem::Problem;
 use super::super::visit::{Submission, Visit};
@@ -86,7 +85,7 @@ pub(in super::super) async fn submit(desk: Arc<Desk>, visit: Arc<Visit>) -> Resu
         password: Password::parse(fields.text("password"), desk.flows.set_password.rules().max_chars).ok(),
         client: visit.client,
         user_agent: visit.user_agent(),
-        device: cookie::sole(&visit.headers, &desk.names.device).and_then(|value| desk.devices.read(value)),
+        device: desk.device(&visit),
         replaces: visit.replaces(&desk.names),
     };
     Ok(match desk.flows.sign_in.run(attempt).await {
@@ -100,10 +99,7 @@ pub(in super::super) async fn submit(desk: Arc<Desk>, visit: Arc<Visit>) -> Resu
                 Answer::json(json!({ "return_to": return_to.as_str(), "account": person(&account) }))
             };
             let answer = answer.with_cookie(cookie::set(&desk.names.session, &token.expose(), None));
-            match desk.devices.write(&device) {
-                Some(value) => answer.with_cookie(cookie::set(&desk.names.device, &value, Some(REMEMBERED_FOR))),
-                None => answer,
-            }
+            desk.remember(answer, &device)
         }
         Ok(SignInOutcome::Refused) => refused(&desk, &visit, fields, Problem::WrongCredentials),
         Ok(SignInOutcome::Throttled(wait)) => refused(&desk, &visit, fields, Problem::Throttled(wait)),

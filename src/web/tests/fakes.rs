@@ -38,6 +38,7 @@ pub(super) struct Fakes {
     pub matters: Mutex<Vec<&'static str>>,
     /// When the person last signed in.
     pub signed_in_at: Mutex<Option<Timestamp>>,
+    pub password_set_at: Mutex<Option<Timestamp>>,
     pub hashes: Mutex<usize>,
     /// Every draw is refused for so long.
     pub closed_for: Mutex<Option<Duration>>,
@@ -60,6 +61,7 @@ impl Fakes {
             letters: Mutex::default(),
             matters: Mutex::default(),
             signed_in_at: Mutex::default(),
+            password_set_at: Mutex::default(),
             hashes: Mutex::default(),
             closed_for: Mutex::default(),
             busy: Mutex::default(),
@@ -380,7 +382,8 @@ impl Accounts for Fakes {
         Ok(named.then_some(Credential {
             account,
             hash,
-            last_sign_in_at: *self.signed_in_at.lock(),
+            password_set_at: *self.password_set_at.lock(),
+            welcomed: self.signed_in_at.lock().is_none(),
         }))
     }
 
@@ -473,6 +476,7 @@ impl Accounts for Fakes {
             return Ok(false);
         }
         *self.password.lock() = Some(change.new.expose().to_owned());
+        *self.password_set_at.lock() = Some(now);
         if change.end_others {
             self.raise_all_but(change.session);
         }
