@@ -286,7 +286,11 @@ async fn a_pepper_that_is_not_here_is_told_to_the_operator_once_and_not_for_ever
         );
     }
     let said = log.text();
-    assert_eq!(said.matches("pepper.previous").count(), 1, "{said}");
+    assert_eq!(
+        said.matches("put it back into the secrets directory").count(),
+        1,
+        "{said}"
+    );
     assert!(said.contains("WARN") && said.contains("003392d3"), "{said}");
     assert!(said.contains(Pepper::from_bytes([9; 32]).key_id()), "{said}");
     assert!(!said.contains("correct horse") && !said.contains("$argon2id"), "{said}");

@@ -65,6 +65,16 @@ async fn a_link_that_does_not_work_says_why_and_what_to_do() {
     browser.fill("#email", &late.email).await;
     browser.click("main button[type=submit]").await;
     browser.until("h1", |title| title == JAPANESE.sent).await;
+    office.mailbox.next_links(&late.email).await;
+    browser.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_the_newest_link_works_and_only_once() {
+    let office = Office::open().await;
+    let browser = Browser::open(&office, Kind::speaking("ja")).await;
+    let late = Person::new("412", JAPANESE.somebody, "ja");
+    office.invite(&late).await;
     let first = office.mailbox.next_links(&late.email).await;
     browser.visit("/forgot-password").await;
     browser.fill("#email", &late.email).await;
