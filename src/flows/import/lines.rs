@@ -23,7 +23,7 @@ pub enum LineProblem {
     /// Something stands between a closing quote and the next field.
     #[error("a quote (\") ends inside a field; a quote that belongs to the text is written twice")]
     StrayQuote,
-    /// More than [`MAX_RECORD`].
+    /// More than `MAX_RECORD`.
     #[error("the line is longer than 64 KiB")]
     TooLong,
     /// Bytes that mean nothing in the encoding of the file.
