@@ -176,6 +176,7 @@ impl Problem {
             Self::SignInRequired(refusal) => json!({ "reason": refusal.map_or("absent", Refusal::as_str) }),
             Self::Body(BodyProblem::Missing(field)) | Self::WrongPassword(field) => json!({ "field": field }),
             Self::NotAnAddress => json!({ "field": "email" }),
+            Self::LinkMissing => json!({ "field": "ticket" }),
             Self::ConfirmationRequired => json!({ "field": "password" }),
             Self::LinkUnknown => json!({ "state": "unknown" }),
             Self::LinkDead(state, purpose) => json!({ "state": state.as_str(), "purpose": purpose.as_str() }),

@@ -20,9 +20,10 @@ use super::super::desk::Desk;
 use super::super::form::{Field, Fields};
 use super::super::problem::{Failure, Problem};
 use super::super::visit::{Submission, Visit};
+use super::super::voice::BodyKind;
 use super::login::Notice;
 
-/// What the form sends. A script that took the token from the address itself sends it as `ticket`;
+/// What the form sends. A script took the token from the address itself and sends it as `ticket`;
 /// `username` is there for password managers alone.
 pub(in super::super) const FIELDS: &[Field] = &[
     Field::required("password"),
@@ -135,10 +136,15 @@ pub(in super::super) async fn submit(desk: Arc<Desk>, visit: Arc<Visit>) -> Resu
     })
 }
 
-/// The token sent as a field, or kept in the cookie: nothing, something that is no token, or a token.
+/// The token sent as a field, or kept in the cookie: nothing, something that is no token, or a token. The cookie stands
+/// in for forms alone, whose own token is bound to it; JSON that did not name its link could spend another that this
+/// browser has opened since.
 #[expect(clippy::option_option, reason = "nothing and nonsense are answered differently")]
 fn presented(desk: &Desk, visit: &Visit, fields: &Fields) -> Option<Option<TicketToken>> {
-    let kept = || cookie::sole(&visit.headers, &desk.names.ticket);
+    let kept = || match BodyKind::of(&visit.headers) {
+        BodyKind::Form => cookie::sole(&visit.headers, &desk.names.ticket),
+        BodyKind::Json | BodyKind::Other => None,
+    };
     fields.find("ticket").or_else(kept).map(TicketToken::parse)
 }
 

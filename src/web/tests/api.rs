@@ -7,6 +7,8 @@ use serde_json::json;
 
 use super::*;
 
+const NEW: &str = "seventeen purple kettles";
+
 fn redacted(answer: &Response<Bytes>) -> String {
     let body = serde_json::to_string_pretty(&super::json(answer)).unwrap();
     let media_type = answer.headers()["content-type"].to_str().unwrap();
@@ -64,6 +66,26 @@ async fn a_script_sets_a_password_by_link() {
     insta::assert_snapshot!("api_link_used", redacted(&answer));
     let answer = call(&house.portal, "GET", "/set-password", "", "").await;
     insta::assert_snapshot!("api_link_missing", redacted(&answer));
+}
+
+#[tokio::test]
+async fn json_names_the_link_it_means_and_falls_back_to_no_cookie() {
+    let house = House::new();
+    let mut browser = house.browser();
+    browser.get(&house.link(1, Purpose::Reset)).await;
+    let cookie = format!("__Host-sekisho-ticket={}", browser.cookies["__Host-sekisho-ticket"]);
+    let body = json!({ "password": NEW, "confirmation": NEW }).to_string();
+    let answer = call(&house.portal, "POST", "/set-password", &cookie, &body).await;
+    assert_eq!(answer.status(), StatusCode::BAD_REQUEST);
+    let problem = super::json(&answer);
+    assert_eq!(problem["type"], "urn:sekisho:problem:link-missing");
+    assert_eq!(problem["field"], "ticket");
+    assert_eq!(house.fakes.password.lock().as_deref(), Some(PASSWORD));
+    assert!(house.fakes.tickets.lock().values().all(|ticket| ticket.ended.is_none()));
+    let ticket = &browser.cookies["__Host-sekisho-ticket"];
+    let body = json!({ "ticket": ticket, "password": NEW, "confirmation": NEW }).to_string();
+    let answer = call(&house.portal, "POST", "/set-password", "", &body).await;
+    assert_eq!(answer.status(), StatusCode::OK, "{}", text(&answer));
 }
 
 #[tokio::test]
