@@ -150,11 +150,8 @@ async fn compose(
         &world,
     );
     let portal = Arc::new(
-        Portal::new(
-            settings(config, theme.pages, sealing.derive("forms"), sealing.derive("devices"))?,
-            flows,
-        )
-        .map_err(|problem| Fault::corrupt("the gateway's own pages cannot be built", problem))?,
+        Portal::new(settings(config, theme.pages, |purpose| sealing.derive(purpose))?, flows)
+            .map_err(|problem| Fault::corrupt("the gateway's own pages cannot be built", problem))?,
     );
 
     start(
@@ -249,6 +246,7 @@ fn flows(
             hasher: Arc::clone(&hasher),
             world: world.clone(),
             limits: sign_in_limits,
+            sessions_per_account: config.sessions.per_account,
             throttled_noted_at: AtomicI64::new(0),
         }),
         sign_out: Arc::new(SignOut {
@@ -288,8 +286,7 @@ fn flows(
 pub(super) fn settings(
     config: &Config,
     theme: Theme,
-    form_key: [u8; 32],
-    device_key: [u8; 32],
+    derive: impl Fn(&str) -> [u8; 32],
 ) -> Result<PortalSettings, Fault> {
     let routes = &config.routes;
     Ok(PortalSettings {
@@ -310,8 +307,9 @@ pub(super) fn settings(
         cookie: config.sessions.cookie.clone(),
         language: config.branding.language,
         lifetime: config.sessions.lifetime,
-        form_key: Zeroizing::new(form_key),
-        device_key: Zeroizing::new(device_key),
+        form_key: Zeroizing::new(derive("forms")),
+        device_key: Zeroizing::new(derive("devices")),
+        notice_key: Zeroizing::new(derive("notices")),
     })
 }
 

@@ -61,7 +61,7 @@ pub fn check_theme(config: &Config) -> Vec<String> {
     if config.branding.theme.is_none() {
         return problems;
     }
-    match super::serve::settings(config, files.pages, [0; 32], [0; 32]) {
+    match super::serve::settings(config, files.pages, |_| [0; 32]) {
         Ok(settings) => problems.extend(check_pages(&settings).iter().map(ToString::to_string)),
         Err(fault) => problems.push(fault.chain()),
     }

@@ -142,6 +142,7 @@ fn show(events: &[Event], people: &People, json: bool, output: &mut Output) -> a
 fn detail(fact: &Fact) -> Option<String> {
     match fact {
         Fact::SignedIn(_) | Fact::SignedOut(_) => None,
+        Fact::SessionDisplaced(_, reason) => Some(reason.as_str().to_owned()),
         Fact::KeyRotated(kid) if kid.chars().count() > 12 => Some(kid.chars().take(12).chain(['…']).collect()),
         fact => fact.detail(),
     }

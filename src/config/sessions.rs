@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::keys::forms::{Text, Time};
+use super::keys::forms::{Count, Text, Time};
 use super::keys::{Slot, Walker, units};
 use crate::domain::session::Lifetime;
 
@@ -17,6 +17,8 @@ pub struct Sessions {
     pub outage_grace: Duration,
     /// How long after the password was given sensitive acts need no more. Default `10m`.
     pub fresh_for: Duration,
+    /// The most living sessions of one account. Default 20.
+    pub per_account: usize,
     /// Name of the cookie. Default `__Host-sekisho`; must start with `__Host-`.
     pub cookie: String,
 }
@@ -27,6 +29,7 @@ impl Default for Sessions {
             lifetime: Lifetime::default(),
             outage_grace: Duration::from_mins(1),
             fresh_for: Duration::from_mins(10),
+            per_account: 20,
             cookie: "__Host-sekisho".to_owned(),
         }
     }
@@ -84,6 +87,12 @@ impl Sessions {
                 most: Duration::from_hours(24),
             },
             Slot::Default(&mut self.fresh_for),
+        );
+        walker.key(
+            "per_account",
+            "The most sessions one account may have at once. A sign-in beyond that ends the session used longest ago.",
+            &Count { least: 1, most: 1000 },
+            Slot::Default(&mut self.per_account),
         );
         walker.key(
             "cookie",

@@ -89,6 +89,8 @@ pub enum Fact {
     SignInConfirmed(SessionId),
     /// A session, or all of the account's, were ended from elsewhere: by an operator, or by the person.
     SessionsEnded,
+    /// A session was ended by the gateway to make room for another.
+    SessionDisplaced(SessionId, Reason),
     /// A Welcome letter was asked for.
     WelcomeRequested,
     /// A reset was asked for by e-mail address.
@@ -158,6 +160,8 @@ pub enum Reason {
     LinkUnknown,
     /// The budget of letters is used up.
     OverBudget,
+    /// The account began one session more than it may have.
+    TooManySessions,
 }
 
 impl Reason {
@@ -177,11 +181,12 @@ impl Reason {
             Self::LinkReplaced => "link-replaced",
             Self::LinkUnknown => "link-unknown",
             Self::OverBudget => "over-budget",
+            Self::TooManySessions => "too-many-sessions",
         }
     }
 
     /// Every reason there is.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::UnknownName,
         Self::WrongPassword,
         Self::Disabled,
@@ -195,6 +200,7 @@ impl Reason {
         Self::LinkReplaced,
         Self::LinkUnknown,
         Self::OverBudget,
+        Self::TooManySessions,
     ];
 
     /// The opposite of [`Reason::as_str`].
@@ -218,6 +224,7 @@ impl Fact {
             Self::SignedOut(_) => "session.signed-out",
             Self::SignInConfirmed(_) => "sign-in.confirmed",
             Self::SessionsEnded => "session.ended",
+            Self::SessionDisplaced(..) => "session.displaced",
             Self::WelcomeRequested => "welcome.requested",
             Self::ResetRequested => "reset.requested",
             Self::ResetRefused(_) => "reset.refused",
@@ -258,6 +265,7 @@ impl Fact {
             | Self::LinkDelayed(purpose)
             | Self::LinkOpened(purpose)
             | Self::PasswordSet(purpose) => Some(purpose.as_str().to_owned()),
+            Self::SessionDisplaced(session, reason) => Some(format!("{session} {}", reason.as_str())),
             Self::LinkWithheld(purpose, reason) => Some(format!("{purpose} {}", reason.as_str())),
             Self::NoticeSent(matter) | Self::LetterGivenUp(matter) => Some((*matter).to_owned()),
             Self::NoticeWithheld(matter, reason) => Some(format!("{matter} {}", reason.as_str())),
@@ -298,6 +306,13 @@ impl Fact {
             "session.signed-out" => session().map(Self::SignedOut),
             "sign-in.confirmed" => session().map(Self::SignInConfirmed),
             "session.ended" => plain(Self::SessionsEnded),
+            "session.displaced" => {
+                let (session, reason) = detail?.split_once(' ')?;
+                Some(Self::SessionDisplaced(
+                    SessionId::parse(session)?,
+                    Reason::parse(reason)?,
+                ))
+            }
             "welcome.requested" => plain(Self::WelcomeRequested),
             "reset.requested" => plain(Self::ResetRequested),
             "reset.refused" => reason().map(Self::ResetRefused),
@@ -386,6 +401,7 @@ pub(crate) mod tests {
             Fact::SignInRefused(Reason::WrongPassword),
             Fact::SignedOut(session),
             Fact::SessionsEnded,
+            Fact::SessionDisplaced(session, Reason::TooManySessions),
             Fact::WelcomeRequested,
             Fact::ResetRequested,
             Fact::ResetRefused(Reason::Throttled),

@@ -75,6 +75,9 @@ impl Default for Lifetime {
     }
 }
 
+/// How long requests may be on their way that a browser sent before it heard of a session's new token.
+pub const IN_FLIGHT: Duration = Duration::from_secs(5);
+
 /// What a session is worth at a moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SessionState {

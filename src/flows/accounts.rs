@@ -10,7 +10,7 @@ use crate::domain::fault::Fault;
 use crate::domain::language::Language;
 use crate::domain::outbox::Matter;
 use crate::domain::session::{Session, SessionId};
-use crate::ports::{AccountListing, Accounts, Change, Creation, Sessions, SessionsToEnd};
+use crate::ports::{AccountListing, Accounts, Change, Creation, Sessions};
 
 use super::World;
 
@@ -280,9 +280,7 @@ impl AccountOffice {
             .find(|(session, _)| session.id == id)
             .map(|(_, account)| account.id);
         let event = self.world.event(Actor::Operator, None, owner, Fact::SessionsEnded);
-        self.sessions
-            .end(SessionsToEnd::ById(id), Consequences::event(event))
-            .await
+        self.sessions.end(id, Consequences::event(event)).await
     }
 
     /// Everybody.

@@ -1,11 +1,21 @@
 //! From the cookie of a request to the principal behind it: the step every proxied request takes.
+//!
+//! A session gets a new token when its person gives the password again. What a page had asked for by then arrives with
+//! the old one, and refusing it would look like being signed out. So for [`IN_FLIGHT`] the process that renewed a
+//! session takes its former token for that session, as [`Standing::Former`]. Whoever else holds the old token, which is
+//! what renewing guards against, wins nothing by it: it opens what it had opened for hours, for five seconds more and as
+//! long as the session lives; on our own pages it looks and signs out, and does no other act, so it renews nothing and
+//! cannot use that the password has just been given; and a stream opened with it ends with it. The store knows the old
+//! token no more.
+//!
+//! [`IN_FLIGHT`]: crate::domain::session::IN_FLIGHT
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::domain::fault::Fault;
 use crate::domain::principal::Principal;
-use crate::domain::session::{Lifetime, SessionState};
+use crate::domain::session::{Lifetime, SessionId, SessionState};
 use crate::domain::token::{SessionToken, TokenDigest};
 use crate::ports::Principals;
 
@@ -32,6 +42,17 @@ pub enum Standing {
     Refused(Refusal),
     /// A live session.
     Known(Arc<Principal>),
+    /// A live session, by the token it had until a moment ago: enough to look, not to act.
+    Former(Arc<Principal>, TokenDigest),
+}
+
+/// What an open stream ends with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bond {
+    /// Its session, whatever token that has by then.
+    Session(SessionId),
+    /// The former token it was opened with.
+    Token(TokenDigest),
 }
 
 /// Why a presented session opens nothing.
@@ -47,6 +68,8 @@ pub enum Refusal {
     Expired,
     /// Ended by its person, an operator or a new password.
     Ended,
+    /// The session goes on under another token, and this was to be an act.
+    Renewed,
 }
 
 impl Refusal {
@@ -58,6 +81,7 @@ impl Refusal {
             Self::Idle => "idle",
             Self::Expired => "expired",
             Self::Ended => "ended",
+            Self::Renewed => "renewed",
         }
     }
 }
@@ -66,7 +90,7 @@ impl Standing {
     /// The principal, when there is one.
     pub const fn principal(&self) -> Option<&Arc<Principal>> {
         match self {
-            Self::Known(principal) => Some(principal),
+            Self::Known(principal) | Self::Former(principal, _) => Some(principal),
             Self::Stranger | Self::Refused(_) => None,
         }
     }
@@ -75,7 +99,16 @@ impl Standing {
     pub const fn refusal(&self) -> Option<Refusal> {
         match self {
             Self::Refused(refusal) => Some(*refusal),
-            Self::Stranger | Self::Known(_) => None,
+            Self::Stranger | Self::Known(_) | Self::Former(..) => None,
+        }
+    }
+
+    /// What a stream ends with that is opened now.
+    pub fn bond(&self) -> Option<Bond> {
+        match self {
+            Self::Known(principal) => Some(Bond::Session(principal.session.id)),
+            Self::Former(_, token) => Some(Bond::Token(*token)),
+            Self::Stranger | Self::Refused(_) => None,
         }
     }
 }
@@ -105,7 +138,7 @@ impl Authenticate {
     /// Judges what a request presents and, when it is a live session, notes that it was used.
     pub async fn run(&self, presented: &Presented) -> Result<Standing, Fault> {
         let standing = self.look(presented).await?;
-        if let Standing::Known(principal) = &standing {
+        if let Some(principal) = standing.principal() {
             let now = self.world.now();
             if principal.see(now, self.record_every) {
                 self.seen.note(principal.session.id, now);
@@ -114,9 +147,13 @@ impl Authenticate {
         Ok(standing)
     }
 
-    /// Whether the session behind an open stream is live. Being open does not count as use.
-    pub async fn is_live(&self, digest: &TokenDigest) -> Result<bool, Fault> {
-        Ok(matches!(self.judge(digest).await?, Standing::Known(_)))
+    /// Whether an open stream may stay open. Being open does not count as use.
+    pub async fn holds(&self, bond: &Bond) -> Result<bool, Fault> {
+        let standing = match bond {
+            Bond::Session(id) => self.judge_session(*id).await?,
+            Bond::Token(token) => self.judge(token).await?,
+        };
+        Ok(standing.principal().is_some())
     }
 
     /// Judges without counting as use.
@@ -134,14 +171,36 @@ impl Authenticate {
             Some(principal) => principal,
             None => match self.principals.fetch(digest).await? {
                 Some(principal) => principal,
-                None => return Ok(Standing::Refused(Refusal::Unknown)),
+                None => return self.judge_former(*digest).await,
             },
         };
-        Ok(match principal.state_at(self.world.now(), self.lifetime) {
+        Ok(self.weigh(principal))
+    }
+
+    async fn judge_former(&self, token: TokenDigest) -> Result<Standing, Fault> {
+        let Some(session) = self.principals.formerly(&token) else {
+            return Ok(Standing::Refused(Refusal::Unknown));
+        };
+        Ok(match self.judge_session(session).await? {
+            Standing::Known(principal) => Standing::Former(principal, token),
+            other => other,
+        })
+    }
+
+    async fn judge_session(&self, id: SessionId) -> Result<Standing, Fault> {
+        let principal = match self.principals.known_session(id) {
+            Some(principal) => Some(principal),
+            None => self.principals.fetch_session(id).await?,
+        };
+        Ok(principal.map_or(Standing::Refused(Refusal::Unknown), |principal| self.weigh(principal)))
+    }
+
+    fn weigh(&self, principal: Arc<Principal>) -> Standing {
+        match principal.state_at(self.world.now(), self.lifetime) {
             SessionState::Live => Standing::Known(principal),
             SessionState::Idle => Standing::Refused(Refusal::Idle),
             SessionState::Expired => Standing::Refused(Refusal::Expired),
             SessionState::Ended => Standing::Refused(Refusal::Ended),
-        })
+        }
     }
 }

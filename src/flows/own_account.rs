@@ -1,7 +1,8 @@
 //! What a signed-in person does with the own account: the password, the sessions, the language.
 //!
 //! Sensitive acts need a fresh sign-in: one whose password was given a short while ago. Giving it again goes through
-//! the limits and the hasher of a sign-in, so that a borrowed browser is no way around them.
+//! the limits and the hasher of a sign-in, so that a borrowed browser is no way around them; and it gives the session a
+//! new token (OWASP ASVS 5.0, 7.2.4), so that whoever holds a copy of the old one gains nothing by it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,8 +18,9 @@ use crate::domain::outbox::Matter;
 use crate::domain::password::{Password, PasswordHash, Weaknesses};
 use crate::domain::principal::Principal;
 use crate::domain::session::{Lifetime, Session, SessionId, SessionState, later};
+use crate::domain::token::SessionToken;
 use crate::ports::{
-    Accounts, Change, Events, Hasher, Limiter, PasswordChange, Principals, Sessions, SessionsToEnd, Verification,
+    Accounts, Change, Events, Hasher, Limiter, PasswordChange, Principals, Renewal, Sessions, Verification,
 };
 
 use super::World;
@@ -51,10 +53,10 @@ pub struct OwnAccount {
 }
 
 /// What became of giving the password again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub enum Confirmation {
-    /// It is the password; the sign-in is fresh.
-    Done,
+    /// It is the password; the sign-in is fresh, and this is the session's new token, for the cookie, once.
+    Done(SessionToken),
     /// It is not, or the account may not sign in any more.
     Refused,
     /// Too many attempts; try again after this time.
@@ -62,10 +64,15 @@ pub enum Confirmation {
 }
 
 /// What became of changing the password.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub enum PasswordOutcome {
-    /// It is changed, durably. The device it was done on, as it is known from now on: all others have become strange.
-    Done(Option<Box<Device>>),
+    /// It is changed, durably.
+    Done {
+        /// The session's new token, for the cookie, once.
+        token: SessionToken,
+        /// The device it was done on, as it is known from now on: all others have become strange.
+        device: Option<Box<Device>>,
+    },
     /// The old password is wrong.
     WrongOld,
     /// The two fields differ.
@@ -132,10 +139,11 @@ impl OwnAccount {
         }
         let session = &principal.session;
         let then = Consequences::event(self.event(principal, client, Fact::SignInConfirmed(session.id)));
-        let confirmed = self.sessions.confirm(session.id, self.world.now(), then).await?;
-        self.principals.forget(&session.digest);
-        Ok(if confirmed {
-            Confirmation::Done
+        let (token, renewal) = self.renewal(principal);
+        let renewed = self.sessions.renew(&renewal, self.world.now(), then).await?;
+        self.principals.forget(&renewal.old);
+        Ok(if renewed {
+            Confirmation::Done(token)
         } else {
             Confirmation::Refused
         })
@@ -171,16 +179,16 @@ impl OwnAccount {
         if same {
             return Ok(PasswordOutcome::Same);
         }
+        let new = self.hasher.hash(&new).await?;
+        let (token, renewal) = self.renewal(principal);
         let change = PasswordChange {
-            account: principal.account.id,
             old,
-            new: self.hasher.hash(&new).await?,
-            session: principal.session.id,
+            new,
+            renewal,
             end_others,
         };
-        let notice = Matter::PasswordChanged {
-            account: change.account,
-        };
+        let account = principal.account.id;
+        let notice = Matter::PasswordChanged { account };
         let now = self.world.now();
         let then = Consequences::event(self.event(principal, client, Fact::PasswordChanged)).and_letter(
             self.world.uuid(),
@@ -188,10 +196,10 @@ impl OwnAccount {
             now,
         );
         let changed = self.accounts.change_password(&change, now, then).await?;
-        self.principals.forget(&principal.session.digest);
+        self.principals.forget(&change.renewal.old);
         Ok(if changed {
-            let device = device.map(|device| device.with(change.account, Some(now)));
-            PasswordOutcome::Done(device.map(Box::new))
+            let device = device.map(|device| Box::new(device.with(account, Some(now))));
+            PasswordOutcome::Done { token, device }
         } else {
             PasswordOutcome::Overtaken
         })
@@ -207,10 +215,7 @@ impl OwnAccount {
                 let Some((session, _)) = own.into_iter().find(|(session, _)| session.id == id) else {
                     return Ok(false);
                 };
-                let ended = self
-                    .sessions
-                    .end(SessionsToEnd::ById(id), event(Fact::SignedOut(id)))
-                    .await?;
+                let ended = self.sessions.end(id, event(Fact::SignedOut(id))).await?;
                 self.principals.forget(&session.digest);
                 ended
             }
@@ -240,6 +245,19 @@ impl OwnAccount {
             .await?;
         self.principals.forget(&principal.session.digest);
         Ok(())
+    }
+
+    /// A fresh token for the session that asks, and what the store is to be told of it.
+    fn renewal(&self, principal: &Principal) -> (SessionToken, Renewal) {
+        let token = SessionToken::from_entropy(self.world.token());
+        let renewal = Renewal {
+            account: principal.account.id,
+            session: principal.session.id,
+            old: principal.session.digest,
+            new: token.digest(),
+        };
+        self.principals.renewing(&renewal.old, renewal.session);
+        (token, renewal)
     }
 
     /// Charges what a sign-in is charged, before any work.

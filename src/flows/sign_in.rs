@@ -19,7 +19,7 @@ use crate::domain::outbox::Matter;
 use crate::domain::password::{Password, PasswordHash};
 use crate::domain::session::{Session, SessionId};
 use crate::domain::token::{SessionToken, TokenDigest};
-use crate::ports::{Accounts, Credential, Events, Hasher, Limiter, Sessions, Verification};
+use crate::ports::{Accounts, Credential, Events, Hasher, Limiter, Room, Sessions, Verification};
 
 use super::World;
 
@@ -87,6 +87,8 @@ pub struct SignIn {
     pub world: World,
     /// `None` when the operator switched limits off.
     pub limits: Option<SignInLimits>,
+    /// The most living sessions of one account; one more ends the one used longest ago.
+    pub sessions_per_account: usize,
     /// When a throttled attempt was last recorded as an event, in seconds; see `SignIn::note_throttled`.
     pub throttled_noted_at: AtomicI64,
 }
@@ -262,7 +264,15 @@ impl SignIn {
             };
             then = then.and_letter(self.world.uuid(), matter, now);
         }
-        if self.sessions.begin(&session, attempt.replaces, then).await? {
+        let (id, client) = (account.id, attempt.client);
+        let room = Room {
+            most: self.sessions_per_account,
+            ended: &|session| {
+                let fact = Fact::SessionDisplaced(session, Reason::TooManySessions);
+                self.world.event(Actor::Gateway, Some(client), Some(id), fact)
+            },
+        };
+        if self.sessions.begin(&session, attempt.replaces, &room, then).await? {
             let device = attempt
                 .device
                 .clone()

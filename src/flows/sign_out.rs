@@ -6,7 +6,7 @@ use crate::domain::client::ClientAddr;
 use crate::domain::event::{Actor, Consequences, Fact};
 use crate::domain::fault::Fault;
 use crate::domain::principal::Principal;
-use crate::ports::{Principals, Sessions, SessionsToEnd};
+use crate::ports::{Principals, Sessions};
 
 use super::World;
 
@@ -30,9 +30,8 @@ impl SignOut {
             Some(account),
             Fact::SignedOut(session.id),
         );
-        self.sessions
-            .end(SessionsToEnd::ByDigest(session.digest), Consequences::event(event))
-            .await?;
+        // By its id: another tab may have renewed its token meanwhile.
+        self.sessions.end(session.id, Consequences::event(event)).await?;
         self.principals.forget(&session.digest);
         Ok(())
     }

@@ -10,6 +10,8 @@ use crate::domain::outbox::Letter;
 use crate::domain::password::PasswordHash;
 use crate::domain::session::SessionId;
 
+use super::sessions::Renewal;
+
 /// People's records.
 #[async_trait]
 pub trait Accounts: Send + Sync {
@@ -74,8 +76,8 @@ pub trait Accounts: Send + Sync {
     ) -> Result<Change, Fault>;
 
     /// A new password chosen by its person: in one transaction, provided that the stored hash is still the one the old
-    /// password was compared with and that the session lives, stores the new hash, replaces live tickets and counts
-    /// the session's sign-in as of `now`. `false` otherwise, and nothing is stored.
+    /// password was compared with and that the session can be renewed, stores the new hash, replaces live tickets and
+    /// renews the session as [`Sessions::renew`](super::Sessions::renew) does. `false` otherwise, and nothing is stored.
     async fn change_password(&self, change: &PasswordChange, now: Timestamp, then: Consequences)
     -> Result<bool, Fault>;
 
@@ -197,14 +199,12 @@ pub struct Credential {
 /// A new password in the place of a known one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PasswordChange {
-    /// Whose.
-    pub account: AccountId,
     /// The hash that the old password was compared with.
     pub old: PasswordHash,
     /// The hash of the new one.
     pub new: PasswordHash,
-    /// The session it is done in; it lives on.
-    pub session: SessionId,
+    /// The session it is done in, and with it whose password it is; it lives on under a new token.
+    pub renewal: Renewal,
     /// Whether all other sessions end.
     pub end_others: bool,
 }

@@ -27,7 +27,7 @@ pub use limiter::Limiter;
 pub use mailer::{Content, Mail, Mailer, Receipt, Refusal};
 pub use outbox::{LetterListing, LetterStatus, Outbox};
 pub use principals::Principals;
-pub use sessions::{Changed, Sessions, SessionsToEnd};
+pub use sessions::{Changed, Renewal, Room, Sessions};
 pub use signer::Signer;
 pub use tickets::{Issue, Redemption, TicketListing, TicketRecord, Tickets};
 pub use world::{Clock, Entropy, fresh_uuid};

@@ -6,6 +6,7 @@ use async_trait::async_trait;
 
 use crate::domain::fault::Fault;
 use crate::domain::principal::Principal;
+use crate::domain::session::SessionId;
 use crate::domain::token::TokenDigest;
 
 /// Looks sessions up with their accounts. Memory may lag behind the store by a stated time, well under a second.
@@ -17,6 +18,20 @@ pub trait Principals: Send + Sync {
     /// From the store, and remembered. Dead sessions are answered as well: judging is the caller's.
     async fn fetch(&self, digest: &TokenDigest) -> Result<Option<Arc<Principal>>, Fault>;
 
+    /// By the session, whatever its token is by now: from memory alone, as [`Principals::known`].
+    fn known_session(&self, id: SessionId) -> Option<Arc<Principal>>;
+
+    /// By the session: from the store, as [`Principals::fetch`].
+    async fn fetch_session(&self, id: SessionId) -> Result<Option<Arc<Principal>>, Fault>;
+
     /// Forgets one at once: this process has just ended it.
     fn forget(&self, digest: &TokenDigest);
+
+    /// Remembers for [`IN_FLIGHT`] whose token this is: this process is about to renew the session.
+    ///
+    /// [`IN_FLIGHT`]: crate::domain::session::IN_FLIGHT
+    fn renewing(&self, old: &TokenDigest, session: SessionId);
+
+    /// The session whose token this was a moment ago; asked about tokens that the store does not know.
+    fn formerly(&self, digest: &TokenDigest) -> Option<SessionId>;
 }

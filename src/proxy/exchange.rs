@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::domain::policy::Permit;
+use crate::flows::Bond;
 
 use super::bridge::After;
 use super::headers::Origin;
@@ -24,6 +25,8 @@ pub struct Exchange {
     pub stream: bool,
     /// What becomes of the connection after an answer of ours.
     pub after: After,
+    /// What a stream ends with, when somebody is signed in.
+    pub bond: Option<Bond>,
     /// Binds a stream to its session.
     pub leash: Option<Leash>,
 }
@@ -49,6 +52,7 @@ impl Exchange {
             stage: Stage::Received,
             stream: false,
             after: After::Keep,
+            bond: None,
             leash: None,
         }
     }

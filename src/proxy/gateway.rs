@@ -178,6 +178,7 @@ impl Gateway {
                 Some(self.fail(Some(session), exchange, Failure::Forbidden))
             }
             Verdict::Allow(permit) => {
+                exchange.bond = standing.bond();
                 exchange.stage = Stage::Admitted(permit);
                 None
             }
@@ -283,9 +284,8 @@ impl Gateway {
     }
 
     fn bind(&self, exchange: &Exchange) -> Leash {
-        let principal = exchange.permit().and_then(Permit::principal);
-        let session = principal.map(|principal| principal.session.digest);
-        self.parts.streams.bind(session)
+        let named = exchange.permit().is_some_and(|permit| permit.principal().is_some());
+        self.parts.streams.bind(exchange.bond.filter(|_| named))
     }
 
     /// Carries a WebSocket that was let through, to its end.

@@ -1,7 +1,9 @@
 //! Open streams and the sessions they belong to: a WebSocket or an event stream ends within a second of its session.
 //!
 //! A request is judged once, when it comes in; a stream may stay open for days after that. So each one holds a
-//! [`Leash`], and [`Streams::check`] looks again at the sessions behind all of them twice a second.
+//! [`Leash`], and [`Streams::check`] looks again at the sessions behind all of them twice a second. They are bound to the
+//! session and not to its token, so that a person who gives the password again keeps a call; see [`Bond`] for the
+//! exception.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU64, Ordering};
@@ -10,15 +12,14 @@ use dashmap::DashMap;
 use tokio_util::sync::CancellationToken;
 
 use crate::domain::fault::Fault;
-use crate::domain::token::TokenDigest;
-use crate::flows::Authenticate;
+use crate::flows::{Authenticate, Bond};
 
 use super::closing::{SERVICE_RESTART, SESSION_ENDED};
 
 /// The open streams.
 #[derive(Default)]
 pub struct Streams {
-    open: DashMap<u64, (Option<TokenDigest>, Ending)>,
+    open: DashMap<u64, (Option<Bond>, Ending)>,
     next: AtomicU64,
     stopping: AtomicBool,
 }
@@ -75,11 +76,11 @@ impl Drop for Leash {
 }
 
 impl Streams {
-    /// Binds a stream to the session with this digest, and every stream to the life of the gateway.
-    pub fn bind(self: &Arc<Self>, session: Option<TokenDigest>) -> Leash {
+    /// Binds a stream to its session, and every stream to the life of the gateway.
+    pub fn bind(self: &Arc<Self>, bond: Option<Bond>) -> Leash {
         let id = self.next.fetch_add(1, Ordering::Relaxed);
         let ending = Ending::default();
-        self.open.insert(id, (session, ending.clone()));
+        self.open.insert(id, (bond, ending.clone()));
         // Looked at after the insertion: whoever stops them all either sees this one or has said so before.
         if self.stopping.load(Ordering::SeqCst) {
             ending.end(SERVICE_RESTART);
@@ -96,14 +97,14 @@ impl Streams {
     /// # Errors
     /// When the store is down: streams then stay open like any other live session, by the rule for outages.
     pub async fn check(&self, authenticate: &Authenticate) -> Result<(), Fault> {
-        let open: Vec<(u64, TokenDigest)> = self
+        let open: Vec<(u64, Bond)> = self
             .open
             .iter()
             .filter_map(|entry| Some((*entry.key(), entry.value().0?)))
             .collect();
         let mut fault = None;
-        for (id, digest) in open {
-            let live = match authenticate.is_live(&digest).await {
+        for (id, bond) in open {
+            let live = match authenticate.holds(&bond).await {
                 Ok(live) => live,
                 Err(down) => {
                     fault = Some(down);

@@ -34,6 +34,11 @@ pub(super) fn sole<'a>(headers: &'a HeaderMap, cookie_name: &str) -> Option<&'a 
     std::str::from_utf8(first).ok()
 }
 
+/// Whether a request brings a cookie of this name, whatever is in it.
+pub(super) fn holds(headers: &HeaderMap, cookie_name: &str) -> bool {
+    values(headers, cookie_name).next().is_some()
+}
+
 /// One `Cookie` header value without the cookies whose names start with `prefix`, the others byte for byte.
 ///
 /// `None` when nothing is left; borrowed, without any allocation, when nothing of ours is in it.

@@ -2,10 +2,13 @@
 
 use std::sync::Arc;
 
+use jiff::Timestamp;
+
 use crate::domain::device::Device;
 use crate::domain::fault::Fault;
 use crate::domain::principal::Principal;
 use crate::domain::target::{RequestPath, ReturnTo};
+use crate::domain::token::SessionToken;
 use crate::flows::Standing;
 
 use super::answer::Answer;
@@ -13,13 +16,14 @@ use super::assets::Assets;
 use super::cookie;
 use super::csrf::FormTokens;
 use super::device::{DeviceSeal, REMEMBERED_FOR};
+use super::notice::{Notice, NoticeSeal, SHOWN_WITHIN};
 use super::overrides;
 use super::page::Pages;
 use super::routes::{ACCOUNT_PATH, Owner, Territory};
 use super::settings::{PortalFlows, PortalProblem, PortalSettings};
 use super::text::Texts;
 use super::visit::Visit;
-use super::voice::CookieNames;
+use super::voice::{CookieNames, Voice};
 
 /// The portal's desk.
 pub(super) struct Desk {
@@ -39,6 +43,8 @@ pub(super) struct Desk {
     pub tokens: FormTokens,
     /// The devices' cookies.
     pub devices: DeviceSeal,
+    /// What the sign-in page says once.
+    pub notices: NoticeSeal,
     /// The names of our cookies.
     pub names: CookieNames,
 }
@@ -60,6 +66,7 @@ impl Desk {
             pages,
             tokens: FormTokens::new(settings.form_key.clone()),
             devices: DeviceSeal::new(settings.device_key.clone()),
+            notices: NoticeSeal::new(settings.notice_key.clone()),
             names: CookieNames::after(&settings.cookie),
             texts,
             assets,
@@ -71,7 +78,7 @@ impl Desk {
     /// Who is visiting, without counting it as use of the session.
     pub(super) async fn visitor(&self, visit: &Visit) -> Result<Option<Arc<Principal>>, Fault> {
         Ok(match self.standing(visit).await? {
-            Standing::Known(principal) => Some(principal),
+            Standing::Known(principal) | Standing::Former(principal, _) => Some(principal),
             Standing::Stranger | Standing::Refused(_) => None,
         })
     }
@@ -82,12 +89,50 @@ impl Desk {
         self.devices.read(value)
     }
 
+    /// The answer that hands the browser its session's token.
+    pub(super) fn hand_over(&self, answer: Answer, token: &SessionToken) -> Answer {
+        answer.with_cookie(cookie::set(&self.names.session, &token.expose(), None))
+    }
+
     /// The answer with the device as it is known from now on.
     pub(super) fn remember(&self, answer: Answer, device: &Device) -> Answer {
         match self.devices.write(device) {
             Some(value) => answer.with_cookie(cookie::set(&self.names.device, &value, Some(REMEMBERED_FOR))),
             None => answer,
         }
+    }
+
+    /// To the sign-in page, which says this once. Only a person who navigates is given the cookie for it.
+    pub(super) fn to_login(&self, voice: &Voice, notice: Notice) -> Answer {
+        self.with_notice(Answer::see_other(&*self.settings.routes.login), voice, notice)
+    }
+
+    /// The answer, after which the sign-in page says this once.
+    pub(super) fn with_notice(&self, answer: Answer, voice: &Voice, notice: Notice) -> Answer {
+        match self.notices.write(notice, self.now()).filter(|_| voice.cookies) {
+            Some(value) => answer.with_cookie(cookie::set(&self.names.notice, &value, Some(SHOWN_WITHIN))),
+            None => answer,
+        }
+    }
+
+    /// What the sign-in page has to say to this browser.
+    pub(super) fn notice(&self, visit: &Visit) -> Option<Notice> {
+        let value = cookie::sole(&visit.headers, &self.names.notice)?;
+        self.notices.read(value, self.now())
+    }
+
+    /// The answer that has said it, or had no reason to: it is not said again.
+    pub(super) fn notice_shown(&self, answer: Answer, visit: &Visit) -> Answer {
+        let held = cookie::holds(&visit.headers, &self.names.notice);
+        if held && visit.voice.cookies {
+            answer.with_cookie(cookie::clear(&self.names.notice))
+        } else {
+            answer
+        }
+    }
+
+    fn now(&self) -> Timestamp {
+        self.flows.sign_in.world.now()
     }
 
     /// The standing of whoever is visiting, without counting it as use of the session.

@@ -20,10 +20,11 @@ use super::cookie;
 use super::csrf;
 use super::desk::Desk;
 use super::form::{Field, Fields, TOKEN_FIELD};
+use super::notice::Notice;
 use super::portal;
 use super::problem::{Failure, Problem};
 use super::respond;
-use super::routes::{Access, Action, Owner, RouteInfo};
+use super::routes::{ACCOUNT_PATH, Access, Action, Owner, RouteInfo};
 use super::settings::{PortalFlows, PortalProblem, PortalSettings};
 use super::visit::{Submission, Visit};
 use super::voice::{BodyKind, Voice};
@@ -99,25 +100,30 @@ fn challenge(desk: &Desk, voice: &Voice, method: &Method, reason: Option<Refusal
     if !voice.navigation {
         return Answer::problem(Problem::SignInRequired(reason));
     }
-    let mut query = Vec::new();
     let returns = matches!(*method, Method::GET | Method::HEAD) && desk.may_return_to(&voice.target);
-    if returns && voice.target != "/" {
-        let target: String = byte_serialize(voice.target.as_bytes()).collect();
-        query.push(format!("return_to={target}"));
-    }
-    if reason.is_some() {
-        query.push("notice=session-ended".to_owned());
-    }
     let login = &desk.settings.routes.login;
-    let location = if query.is_empty() {
-        login.clone()
+    let location = if returns && voice.target != "/" {
+        let target: String = byte_serialize(voice.target.as_bytes()).collect();
+        format!("{login}?return_to={target}")
     } else {
-        format!("{login}?{}", query.join("&"))
+        login.clone()
     };
     let answer = Answer::see_other(location);
     match reason {
-        Some(_) => answer.with_cookie(cookie::clear(&desk.names.session)),
+        Some(_) => desk
+            .with_notice(answer, voice, Notice::SessionEnded)
+            .with_cookie(cookie::clear(&desk.names.session)),
         None => answer,
+    }
+}
+
+/// The answer to an act with the token that the session had until a moment ago, as when a form is sent twice: the
+/// person's own page, which the browser asks for with the new token, and which shows what became of the first.
+fn renewed(voice: &Voice) -> Answer {
+    if voice.navigation {
+        Answer::see_other(ACCOUNT_PATH)
+    } else {
+        Answer::problem(Problem::SignInRequired(Some(Refusal::Renewed)))
     }
 }
 
@@ -189,7 +195,8 @@ async fn admit(
     }
     if access != Access::Anyone {
         let principal = match desk.standing(visit).await? {
-            Standing::Known(principal) => principal,
+            Standing::Former(..) if matches!(action, Action::Submit { .. }) => return Ok(Some(renewed(&visit.voice))),
+            Standing::Known(principal) | Standing::Former(principal, _) => principal,
             Standing::Stranger => return Ok(Some(challenge(desk, &visit.voice, &visit.method, None))),
             Standing::Refused(reason) => {
                 return Ok(Some(challenge(desk, &visit.voice, &visit.method, Some(reason))));

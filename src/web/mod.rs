@@ -13,6 +13,7 @@ mod dispatch;
 mod form;
 mod language;
 mod leaks;
+mod notice;
 mod overrides;
 mod page;
 mod portal;

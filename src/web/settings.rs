@@ -33,6 +33,8 @@ pub struct PortalSettings {
     pub form_key: Zeroizing<[u8; 32]>,
     /// Authenticates device cookies; the same in every process behind the same doors.
     pub device_key: Zeroizing<[u8; 32]>,
+    /// Authenticates notice cookies; the same in every process behind the same doors.
+    pub notice_key: Zeroizing<[u8; 32]>,
 }
 
 /// Paths of the four pages, each starting with a slash.

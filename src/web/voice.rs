@@ -29,7 +29,7 @@ pub(super) struct Voice {
     pub medium: Medium,
     /// Whether a person navigates here.
     pub navigation: bool,
-    /// Whether lesser cookies (language, form seed) may be set: never on a script's fetch.
+    /// Whether lesser cookies (language, form seed, notice) may be set: never on a script's fetch.
     pub cookies: bool,
     /// Whether the answer goes without its body.
     pub bodiless: bool,
@@ -89,6 +89,8 @@ pub(super) struct CookieNames {
     pub ticket: String,
     /// The device.
     pub device: String,
+    /// What the sign-in page says once.
+    pub notice: String,
     /// The chosen language.
     pub language: String,
 }
@@ -101,6 +103,7 @@ impl CookieNames {
             form: format!("{session}-form"),
             ticket: format!("{session}-ticket"),
             device: format!("{session}-device"),
+            notice: format!("{session}-notice"),
             language: format!("{session}-lang"),
         }
     }

@@ -111,13 +111,36 @@ async fn a_session_is_seen_and_ended_from_another_browser() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn one_session_too_many_ends_the_one_used_longest_ago() {
+    let house = House::with("[sessions]\nper_account = 2").await;
+    let (person, first, second) = two_browsers(&house).await;
+    let other = house.signed_in(&house.welcome("102").await).await;
+    let third = house.signed_in(&person).await;
+    is_out(&first).await;
+    assert!(second.passes().await && third.passes().await && other.passes().await);
+    let seen = facts(&third).await;
+    assert_eq!(seen["sessions"].as_array().unwrap().len(), 2, "{seen}");
+    let event = house.event("session.displaced", None).await;
+    assert_eq!(event["actor"], "gateway", "{event}");
+    assert!(
+        event["detail"].as_str().unwrap().ends_with(" too-many-sessions"),
+        "{event}"
+    );
+    let told = first.get("/x").await;
+    let page = first.get(told.location()).await;
+    assert!(page.text().contains("Your session has ended."), "{}", page.text());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn signing_out_everywhere_ends_this_browser_too() {
     let house = House::open().await;
     let (_, here, there) = two_browsers(&house).await;
     let old = here.session();
     let page = here.get(PAGE).await;
     let out = here.send_form(&page, "/.sekisho/account/sessions/end-all", &[]).await;
-    assert_eq!(out.location(), "/login?notice=signed-out");
+    assert_eq!(out.location(), "/login");
+    let page = here.get(out.location()).await;
+    assert!(page.text().contains("You are signed out."), "{}", page.text());
     assert!(here.cookie(SESSION).is_none());
     here.set_cookie(SESSION, Some(&old));
     is_out(&here).await;
@@ -128,7 +151,7 @@ async fn signing_out_everywhere_ends_this_browser_too() {
 async fn an_old_sign_in_gives_the_password_again_and_the_web_client_hears_of_it() {
     let house = House::with("[sessions]\nfresh_for = \"1s\"").await;
     let (_, here, there) = two_browsers(&house).await;
-    let signed_in = auth_time(&house, &here).await;
+    let signed_in = statement(&house, &here).await;
     eventually("the sign-in to be old", async || {
         (facts(&here).await["fresh"] == false).then_some(())
     })
@@ -153,16 +176,16 @@ async fn an_old_sign_in_gives_the_password_again_and_the_web_client_hears_of_it(
     );
     is_out(&there).await;
     house.event("sign-in.confirmed", None).await;
-    eventually("the assertion to say so", async || {
-        (auth_time(&house, &here).await > signed_in).then_some(())
-    })
-    .await;
+    let confirmed = statement(&house, &here).await;
+    let auth_time = |claims: &Value| claims["auth_time"].as_i64().unwrap();
+    assert!(auth_time(&confirmed) > auth_time(&signed_in), "{confirmed} {signed_in}");
+    assert_eq!(confirmed["sid"], signed_in["sid"], "it is the same session");
 }
 
-/// What the web client is told about when the password was given.
-async fn auth_time(house: &House, visitor: &Visitor) -> i64 {
+/// What the web client is told.
+async fn statement(house: &House, visitor: &Visitor) -> Value {
     assert!(visitor.passes().await);
-    claims(house.upstream.last().assertion())["auth_time"].as_i64().unwrap()
+    claims(house.upstream.last().assertion())
 }
 
 fn claims(jwt: &str) -> Value {

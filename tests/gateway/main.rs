@@ -32,5 +32,6 @@ mod people;
 mod proxying;
 mod sign_in;
 mod sign_out;
+mod streams;
 mod surface;
 mod welcome;

@@ -87,6 +87,7 @@ fn routes() -> Vec<RouteInfo> {
             hasher,
             world: world.clone(),
             limits: None,
+            sessions_per_account: 20,
             throttled_noted_at: AtomicI64::new(0),
         }),
         sign_out: Arc::new(SignOut {
@@ -127,6 +128,7 @@ fn routes() -> Vec<RouteInfo> {
         lifetime: Lifetime::default(),
         form_key: Zeroizing::new([0; 32]),
         device_key: Zeroizing::new([0; 32]),
+        notice_key: Zeroizing::new([0; 32]),
     };
     Portal::new(settings, flows)
         .unwrap_or_else(|problem| panic!("{problem}"))

@@ -5,6 +5,7 @@
 mod tests;
 
 use std::collections::HashMap;
+use std::hash::Hash;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -14,10 +15,11 @@ use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 use parking_lot::Mutex;
 
-use crate::domain::account::AccountId;
+use crate::domain::account::{Account, AccountId};
 use crate::domain::fault::Fault;
 use crate::domain::limits::Nanos;
 use crate::domain::principal::Principal;
+use crate::domain::session::{IN_FLIGHT, Session, SessionId};
 use crate::domain::token::TokenDigest;
 use crate::ports::{Changed, Clock, Principals, Sessions};
 
@@ -30,6 +32,10 @@ pub struct CachedSessions {
     clock: Arc<dyn Clock>,
     outage_grace: Duration,
     entries: Cache<TokenDigest, Entry>,
+    /// The token under which a session was last read. It may be an old one: [`CachedSessions::entries`] tells.
+    tokens: Cache<SessionId, TokenDigest>,
+    /// Tokens of sessions that are renewed, with the monotonic time until which that counts.
+    former: Cache<TokenDigest, (SessionId, Nanos)>,
     /// On the monotonic clock, in nanoseconds. Nothing is believed before the first success.
     believed_until: AtomicU64,
     accounts: Mutex<Accounts>,
@@ -63,6 +69,9 @@ pub struct Followed {
     pub keys_changed: bool,
 }
 
+/// Former tokens that are remembered at once. Each has cost a hash, so this many are never made in [`IN_FLIGHT`].
+const FORMER: u64 = 10_000;
+
 /// How often a look-up is repeated when changes overtake it.
 const LOOK_UPS: usize = 3;
 
@@ -73,11 +82,9 @@ impl CachedSessions {
             sessions,
             clock,
             outage_grace,
-            entries: Cache::builder()
-                .max_capacity(most)
-                // Every new session must find a place at once, however often others are used.
-                .eviction_policy(EvictionPolicy::lru())
-                .build(),
+            entries: newest(most),
+            tokens: newest(most),
+            former: newest(FORMER),
             believed_until: AtomicU64::new(0),
             accounts: Mutex::default(),
             cursor: tokio::sync::Mutex::new(None),
@@ -164,10 +171,48 @@ impl CachedSessions {
             return false;
         }
         let group = Arc::clone(accounts.groups.entry(principal.account.id).or_default());
+        self.tokens.insert(principal.session.id, digest);
         let principal = Arc::clone(principal);
         self.entries.insert(digest, Entry { principal, group });
         true
     }
+
+    /// Looks up until no change overtakes it, and remembers what was found.
+    async fn look_up<F>(&self, find: impl Fn() -> F + Send + Sync) -> Result<Option<Arc<Principal>>, Fault>
+    where
+        F: Future<Output = Result<Option<(Session, Account)>, Fault>> + Send,
+    {
+        let mut last = None;
+        for _ in 0..LOOK_UPS {
+            let epoch = self.accounts.lock().epoch;
+            let Some((session, account)) = find().await? else {
+                return Ok(None);
+            };
+            let digest = session.digest;
+            let principal = Arc::new(Principal::new(session, account));
+            if let Some(before) = self.entries.get(&digest) {
+                // The store hears of requests at most once a minute; memory knows better.
+                principal.see(before.principal.last_seen(), Duration::MAX);
+            }
+            if self.remember(digest, &principal, epoch) {
+                return Ok(Some(principal));
+            }
+            last = Some(principal);
+        }
+        Ok(last)
+    }
+}
+
+/// Every new entry must find a place at once, however often others are used.
+fn newest<K, V>(most: u64) -> Cache<K, V>
+where
+    K: Hash + Eq + Send + Sync + 'static,
+    V: Clone + Send + Sync + 'static,
+{
+    Cache::builder()
+        .max_capacity(most)
+        .eviction_policy(EvictionPolicy::lru())
+        .build()
 }
 
 #[async_trait]
@@ -181,29 +226,35 @@ impl Principals for CachedSessions {
     }
 
     async fn fetch(&self, digest: &TokenDigest) -> Result<Option<Arc<Principal>>, Fault> {
-        let mut last = None;
-        for _ in 0..LOOK_UPS {
-            let epoch = self.accounts.lock().epoch;
-            let Some((session, account)) = self.sessions.find(digest).await? else {
-                self.entries.invalidate(digest);
-                return Ok(None);
-            };
-            let principal = Arc::new(Principal::new(session, account));
-            if let Some(before) = self.entries.get(digest) {
-                // The store hears of requests at most once a minute; memory knows better.
-                principal.see(before.principal.last_seen(), Duration::MAX);
-            }
-            if self.remember(*digest, &principal, epoch) {
-                return Ok(Some(principal));
-            }
-            last = Some(principal);
+        let found = self.look_up(|| self.sessions.find(digest)).await?;
+        if found.is_none() {
+            self.entries.invalidate(digest);
         }
-        Ok(last)
+        Ok(found)
+    }
+
+    fn known_session(&self, id: SessionId) -> Option<Arc<Principal>> {
+        self.known(&self.tokens.get(&id)?)
+    }
+
+    async fn fetch_session(&self, id: SessionId) -> Result<Option<Arc<Principal>>, Fault> {
+        self.look_up(|| self.sessions.find_by_id(id)).await
     }
 
     fn forget(&self, digest: &TokenDigest) {
         let mut accounts = self.accounts.lock();
         accounts.epoch += 1;
         self.entries.invalidate(digest);
+    }
+
+    fn renewing(&self, old: &TokenDigest, session: SessionId) {
+        let grace = u64::try_from(IN_FLIGHT.as_nanos()).unwrap_or(u64::MAX);
+        let until = Nanos(self.clock.monotonic().0.saturating_add(grace));
+        self.former.insert(*old, (session, until));
+    }
+
+    fn formerly(&self, digest: &TokenDigest) -> Option<SessionId> {
+        let (session, until) = self.former.get(digest)?;
+        (self.clock.monotonic() < until).then_some(session)
     }
 }

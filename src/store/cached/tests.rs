@@ -11,7 +11,7 @@ use crate::domain::account::{Account, AccountState};
 use crate::domain::event::Consequences;
 use crate::domain::session::tests::{account, at, session};
 use crate::domain::session::{Lifetime, Session, SessionId, SessionState};
-use crate::ports::SessionsToEnd;
+use crate::ports::{Renewal, Room};
 
 const GRACE: Duration = Duration::from_secs(30);
 
@@ -59,6 +59,14 @@ impl Shelf {
         }
     }
 
+    fn renew(&self, new: TokenDigest) {
+        let mut held = self.held.lock();
+        let (mut session, account) = held.remove(&digest()).unwrap();
+        session.digest = new;
+        held.insert(new, (session, account));
+        self.log.lock().push(Changed::Session(digest()));
+    }
+
     fn answer(&self) -> Result<(), Fault> {
         if self.down.load(Ordering::Relaxed) {
             Err(Fault::unavailable("could not read the shelf", "it is down"))
@@ -70,7 +78,7 @@ impl Shelf {
 
 #[async_trait]
 impl Sessions for Shelf {
-    async fn begin(&self, _: &Session, _: Option<TokenDigest>, _: Consequences) -> Result<bool, Fault> {
+    async fn begin(&self, _: &Session, _: Option<TokenDigest>, _: &Room<'_>, _: Consequences) -> Result<bool, Fault> {
         unreachable!("the cache begins nothing")
     }
 
@@ -86,12 +94,18 @@ impl Sessions for Shelf {
         Ok(found)
     }
 
-    async fn end(&self, _: SessionsToEnd, _: Consequences) -> Result<bool, Fault> {
+    async fn find_by_id(&self, id: SessionId) -> Result<Option<(Session, Account)>, Fault> {
+        self.answer()?;
+        self.looks.fetch_add(1, Ordering::Relaxed);
+        Ok(self.held.lock().values().find(|(session, _)| session.id == id).cloned())
+    }
+
+    async fn end(&self, _: SessionId, _: Consequences) -> Result<bool, Fault> {
         unreachable!("the cache ends nothing")
     }
 
-    async fn confirm(&self, _: SessionId, _: Timestamp, _: Consequences) -> Result<bool, Fault> {
-        unreachable!("the cache does not ask for it")
+    async fn renew(&self, _: &Renewal, _: Timestamp, _: Consequences) -> Result<bool, Fault> {
+        unreachable!("the cache renews nothing")
     }
 
     async fn list(&self, _: Option<AccountId>) -> Result<Vec<(Session, Account)>, Fault> {
@@ -293,4 +307,42 @@ async fn a_key_change_is_told_and_every_pass_can_be_dropped() {
     assert!(fetched.pass_for("phone", at(0)).is_some());
     cached.drop_passes();
     assert!(cached.known(&digest()).unwrap().pass_for("phone", at(0)).is_none());
+}
+
+#[tokio::test]
+async fn a_session_is_known_by_its_id_whatever_its_token_is_by_now() {
+    let (shelf, hands, cached) = following().await;
+    let id = session().id;
+    assert!(cached.known_session(id).is_none());
+    let by_token = cached.fetch(&digest()).await.unwrap().unwrap();
+    assert!(Arc::ptr_eq(&by_token, &cached.known_session(id).unwrap()));
+
+    let new = TokenDigest::from_bytes([8; 32]);
+    shelf.renew(new);
+    cached.follow(hands.set(2)).await.unwrap();
+    assert!(cached.known(&digest()).is_none(), "the old token opens nothing");
+    assert!(cached.known_session(id).is_none(), "it has to be read anew");
+    let renewed = cached.fetch_session(id).await.unwrap().unwrap();
+    assert_eq!(renewed.session.digest, new);
+    for known in [cached.known(&new), cached.known_session(id)] {
+        assert!(Arc::ptr_eq(&renewed, &known.unwrap()));
+    }
+    assert!(cached.fetch(&digest()).await.unwrap().is_none());
+
+    shelf.held.lock().clear();
+    shelf.log.lock().push(Changed::Session(new));
+    cached.follow(hands.set(3)).await.unwrap();
+    assert!(cached.known_session(id).is_none());
+    assert!(cached.fetch_session(id).await.unwrap().is_none(), "ended");
+}
+
+#[tokio::test]
+async fn a_token_is_remembered_as_a_former_one_while_requests_are_in_flight() {
+    let (_, hands, cached) = following().await;
+    assert_eq!(cached.formerly(&digest()), None);
+    cached.renewing(&digest(), session().id);
+    hands.set(5);
+    assert_eq!(cached.formerly(&digest()), Some(session().id));
+    hands.set(6);
+    assert_eq!(cached.formerly(&digest()), None, "five seconds later");
 }

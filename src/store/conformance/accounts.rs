@@ -5,6 +5,7 @@ use crate::domain::account::{AccountEdit, EmailEdit, Field, LoginName};
 use crate::domain::ticket::TicketState;
 use crate::ports::{
     AccountBatch, AccountRecord, BatchOutcome, Change, Changed, Creation, DueLetter, EmailMatch, PasswordChange,
+    Renewal,
 };
 
 stories! {
@@ -421,15 +422,24 @@ async fn a_password_is_changed_by_whoever_knew_the_old_one(ports: Ports) {
     let (one, other) = (ports.sign_in(&account, 2).await, ports.sign_in(&account, 3).await);
     let ticket = ports.ticket(&account, 3).await;
     let change = async |old: &str, new: &str, session: &Session, end_others, second| {
+        let renewed = fresh_digest();
         let change = PasswordChange {
-            account: account.id,
             old: phc(old),
             new: phc(new),
-            session: session.id,
+            renewal: Renewal {
+                account: account.id,
+                session: session.id,
+                old: session.digest,
+                new: renewed,
+            },
             end_others,
         };
         let then = fact(Fact::PasswordChanged);
-        ports.accounts.change_password(&change, at(second), then).await.unwrap()
+        let changed = ports.accounts.change_password(&change, at(second), then).await.unwrap();
+        changed.then(|| Session {
+            digest: renewed,
+            ..session.clone()
+        })
     };
     let hash = async || {
         let name = LoginName::Extension(account.extension.clone());
@@ -439,25 +449,37 @@ async fn a_password_is_changed_by_whoever_knew_the_old_one(ports: Ports) {
         let (session, account) = ports.sessions.find(&session.digest).await.unwrap().unwrap();
         session.generation == account.generation
     };
-    assert!(!change("$stale", "$bad", &one, true, 4).await, "changed in between");
+    assert!(
+        change("$stale", "$bad", &one, true, 4).await.is_none(),
+        "changed in between"
+    );
     assert_eq!(hash().await, Some(phc("$first")));
     assert!(lives(&one).await && lives(&other).await, "nothing was done");
-    assert!(change("$first", "$second", &one, false, 5).await);
+    let before = one;
+    let one = change("$first", "$second", &before, false, 5).await.unwrap();
     assert!(lives(&one).await && lives(&other).await, "the others were to stay");
     let (confirmed, _) = ports.sessions.find(&one.digest).await.unwrap().unwrap();
     assert_eq!((confirmed.created_at, confirmed.authenticated_at), (at(2), at(5)));
+    assert!(
+        ports.sessions.find(&before.digest).await.unwrap().is_none(),
+        "its former token opens nothing"
+    );
     let replaced = ports.tickets.find(&ticket.digest).await.unwrap().unwrap();
     assert_eq!(replaced.ticket.state_at(at(6)), TicketState::Replaced);
-    let (_, cursor) = ports.sessions.changes_since(None).await.unwrap();
-    assert!(change("$second", "$third", &one, true, 7).await);
-    assert!(lives(&one).await && !lives(&other).await);
     assert!(
-        !change("$third", "$bad", &other, true, 8).await,
+        change("$second", "$bad", &before, false, 6).await.is_none(),
+        "from a token the session has no more"
+    );
+    let (_, cursor) = ports.sessions.changes_since(None).await.unwrap();
+    let last = change("$second", "$third", &one, true, 7).await.unwrap();
+    assert!(lives(&last).await && !lives(&other).await);
+    assert!(
+        change("$third", "$bad", &other, true, 8).await.is_none(),
         "from a session that has ended"
     );
     assert_eq!(hash().await, Some(phc("$third")));
     let (changes, _) = ports.sessions.changes_since(Some(cursor)).await.unwrap();
-    assert_eq!(changes, [Changed::Account(account.id)]);
+    assert_eq!(changes, [Changed::Session(one.digest), Changed::Account(account.id)]);
     assert_eq!(ports.facts().await, ["password.changed"; 2]);
 }
 

@@ -18,7 +18,7 @@ use uuid::Uuid;
 
 use super::{MemoryStore, SqliteStore};
 use crate::domain::account::{Account, AccountId, AccountState, Email, Extension, Role};
-use crate::domain::event::{Actor, Consequences, Event, Fact};
+use crate::domain::event::{Actor, Consequences, Event, Fact, Reason};
 use crate::domain::language::Language;
 use crate::domain::outbox::{Letter, LetterId, Matter};
 use crate::domain::password::PasswordHash;
@@ -26,7 +26,7 @@ use crate::domain::session::tests::at;
 use crate::domain::session::{Session, SessionId, later};
 use crate::domain::ticket::{Purpose, Ticket, Way};
 use crate::domain::token::TokenDigest;
-use crate::ports::{Accounts, EventFilter, Events, Keys, Outbox, Redemption, Sessions, Tickets};
+use crate::ports::{Accounts, EventFilter, Events, Keys, Outbox, Redemption, Room, Sessions, Tickets};
 
 /// One adapter, seen through its ports alone.
 pub(super) struct Ports {
@@ -115,11 +115,30 @@ impl Ports {
         let session = fresh_session(account, at(second));
         assert!(
             self.sessions
-                .begin(&session, None, Consequences::default())
+                .begin(&session, None, &ROOMY, Consequences::default())
                 .await
                 .unwrap()
         );
         session
+    }
+}
+
+/// Room for every session of a story.
+const ROOMY: Room<'static> = room(1000);
+
+/// Room for so many sessions of one account.
+const fn room(most: usize) -> Room<'static> {
+    Room {
+        most,
+        ended: &displaced,
+    }
+}
+
+/// The same event whenever the same session makes room.
+fn displaced(session: SessionId) -> Event {
+    Event {
+        id: session.to_string().parse().unwrap(),
+        ..happened(Fact::SessionDisplaced(session, Reason::TooManySessions), None, at(5))
     }
 }
 

@@ -9,7 +9,7 @@ use crate::domain::account::{AccountEdit, EmailEdit, LoginName};
 use crate::domain::key::{KeyRecord, SigningAlgorithm};
 use crate::domain::outbox::Batch;
 use crate::ports::{
-    AccountBatch, AccountListing, AccountRecord, Changed, DueLetter, LetterListing, PasswordChange, SessionsToEnd,
+    AccountBatch, AccountListing, AccountRecord, Changed, DueLetter, LetterListing, PasswordChange, Renewal,
     TicketListing, TicketRecord,
 };
 
@@ -23,7 +23,7 @@ enum Act {
     EndSessions,
     EndOthers,
     ChangePassword,
-    Confirm,
+    Renew,
     Record,
     Rehash,
     Import,
@@ -52,7 +52,7 @@ enum Act {
 }
 
 /// What happens often stands here often.
-const ACTS: [Act; 49] = [
+const ACTS: [Act; 50] = [
     Act::Create,
     Act::Create,
     Act::Create,
@@ -67,7 +67,8 @@ const ACTS: [Act; 49] = [
     Act::EndOthers,
     Act::ChangePassword,
     Act::ChangePassword,
-    Act::Confirm,
+    Act::Renew,
+    Act::Renew,
     Act::Record,
     Act::Rehash,
     Act::Rehash,
@@ -164,7 +165,7 @@ enum Call {
     EndSessions(AccountId, Timestamp, Consequences),
     EndOthers(AccountId, SessionId, Timestamp, Consequences),
     ChangePassword(PasswordChange, Timestamp, Consequences),
-    Confirm(SessionId, Timestamp, Consequences),
+    Renew(Renewal, Timestamp, Consequences),
     Record(AccountId, Consequences),
     Rehash(AccountId, PasswordHash, PasswordHash),
     Import(AccountBatch, Timestamp),
@@ -174,8 +175,8 @@ enum Call {
     Redeem(TokenDigest, PasswordHash, Timestamp, Consequences),
     Open(TokenDigest, Timestamp, Event),
     SweepTickets(Timestamp),
-    Begin(Session, Option<TokenDigest>, Consequences),
-    End(SessionsToEnd, Consequences),
+    Begin(Session, Option<TokenDigest>, usize, Consequences),
+    End(SessionId, Consequences),
     Touch(Vec<(SessionId, Timestamp)>),
     SweepSessions(Timestamp, Timestamp),
     SweepChanges(Timestamp),
@@ -232,15 +233,14 @@ impl Cast {
             Act::EndOthers => Call::EndOthers(self.holder(how, account), self.session(how), now, then),
             Act::ChangePassword => {
                 let change = PasswordChange {
-                    account: self.holder(how, account),
                     old: hash(which),
                     new: hash(which + 1),
-                    session: self.session(how),
+                    renewal: self.renewal(model, how, account).await,
                     end_others: how.is_multiple_of(2),
                 };
                 Call::ChangePassword(change, now, then)
             }
-            Act::Confirm => Call::Confirm(self.session(how), now, then),
+            Act::Renew => Call::Renew(self.renewal(model, how, account).await, now, then),
             Act::Record => Call::Record(account, self.with_letter(then, account, now)),
             Act::Rehash => Call::Rehash(account, hash(which), hash(how)),
             Act::Import => Call::Import(self.new_batch(model, which, how, now).await, now),
@@ -262,18 +262,17 @@ impl Cast {
                 Call::Begin(
                     self.new_session(model, account, how, now).await,
                     replaces.flatten(),
+                    1 + which % 4,
                     then,
                 )
             }
             Act::End => {
-                let session = pick_new(&self.sessions, which);
-                let digest = session.map_or_else(fresh_digest, |session| session.digest);
-                let id = session.map_or_else(|| SessionId::new(fresh_uuid()), |session| session.id);
-                match how % 4 {
-                    0 => Call::End(SessionsToEnd::ByDigest(digest), Consequences::default()),
-                    1 => Call::End(SessionsToEnd::ByDigest(digest), then),
-                    _ => Call::End(SessionsToEnd::ById(id), then),
-                }
+                let then = if how.is_multiple_of(4) {
+                    Consequences::default()
+                } else {
+                    then
+                };
+                Call::End(self.session(which), then)
             }
             Act::Touch => {
                 let seen = self.sessions.iter().skip(which % 5).step_by(2);
@@ -309,6 +308,19 @@ impl Cast {
     fn holder(&self, how: usize, otherwise: AccountId) -> AccountId {
         let of_session = pick_new(&self.sessions, how).filter(|_| how % 7 != 6);
         of_session.map_or(otherwise, |session| session.account)
+    }
+
+    /// Most of the time one that can be made.
+    async fn renewal(&self, model: &Ports, how: usize, otherwise: AccountId) -> Renewal {
+        let session = self.session(how);
+        let stored = model.sessions.find_by_id(session).await.unwrap();
+        let held = stored.filter(|_| how % 5 != 4).map(|(session, _)| session.digest);
+        Renewal {
+            account: self.holder(how, otherwise),
+            session,
+            old: held.unwrap_or_else(fresh_digest),
+            new: fresh_digest(),
+        }
     }
 
     fn session(&self, how: usize) -> SessionId {
@@ -479,7 +491,7 @@ impl Call {
                 said(accounts.end_other_sessions(*id, *keep, *now, then.clone()).await)
             }
             Self::ChangePassword(change, now, then) => said(accounts.change_password(change, *now, then.clone()).await),
-            Self::Confirm(id, now, then) => said(sessions.confirm(*id, *now, then.clone()).await),
+            Self::Renew(renewal, now, then) => said(sessions.renew(renewal, *now, then.clone()).await),
             Self::Record(id, then) => said(accounts.record(*id, then.clone()).await),
             Self::Import(batch, now) => said(accounts.import(batch, *now, &|_| {}).await),
             Self::Rehash(id, old, new) => said(accounts.rehash(*id, old, new).await),
@@ -489,8 +501,10 @@ impl Call {
             Self::Redeem(digest, hash, now, then) => said(ports.tickets.redeem(digest, hash, *now, then.clone()).await),
             Self::Open(digest, now, event) => said(ports.tickets.opened(digest, *now, event.clone()).await),
             Self::SweepTickets(before) => said(ports.tickets.sweep(*before).await),
-            Self::Begin(session, replaces, then) => said(sessions.begin(session, *replaces, then.clone()).await),
-            Self::End(which, then) => said(sessions.end(*which, then.clone()).await),
+            Self::Begin(session, replaces, most, then) => {
+                said(sessions.begin(session, *replaces, &room(*most), then.clone()).await)
+            }
+            Self::End(id, then) => said(sessions.end(*id, then.clone()).await),
             Self::Touch(seen) => said(sessions.touch(seen).await),
             Self::SweepSessions(begun, seen) => said(sessions.sweep(*begun, *seen).await),
             Self::SweepChanges(before) => said(sessions.sweep_changes(*before).await),

@@ -229,14 +229,15 @@ impl Accounts for MemoryStore {
         then: Consequences,
     ) -> Result<bool, Fault> {
         let mut state = self.state.lock();
-        let id = change.account;
-        let Some(digest) = state.living(id, change.session) else {
+        let renewal = &change.renewal;
+        let id = renewal.account;
+        if !state.is_renewable(renewal) {
             return Ok(false);
-        };
+        }
         let Some(stored) = state
             .accounts
             .get_mut(&id)
-            .filter(|stored| stored.account.state == AccountState::Active && stored.hash.as_ref() == Some(&change.old))
+            .filter(|stored| stored.hash.as_ref() == Some(&change.old))
         else {
             return Ok(false);
         };
@@ -244,11 +245,9 @@ impl Accounts for MemoryStore {
         stored.password_set_at = Some(now);
         stored.account.updated_at = now;
         if change.end_others {
-            state.raise_all_but(id, digest);
+            state.raise_all_but(id, renewal.old);
         }
-        if let Some(session) = state.sessions.get_mut(&digest) {
-            session.authenticated_at = now;
-        }
+        state.renew(renewal, now);
         state.replace_tickets(id, now);
         state.note(now, Changed::Account(id));
         state.record(then);

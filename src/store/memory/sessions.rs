@@ -9,12 +9,18 @@ use crate::domain::event::Consequences;
 use crate::domain::fault::Fault;
 use crate::domain::session::{Session, SessionId};
 use crate::domain::token::TokenDigest;
-use crate::ports::{Changed, Sessions, SessionsToEnd};
+use crate::ports::{Changed, Renewal, Room, Sessions};
 use crate::store::change_time;
 
 #[async_trait]
 impl Sessions for MemoryStore {
-    async fn begin(&self, session: &Session, replaces: Option<TokenDigest>, then: Consequences) -> Result<bool, Fault> {
+    async fn begin(
+        &self,
+        session: &Session,
+        replaces: Option<TokenDigest>,
+        room: &Room<'_>,
+        then: Consequences,
+    ) -> Result<bool, Fault> {
         let mut state = self.state.lock();
         let Some(stored) = state.accounts.get_mut(&session.account).filter(|stored| {
             stored.account.state == AccountState::Active && stored.account.generation == session.generation
@@ -26,6 +32,11 @@ impl Sessions for MemoryStore {
             && state.sessions.remove(&digest).is_some()
         {
             state.note(session.created_at, Changed::Session(digest));
+        }
+        for (digest, id) in state.crowding(session, room.most) {
+            state.sessions.remove(&digest);
+            state.note(session.created_at, Changed::Session(digest));
+            state.record(Consequences::event((room.ended)(id)));
         }
         state.sessions.insert(session.digest, session.clone());
         state.record(then);
@@ -40,12 +51,15 @@ impl Sessions for MemoryStore {
             .and_then(|session| state.with_account(session)))
     }
 
-    async fn end(&self, which: SessionsToEnd, then: Consequences) -> Result<bool, Fault> {
+    async fn find_by_id(&self, id: SessionId) -> Result<Option<(Session, Account)>, Fault> {
+        let state = self.state.lock();
+        let found = state.sessions.values().find(|session| session.id == id);
+        Ok(found.and_then(|session| state.with_account(session)))
+    }
+
+    async fn end(&self, id: SessionId, then: Consequences) -> Result<bool, Fault> {
         let mut state = self.state.lock();
-        let digest = match which {
-            SessionsToEnd::ByDigest(digest) => Some(digest),
-            SessionsToEnd::ById(id) => state.digest_of(id),
-        };
+        let digest = state.digest_of(id);
         let Some(ended) = digest.and_then(|digest| state.sessions.remove(&digest)) else {
             return Ok(false);
         };
@@ -55,16 +69,13 @@ impl Sessions for MemoryStore {
         Ok(true)
     }
 
-    async fn confirm(&self, id: SessionId, now: Timestamp, then: Consequences) -> Result<bool, Fault> {
+    async fn renew(&self, renewal: &Renewal, now: Timestamp, then: Consequences) -> Result<bool, Fault> {
         let mut state = self.state.lock();
-        let Some(session) = state.digest_of(id).and_then(|digest| state.sessions.get_mut(&digest)) else {
-            return Ok(false);
-        };
-        session.authenticated_at = now;
-        let digest = session.digest;
-        state.note(now, Changed::Session(digest));
-        state.record(then);
-        Ok(true)
+        let renewed = state.renew(renewal, now);
+        if renewed {
+            state.record(then);
+        }
+        Ok(renewed)
     }
 
     async fn list(&self, account: Option<AccountId>) -> Result<Vec<(Session, Account)>, Fault> {
@@ -129,5 +140,48 @@ impl State {
     fn digest_of(&self, id: SessionId) -> Option<TokenDigest> {
         let session = self.sessions.values().find(|session| session.id == id)?;
         Some(session.digest)
+    }
+
+    /// Whether this is a living session of the account, under the old token.
+    pub(super) fn is_renewable(&self, renewal: &Renewal) -> bool {
+        let Some(session) = self.sessions.get(&renewal.old) else {
+            return false;
+        };
+        session.id == renewal.session && session.account == renewal.account && self.is_living(session)
+    }
+
+    /// Gives a living session its new token, used and authenticated as of `now`. `false` when it is not renewable.
+    pub(super) fn renew(&mut self, renewal: &Renewal, now: Timestamp) -> bool {
+        if !self.is_renewable(renewal) {
+            return false;
+        }
+        let Some(mut session) = self.sessions.remove(&renewal.old) else {
+            return false;
+        };
+        session.digest = renewal.new;
+        session.authenticated_at = now;
+        session.last_seen_at = session.last_seen_at.max(now);
+        self.sessions.insert(renewal.new, session);
+        self.note(now, Changed::Session(renewal.old));
+        true
+    }
+
+    fn is_living(&self, session: &Session) -> bool {
+        self.accounts.get(&session.account).is_some_and(|stored| {
+            stored.account.state == AccountState::Active && stored.account.generation == session.generation
+        })
+    }
+
+    /// The living sessions that leave a new one no room, those used longest ago, the oldest first.
+    fn crowding(&self, new: &Session, most: usize) -> Vec<(TokenDigest, SessionId)> {
+        let mut living: Vec<&Session> = self
+            .sessions
+            .values()
+            .filter(|session| session.account == new.account && self.is_living(session))
+            .collect();
+        living.sort_by_key(|session| (session.last_seen_at, session.created_at, session.id.to_string()));
+        let over = (living.len() + 1).saturating_sub(most).min(living.len());
+        let crowding = living.into_iter().take(over);
+        crowding.map(|session| (session.digest, session.id)).collect()
     }
 }

@@ -7,7 +7,7 @@ use sqlx::{SqliteConnection, query, query_scalar};
 
 use super::events::record;
 use super::rows::{self, Trouble, account_columns, ms};
-use super::sessions::note;
+use super::sessions::{note, renew_token};
 use super::tickets::replace_live;
 use super::{BATCH_DEADLINE, SqliteStore};
 use crate::domain::account::{Account, AccountEdit, AccountId, AccountState, Email, Extension, Field, LoginName, Role};
@@ -287,11 +287,11 @@ impl Accounts for SqliteStore {
         now: Timestamp,
         then: Consequences,
     ) -> Result<bool, Fault> {
-        let id = change.account;
+        let id = change.renewal.account;
         self.write(format!("change the password of account {id}"), async {
             let mut tx = self.transaction().await?;
-            if !confirm(&mut tx, id, change.session, now).await?
-                || (change.end_others && !take_along(&mut tx, id, change.session).await?)
+            if !renew_token(&mut tx, &change.renewal, now).await?
+                || (change.end_others && !take_along(&mut tx, id, change.renewal.session).await?)
             {
                 return Ok(false);
             }
@@ -452,25 +452,6 @@ async fn take_along(tx: &mut SqliteConnection, account: AccountId, session: Sess
     .execute(tx)
     .await?;
     Ok(taken.rows_affected() == 1)
-}
-
-/// Counts the sign-in of one living session as of now. `false` when it is not a living one of the account.
-async fn confirm(
-    tx: &mut SqliteConnection,
-    account: AccountId,
-    session: SessionId,
-    now: Timestamp,
-) -> Result<bool, Trouble> {
-    let confirmed = query(
-        "UPDATE sessions SET authenticated_at = $3 WHERE id = $2 AND account = $1 \
-         AND generation = (SELECT generation FROM accounts WHERE id = $1)",
-    )
-    .bind(account.to_string())
-    .bind(session.to_string())
-    .bind(ms(now))
-    .execute(tx)
-    .await?;
-    Ok(confirmed.rows_affected() == 1)
 }
 
 /// The administrators who can sign in.

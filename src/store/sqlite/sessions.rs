@@ -13,21 +13,33 @@ use crate::domain::event::Consequences;
 use crate::domain::fault::Fault;
 use crate::domain::session::{Session, SessionId};
 use crate::domain::token::TokenDigest;
-use crate::ports::{Changed, Sessions, SessionsToEnd};
+use crate::ports::{Changed, Renewal, Room, Sessions};
 use crate::store::change_time;
 
 #[async_trait]
 impl Sessions for SqliteStore {
-    async fn begin(&self, session: &Session, replaces: Option<TokenDigest>, then: Consequences) -> Result<bool, Fault> {
+    async fn begin(
+        &self,
+        session: &Session,
+        replaces: Option<TokenDigest>,
+        room: &Room<'_>,
+        then: Consequences,
+    ) -> Result<bool, Fault> {
         self.write(format!("begin session {}", session.id), async {
             let mut tx = self.transaction().await?;
             if !note_sign_in(&mut tx, session).await? {
                 return Ok(false);
             }
             if let Some(digest) = replaces
-                && remove(&mut tx, SessionsToEnd::ByDigest(digest)).await?.is_some()
+                && remove_replaced(&mut tx, digest).await?
             {
                 note(&mut tx, session.created_at, &Changed::Session(digest)).await?;
+            }
+            for id in crowding(&mut tx, session, room.most).await? {
+                if let Some(ended) = remove(&mut tx, id).await? {
+                    note(&mut tx, session.created_at, &Changed::Session(ended.digest)).await?;
+                    record(&mut tx, &Consequences::event((room.ended)(id))).await?;
+                }
             }
             insert(&mut tx, session).await?;
             record(&mut tx, &then).await?;
@@ -54,10 +66,27 @@ impl Sessions for SqliteStore {
         .await
     }
 
-    async fn end(&self, which: SessionsToEnd, then: Consequences) -> Result<bool, Fault> {
-        self.write("end a session", async {
+    async fn find_by_id(&self, id: SessionId) -> Result<Option<(Session, Account)>, Fault> {
+        self.read(format!("look up session {id}"), async {
+            let row = query(concat!(
+                "SELECT ",
+                session_columns!(),
+                ", ",
+                account_columns!(),
+                " FROM sessions s JOIN accounts a ON a.id = s.account WHERE s.id = $1"
+            ))
+            .bind(id.to_string())
+            .fetch_optional(&self.readers)
+            .await?;
+            row.as_ref().map(with_account).transpose()
+        })
+        .await
+    }
+
+    async fn end(&self, id: SessionId, then: Consequences) -> Result<bool, Fault> {
+        self.write(format!("end session {id}"), async {
             let mut tx = self.transaction().await?;
-            let Some(ended) = remove(&mut tx, which).await? else {
+            let Some(ended) = remove(&mut tx, id).await? else {
                 return Ok(false);
             };
             let at = change_time(&then).unwrap_or(ended.last_seen_at);
@@ -69,18 +98,12 @@ impl Sessions for SqliteStore {
         .await
     }
 
-    async fn confirm(&self, id: SessionId, now: Timestamp, then: Consequences) -> Result<bool, Fault> {
-        self.write(format!("confirm session {id}"), async {
+    async fn renew(&self, renewal: &Renewal, now: Timestamp, then: Consequences) -> Result<bool, Fault> {
+        self.write(format!("renew session {}", renewal.session), async {
             let mut tx = self.transaction().await?;
-            let confirmed = query("UPDATE sessions SET authenticated_at = $2 WHERE id = $1 RETURNING digest")
-                .bind(id.to_string())
-                .bind(ms(now))
-                .fetch_optional(&mut *tx)
-                .await?;
-            let Some(row) = confirmed else {
+            if !renew_token(&mut tx, renewal, now).await? {
                 return Ok(false);
-            };
-            note(&mut tx, now, &Changed::Session(rows::digest(&row, "digest")?)).await?;
+            }
             record(&mut tx, &then).await?;
             tx.commit().await?;
             Ok(true)
@@ -229,22 +252,58 @@ async fn insert(tx: &mut SqliteConnection, session: &Session) -> Result<(), Trou
     Ok(())
 }
 
-async fn remove(tx: &mut SqliteConnection, which: SessionsToEnd) -> Result<Option<Session>, Trouble> {
-    let removed = match which {
-        SessionsToEnd::ByDigest(digest) => {
-            query("DELETE FROM sessions WHERE digest = $1 RETURNING *, id AS session_id")
-                .bind(digest.as_bytes().to_vec())
-                .fetch_optional(tx)
-                .await?
-        }
-        SessionsToEnd::ById(id) => {
-            query("DELETE FROM sessions WHERE id = $1 RETURNING *, id AS session_id")
-                .bind(id.to_string())
-                .fetch_optional(tx)
-                .await?
-        }
-    };
+/// Gives a living session its new token, used and authenticated as of `now`, and tells running servers of it. `false`
+/// when it is not a living one of the account, or has another token.
+pub(super) async fn renew_token(tx: &mut SqliteConnection, renewal: &Renewal, now: Timestamp) -> Result<bool, Trouble> {
+    let renewed = query(
+        "UPDATE sessions SET digest = $4, authenticated_at = $5, last_seen_at = MAX(last_seen_at, $5) \
+         WHERE id = $1 AND account = $2 AND digest = $3 \
+         AND generation = (SELECT generation FROM accounts WHERE id = $2 AND state = $6)",
+    )
+    .bind(renewal.session.to_string())
+    .bind(renewal.account.to_string())
+    .bind(&renewal.old.as_bytes()[..])
+    .bind(&renewal.new.as_bytes()[..])
+    .bind(ms(now))
+    .bind(AccountState::Active.as_str())
+    .execute(&mut *tx)
+    .await?;
+    let done = renewed.rows_affected() == 1;
+    if done {
+        note(tx, now, &Changed::Session(renewal.old)).await?;
+    }
+    Ok(done)
+}
+
+/// The living sessions that leave a new one no room, those used longest ago, the oldest first.
+async fn crowding(tx: &mut SqliteConnection, new: &Session, most: usize) -> Result<Vec<SessionId>, Trouble> {
+    let stay = most.saturating_sub(1);
+    let found = query(
+        "SELECT *, id AS session_id FROM sessions WHERE account = $1 AND generation = $2 \
+         ORDER BY last_seen_at DESC, created_at DESC, id DESC LIMIT -1 OFFSET $3",
+    )
+    .bind(new.account.to_string())
+    .bind(rows::generation(new.generation)?)
+    .bind(i64::try_from(stay).unwrap_or(i64::MAX))
+    .fetch_all(tx)
+    .await?;
+    found.iter().rev().map(|row| Ok(rows::session(row)?.id)).collect()
+}
+
+async fn remove(tx: &mut SqliteConnection, id: SessionId) -> Result<Option<Session>, Trouble> {
+    let removed = query("DELETE FROM sessions WHERE id = $1 RETURNING *, id AS session_id")
+        .bind(id.to_string())
+        .fetch_optional(tx)
+        .await?;
     removed.as_ref().map(rows::session).transpose()
+}
+
+async fn remove_replaced(tx: &mut SqliteConnection, digest: TokenDigest) -> Result<bool, Trouble> {
+    let removed = query("DELETE FROM sessions WHERE digest = $1")
+        .bind(&digest.as_bytes()[..])
+        .execute(tx)
+        .await?;
+    Ok(removed.rows_affected() == 1)
 }
 
 fn with_account(row: &SqliteRow) -> Result<(Session, Account), Trouble> {

@@ -15,7 +15,7 @@ use crate::domain::password::PasswordHash;
 use crate::domain::session::tests::{account, at, session};
 use crate::domain::ticket::{Purpose, Ticket};
 use crate::domain::token::TokenDigest;
-use crate::ports::{Accounts, Creation, EventFilter, Events, Outbox, Redemption, Sessions, Tickets};
+use crate::ports::{Accounts, Creation, EventFilter, Events, Outbox, Redemption, Room, Sessions, Tickets};
 
 async fn open() -> (TempDir, SqliteStore) {
     let directory = tempfile::tempdir().unwrap();
@@ -119,7 +119,11 @@ async fn what_was_acknowledged_survives_a_kill() {
     assert_eq!(redeemed.unwrap(), Redemption::Done);
     let mut begun = session();
     begun.generation = 2;
-    assert!(store.begin(&begun, None, Consequences::default()).await.unwrap());
+    let room = Room {
+        most: 1,
+        ended: &|_| unreachable!("nobody makes room"),
+    };
+    assert!(store.begin(&begun, None, &room, Consequences::default()).await.unwrap());
 
     let copy = as_after_a_kill(directory.path());
     std::mem::forget(store);

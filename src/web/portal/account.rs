@@ -19,10 +19,10 @@ use super::super::cookie;
 use super::super::desk::Desk;
 use super::super::form::{BodyProblem, Field, Fields};
 use super::super::language::REMEMBERED_FOR;
+use super::super::notice::Notice as LoginNotice;
 use super::super::problem::Problem;
 use super::super::routes::ACCOUNT_PATH;
 use super::super::visit::{Submission, Visit};
-use super::login::Notice as LoginNotice;
 use super::set_password::shown_rules;
 
 /// What the form for a new password sends; `username` is there for password managers alone.
@@ -146,9 +146,9 @@ pub(in super::super) async fn password(desk: Arc<Desk>, visit: Arc<Visit>) -> Re
         )
         .await;
     let problem = match changed {
-        Ok(PasswordOutcome::Done(device)) => {
+        Ok(PasswordOutcome::Done { token, device }) => {
             let json = json!({ "changed": true, "others_ended": end_others });
-            let answer = done(&desk, &visit, Notice::PasswordChanged, json);
+            let answer = desk.hand_over(done(&desk, &visit, Notice::PasswordChanged, json), &token);
             return Ok(match device {
                 Some(device) => desk.remember(answer, &device),
                 None => answer,
@@ -242,36 +242,48 @@ async fn ending(
     which: Ending,
 ) -> Result<Answer, Fault> {
     let flow = &desk.flows.own_account;
-    if !flow.is_fresh(principal) {
-        let Some(password) = fields.find("password") else {
-            return Ok(confirm(desk, visit, principal, fields, None));
-        };
-        let password = read(desk, password);
-        let problem = match flow.confirm(principal, password.as_ref(), visit.client).await {
-            Ok(Confirmation::Done) => None,
-            Ok(Confirmation::Refused) => Some(Problem::WrongPassword("password")),
-            Ok(Confirmation::Throttled(wait)) => Some(Problem::Throttled(wait)),
-            Err(fault) => Some(visit.mishap(&fault)),
-        };
-        if problem.is_some() {
-            return Ok(confirm(desk, visit, principal, fields, problem));
-        }
+    if flow.is_fresh(principal) {
+        let ended = end_now(desk, visit, principal, which).await?;
+        return Ok(ended.unwrap_or_else(|| signed_out(desk, visit)));
     }
+    let Some(password) = fields.find("password") else {
+        return Ok(confirm(desk, visit, principal, fields, None));
+    };
+    let password = read(desk, password);
+    let problem = match flow.confirm(principal, password.as_ref(), visit.client).await {
+        Ok(Confirmation::Done(token)) => {
+            // The session has a new token from here on, so the browser must be given it, whatever comes of the act.
+            return Ok(match end_now(desk, visit, principal, which).await {
+                Ok(Some(answer)) => desk.hand_over(answer, &token),
+                Ok(None) => signed_out(desk, visit),
+                Err(fault) => desk.hand_over(Answer::problem(visit.mishap(&fault)), &token),
+            });
+        }
+        Ok(Confirmation::Refused) => Problem::WrongPassword("password"),
+        Ok(Confirmation::Throttled(wait)) => Problem::Throttled(wait),
+        Err(fault) => visit.mishap(&fault),
+    };
+    Ok(confirm(desk, visit, principal, fields, Some(problem)))
+}
+
+/// Ends sessions of a fresh sign-in; `None` when this browser's own is among them.
+async fn end_now(desk: &Desk, visit: &Visit, principal: &Principal, which: Ending) -> Result<Option<Answer>, Fault> {
+    let flow = &desk.flows.own_account;
     if !flow.end(principal, which, visit.client).await? {
-        return refused(desk, visit, principal, Problem::NoSuchSession).await;
+        return refused(desk, visit, principal, Problem::NoSuchSession).await.map(Some);
     }
     let notice = match which {
         Ending::Others => Notice::OthersEnded,
         Ending::One(id) if id != principal.session.id => Notice::SessionEnded,
-        Ending::One(_) | Ending::All => return Ok(signed_out(desk, visit)),
+        Ending::One(_) | Ending::All => return Ok(None),
     };
-    Ok(done(desk, visit, notice, json!({ "ended": true })))
+    Ok(Some(done(desk, visit, notice, json!({ "ended": true }))))
 }
 
 /// This browser's own session ended as well.
 fn signed_out(desk: &Desk, visit: &Visit) -> Answer {
     let answer = if visit.wants_page() {
-        Answer::see_other(LoginNotice::SignedOut.address(desk))
+        desk.to_login(&visit.voice, LoginNotice::SignedOut)
     } else {
         Answer::json(json!({ "signed_in": false, "login_url": desk.settings.routes.login }))
     };

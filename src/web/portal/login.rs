@@ -10,9 +10,9 @@ use crate::domain::password::Password;
 use crate::flows::{Attempt, SignInOutcome};
 
 use super::super::answer::{Answer, Page, person};
-use super::super::cookie;
 use super::super::desk::Desk;
 use super::super::form::{Field, Fields};
+use super::super::notice::Notice;
 use super::super::problem::Problem;
 use super::super::visit::{Submission, Visit};
 
@@ -26,51 +26,19 @@ pub(in super::super) const FIELDS: &[Field] = &[
 /// The longest typed name that is shown again, in bytes: as long as any name may be.
 const SHOWN_NAME: usize = 254;
 
-/// What the page says to somebody who comes from elsewhere: a closed list, so that no link puts words here.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Notice {
-    /// The password has just been set.
-    PasswordSet,
-    /// Signed out.
-    SignedOut,
-    /// A session was presented that is no longer live.
-    SessionEnded,
-}
-
-impl Notice {
-    const ALL: [Self; 3] = [Self::PasswordSet, Self::SignedOut, Self::SessionEnded];
-
-    /// The name in the query and in message keys.
-    pub(super) const fn as_str(self) -> &'static str {
-        match self {
-            Self::PasswordSet => "password-set",
-            Self::SignedOut => "signed-out",
-            Self::SessionEnded => "session-ended",
-        }
-    }
-
-    fn of(visit: &Visit) -> Option<Self> {
-        let text = visit.query.sole("notice")?;
-        Self::ALL.into_iter().find(|notice| notice.as_str() == text)
-    }
-
-    /// The sign-in page with this notice.
-    pub(super) fn address(self, desk: &Desk) -> String {
-        format!("{}?notice={}", desk.settings.routes.login, self.as_str())
-    }
-}
-
 /// The form; somebody who is signed in goes on at once, except after setting a password, which may be another's.
 pub(in super::super) async fn show(desk: Arc<Desk>, visit: Arc<Visit>) -> Result<Answer, Fault> {
     if !visit.wants_page() {
         return Ok(Answer::problem(Problem::NotAcceptable));
     }
     let return_to = desk.return_to(visit.query.sole("return_to").as_deref());
-    let notice = Notice::of(&visit);
-    if notice != Some(Notice::PasswordSet) && desk.visitor(&visit).await?.is_some() {
-        return Ok(Answer::see_other(return_to.as_str()));
-    }
-    Ok(form(&visit, return_to.as_str(), "", notice, None))
+    let notice = desk.notice(&visit);
+    let answer = if notice != Some(Notice::PasswordSet) && desk.visitor(&visit).await?.is_some() {
+        Answer::see_other(return_to.as_str())
+    } else {
+        form(&visit, return_to.as_str(), "", notice, None)
+    };
+    Ok(desk.notice_shown(answer, &visit))
 }
 
 /// Signs in, or says the same for everything that is wrong.
@@ -98,8 +66,7 @@ pub(in super::super) async fn submit(desk: Arc<Desk>, visit: Arc<Visit>) -> Resu
             } else {
                 Answer::json(json!({ "return_to": return_to.as_str(), "account": person(&account) }))
             };
-            let answer = answer.with_cookie(cookie::set(&desk.names.session, &token.expose(), None));
-            desk.remember(answer, &device)
+            desk.remember(desk.hand_over(answer, &token), &device)
         }
         Ok(SignInOutcome::Refused) => refused(&desk, &visit, fields, Problem::WrongCredentials),
         Ok(SignInOutcome::Throttled(wait)) => refused(&desk, &visit, fields, Problem::Throttled(wait)),
@@ -133,7 +100,6 @@ fn form(visit: &Visit, return_to: &str, typed: &str, notice: Option<Notice>, pro
     if return_to != "/" {
         carry.push(("return_to", return_to.to_owned()));
     }
-    carry.extend(notice.map(|notice| ("notice", notice.as_str().to_owned())));
     Answer::page(Page {
         problem,
         seed: Some(visit.seed.clone()),

@@ -11,9 +11,9 @@ use crate::domain::principal::Principal;
 use super::super::answer::{Answer, Page};
 use super::super::cookie;
 use super::super::desk::Desk;
+use super::super::notice::Notice;
 use super::super::problem::Problem;
 use super::super::visit::{Submission, Visit};
-use super::login::Notice;
 
 /// Asks once more: a link or a picture on another site must not sign anybody out.
 pub(in super::super) async fn show(desk: Arc<Desk>, visit: Arc<Visit>) -> Result<Answer, Fault> {
@@ -36,7 +36,7 @@ pub(in super::super) async fn submit(desk: Arc<Desk>, visit: Arc<Visit>) -> Resu
         desk.flows.sign_out.run(&principal, visit.client).await?;
     }
     let answer = if visit.wants_page() {
-        Answer::see_other(Notice::SignedOut.address(&desk))
+        desk.to_login(&visit.voice, Notice::SignedOut)
     } else {
         Answer::json(json!({ "signed_in": false, "login_url": desk.settings.routes.login }))
     };

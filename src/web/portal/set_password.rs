@@ -18,10 +18,10 @@ use super::super::answer::{Answer, Page};
 use super::super::cookie;
 use super::super::desk::Desk;
 use super::super::form::{Field, Fields};
+use super::super::notice::Notice;
 use super::super::problem::{Failure, Problem};
 use super::super::visit::{Submission, Visit};
 use super::super::voice::BodyKind;
-use super::login::Notice;
 
 /// What the form sends. A script took the token from the address itself and sends it as `ticket`;
 /// `username` is there for password managers alone.
@@ -114,7 +114,7 @@ pub(in super::super) async fn submit(desk: Arc<Desk>, visit: Arc<Visit>) -> Resu
     Ok(match outcome {
         WithTicket::Done(_) => {
             let answer = if visit.wants_page() {
-                Answer::see_other(Notice::PasswordSet.address(&desk))
+                desk.to_login(&visit.voice, Notice::PasswordSet)
             } else {
                 Answer::json(json!({ "login_url": desk.settings.routes.login }))
             };

@@ -230,7 +230,7 @@ async fn ending_all_others_leaves_this_one_and_signing_out_everywhere_none() {
     assert!(location(&answer).starts_with("/.sekisho/account?notice=others-ended&done="));
     assert!(is_signed_in(&mut here).await && !is_signed_in(&mut there).await);
     let answer = act(&mut here, "/sessions/end-all", &[]).await;
-    assert_eq!(location(&answer), "/login?notice=signed-out");
+    assert_eq!(location(&answer), "/login");
     assert!(!here.cookies.contains_key("__Host-sekisho"));
     assert!(!is_signed_in(&mut here).await);
 }
@@ -380,4 +380,89 @@ async fn somebody_without_an_address_is_signed_in_all_the_same() {
     house.browser().sign_in().await;
     assert_eq!(letters(&house), 0);
     assert_eq!(house.fakes.sessions.lock().len(), 2);
+}
+
+fn token_of(browser: &Browser) -> String {
+    browser.cookies["__Host-sekisho"].clone()
+}
+
+#[tokio::test]
+async fn giving_the_password_again_renews_the_token_and_keeps_the_session() {
+    let house = House::new();
+    let (mut here, _) = two_browsers(&house).await;
+    let (id, first) = (session_of(&house, &here), token_of(&here));
+    act(&mut here, "/sessions/end-others", &[]).await;
+    assert_eq!(token_of(&here), first, "no password was given");
+    house.wait(Duration::from_mins(11));
+    act(&mut here, "/sessions/end-others", &[("password", "wrong one")]).await;
+    assert_eq!(token_of(&here), first, "nor the right one");
+
+    let answer = act(&mut here, "/sessions/end-others", &[("password", PASSWORD)]).await;
+    let second = token_of(&here);
+    assert_ne!(second, first);
+    let cookie = format!("__Host-sekisho={second}; HttpOnly; SameSite=Lax; Secure; Path=/");
+    assert_eq!(set_cookies(answer.headers()), [cookie]);
+
+    let fields = [("old_password", PASSWORD), ("password", NEW), ("confirmation", NEW)];
+    act(&mut here, "/password", &fields).await;
+    let third = token_of(&here);
+    assert!(third != second && third != first);
+    assert_eq!(session_of(&house, &here), id);
+    assert!(is_signed_in(&mut here).await);
+}
+
+#[tokio::test]
+async fn a_renewed_token_reaches_the_browser_also_when_the_act_fails() {
+    let house = House::new();
+    let (mut here, _) = two_browsers(&house).await;
+    house.wait(Duration::from_mins(11));
+    let first = token_of(&here);
+    let nobodys = ("session", "0190b5f2-7f3c-7d1e-9c55-1f0f5e0a6a01");
+    let answer = act(&mut here, "/sessions/end", &[nobodys, ("password", PASSWORD)]).await;
+    assert_eq!(answer.status(), StatusCode::NOT_FOUND);
+    assert_ne!(token_of(&here), first);
+    assert!(is_signed_in(&mut here).await);
+}
+
+#[tokio::test]
+async fn the_token_of_before_may_look_for_a_moment_and_not_act() {
+    let house = House::new();
+    let (mut here, mut there) = two_browsers(&house).await;
+    house.wait(Duration::from_mins(11));
+    let mut thief = house.browser();
+    thief.cookies = here.cookies.clone();
+    let page = text(&thief.get(PAGE).await);
+    let id = session_of(&house, &there).to_string();
+    act(
+        &mut here,
+        "/sessions/end",
+        &[
+            ("session", "0190b5f2-7f3c-7d1e-9c55-1f0f5e0a6a01"),
+            ("password", PASSWORD),
+        ],
+    )
+    .await;
+
+    let token = hidden(&page, "token");
+    let fields = [("token", &*token), ("session", &*id), ("password", PASSWORD)];
+    let path = format!("{PAGE}/sessions/end");
+    let answer = thief.post_as(&path, "same-origin", &fields).await;
+    assert_eq!(location(&answer), PAGE, "to look what became of it");
+    assert_eq!(set_cookies(answer.headers()), [""; 0], "nothing is cleared or renewed");
+    let cookie = format!("__Host-sekisho={}", token_of(&thief));
+    let answer = call(
+        &house.portal,
+        "POST",
+        &path,
+        &cookie,
+        &format!("{{\"session\":\"{id}\"}}"),
+    )
+    .await;
+    assert_eq!(answer.status(), StatusCode::UNAUTHORIZED);
+    assert_eq!(json(&answer)["reason"], "renewed");
+    assert!(is_signed_in(&mut there).await, "nothing was done");
+    assert!(is_signed_in(&mut thief).await, "what was in flight is answered");
+    house.fakes.former.lock().clear();
+    assert!(!is_signed_in(&mut thief).await);
+    assert!(is_signed_in(&mut here).await);
 }

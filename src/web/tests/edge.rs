@@ -40,18 +40,21 @@ fn a_person_is_sent_to_sign_in_and_will_come_back() {
         "a form is not sent again by itself"
     );
     assert_eq!(to("GET", "//evil.example", None), "/login");
-    assert_eq!(
-        to("GET", "/calls", Some(Refusal::Idle)),
-        "/login?return_to=%2Fcalls&notice=session-ended"
-    );
+    assert_eq!(to("GET", "/calls", Some(Refusal::Idle)), "/login?return_to=%2Fcalls");
 }
 
 #[test]
 fn a_dead_session_cookie_is_cleared_where_a_person_sees_it_and_nowhere_else() {
     let portal = House::new().portal;
     let navigation = portal.challenge(&head("GET", "/", NAVIGATION), Some(Refusal::Ended));
+    let cookies = set_cookies(navigation.headers());
+    assert!(
+        cookies[0].starts_with("__Host-sekisho-notice=session-ended.")
+            && cookies[0].ends_with("; HttpOnly; SameSite=Lax; Secure; Path=/; Max-Age=60"),
+        "{cookies:?}"
+    );
     assert_eq!(
-        set_cookies(navigation.headers()),
+        cookies[1..],
         ["__Host-sekisho=; HttpOnly; SameSite=Lax; Secure; Path=/; Max-Age=0"]
     );
     let stranger = portal.challenge(&head("GET", "/", NAVIGATION), None);

@@ -22,7 +22,7 @@ use crate::domain::token::{TOKEN_BYTES, TokenDigest};
 use crate::ports::{
     AccountBatch, AccountListing, Accounts, BatchOutcome, Change, Changed, Clock, Creation, Credential, EmailMatch,
     Entropy, EventFilter, Events, Hasher, Issue, LetterListing, Limiter, Outbox, PasswordChange, Principals,
-    Redemption, Sessions, SessionsToEnd, TicketListing, TicketRecord, Tickets, Verification,
+    Redemption, Renewal, Room, Sessions, TicketListing, TicketRecord, Tickets, Verification,
 };
 
 /// Everything the flows can reach.
@@ -31,6 +31,7 @@ pub(super) struct Fakes {
     pub account: Mutex<Account>,
     pub password: Mutex<Option<String>>,
     pub sessions: Mutex<HashMap<TokenDigest, Session>>,
+    pub former: Mutex<HashMap<TokenDigest, SessionId>>,
     pub tickets: Mutex<HashMap<TokenDigest, Ticket>>,
     pub events: Mutex<Vec<Event>>,
     pub letters: Mutex<usize>,
@@ -56,6 +57,7 @@ impl Fakes {
             account: Mutex::new(account),
             password: Mutex::new(Some(password.to_owned())),
             sessions: Mutex::default(),
+            former: Mutex::default(),
             tickets: Mutex::default(),
             events: Mutex::default(),
             letters: Mutex::default(),
@@ -94,6 +96,17 @@ impl Fakes {
         for session in sessions.values_mut().filter(|session| session.id == keep) {
             session.generation = account.generation;
         }
+    }
+
+    fn renew_token(&self, renewal: &Renewal, now: Timestamp) -> bool {
+        let mut sessions = self.sessions.lock();
+        let Some(mut session) = sessions.remove(&renewal.old) else {
+            return false;
+        };
+        session.digest = renewal.new;
+        session.authenticated_at = now;
+        sessions.insert(renewal.new, session);
+        true
     }
 
     fn hashing(&self) -> Result<(), Fault> {
@@ -185,12 +198,36 @@ impl Principals for Fakes {
         Ok(session.map(|session| Arc::new(Principal::new(session, self.account.lock().clone()))))
     }
 
+    fn known_session(&self, _: SessionId) -> Option<Arc<Principal>> {
+        None
+    }
+
+    async fn fetch_session(&self, id: SessionId) -> Result<Option<Arc<Principal>>, Fault> {
+        self.store()?;
+        let session = self.sessions.lock().values().find(|session| session.id == id).cloned();
+        Ok(session.map(|session| Arc::new(Principal::new(session, self.account.lock().clone()))))
+    }
+
     fn forget(&self, _: &TokenDigest) {}
+
+    fn renewing(&self, old: &TokenDigest, session: SessionId) {
+        self.former.lock().insert(*old, session);
+    }
+
+    fn formerly(&self, digest: &TokenDigest) -> Option<SessionId> {
+        self.former.lock().get(digest).copied()
+    }
 }
 
 #[async_trait]
 impl Sessions for Fakes {
-    async fn begin(&self, session: &Session, replaces: Option<TokenDigest>, then: Consequences) -> Result<bool, Fault> {
+    async fn begin(
+        &self,
+        session: &Session,
+        replaces: Option<TokenDigest>,
+        _: &Room<'_>,
+        then: Consequences,
+    ) -> Result<bool, Fault> {
         self.store()?;
         let mut sessions = self.sessions.lock();
         if let Some(old) = replaces {
@@ -206,26 +243,23 @@ impl Sessions for Fakes {
         unreachable!("no page asks for it")
     }
 
-    async fn end(&self, which: SessionsToEnd, then: Consequences) -> Result<bool, Fault> {
-        self.store()?;
-        let mut sessions = self.sessions.lock();
-        let digest = match which {
-            SessionsToEnd::ByDigest(digest) => Some(digest),
-            SessionsToEnd::ById(id) => sessions
-                .values()
-                .find(|session| session.id == id)
-                .map(|session| session.digest),
-        };
-        self.record(then);
-        Ok(digest.and_then(|digest| sessions.remove(&digest)).is_some())
+    async fn find_by_id(&self, _: SessionId) -> Result<Option<(Session, Account)>, Fault> {
+        unreachable!("no page asks for it")
     }
 
-    async fn confirm(&self, id: SessionId, now: Timestamp, then: Consequences) -> Result<bool, Fault> {
+    async fn end(&self, id: SessionId, then: Consequences) -> Result<bool, Fault> {
         self.store()?;
         let mut sessions = self.sessions.lock();
-        let found = sessions.values_mut().find(|session| session.id == id);
+        let before = sessions.len();
+        sessions.retain(|_, session| session.id != id);
         self.record(then);
-        Ok(found.map(|session| session.authenticated_at = now).is_some())
+        Ok(sessions.len() < before)
+    }
+
+    async fn renew(&self, renewal: &Renewal, now: Timestamp, then: Consequences) -> Result<bool, Fault> {
+        self.store()?;
+        self.record(then);
+        Ok(self.renew_token(renewal, now))
     }
 
     async fn list(&self, _: Option<AccountId>) -> Result<Vec<(Session, Account)>, Fault> {
@@ -478,14 +512,10 @@ impl Accounts for Fakes {
         *self.password.lock() = Some(change.new.expose().to_owned());
         *self.password_set_at.lock() = Some(now);
         if change.end_others {
-            self.raise_all_but(change.session);
-        }
-        let mut sessions = self.sessions.lock();
-        for session in sessions.values_mut().filter(|session| session.id == change.session) {
-            session.authenticated_at = now;
+            self.raise_all_but(change.renewal.session);
         }
         self.record(then);
-        Ok(true)
+        Ok(self.renew_token(&change.renewal, now))
     }
 
     async fn import(

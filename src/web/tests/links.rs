@@ -85,7 +85,7 @@ async fn a_link_leaves_the_address_bar_sets_the_password_once_and_signs_nobody_i
         assert!(!page.contains(password));
     }
     let answer = browser.post_as("/set-password", "same-origin", &fields(NEW, NEW)).await;
-    assert_eq!(location(&answer), "/login?notice=password-set");
+    assert_eq!(location(&answer), "/login");
     assert_eq!(house.fakes.password.lock().as_deref(), Some(NEW));
     assert!(!browser.cookies.contains_key("__Host-sekisho-ticket"));
     assert!(
@@ -121,7 +121,7 @@ async fn the_form_of_one_link_does_not_spend_another_opened_since() {
     assert!(house.fakes.tickets.lock().values().all(|ticket| ticket.ended.is_none()));
 
     let answer = browser.post_as("/set-password", "same-origin", &fields(&*second)).await;
-    assert_eq!(location(&answer), "/login?notice=password-set");
+    assert_eq!(location(&answer), "/login");
 }
 
 #[tokio::test]
@@ -187,7 +187,7 @@ async fn a_fault_keeps_the_link_and_the_form() {
     assert!(text(&answer).contains("name=\"confirmation\""));
     *house.fakes.busy.lock() = false;
     let answer = browser.post_as("/set-password", "same-origin", &fields).await;
-    assert_eq!(location(&answer), "/login?notice=password-set");
+    assert_eq!(location(&answer), "/login");
 }
 
 #[tokio::test]

@@ -101,6 +101,7 @@ fn settings() -> PortalSettings {
         lifetime: Lifetime::default(),
         form_key: Zeroizing::new([9; 32]),
         device_key: Zeroizing::new([8; 32]),
+        notice_key: Zeroizing::new([7; 32]),
     }
 }
 
@@ -195,6 +196,7 @@ fn flows(fakes: &Arc<Fakes>) -> PortalFlows {
             hasher: Arc::clone(fakes) as _,
             world: world.clone(),
             limits,
+            sessions_per_account: 20,
             throttled_noted_at: AtomicI64::new(0),
         }),
         sign_out: Arc::new(SignOut {

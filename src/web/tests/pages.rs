@@ -35,10 +35,11 @@ async fn pages(language: &'static str) -> Vec<(&'static str, String)> {
     let mut pages = Vec::new();
     let mut browser = fresh();
     pages.push(("login", text(&browser.get("/login").await)));
-    pages.push((
-        "login_notice",
-        text(&browser.get("/login?notice=password-set&return_to=/calls").await),
-    ));
+    let mut told = fresh();
+    told.get(&house.link(9, Purpose::Reset)).await;
+    let fields = [("password", PASSWORD), ("confirmation", PASSWORD)];
+    told.post("/set-password", &fields).await;
+    pages.push(("login_notice", text(&told.get("/login?return_to=/calls").await)));
     let refused = browser
         .post(
             "/login",

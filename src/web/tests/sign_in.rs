@@ -40,13 +40,77 @@ async fn a_person_signs_in_and_goes_where_they_wanted() {
     assert_eq!(house.fakes.sessions.lock().len(), 1);
 }
 
+/// By link, the one there is already.
+async fn set_a_password(house: &House, browser: &mut Browser) {
+    browser.get(&house.link(1, Purpose::Reset)).await;
+    let fields = [("password", PASSWORD), ("confirmation", PASSWORD)];
+    let answer = browser.post("/set-password", &fields).await;
+    assert_eq!(location(&answer), "/login");
+}
+
+#[tokio::test]
+async fn the_page_says_what_has_just_happened_once_and_by_no_link() {
+    let house = House::new();
+    let mut browser = house.browser();
+    let shown = "class=\"notice\"";
+    for link in [
+        "/login?notice=signed-out",
+        "/login?notice=password-set",
+        "/login?notice=session-ended",
+    ] {
+        assert!(!text(&browser.get(link).await).contains(shown), "{link}");
+    }
+    browser.sign_in().await;
+    assert_eq!(location(&browser.post("/logout", &[]).await), "/login");
+    let kept = browser.cookies["__Host-sekisho-notice"].clone();
+    let page = browser.get("/login").await;
+    assert!(text(&page).contains("You are signed out."));
+    assert_eq!(
+        set_cookies(page.headers()),
+        ["__Host-sekisho-notice=; HttpOnly; SameSite=Lax; Secure; Path=/; Max-Age=0"]
+    );
+    assert!(!text(&browser.get("/login").await).contains(shown), "once");
+    for forged in [
+        "signed-out",
+        "signed-out.1800000000.",
+        &kept.replace("signed-out", "password-set"),
+    ] {
+        browser
+            .cookies
+            .insert("__Host-sekisho-notice".into(), forged.to_owned());
+        assert!(!text(&browser.get("/login").await).contains(shown), "{forged}");
+        assert!(
+            !browser.cookies.contains_key("__Host-sekisho-notice"),
+            "cleared all the same"
+        );
+    }
+    house.wait(Duration::from_secs(61));
+    browser.cookies.insert("__Host-sekisho-notice".into(), kept);
+    assert!(!text(&browser.get("/login").await).contains(shown), "later");
+}
+
+#[tokio::test]
+async fn a_notice_that_nobody_needs_to_see_is_dropped() {
+    let house = House::new();
+    let mut browser = house.browser();
+    browser.sign_in().await;
+    browser.post("/logout", &[]).await;
+    let notice = browser.cookies.remove("__Host-sekisho-notice").unwrap();
+    browser.sign_in().await;
+    browser.cookies.insert("__Host-sekisho-notice".into(), notice);
+    let answer = browser.get("/login?return_to=/calls").await;
+    assert_eq!(location(&answer), "/calls");
+    assert!(!browser.cookies.contains_key("__Host-sekisho-notice"));
+}
+
 #[tokio::test]
 async fn somebody_signed_in_skips_the_form_except_after_setting_a_password() {
     let house = House::new();
     let mut browser = house.browser();
     browser.sign_in().await;
     assert_eq!(location(&browser.get("/login?return_to=/calls").await), "/calls");
-    let answer = browser.get("/login?notice=password-set").await;
+    set_a_password(&house, &mut browser).await;
+    let answer = browser.get("/login").await;
     assert_eq!(answer.status(), StatusCode::OK);
 }
 
@@ -56,7 +120,8 @@ async fn a_new_session_takes_the_place_of_the_browsers_old_one() {
     let mut browser = house.browser();
     browser.sign_in().await;
     let first = browser.cookies["__Host-sekisho"].clone();
-    let page = text(&browser.get("/login?notice=password-set").await);
+    set_a_password(&house, &mut browser).await;
+    let page = text(&browser.get("/login").await);
     let fields = [
         ("token", &*hidden(&page, "token")),
         ("login", "101"),
@@ -207,10 +272,10 @@ async fn signing_out_asks_first_and_ends_the_session_on_the_server() {
     let answer = browser
         .post_as("/logout", "same-origin", &[("token", &hidden(&page, "token"))])
         .await;
-    assert_eq!(location(&answer), "/login?notice=signed-out");
+    assert_eq!(location(&answer), "/login");
     assert!(!browser.cookies.contains_key("__Host-sekisho"));
     assert_eq!(house.fakes.sessions.lock().len(), 0);
-    assert!(text(&browser.get("/login?notice=signed-out").await).contains("You are signed out."));
+    assert!(text(&browser.get("/login").await).contains("You are signed out."));
 }
 
 #[tokio::test]
@@ -225,7 +290,7 @@ async fn a_sign_out_button_of_the_web_client_leads_to_the_confirmation() {
     let answer = browser
         .post_as("/logout", "same-origin", &[("token", &hidden(&page, "token"))])
         .await;
-    assert_eq!(location(&answer), "/login?notice=signed-out");
+    assert_eq!(location(&answer), "/login");
 }
 
 #[tokio::test]

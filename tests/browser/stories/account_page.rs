@@ -65,13 +65,16 @@ async fn walk(words: &Words, kind: Kind<'_>) {
     }
 }
 
-/// The gateway hears of an ended session within a second.
+/// The gateway hears of an ended session within a second. Asked meanwhile is a page of ours: one of the web client may
+/// be let through and its style sheet, a moment later, refused.
 async fn is_out(browser: &Browser) {
     eventually("the other browser to be signed out", async || {
-        browser.visit("/").await;
-        (browser.path().await == "/login").then_some(())
+        browser.visit(PAGE).await;
+        browser.path().await.starts_with("/login").then_some(())
     })
     .await;
+    browser.visit("/").await;
+    browser.arrive("/login").await;
     browser.find("#login").await;
 }
 

@@ -1,0 +1,178 @@
+//! Open streams and their sessions: a call outlives a new token, and nothing outlives the session.
+
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use futures_util::{SinkExt, StreamExt};
+use http::Method;
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+use serde_json::json;
+use tokio::net::TcpStream;
+use tokio_rustls::client::TlsStream;
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::Message;
+
+use crate::harness::{House, OTHER_PASSWORD, PASSWORD, Person, SESSION, Visitor, eventually, soon};
+
+const END_OTHERS: &str = "/.sekisho/account/sessions/end-others";
+
+/// One second is promised; the rest is for a machine that is busy with other tests.
+const PROMISED: Duration = Duration::from_secs(3);
+
+/// What a page of the web client holds open.
+struct Open {
+    call: WebSocketStream<TlsStream<TcpStream>>,
+    events: Incoming,
+}
+
+impl Open {
+    async fn by(visitor: &Visitor) -> Self {
+        let call = visitor.websocket("/ws").await.unwrap();
+        let asking = visitor
+            .script(Method::GET, "/events")
+            .without("accept")
+            .header("accept", "text/event-stream");
+        let mut events = asking.open().await.into_body();
+        soon("the stream to open", events.frame()).await.unwrap().unwrap();
+        Self { call, events }
+    }
+
+    /// Both directions of the one and the next event of the other.
+    async fn goes_on(&mut self, house: &House, words: &str) {
+        self.call.send(Message::text(words)).await.unwrap();
+        let heard = soon("the echo", self.call.next()).await.unwrap().unwrap();
+        assert_eq!(heard, Message::text(words));
+        house.upstream.emit(words);
+        let event = soon("the event", self.events.frame()).await.unwrap().unwrap();
+        assert_eq!(event.into_data().unwrap(), Bytes::from(format!("data: {words}\n\n")));
+    }
+
+    /// Reads both to their ends; the close code of the WebSocket.
+    async fn ended(mut self) -> Option<u16> {
+        let code = ended(self.call);
+        let over = async { while let Some(Ok(_)) = self.events.frame().await {} };
+        soon("both streams to end", async { tokio::join!(code, over) }).await.0
+    }
+}
+
+async fn ended(mut call: WebSocketStream<TlsStream<TcpStream>>) -> Option<u16> {
+    while let Some(Ok(message)) = call.next().await {
+        if let Message::Close(frame) = message {
+            return frame.map(|frame| u16::from(frame.code));
+        }
+    }
+    None
+}
+
+/// The person gives the password again once the sign-in is old.
+async fn confirm(visitor: &Visitor) {
+    eventually("the sign-in to be old", async || {
+        let facts = visitor.fetch("/.sekisho/account").await.json();
+        (facts["fresh"] == false).then_some(())
+    })
+    .await;
+    let before = visitor.session();
+    let done = visitor.post_json(END_OTHERS, &json!({ "password": PASSWORD })).await;
+    assert_eq!(done.status, 200, "{done:?}");
+    assert_ne!(visitor.session(), before, "a new token");
+}
+
+/// Waits until the gateway has looked at the sessions of all open streams, which it shows by ending one.
+async fn streams_are_looked_at(house: &House, bystander: &Person) {
+    let other = house.signed_in(bystander).await;
+    let call = other.websocket("/ws").await.unwrap();
+    assert!(other.post_json("/logout", &json!({})).await.is_done());
+    assert_eq!(soon("the other call to end", ended(call)).await, Some(4401));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_goes_on_when_the_password_is_given_again_and_ends_with_its_session() {
+    let house = House::with("[sessions]\nfresh_for = \"1s\"").await;
+    let (person, bystander) = (house.welcome("101").await, house.welcome("102").await);
+    let ends: [&[&str]; 3] = [
+        &[],
+        &["session", "end", "--account", "101"],
+        &["account", "disable", "101"],
+    ];
+    for command in ends {
+        let visitor = house.signed_in(&person).await;
+        let mut open = Open::by(&visitor).await;
+        confirm(&visitor).await;
+        for words in ["once", "twice"] {
+            streams_are_looked_at(&house, &bystander).await;
+            open.goes_on(&house, words).await;
+        }
+        if command.is_empty() {
+            assert!(visitor.post_json("/logout", &json!({})).await.is_done());
+        } else {
+            house.gateway.cli(command).await.succeeded();
+        }
+        let started = Instant::now();
+        assert_eq!(open.ended().await, Some(4401), "{command:?}");
+        assert!(started.elapsed() < PROMISED, "{command:?}: {:?}", started.elapsed());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_goes_on_when_the_password_is_changed() {
+    let house = House::open().await;
+    let (person, bystander) = (house.welcome("101").await, house.welcome("102").await);
+    let (here, there) = (house.signed_in(&person).await, house.signed_in(&person).await);
+    let (mut mine, theirs) = (Open::by(&here).await, Open::by(&there).await);
+    let before = here.session();
+    let change = json!({ "old_password": PASSWORD, "password": OTHER_PASSWORD, "confirmation": OTHER_PASSWORD });
+    let changed = here.post_json("/.sekisho/account/password", &change).await;
+    assert_eq!(changed.status, 200, "{changed:?}");
+    assert_ne!(here.session(), before, "a new token");
+    assert_eq!(theirs.ended().await, Some(4401), "another session has ended");
+    streams_are_looked_at(&house, &bystander).await;
+    mine.goes_on(&house, "still here").await;
+    assert!(here.passes().await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_token_postpones_no_limit_of_the_session() {
+    let house = House::with("[sessions]\nfresh_for = \"1s\"\nidle = \"4s\"\nabsolute = \"4s\"").await;
+    let person = house.welcome("101").await;
+    let visitor = house.signed_in(&person).await;
+    let signed_in = Instant::now();
+    let open = Open::by(&visitor).await;
+    confirm(&visitor).await;
+    assert_eq!(open.ended().await, Some(4401));
+    assert!(signed_in.elapsed() < Duration::from_secs(4) + PROMISED);
+    assert!(!visitor.passes().await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_in_flight_is_answered_and_the_token_of_before_opens_no_lasting_stream() {
+    let house = House::with("[sessions]\nfresh_for = \"1s\"").await;
+    let person = house.welcome("101").await;
+    let (here, there) = (house.signed_in(&person).await, house.signed_in(&person).await);
+    let before = house.visitor();
+    before.set_cookie(SESSION, Some(&here.session()));
+    let mut call = here.websocket("/ws").await.unwrap();
+    confirm(&here).await;
+    drop(there);
+
+    let fetches = (0..10).map(|n| before.script(Method::GET, &format!("/page/{n}")).send());
+    for answer in futures_util::future::join_all(fetches).await {
+        assert_eq!(answer.status, 200, "{answer:?}");
+        assert!(answer.cookie(SESSION).is_none(), "{answer:?}");
+    }
+    before
+        .post_json(END_OTHERS, &json!({ "password": PASSWORD }))
+        .await
+        .is_problem(401, "sign-in-required");
+    let late = before.websocket("/ws").await.unwrap();
+    assert_eq!(soon("the late stream to end", ended(late)).await, Some(4401));
+    let refused = before.fetch("/x").await;
+    refused.is_problem(401, "sign-in-required");
+    assert_eq!(refused.json()["reason"], "unknown");
+    assert!(refused.cookie(SESSION).is_none(), "{refused:?}");
+
+    call.send(Message::text("still here")).await.unwrap();
+    let heard = soon("the echo", call.next()).await.unwrap().unwrap();
+    assert_eq!(heard, Message::text("still here"));
+    assert!(here.passes().await);
+}
