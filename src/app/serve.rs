@@ -36,6 +36,7 @@ use crate::proxy::{
 use crate::store::{CachedSessions, MemoryLimiter, SqliteStore, StoreLock};
 use crate::web::{Branding, Health, Logo, Portal, PortalFlows, PortalRoutes, PortalSettings, Theme};
 
+use super::backup;
 use super::keys::SigningKeys;
 use super::office::{open_secrets, world};
 use super::tasks::{self, Tasks};
@@ -63,6 +64,7 @@ const SEEN: Duration = Duration::from_secs(1);
 /// When something needed at start is missing: says what, where and how to mend it.
 pub async fn serve(mut config: Config, stop: CancellationToken, ready: impl FnOnce(Listening)) -> Result<(), Fault> {
     let _lock = StoreLock::acquire(&config.store.directory)?;
+    backup::tidy(&config.store.directory);
     config.passwords.rules.listed = known_passwords(&config.passwords.blocklist)?;
     let listeners = bind(&config.server.listen)?;
     let addresses = listeners

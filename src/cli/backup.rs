@@ -29,8 +29,8 @@ pub enum Command {
     /// Put a backup in the place of the store, on this machine or a new one
     #[command(
         after_help = "The whole file is checked before anything is touched. Stop the server first. After it everybody signs in \
-        again, and links in letters are dead. Bring pepper and sealing.key over as well: the command says which are \
-        missing.\n\n\
+        again, and links in letters are dead. Bring pepper and sealing.key over first: without the sealing key nothing \
+        tells whether the file is as it was made, and it is refused.\n\n\
         Example:\n  sekisho backup restore /var/backups/sekisho/2026-01-31.backup"
     )]
     Restore(Restore),
@@ -63,7 +63,8 @@ pub struct Restore {
     /// Also where the store has accounts; what is there now is kept aside
     #[arg(long)]
     replace: bool,
-    /// Pepper or sealing key are lost for good: leave out the passwords and signing keys that need the lost one
+    /// Pepper or sealing key are lost for good: leave out the passwords and signing keys that need the lost one, and take
+    /// the file although nothing can tell who made it
     #[arg(long)]
     keys_lost: bool,
 }
@@ -188,8 +189,7 @@ fn tell_step(step: &Step<'_>, output: &mut Output) -> anyhow::Result<()> {
                 Origin::Ours => done(output, "it was made with the sealing key that is here"),
                 _ => note(
                     output,
-                    "who made it cannot be told: the sealing key it was made with is not here. Use it only when you \
-                     know where it has been",
+                    "who made it cannot be told without the sealing key it was made with, which was said to be lost",
                 ),
             }
         }

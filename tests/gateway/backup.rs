@@ -5,12 +5,19 @@ use std::fs;
 use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Instant;
 
+use aho_corasick::AhoCorasick;
+use rustix::process::{Pid, Signal, kill_process};
+use sekisho::crypto::secrets::{KnownSecret, PresentSecrets};
 use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{Connection, SqliteConnection};
 
-use crate::harness::{House, OTHER_PASSWORD, PASSWORD, SESSION};
+use crate::harness::page::hidden_fields;
+use crate::harness::{House, OTHER_PASSWORD, PASSWORD, SESSION, SOON, eventually};
 
 /// Hashes at OWASP's floor, since that is what a proof asks for.
 const STRONG: &str = "[passwords.hashing]\nmemory = \"19 MiB\"\npasses = 2";
@@ -250,7 +257,7 @@ async fn a_newer_backup_is_refused_with_both_versions_named() {
     assert!(house.gateway.stop().await.success());
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("newer.backup");
-    archive(&store_of(&house).join("sekisho.db"), 9999, &file);
+    archive(&store_of(&house).join("sekisho.db"), 9999, &file).await;
     let new = House::closed("").await;
     let said = restore(&new, &file, &[]).await.failed();
     assert!(
@@ -278,9 +285,9 @@ async fn an_older_backup_is_brought_up_to_date() {
     .unwrap();
     connection.close().await.unwrap();
     let file = old.path().join("older.backup");
-    archive(&database, 1, &file);
+    archive(&database, 1, &file).await;
     let new = House::closed("").await;
-    let said = restore(&new, &file, &[]).await.succeeded();
+    let said = restore(&new, &file, &["--keys-lost"]).await.succeeded();
     let newest = sekisho::store::sqlite::schema_version();
     assert!(
         newest > 1 && said.contains(&format!("from version 1 to {newest}")),
@@ -293,8 +300,11 @@ async fn an_older_backup_is_brought_up_to_date() {
 }
 
 /// A sound archive of this database, as somebody with the program's source could make.
-fn archive(database: &Path, schema: i64, to: &Path) {
+async fn archive(database: &Path, schema: i64, to: &Path) {
     let mut manifest = sekisho::store::archive::Manifest::new(schema, crate::harness::now());
+    let mut copy = sekisho::store::sqlite::DatabaseCopy::open(database).await.unwrap();
+    manifest.rows = copy.rows().await.unwrap();
+    copy.close().await;
     let mut file = fs::File::options()
         .read(true)
         .write(true)
@@ -306,6 +316,106 @@ fn archive(database: &Path, schema: i64, to: &Path) {
     sekisho::store::archive::write(&mut file, &mut manifest, &mut database, |_| [0; 32]).unwrap();
 }
 
+/// The same backup with another manifest, as somebody without the sealing key could make it: every digest is right.
+fn forge(file: &Path, alter: impl FnOnce(&mut Value)) {
+    let bytes = fs::read(file).unwrap();
+    let mac = &bytes[bytes.len() - 32..];
+    let mut old = tar::Archive::new(zstd::Decoder::new(&bytes[..]).unwrap());
+    let mut new = tar::Builder::new(zstd::Encoder::new(Vec::new(), 0).unwrap());
+    let mut alter = Some(alter);
+    for entry in old.entries().unwrap() {
+        let mut entry = entry.unwrap();
+        let mut part = Vec::new();
+        entry.read_to_end(&mut part).unwrap();
+        if let Some(alter) = alter.take() {
+            let mut manifest = serde_json::from_slice(&part).unwrap();
+            alter(&mut manifest);
+            part = serde_json::to_vec_pretty(&manifest).unwrap();
+        }
+        let mut header = entry.header().clone();
+        header.set_size(part.len() as u64);
+        header.set_cksum();
+        new.append(&header, &part[..]).unwrap();
+    }
+    let mut forged = new.into_inner().unwrap().finish().unwrap();
+    let digest = Sha256::digest(&forged);
+    forged.extend(&bytes[bytes.len() - 72..bytes.len() - 64]);
+    forged.extend(digest);
+    forged.extend(mac);
+    fs::write(file, forged).unwrap();
+}
+
+/// Each field of a manifest with a value that is another one, and whether that can be seen without the sealing key.
+fn alterations() -> Vec<(&'static str, Value, bool)> {
+    vec![
+        ("/kind", json!("holiday-photos"), true),
+        ("/format", json!(2), true),
+        ("/format", json!(0), false),
+        ("/version", json!("0.0.1"), false),
+        ("/schema", json!(1), true),
+        ("/schema", json!(9999), true),
+        ("/created_at", json!("2020-01-01T00:00:00Z"), false),
+        ("/sealing_key_id", json!("0123456789abcdef"), false),
+        ("/sealing_key_id", Value::Null, false),
+        ("/parts/0/name", json!("other.db"), true),
+        ("/parts/0/bytes", json!(1), true),
+        ("/parts/0/sha256", json!("00"), true),
+        ("/parts", json!([]), true),
+        ("/rows/accounts", json!(7), true),
+        ("/rows", json!({}), true),
+        ("/left_out", json!([]), false),
+    ]
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_manifest_that_was_altered_in_any_field_is_refused_before_anything_is_touched() {
+    let house = House::open().await;
+    house.welcome("101").await;
+    let file = back_up(&house).await;
+    assert!(house.gateway.stop().await.success());
+    let whole = fs::read(&file).unwrap();
+    let before = house.gateway.stored();
+    let elsewhere = House::closed("").await;
+    let mut fields = std::collections::BTreeSet::new();
+    forge(&file, |manifest| {
+        fields = manifest.as_object().unwrap().keys().cloned().collect();
+    });
+    for (field, value, seen_by_anybody) in alterations() {
+        fields.remove(field.split('/').nth(1).unwrap());
+        fs::write(&file, &whole).unwrap();
+        forge(&file, |manifest| {
+            let place = manifest.pointer_mut(field).unwrap();
+            assert_ne!(*place, value, "{field}");
+            *place = value.clone();
+        });
+        let said = restore(&house, &file, &["--replace"]).await;
+        assert_eq!(said.code, Some(1), "{field} = {value}: {said:?}");
+        assert!(
+            said.err.contains("is not used") || said.err.contains("was made by Sekisho"),
+            "{field} = {value}: {said:?}"
+        );
+        assert_eq!(house.gateway.stored(), before, "{field} = {value}");
+        let said = restore(&elsewhere, &file, &[]).await;
+        assert_eq!(said.code, Some(1), "nothing can tell who made it: {said:?}");
+        assert!(!store_of(&elsewhere).exists(), "{field} = {value}");
+        if seen_by_anybody {
+            let said = restore(&elsewhere, &file, &["--keys-lost"]).await;
+            assert_eq!(said.code, Some(1), "{field} = {value}: {said:?}");
+            assert!(!store_of(&elsewhere).join("sekisho.db").exists(), "{field} = {value}");
+            let _ = fs::remove_dir_all(store_of(&elsewhere));
+        }
+    }
+    assert!(fields.is_empty(), "these were never altered: {fields:?}");
+    fs::write(&file, &whole).unwrap();
+    let said = restore(&elsewhere, &file, &[]).await;
+    assert!(
+        said.err.contains("none is here") && said.err.contains("--keys-lost"),
+        "{said:?}"
+    );
+    restore(&elsewhere, &file, &["--keys-lost"]).await.succeeded();
+    restore(&house, &file, &["--replace"]).await.succeeded();
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_archive_with_something_alive_or_foreign_in_it_brings_none_of_it() {
     let house = House::open().await;
@@ -314,12 +424,14 @@ async fn an_archive_with_something_alive_or_foreign_in_it_brings_none_of_it() {
     assert!(house.gateway.stop().await.success());
     let schema = sekisho::store::sqlite::schema_version();
     let file = house.gateway.home().join("own.backup");
-    archive(&store_of(&house).join("sekisho.db"), schema, &file);
+    archive(&store_of(&house).join("sekisho.db"), schema, &file).await;
     let (code, proof) = prove(&house, &file).await;
     assert_eq!(code, Some(1));
     assert!(failed(&proof).contains(&"nothing-alive".to_owned()), "{proof}");
     assert!(failed(&proof).contains(&"made-here".to_owned()) || proof["checks"][1]["verdict"] == "skipped");
-    let said = restore(&house, &file, &["--replace"]).await.succeeded();
+    let said = restore(&house, &file, &["--replace"]).await.failed();
+    assert!(said.contains("the one that is here is another"), "{said}");
+    let said = restore(&house, &file, &["--replace", "--keys-lost"]).await.succeeded();
     assert!(said.contains("who made it cannot be told"), "{said}");
     house.gateway.start().await;
     assert!(!visitor.passes().await, "its session is void all the same");
@@ -330,8 +442,8 @@ async fn an_archive_with_something_alive_or_foreign_in_it_brings_none_of_it() {
         "CREATE TRIGGER backdoor AFTER UPDATE ON accounts BEGIN UPDATE accounts SET role = 'admin' WHERE extension = '101'; END",
     )
     .await;
-    archive(&store_of(&house).join("sekisho.db"), schema, &file);
-    let said = restore(&house, &file, &["--replace"]).await;
+    archive(&store_of(&house).join("sekisho.db"), schema, &file).await;
+    let said = restore(&house, &file, &["--replace", "--keys-lost"]).await;
     assert!(said.err.contains("trigger backdoor"), "{said:?}");
 }
 
@@ -341,17 +453,18 @@ async fn missing_secrets_are_named_and_lost_ones_cost_passwords_and_keys_and_not
     let person = old.welcome("101").await;
     let file = back_up(&old).await;
     let new = House::closed("").await;
+    let said = restore(&new, &file, &[]).await.failed();
+    assert!(said.contains("sealing key") && said.contains("none is here"), "{said}");
+    bring_secrets(&old, &new, &["sealing.key"]);
     let said = restore(&new, &file, &[]).await.succeeded();
-    assert!(
-        said.contains("pepper is missing") && said.contains("sealing.key is missing"),
-        "{said}"
-    );
+    assert!(said.contains("pepper is missing"), "{said}");
     let refused = new.gateway.cli(&["serve"]).await;
     assert!(
         refused.err.contains("pepper is missing"),
         "closed until they are there: {refused:?}"
     );
     bring_secrets(&old, &new, &["pepper"]);
+    fs::remove_file(new.gateway.home().join("secrets/sealing.key")).unwrap();
     let said = restore(&new, &file, &["--replace", "--keys-lost"]).await.succeeded();
     assert!(
         said.contains("passwords work") && said.contains("1 signing keys are gone"),
@@ -511,10 +624,19 @@ async fn no_secret_the_test_knows_is_in_a_backup_the_database_its_log_or_anythin
     secrets.push(other.session());
     let waiting = house.invite("102", &[]).await;
     secrets.push(house.mailbox.next_links(&waiting).await.ticket().to_owned());
-    for name in ["pepper", "sealing.key"] {
-        let secret = fs::read_to_string(house.gateway.home().join("secrets").join(name)).unwrap();
-        secrets.push(secret.trim().to_owned());
-    }
+    // Every cookie, the one that makes a device known among them; the token of a form that was shown.
+    secrets.extend(visitor.cookie_values());
+    secrets.extend(other.cookie_values());
+    let form = house.visitor().get("/login").await;
+    let hidden = hidden_fields(&form.text(), "/login");
+    let token = hidden.into_iter().find(|(_, value)| value.len() >= 32);
+    secrets.push(token.expect("a form token").1);
+    let mut secrets: Vec<_> = secrets
+        .iter()
+        .filter(|secret| secret.len() >= 8)
+        .map(|secret| KnownSecret::of_bytes(&format!("{secret:?}"), secret.as_bytes()))
+        .collect();
+    secrets.extend(secrets_of_the_gateway(&house).await);
 
     let file = back_up(&house).await;
     let mut places = vec![
@@ -548,12 +670,150 @@ async fn no_secret_the_test_knows_is_in_a_backup_the_database_its_log_or_anythin
         places.push(("what was printed".to_owned(), printed.into_bytes()));
     }
     assert!(places.len() >= 7 && places.iter().filter(|(_, bytes)| bytes.len() > 500).count() >= 5);
-    secrets.retain(|secret| secret.len() >= 8);
-    assert!(secrets.len() >= 10);
-    for secret in &secrets {
-        for (place, bytes) in &places {
-            let found = bytes.windows(secret.len()).any(|part| part == secret.as_bytes());
-            assert!(!found, "{secret:?} is in {place}");
+    assert!(secrets.len() >= 20, "{secrets:?}");
+    are_nowhere(&secrets, &places);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_password_of_the_mail_server_is_in_no_log_no_database_and_no_backup() {
+    let directory = tempfile::tempdir().unwrap();
+    let secret = directory.path().join("smtp-password");
+    fs::write(&secret, "a password for the mail server 31\n").unwrap();
+    fs::set_permissions(&secret, fs::Permissions::from_mode(0o600)).unwrap();
+    let house = House::with(&format!(
+        "[mail]\nusername = \"sekisho\"\npassword_file = \"{}\"\n[log]\nlevel = \"trace\"",
+        secret.display()
+    ))
+    .await;
+    // The test's mail server knows no passwords: whatever is said about that is in the log.
+    house.invite("101", &[]).await;
+    eventually("an attempt to deliver", async || {
+        let letters: Vec<Value> = house.gateway.cli_json(&["mail", "list", "--json"]).await;
+        letters
+            .iter()
+            .any(|letter| letter["attempts"].as_u64() > Some(0))
+            .then_some(())
+    })
+    .await;
+    let file = back_up(&house).await;
+    let mut places = vec![
+        ("the backup".to_owned(), fs::read(&file).unwrap()),
+        ("the database in the backup".to_owned(), database_in(&file)),
+    ];
+    let stored = house.gateway.stored().into_iter();
+    places.extend(stored.map(|(path, bytes)| (path.display().to_string(), bytes)));
+    assert!(house.gateway.stop().await.success());
+    places.push(("what was printed".to_owned(), house.gateway.printed().into_bytes()));
+    are_nowhere(&[KnownSecret::of_file("the mail password", &secret).unwrap()], &places);
+}
+
+/// The secrets that the gateway made for itself: in its files, derived from them, and opened with them.
+async fn secrets_of_the_gateway(house: &House) -> Vec<KnownSecret> {
+    let directory = house.gateway.home().join("secrets");
+    let mut secrets: Vec<_> = ["pepper", "sealing.key"]
+        .map(|name| KnownSecret::of_file(name, &directory.join(name)).unwrap())
+        .into();
+    let sealing = PresentSecrets::look(&directory).unwrap().sealing_key.unwrap();
+    for purpose in ["forms", "devices", "limits"] {
+        secrets.push(KnownSecret::of_bytes(
+            &format!("the key of {purpose}"),
+            &sealing.derive(purpose),
+        ));
+    }
+    let database = store_of(house).join("sekisho.db");
+    let mut database = sekisho::store::sqlite::DatabaseCopy::open_live(&database)
+        .await
+        .unwrap();
+    let keys = database.signing_keys().await.unwrap().rows;
+    database.close().await;
+    assert!(!keys.is_empty());
+    for key in keys {
+        let private = sekisho::crypto::seal::open(&sealing, &key.kid, &key.sealed).unwrap();
+        // The key itself is somewhere inside its PKCS #8 form, of which the first bytes are the same for all.
+        secrets.push(KnownSecret::of_bytes("a signing key", &private));
+        secrets.push(KnownSecret::of_bytes("the number of a signing key", &private[36..68]));
+    }
+    secrets
+}
+
+/// None of these is in any of those places, as it is, in hexadecimal or in base64.
+fn are_nowhere(secrets: &[KnownSecret], places: &[(String, Vec<u8>)]) {
+    let mut wanted = Vec::new();
+    for secret in secrets {
+        let before = wanted.len();
+        wanted.extend(secret.spellings().map(|spelling| (secret, spelling)));
+        assert!(wanted.len() > before, "{secret:?} is too short to be looked for");
+    }
+    let search = AhoCorasick::new(wanted.iter().map(|(_, spelling)| spelling)).unwrap();
+    for (place, bytes) in places {
+        if let Some(hit) = search.find(bytes) {
+            panic!("{:?} is in {place}", wanted[hit.pattern().as_usize()].0);
         }
     }
+}
+
+/// Starts a backup command, and holds it as soon as something of this name is in `place`; a command that was too quick
+/// to be caught is started again.
+fn held(place: &Path, prefix: &str, start: impl Fn() -> Command) -> (Child, PathBuf) {
+    let begun = Instant::now();
+    while begun.elapsed() < SOON {
+        let mut child = start().stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        while child.try_wait().unwrap().is_none() {
+            let here = fs::read_dir(place).into_iter().flatten().flatten();
+            let mut found = here.filter(|entry| entry.file_name().to_str().unwrap().starts_with(prefix));
+            if let Some(entry) = found.next() {
+                kill_process(Pid::from_child(&child), Signal::STOP).unwrap();
+                if child.try_wait().unwrap().is_none() && entry.path().exists() {
+                    return (child, entry.path());
+                }
+            }
+        }
+    }
+    panic!("no {prefix} was seen in {}", place.display());
+}
+
+fn kill(mut child: Child) {
+    child.kill().unwrap();
+    assert!(!child.wait().unwrap().success());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_killed_backup_leaves_is_removed_by_the_next_and_never_while_somebody_works_in_it() {
+    let house = House::open().await;
+    house.welcome("101").await;
+    let (home, store) = (house.gateway.home(), store_of(&house));
+    let temporary = tempfile::tempdir().unwrap();
+    let command = |args: &[&str]| {
+        let mut command = house.gateway.command(args);
+        command.env("TMPDIR", temporary.path());
+        command
+    };
+    let target = home.join("b.backup").display().to_string();
+    let make = || command(&["backup", "create", &target, "--force"]);
+    assert!(make().output().unwrap().status.success());
+    let look = || command(&["backup", "prove", &target]);
+    for (place, prefix, start) in [
+        (store.as_path(), ".backup-", &make as &dyn Fn() -> Command),
+        (home, ".sekisho-backup-", &make),
+        (temporary.path(), "sekisho-prove-", &look),
+    ] {
+        let (child, left) = held(place, prefix, start);
+        start().output().unwrap();
+        assert!(left.exists(), "{prefix}: its process is alive");
+        kill(child);
+        assert!(left.exists(), "{prefix}: nobody was there to remove it");
+        start().output().unwrap();
+        assert!(!left.exists(), "{prefix}: the next command removes it");
+    }
+
+    assert!(house.gateway.stop().await.success());
+    let put_back = || command(&["backup", "restore", &target, "--replace"]);
+    let (child, left) = held(&store, ".restore-", put_back);
+    assert!(!put_back().output().unwrap().status.success(), "one at a time");
+    assert!(left.exists(), "its process is alive");
+    kill(child);
+    assert!(left.exists());
+    house.gateway.start().await;
+    assert!(!left.exists(), "the start of the gateway removes it");
+    assert!(house.visitor().sign_in("101", PASSWORD).await.is_done());
 }

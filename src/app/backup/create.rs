@@ -3,7 +3,8 @@
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
-use super::{AUTHENTIC, BackupProblem, could_not, directory_of, private_directory, sync_directory};
+use super::workplace::{self, Workplace};
+use super::{AUTHENTIC, BackupProblem, could_not, directory_of, sync_directory, tidy};
 use crate::app::office::world;
 use crate::config::Config;
 use crate::crypto::secrets::PresentSecrets;
@@ -42,7 +43,8 @@ async fn from_store(config: &Config, store: &SqliteStore, file: &Path, force: bo
     let world = world();
     let began = world.now();
     // In the store's own directory: until it is stripped, the copy holds no more and no less than the store.
-    let workplace = private_directory(&config.store.directory, ".backup-")?;
+    tidy(&config.store.directory);
+    let workplace = Workplace::make(&config.store.directory, workplace::MAKING)?;
     let copy = workplace.path().join(DATABASE_PART);
     store.copy_into(&copy, began).await?;
 
@@ -58,10 +60,7 @@ async fn from_store(config: &Config, store: &SqliteStore, file: &Path, force: bo
     let mut database = File::open(&copy).map_err(failed)?;
     let directory = directory_of(file);
     // Made with mode 0600 under another name.
-    let mut draft = tempfile::Builder::new()
-        .prefix(".sekisho-backup-")
-        .tempfile_in(directory)
-        .map_err(failed)?;
+    let mut draft = workplace::draft(directory).map_err(failed)?;
     archive::write(draft.as_file_mut(), &mut manifest, &mut database, |digest| {
         key.map_or([0; 32], |key| key.authenticate(AUTHENTIC, digest))
     })

@@ -4,6 +4,7 @@ mod create;
 mod prove;
 mod restore;
 mod scan;
+mod workplace;
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -45,6 +46,20 @@ pub enum BackupProblem {
          something else", .0.display()
     )]
     Forged(PathBuf),
+    /// Nothing here can tell who made it.
+    #[error(
+        "{} is not used: whether it is as it was made can only be told with the sealing key it was made with{named}, and {here}. \
+         Bring pepper and sealing.key of the machine it was made on into the secrets directory first. Lost for good? Add \
+         --keys-lost, if you know where the file has been", .file.display()
+    )]
+    Unverifiable {
+        /// The file.
+        file: PathBuf,
+        /// What the key is called, as far as the file says so.
+        named: String,
+        /// What is here in its place.
+        here: &'static str,
+    },
     /// The database inside it is not as it should be.
     #[error("{} is not used: the database in it {why}", .file.display())]
     Unsound {
@@ -74,6 +89,11 @@ pub enum BackupProblem {
         .0.display()
     )]
     NotEmpty(PathBuf),
+}
+
+/// Removes from a store's directory what killed backup commands left in it.
+pub fn tidy(store: &Path) {
+    workplace::remove_leftovers(store, &[workplace::MAKING, workplace::RESTORING]);
 }
 
 /// Opens a backup and checks every byte of it.
@@ -110,16 +130,6 @@ fn origin(archive: &Archive, key: Option<&SealingKey>) -> Origin {
 
 fn could_not(what: impl Into<String>, error: std::io::Error) -> BackupProblem {
     Fault::unavailable(what, error).into()
-}
-
-/// A directory for its owner alone that vanishes with all that is in it.
-fn private_directory(inside: &Path, prefix: &str) -> Result<tempfile::TempDir, BackupProblem> {
-    use std::os::unix::fs::PermissionsExt;
-    tempfile::Builder::new()
-        .prefix(prefix)
-        .permissions(std::fs::Permissions::from_mode(0o700))
-        .tempdir_in(inside)
-        .map_err(|error| could_not(format!("could not make a directory in {}", inside.display()), error))
 }
 
 /// The directory that a file is in.

@@ -7,7 +7,8 @@ use std::path::Path;
 use serde::Serialize;
 
 use super::scan::{self, holds_token};
-use super::{BackupProblem, Origin, could_not, open, origin, private_directory};
+use super::workplace::{PROVING, Workplace};
+use super::{BackupProblem, Origin, could_not, open, origin};
 use crate::config::Config;
 use crate::crypto::hashing::HashKind;
 use crate::crypto::seal;
@@ -100,7 +101,7 @@ pub async fn prove(file: &Path, own: Option<&Config>) -> Result<Vec<Check>, Back
     // Whoever may read the configuration need not be allowed to read the secrets: those checks are skipped then.
     let secrets = own.and_then(|config| PresentSecrets::look(&config.secrets.directory).ok());
     let key = secrets.as_ref().and_then(|secrets| secrets.sealing_key.as_ref());
-    let workplace = private_directory(&std::env::temp_dir(), "sekisho-prove-")?;
+    let workplace = Workplace::make(&std::env::temp_dir(), PROVING)?;
     let unpacked = workplace.path().join(DATABASE_PART);
     let failed = |error| could_not(format!("could not unpack into {}", unpacked.display()), error);
     let raw = File::options().read(true).write(true).create_new(true).open(&unpacked);

@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 
-use super::{BackupProblem, Origin, could_not, open, origin, private_directory, sync_directory};
+use super::workplace::{RESTORING, Workplace};
+use super::{BackupProblem, Origin, could_not, open, origin, sync_directory, tidy};
 use crate::app::office::world;
 use crate::config::Config;
 use crate::crypto::hashing::HashKind;
@@ -28,7 +29,8 @@ pub struct Restoring<'a> {
     pub file: &'a Path,
     /// Whether a store that has accounts may be put aside.
     pub replace: bool,
-    /// Whether a pepper or a sealing key that is not here is lost for good, and what hangs on it is to be made anew.
+    /// Whether a pepper or a sealing key that is not here is lost for good: what hangs on it is to be made anew, and the
+    /// file is taken although nothing can tell who made it.
     pub keys_lost: bool,
 }
 
@@ -116,6 +118,9 @@ pub async fn restore(
         return Err(BackupProblem::Forged(wish.file.to_owned()));
     }
     refuse_newer(wish.file, &archive.manifest, archive.manifest.schema)?;
+    if !wish.keys_lost {
+        refuse_unverifiable(wish.file, &archive.manifest, origin)?;
+    }
     progress(Step::FileChecked(&archive.manifest, origin))?;
 
     let directory = &config.store.directory;
@@ -125,7 +130,8 @@ pub async fn restore(
     }
     progress(Step::StoreLocked)?;
 
-    let workplace = private_directory(directory, ".restore-")?;
+    tidy(directory);
+    let workplace = Workplace::make(directory, RESTORING)?;
     let file = unpack(&archive, wish.file, workplace.path())?;
     let (pepper, sealing_key, forget) = check(&archive, wish, &file, &secrets).await?;
     progress(Step::DatabaseChecked)?;
@@ -151,6 +157,22 @@ pub async fn restore(
         kept_aside,
         pepper,
         sealing_key,
+    })
+}
+
+/// Whoever alters a file can make its digest anew, and can say that another key made it: only the MAC under the sealing
+/// key covers every byte, the manifest's own words among them. Where it cannot be checked, the file could be anybody's.
+fn refuse_unverifiable(file: &Path, manifest: &Manifest, origin: Origin) -> Result<(), BackupProblem> {
+    let here = match origin {
+        Origin::Ours | Origin::Forged => return Ok(()),
+        Origin::OtherKey => "the one that is here is another",
+        Origin::NoKeyHere => "none is here",
+    };
+    let named = manifest.sealing_key_id.as_ref();
+    Err(BackupProblem::Unverifiable {
+        file: file.to_owned(),
+        named: named.map(|id| format!(" (it says: {id})")).unwrap_or_default(),
+        here,
     })
 }
 
@@ -211,6 +233,9 @@ async fn check(
     refuse_newer(wish.file, &archive.manifest, found)?;
     if found != archive.manifest.schema {
         return Err(unsound("is not at the version that its manifest names".to_owned()));
+    }
+    if copy.rows().await? != archive.manifest.rows {
+        return Err(unsound("has not the rows that its manifest counts".to_owned()));
     }
     if let Some(damage) = copy.damage().await?.into_iter().next() {
         return Err(unsound(format!("is damaged: {damage}")));
@@ -300,7 +325,7 @@ async fn bring_up_to_date(archive: &Archive, from: &Path, workplace: &Path) -> R
         ))
     })?;
     migrated.close().await;
-    let model = private_directory(workplace, "model-")?;
+    let model = Workplace::make(workplace, "model-")?;
     SqliteStore::open(model.path()).await?.close().await;
     let (mut ours, mut theirs) = (
         DatabaseCopy::open(&model.path().join(DATABASE)).await?,
