@@ -3,6 +3,7 @@
 
 mod backup;
 mod clock;
+mod floor;
 mod keys;
 mod office;
 mod peppers;

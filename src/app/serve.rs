@@ -24,11 +24,11 @@ use crate::domain::limits::Quota;
 use crate::domain::password::{KnownPasswords, Listed};
 use crate::flows::{
     Authenticate, DeliverLetters, ForgotPassword, Housekeeping, MailBudget, MailLimits, OwnAccount, Pace, RecordSeen,
-    ResetLimits, SetPassword, SignIn, SignInLimits, SignOut, TicketLimits, World,
+    Refusals, ResetLimits, SetPassword, SignIn, SignInLimits, SignOut, TicketLimits, World,
 };
 use crate::mail::letters::Templates;
 use crate::mail::smtp::SmtpMailer;
-use crate::ports::{Hasher, Limiter, Outbox, Sessions};
+use crate::ports::{Floor, Hasher, Limiter, Outbox, Sessions};
 use crate::proxy::{
     ConnectionLimits, Connections, Front, Gateway, GatewayParts, GatewayTimes, Issuing, Protected, Streams, TlsFiles,
     TrustedProxies, UpstreamPeers, UpstreamTerms, bind,
@@ -37,6 +37,7 @@ use crate::store::{CachedSessions, MemoryLimiter, SqliteStore, StoreLock};
 use crate::web::{Branding, Health, Logo, Portal, PortalFlows, PortalRoutes, PortalSettings, Theme};
 
 use super::backup;
+use super::floor::StoredHashes;
 use super::keys::SigningKeys;
 use super::office::{open_secrets, world};
 use super::tasks::{self, Tasks};
@@ -141,6 +142,9 @@ async fn compose(
         config.sessions.lifetime,
         seen,
     ));
+    let floor = Arc::new(StoredHashes::new(Arc::clone(store), Arc::clone(&hasher)));
+    // Measured before the first attempt, while the machine has nothing else to do.
+    floor.current().await?;
     let flows = flows(
         config,
         store,
@@ -148,6 +152,7 @@ async fn compose(
         Arc::clone(&authenticate),
         limiter.clone(),
         hasher,
+        Arc::new(Refusals::new(floor)),
         &signer,
         &world,
     );
@@ -217,6 +222,7 @@ fn flows(
     authenticate: Arc<Authenticate>,
     limiter: Arc<dyn Limiter>,
     hasher: Arc<dyn Hasher>,
+    refusals: Arc<Refusals>,
     signer: &Arc<JwtSigner>,
     world: &World,
 ) -> PortalFlows {
@@ -246,6 +252,7 @@ fn flows(
             events: store.clone(),
             limiter: Arc::clone(&limiter),
             hasher: Arc::clone(&hasher),
+            refusals: Arc::clone(&refusals),
             world: world.clone(),
             limits: sign_in_limits,
             sessions_per_account: config.sessions.per_account,
@@ -273,6 +280,7 @@ fn flows(
             events: store.clone(),
             limiter,
             hasher,
+            refusals,
             set_password: Arc::clone(&set_password),
             world: world.clone(),
             limits: sign_in_limits,

@@ -7,6 +7,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 use crate::domain::account::{AccountEdit, AccountState, Field, LoginName};
 use crate::domain::client::ClientAddr;
 use crate::domain::device::Device;
@@ -23,8 +25,8 @@ use crate::ports::{
     Accounts, Change, Events, Hasher, Limiter, PasswordChange, Principals, Renewal, Sessions, Verification,
 };
 
-use super::World;
 use super::set_password::{NewPassword, SetPassword};
+use super::{Refusals, World};
 
 /// The person's own counter.
 pub struct OwnAccount {
@@ -40,6 +42,8 @@ pub struct OwnAccount {
     pub limiter: Arc<dyn Limiter>,
     /// Compares and hashes passwords.
     pub hasher: Arc<dyn Hasher>,
+    /// When refusals leave: on the schedule of signing in.
+    pub refusals: Arc<Refusals>,
     /// Judges new passwords, as for whoever sets one by link.
     pub set_password: Arc<SetPassword>,
     /// Time and chance.
@@ -285,25 +289,38 @@ impl OwnAccount {
         client: ClientAddr,
         reservation: &Reservation,
     ) -> Result<Option<PasswordHash>, Fault> {
+        let begun = Instant::now();
         let name = LoginName::Extension(principal.account.extension.clone());
         // The extension may belong to somebody else by now, if this account was removed a moment ago.
         let credential = self.accounts.credential(&name).await?.filter(|credential| {
             credential.account.id == principal.account.id && credential.account.state == AccountState::Active
         });
-        if let (Some(password), Some(hash)) = (password, credential.and_then(|credential| credential.hash)) {
-            let compared = self.hasher.verify(password, Some(&hash)).await;
-            if let Err(Fault::Overloaded { .. }) = &compared {
-                // Nothing was tried, so nothing is charged.
-                self.limiter.refund(reservation);
-            }
-            if let Verification::Match { .. } = compared? {
-                self.limiter.refund(reservation);
-                return Ok(Some(hash));
-            }
+        let hash = credential.and_then(|credential| credential.hash);
+        let compared = match self.refusals.turn(client, begun).await {
+            Ok(turn) => self.is_right(password, hash.as_ref()).await.map(|right| (right, turn)),
+            Err(fault) => Err(fault),
+        };
+        if let Err(Fault::Overloaded { .. }) = &compared {
+            // Nothing was tried, so nothing is charged.
+            self.limiter.refund(reservation);
+        }
+        let (right, turn) = compared?;
+        if right {
+            self.limiter.refund(reservation);
+            return Ok(hash);
         }
         let event = self.event(principal, client, Fact::SignInRefused(Reason::WrongPassword));
         self.events.append(&[event]).await?;
+        turn.over().await;
         Ok(None)
+    }
+
+    async fn is_right(&self, password: Option<&Password>, hash: Option<&PasswordHash>) -> Result<bool, Fault> {
+        let (Some(password), Some(hash)) = (password, hash) else {
+            return Ok(false);
+        };
+        let verification = self.hasher.verify(password, Some(hash)).await?;
+        Ok(matches!(verification, Verification::Match { .. }))
     }
 
     fn event(&self, principal: &Principal, client: ClientAddr, fact: Fact) -> Event {

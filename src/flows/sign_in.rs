@@ -1,12 +1,14 @@
 //! Signing in: login name and password become a new session.
 //!
 //! Every refusal costs the same work (the limits, one look-up, one hash, one event) and gives the
-//! same answer, so that a stranger learns nothing about who has an account.
+//! same answer, so that a stranger learns nothing about who has an account; where an imported hash costs
+//! more, [`Refusals`] see to it that no answer tells.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use jiff::Timestamp;
+use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::domain::account::{Account, AccountState, LoginName};
@@ -14,14 +16,14 @@ use crate::domain::client::ClientAddr;
 use crate::domain::device::Device;
 use crate::domain::event::{Actor, Consequences, Fact, Reason};
 use crate::domain::fault::Fault;
-use crate::domain::limits::{Decision, Lane, SignInLimits};
+use crate::domain::limits::{Decision, Lane, Reservation, SignInLimits};
 use crate::domain::outbox::Matter;
 use crate::domain::password::{Password, PasswordHash};
 use crate::domain::session::{Session, SessionId};
 use crate::domain::token::{SessionToken, TokenDigest};
 use crate::ports::{Accounts, Credential, Events, Hasher, Limiter, Room, Sessions, Verification};
 
-use super::World;
+use super::{Refusals, World};
 
 /// One attempt to sign in.
 #[derive(Debug)]
@@ -83,6 +85,8 @@ pub struct SignIn {
     pub limiter: Arc<dyn Limiter>,
     /// Compares the password.
     pub hasher: Arc<dyn Hasher>,
+    /// When refusals leave.
+    pub refusals: Arc<Refusals>,
     /// Time and chance.
     pub world: World,
     /// `None` when the operator switched limits off.
@@ -102,6 +106,7 @@ impl SignIn {
     /// # Errors
     /// A fault when the store is down or the hashing queue is full; nobody is signed in then.
     pub async fn run(&self, attempt: Attempt<'_>) -> Result<SignInOutcome, Fault> {
+        let begun = Instant::now();
         let name = LoginName::parse(attempt.name).ok();
         // Whoever brings a device signed here is looked up before being charged, whatever the name: the lane depends
         // on the account. Strangers are charged first.
@@ -123,19 +128,40 @@ impl SignIn {
             (None, Some(name)) => self.accounts.credential(name).await?,
             (None, None) => None,
         };
-        let compared = self.compare(credential, attempt.password.as_ref()).await;
+        let compared = match self.refusals.turn(attempt.client, begun).await {
+            Ok(turn) => self
+                .compare(credential, attempt.password.as_ref())
+                .await
+                .map(|compared| (compared, turn)),
+            Err(fault) => Err(fault),
+        };
         if let Err(Fault::Overloaded { .. }) = &compared {
             // Nothing was tried, so nothing is charged: an owner is not locked out by a busy machine.
             self.limiter.refund(&reservation);
         }
-        match compared? {
+        let (compared, turn) = compared?;
+        let outcome = self.conclude(&attempt, compared, &reservation).await?;
+        if matches!(outcome, SignInOutcome::Refused) {
+            turn.over().await;
+        }
+        Ok(outcome)
+    }
+
+    /// Begins the session, or records the refusal.
+    async fn conclude(
+        &self,
+        attempt: &Attempt<'_>,
+        compared: Result<Entrant, (Option<Account>, Reason)>,
+        reservation: &Reservation,
+    ) -> Result<SignInOutcome, Fault> {
+        match compared {
             Ok(entrant) => {
                 if let (Some(old), Some(password)) = (&entrant.stale, &attempt.password) {
                     self.rehash(&entrant.account, old, password).await;
                 }
-                let outcome = self.begin(&attempt, entrant).await?;
+                let outcome = self.begin(attempt, entrant).await?;
                 if matches!(outcome, SignInOutcome::Done { .. }) {
-                    self.limiter.refund(&reservation);
+                    self.limiter.refund(reservation);
                 }
                 Ok(outcome)
             }

@@ -141,6 +141,11 @@ pub struct AccountRecord {
 }
 
 impl AccountRecord {
+    /// Whether running servers must hear of it: they may remember the account as it was, or know of no hash like this.
+    pub const fn is_news(&self) -> bool {
+        self.before.is_some() || self.hash.is_some()
+    }
+
     /// Whether links that were mailed before must stop working: they would reach somebody else, or nobody's account.
     pub fn ends_links(&self) -> bool {
         self.before.as_ref().is_some_and(|before| {

@@ -5,6 +5,7 @@
 
 mod accounts;
 mod events;
+mod floor;
 mod hasher;
 mod keys;
 mod limiter;
@@ -21,6 +22,7 @@ pub use accounts::{
     EmailMatch, PasswordChange,
 };
 pub use events::{EventFilter, Events};
+pub use floor::Floor;
 pub use hasher::{Hasher, Verification};
 pub use keys::Keys;
 pub use limiter::Limiter;

@@ -17,7 +17,7 @@ use sekisho::domain::doors::{Door, Doors};
 use sekisho::domain::language::Language;
 use sekisho::domain::password::PasswordRules;
 use sekisho::domain::session::Lifetime;
-use sekisho::flows::{Authenticate, ForgotPassword, OwnAccount, RecordSeen, SetPassword, SignIn, SignOut};
+use sekisho::flows::{Authenticate, ForgotPassword, OwnAccount, RecordSeen, Refusals, SetPassword, SignIn, SignOut};
 use sekisho::store::{CachedSessions, MemoryLimiter, MemoryStore};
 use sekisho::web::{Access, Branding, Health, Portal, PortalFlows, PortalRoutes, PortalSettings, RouteInfo, Theme};
 use zeroize::Zeroizing;
@@ -67,6 +67,7 @@ fn routes() -> Vec<RouteInfo> {
             events: store.clone(),
             limiter: limiter.clone(),
             hasher: hasher.clone(),
+            refusals: Arc::new(Refusals::at_once()),
             set_password: set_password.clone(),
             world: world.clone(),
             limits: None,
@@ -85,6 +86,7 @@ fn routes() -> Vec<RouteInfo> {
             events: store.clone(),
             limiter: limiter.clone(),
             hasher,
+            refusals: Arc::new(Refusals::at_once()),
             world: world.clone(),
             limits: None,
             sessions_per_account: 20,

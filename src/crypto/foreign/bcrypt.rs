@@ -3,6 +3,7 @@
 //! It sees the first 72 bytes of a password only. Whoever had a longer one may mistype what follows at the first
 //! sign-in; what was typed then counts in full from there on.
 
+use super::effort::{Effort, Way};
 use super::text::{bcrypt64, number};
 use super::{HashProblem, at_most, same};
 
@@ -28,6 +29,11 @@ impl Bcrypt {
             .into_iter()
             .find_map(|head| text.strip_prefix(head))?;
         Some(read(rest))
+    }
+
+    /// Each step of the cost doubles the work.
+    pub fn effort(&self) -> Effort {
+        Effort::new(Way::Bcrypt, 1 << self.cost)
     }
 
     /// Whether this is the password.

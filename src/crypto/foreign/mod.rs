@@ -6,6 +6,7 @@
 //! keep one verification to about two seconds and to [`MOST_MEMORY_KIB`].
 
 mod bcrypt;
+pub(super) mod effort;
 mod ldap;
 mod pbkdf2;
 mod scrypt;
@@ -19,6 +20,7 @@ use std::fmt;
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
+use self::effort::{Effort, Way};
 use super::hashing::phc::Phc;
 use crate::domain::password::{Password, PasswordHash};
 
@@ -199,6 +201,17 @@ impl Foreign {
     /// Whether verifying takes more than a few KiB: at most one such at a time.
     pub const fn needs_memory(&self) -> bool {
         matches!(self, Self::Scrypt(_))
+    }
+
+    /// What verifying takes: see [`effort`].
+    pub fn effort(&self) -> Effort {
+        match self {
+            Self::Bcrypt(hash) => hash.effort(),
+            Self::Pbkdf2(hash) => hash.effort(),
+            Self::Scrypt(hash) => hash.effort(),
+            Self::ShaCrypt(hash) => hash.effort(),
+            Self::Sha(_) => Effort::new(Way::Sha, 1),
+        }
     }
 
     const fn kind(&self) -> HashKind {

@@ -3,6 +3,7 @@
 use sha1::Sha1;
 use sha2::{Sha256, Sha512};
 
+use super::effort::{Effort, Way};
 use super::text::{after_scheme, base64, hex, number};
 use super::{HashProblem, at_most, same};
 
@@ -74,6 +75,16 @@ impl Pbkdf2 {
         None
     }
 
+    /// The rounds of every block of the output.
+    pub fn effort(&self) -> Effort {
+        let way = match self.digest {
+            Digest::Sha1 => Way::Pbkdf2Sha1,
+            Digest::Sha256 => Way::Pbkdf2Sha256,
+            Digest::Sha512 => Way::Pbkdf2Sha512,
+        };
+        Effort::new(way, rounds_in_all(self.digest, self.rounds, self.output.len()))
+    }
+
     /// Whether this is the password.
     pub fn is(&self, password: &[u8]) -> bool {
         let (salt, rounds) = (&self.salt, self.rounds);
@@ -131,12 +142,20 @@ fn checked(name: &str, rounds: &str, salt: Vec<u8>, output: Vec<u8>) -> Result<P
     if !(16..=64).contains(&output.len()) || !(1..=64).contains(&salt.len()) {
         return Err(malformed("its salt or digest has an odd length"));
     }
-    let blocks = output.len().div_ceil(digest.bytes()) as u64;
-    at_most(KIND, "rounds in all", u64::from(rounds) * blocks, MOST_ROUNDS)?;
+    at_most(
+        KIND,
+        "rounds in all",
+        rounds_in_all(digest, rounds, output.len()),
+        MOST_ROUNDS,
+    )?;
     Ok(Pbkdf2 {
         digest,
         rounds,
         salt,
         output,
     })
+}
+
+fn rounds_in_all(digest: Digest, rounds: u32, output: usize) -> u64 {
+    u64::from(rounds) * output.div_ceil(digest.bytes()) as u64
 }

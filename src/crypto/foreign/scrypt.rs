@@ -1,5 +1,6 @@
 //! scrypt (RFC 7914) in the encodings of passlib and PHC (`$scrypt$ln=16,r=8,p=1$`), Django and Werkzeug.
 
+use super::effort::{Effort, Way};
 use super::text::{base64, hex, number};
 use super::{HashProblem, MOST_MEMORY_KIB, at_most, same};
 
@@ -11,6 +12,8 @@ const MOST_WORK_KIB: u64 = 4 * MOST_MEMORY_KIB as u64;
 /// A scrypt hash, read.
 pub struct Scrypt {
     params: ::scrypt::Params,
+    /// KiB mixed in all its lanes.
+    work_kib: u64,
     salt: Vec<u8>,
     output: Vec<u8>,
 }
@@ -25,6 +28,11 @@ impl Scrypt {
             return Some(werkzeug(rest));
         }
         text.strip_prefix("scrypt$").map(django)
+    }
+
+    /// The memory mixed in all its lanes.
+    pub fn effort(&self) -> Effort {
+        Effort::new(Way::Scrypt, self.work_kib)
     }
 
     /// Whether this is the password.
@@ -83,12 +91,8 @@ fn checked((ln, r, p): (u32, u32, u32), salt: Option<Vec<u8>>, output: Option<Ve
     at_most(KIND, "lanes", p.into(), 16)?;
     let memory_kib = (u64::from(r) << ln).div_ceil(8);
     at_most(KIND, "KiB of memory", memory_kib, MOST_MEMORY_KIB.into())?;
-    at_most(
-        KIND,
-        "KiB to mix in all its lanes",
-        memory_kib * u64::from(p),
-        MOST_WORK_KIB,
-    )?;
+    let work_kib = memory_kib * u64::from(p);
+    at_most(KIND, "KiB to mix in all its lanes", work_kib, MOST_WORK_KIB)?;
     let params = u8::try_from(ln)
         .ok()
         .and_then(|ln| ::scrypt::Params::new(ln, r, p).ok())
@@ -98,5 +102,10 @@ fn checked((ln, r, p): (u32, u32, u32), salt: Option<Vec<u8>>, output: Option<Ve
     if !(16..=64).contains(&output.len()) || !(1..=64).contains(&salt.len()) {
         return Err(malformed("its salt or digest has an odd length"));
     }
-    Ok(Scrypt { params, salt, output })
+    Ok(Scrypt {
+        params,
+        work_kib,
+        salt,
+        output,
+    })
 }

@@ -24,6 +24,7 @@ const VERY_LONG: &str = "a very much longer text to encrypt.  This one even stre
 #[case("abc", "$2a$06$If6bvum7DFjUnE9p2uDeDu0YHzrHM6tf.iqN8.yx.jNN1ILEf7h0i")]
 #[case("abc", "$2y$06$If6bvum7DFjUnE9p2uDeDu0YHzrHM6tf.iqN8.yx.jNN1ILEf7h0i")]
 #[case("abc", "{CRYPT}$2b$06$If6bvum7DFjUnE9p2uDeDu0YHzrHM6tf.iqN8.yx.jNN1ILEf7h0i")]
+#[case("abc", "{BCRYPT}$2b$06$If6bvum7DFjUnE9p2uDeDu0YHzrHM6tf.iqN8.yx.jNN1ILEf7h0i")]
 #[case("abc", "bcrypt$$2b$06$If6bvum7DFjUnE9p2uDeDu0YHzrHM6tf.iqN8.yx.jNN1ILEf7h0i")]
 // crypt(3) of the GNU C library.
 #[case("パスワードです", "$2b$05$CCCCCCCCCCCCCCCCCCCCC.09ATVaHBGo9/KsqXVEmBmgFYHIXOEJy")]
@@ -54,7 +55,10 @@ const VERY_LONG: &str = "a very much longer text to encrypt.  This one even stre
     "password",
     "$scrypt$ln=16,r=8,p=1$aM15713r3Xsvxbi31lqr1Q$nFNh2CVHVjNldFVKDHDlm4CbdRSCdEBsjjJxD+iCs5E"
 )]
-// RFC 6070 and RFC 7914 section 11, in the encodings of LDAP, passlib, PHC and Werkzeug.
+// RFC 6070 and RFC 7914 section 11, in the encodings of LDAP, passlib, PHC, Django and Werkzeug.
+#[case("password", "pbkdf2_sha1$4096$salt$SwB5AbdlSJq+rUnZJvch0GWkKcE=")]
+#[case("password", "pbkdf2:sha1:4096$salt$4b007901b765489abead49d926f721d065a429c1")]
+#[case("password", "{PBKDF2-SHA1}4096$c2FsdA$SwB5AbdlSJq.rUnZJvch0GWkKcE")]
 #[case("password", "{PBKDF2}4096$c2FsdA$SwB5AbdlSJq.rUnZJvch0GWkKcE")]
 #[case("password", "$pbkdf2$4096$c2FsdA$SwB5AbdlSJq.rUnZJvch0GWkKcE")]
 #[case(
@@ -75,6 +79,10 @@ const VERY_LONG: &str = "a very much longer text to encrypt.  This one even stre
     "password",
     "$pbkdf2-sha512$4096$c2FsdA$0Zexsz2wFD4BixLz0dFHnmzevcyXxcD4f2kC4HL0V7UUPzBgJkGz1VzTNZiMs2uEN2Bg7NUy4Dm3QqI5Q0ry1Q"
 )]
+#[case(
+    "password",
+    "pbkdf2:sha512:4096$salt$d197b1b33db0143e018b12f3d1d1479e6cdebdcc97c5c0f87f6902e072f457b5143f30602641b3d55cd335988cb36b84376060ecd532e039b742a239434af2d5"
+)]
 // Django's own tests.
 #[case(
     "lètmein",
@@ -93,11 +101,12 @@ const VERY_LONG: &str = "a very much longer text to encrypt.  This one even stre
     "password",
     "scrypt:1024:8:16$NaCl$fdbabe1c9d3472007856e7190d01e9fe7c6ad7cbc8237830e77376634b3731622eaf30d92e22a3886ff109279d9830dac727afb94a83ee6d8360cbdfa2cc0640"
 )]
-// OpenLDAP's guide, and FIPS 180's "abc".
+// OpenLDAP's guide, and FIPS 180's "abc"; those with a salt of SHA-2 by OpenSSL.
 #[case("secret", "{SSHA}DkMTwBl+a/3DQTxCYEApdUtNXGgdUac3")]
 #[case("testing123", "{ssha}0c0blFTXXNuAMHECS4uxrj3ZieMoWImr")]
 #[case("secret", "{SHA}5en6G6MezRroT3XKqkdPOmY/BfQ=")]
 #[case("abc", "{SHA256}ungWv48Bz+pBQUDeXa4iI7ADYaOWF3qctBD/YfIAFa0=")]
+#[case("abc", "{SHA384}ywB1P0WjXou1oD1pmsZQBycsMqsO3tFjGotgWkP/W+2AhgcroefMI1i67KE0yCWn")]
 #[case(
     "abc",
     "{SHA512}3a81oZNherrMQXNJriBBMRLm+k6JqX6iCp7u5ktV05ohkpkqJ0/BqDa6PCOj/uu9RU1EI2Q86A4qmslPpUyknw=="

@@ -2,6 +2,7 @@
 //! of other kinds are verified within the same bounds.
 
 mod audit;
+mod dearest;
 pub(in crate::crypto) mod phc;
 mod pool;
 mod work;
@@ -15,7 +16,9 @@ use arc_swap::ArcSwap;
 use argon2::{Algorithm, Version};
 use async_trait::async_trait;
 use parking_lot::Mutex;
+use tokio::sync::OnceCell;
 
+use self::dearest::{Demands, Speeds};
 use self::phc::{Phc, Recipe};
 use self::pool::Pool;
 use self::work::{OUTPUT_BYTES, SALT_BYTES, Scratch, Stored, Terms};
@@ -41,6 +44,7 @@ const WARN_EVERY: Duration = Duration::from_mins(1);
 /// A wrong password and an absent account cost the same, also for a hash made under cheaper
 /// parameters than today's. A hash made under dearer ones takes longer until its owner signs in, and
 /// so does an imported one of another kind: its own work comes on top of the usual, never in its place.
+/// How long at most, [`Self::dearest`] tells.
 ///
 /// Memory in all: one hash of the configured size for each thread, and one larger or imported hash at a time.
 ///
@@ -50,6 +54,7 @@ pub struct Argon2Hasher {
     terms: ArcSwap<Terms>,
     entropy: Arc<dyn Entropy>,
     warned: Mutex<Option<Instant>>,
+    speeds: OnceCell<Speeds>,
 }
 
 /// What makes a stored hash easier to guess from than one made today, in words; nothing when it is as good.
@@ -99,6 +104,7 @@ impl Argon2Hasher {
             terms: ArcSwap::from_pointee(terms(recipe, pepper, Arc::default(), &*entropy)),
             entropy,
             warned: Mutex::default(),
+            speeds: OnceCell::new(),
         })
     }
 
@@ -112,6 +118,29 @@ impl Argon2Hasher {
     /// The queue and the counters, for metrics.
     pub fn stats(&self) -> Stats {
         self.pool.stats()
+    }
+
+    /// What a hash of ours made today begins with.
+    pub fn usual_head(&self) -> String {
+        let terms = self.terms.load();
+        let (m, t) = (terms.recipe.memory_kib, terms.recipe.passes);
+        format!("$argon2id$v=19$m={m},t={t},p=1,keyid=")
+    }
+
+    /// How long refusing a wrong password takes for the dearest of these hashes, when nothing disturbs it; `None` when
+    /// none costs more than no account. The machine is measured once, with hashes of our own choice: that takes half a
+    /// second at most with the default parameters, and tells nothing of any attempt.
+    ///
+    /// # Errors
+    /// [`Fault::Overloaded`] when it must be measured and the queue is full.
+    pub async fn dearest(&self, hashes: &[PasswordHash]) -> Result<Option<Duration>, Fault> {
+        let terms = self.terms.load_full();
+        let demands = Demands::of(hashes, terms.recipe.blocks_filled());
+        if demands.is_nothing() {
+            return Ok(None);
+        }
+        let measured = self.speeds.get_or_try_init(|| self.run(terms, Speeds::measure));
+        Ok(Some(measured.await?.time(&demands)))
     }
 
     async fn run<T: Send + 'static>(

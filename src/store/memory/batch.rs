@@ -81,7 +81,7 @@ impl State {
         if record.ends_links() {
             self.replace_tickets(id, now);
         }
-        if record.before.is_some() {
+        if record.is_news() {
             self.note(now, Changed::Account(id));
         }
     }

@@ -347,6 +347,22 @@ impl Accounts for SqliteStore {
 }
 
 impl SqliteStore {
+    /// The password hashes that do not begin with `head`, with nothing else about anybody.
+    ///
+    /// # Errors
+    /// When the store is down.
+    pub async fn hashes_unlike(&self, head: &str) -> Result<Vec<PasswordHash>, Fault> {
+        self.read("look for password hashes of another kind", async {
+            let found: Vec<String> =
+                query_scalar("SELECT password_hash FROM accounts WHERE substr(password_hash, 1, length($1)) <> $1")
+                    .bind(head)
+                    .fetch_all(&self.readers)
+                    .await?;
+            Ok(found.into_iter().map(PasswordHash::from_phc).collect())
+        })
+        .await
+    }
+
     async fn by_extension(&self, extension: &Extension) -> Result<Vec<SqliteRow>, Trouble> {
         let found = query(concat!(
             "SELECT ",

@@ -120,7 +120,7 @@ async fn put(tx: &mut SqliteConnection, records: &[AccountRecord], now: Timestam
     Ok(())
 }
 
-/// Ends links that must not work any more, and tells running servers whose record is another one now.
+/// Ends links that must not work any more, and tells running servers whose record or hash is another one now.
 async fn follow_up(tx: &mut SqliteConnection, batch: &AccountBatch, now: Timestamp) -> Result<(), Trouble> {
     let ids = |wanted: fn(&AccountRecord) -> bool| {
         let records = batch.records.iter().filter(|record| wanted(record));
@@ -130,7 +130,7 @@ async fn follow_up(tx: &mut SqliteConnection, batch: &AccountBatch, now: Timesta
     replace_live_of(tx, &ids(AccountRecord::ends_links), now).await?;
     query("INSERT INTO changes (at, kind, id) SELECT $1, 'account', value FROM json_each($2)")
         .bind(ms(now))
-        .bind(ids(|record| record.before.is_some()))
+        .bind(ids(AccountRecord::is_news))
         .execute(tx)
         .await?;
     Ok(())

@@ -32,8 +32,8 @@ use crate::domain::target::RequestPath;
 use crate::domain::ticket::{Purpose, Ticket};
 use crate::domain::token::TicketToken;
 use crate::flows::{
-    Authenticate, ForgotPassword, OwnAccount, RecordSeen, ResetLimits, SetPassword, SignIn, SignInLimits, SignOut,
-    TicketLimits, World,
+    Authenticate, ForgotPassword, OwnAccount, RecordSeen, Refusals, ResetLimits, SetPassword, SignIn, SignInLimits,
+    SignOut, TicketLimits, World,
 };
 
 use super::{Branding, Health, Portal, PortalFlows, PortalRoutes, PortalSettings, RequestId, Theme};
@@ -176,6 +176,7 @@ fn flows(fakes: &Arc<Fakes>) -> PortalFlows {
             events: Arc::clone(fakes) as _,
             limiter: Arc::clone(fakes) as _,
             hasher: Arc::clone(fakes) as _,
+            refusals: Arc::new(Refusals::at_once()),
             set_password: Arc::clone(&set_password),
             world: world.clone(),
             limits,
@@ -194,6 +195,7 @@ fn flows(fakes: &Arc<Fakes>) -> PortalFlows {
             events: Arc::clone(fakes) as _,
             limiter: Arc::clone(fakes) as _,
             hasher: Arc::clone(fakes) as _,
+            refusals: Arc::new(Refusals::at_once()),
             world: world.clone(),
             limits,
             sessions_per_account: 20,
