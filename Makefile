@@ -32,6 +32,10 @@ test: packages-test ## Run every test; installs what they need first, a browser 
 bench: packages-build ## Measure the gateway against a bare proxy
 	@$(CARGO) bench --locked --bench proxy $(ARGS)
 
+.PHONY: fuzz
+fuzz: packages-build ## Fuzz the parsers of imports, ten minutes each (options: make fuzz ARGS="csv 60")
+	@PATH="$(dir $(CARGO)):$$PATH" tests/fuzz/run $(ARGS)
+
 .PHONY: lint
 lint: packages-build ## Check formatting, lints and documentation
 	@$(CARGO) fmt --check

@@ -20,6 +20,7 @@ mod crash;
 mod devices;
 mod enumeration;
 mod forgot_password;
+mod fuzz;
 mod headers;
 mod hostile;
 mod letters;

@@ -1,33 +1,8 @@
-//! No bytes panic the reader of imported files, and every line is taken or refused once.
+//! Files of accounts to import, as bytes.
 
 #![no_main]
 
-use std::collections::BTreeSet;
+#[path = "../bodies/csv.rs"]
+mod body;
 
-use libfuzzer_sys::fuzz_target;
-use sekisho::crypto::foreign;
-use sekisho::flows::import::{Reading, Sheet};
-
-const HEAD: &[u8] = b"extension,name,email,groups,language,role,password_hash\n";
-
-fuzz_target!(|bytes: &[u8]| {
-    let reading = Reading {
-        encoding: None,
-        told: &[],
-        judge_hash: &|text| foreign::judge(text).map_err(|problem| problem.to_string()),
-        progress: &|read, lines| assert!(read <= lines),
-    };
-    let _ = Sheet::read(bytes, &reading);
-    let Ok(sheet) = Sheet::read(&[HEAD, bytes].concat(), &reading) else {
-        return;
-    };
-    let mut lines = BTreeSet::new();
-    let mut extensions = BTreeSet::new();
-    for row in &sheet.rows {
-        assert!(lines.insert(row.line), "a line is taken twice");
-        assert!(extensions.insert(row.extension.clone()), "a number is taken twice");
-    }
-    for refused in &sheet.refused {
-        assert!(lines.insert(refused.line), "a line is judged twice");
-    }
-});
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| body::csv(bytes));
