@@ -26,6 +26,7 @@ use crate::flows::{
     Authenticate, DeliverLetters, ForgotPassword, Housekeeping, MailBudget, MailLimits, OwnAccount, Pace, RecordSeen,
     ResetLimits, SetPassword, SignIn, SignInLimits, SignOut, TicketLimits, World,
 };
+use crate::mail::ReturnPath;
 use crate::mail::letters::Templates;
 use crate::mail::smtp::SmtpMailer;
 use crate::ports::{Hasher, Limiter, Outbox, Sessions};
@@ -37,7 +38,7 @@ use crate::store::{CachedSessions, MemoryLimiter, SqliteStore, StoreLock};
 use crate::web::{Branding, Health, Logo, Portal, PortalFlows, PortalRoutes, PortalSettings, Theme};
 
 use super::keys::SigningKeys;
-use super::office::{open_secrets, world};
+use super::office::{open_secrets, return_path, world};
 use super::tasks::{self, Tasks};
 use super::theme::{self, ThemeFiles};
 
@@ -167,6 +168,7 @@ async fn compose(
             pages: pages.clone(),
             upstream: upstream.clone(),
             letters: theme.letters,
+            returns: return_path(config, &sealing)?,
         },
     )?;
     let streams = Arc::new(Streams::default());
@@ -344,6 +346,7 @@ struct Background {
     pages: Option<Arc<DefaultKeyedRateLimiter<IpAddr>>>,
     upstream: Arc<UpstreamPeers>,
     letters: Templates,
+    returns: Option<ReturnPath>,
 }
 
 fn start(
@@ -361,7 +364,11 @@ fn start(
         pages,
         upstream,
         letters: templates,
+        returns,
     } = parts;
+    if returns.is_none() {
+        tracing::info!("mail.bounces is not set: what bounces after the mail server took it is not seen here");
+    }
     tasks::follow(tasks, sessions, Arc::clone(&keys), signer, world.clone());
     let press = theme::press(config, &templates)?;
     if let Some(problem) = config
@@ -372,7 +379,7 @@ fn start(
     {
         return Err(theme::refusal(problem));
     }
-    let mailer = SmtpMailer::new(&config.mail, press, world.clock(), Arc::new(OsEntropy))?;
+    let mailer = SmtpMailer::new(&config.mail, press, returns, world.clock(), Arc::new(OsEntropy))?;
     let letters = Arc::new(DeliverLetters {
         outbox: store.clone(),
         accounts: store.clone(),

@@ -4,6 +4,7 @@
 //! `commit`, so no flow can hold a transaction while it hashes, mails or waits.
 
 mod accounts;
+mod bounces;
 mod events;
 mod hasher;
 mod keys;
@@ -20,6 +21,7 @@ pub use accounts::{
     AccountBatch, AccountListing, AccountRecord, Accounts, BatchOutcome, Change, Creation, Credential, DueLetter,
     EmailMatch, PasswordChange,
 };
+pub use bounces::{Bounces, Noting};
 pub use events::{EventFilter, Events};
 pub use hasher::{Hasher, Verification};
 pub use keys::Keys;

@@ -562,7 +562,7 @@ async fn many_records_are_stored_together_with_what_follows(ports: Ports) {
             .outbox
             .take(
                 at(59),
-                crate::domain::outbox::Batch { others: 9, welcomes: 9 },
+                crate::domain::outbox::Batch { others: 9, paced: 9 },
                 Duration::from_secs(1)
             )
             .await
@@ -574,7 +574,7 @@ async fn many_records_are_stored_together_with_what_follows(ports: Ports) {
             .outbox
             .take(
                 at(60),
-                crate::domain::outbox::Batch { others: 9, welcomes: 9 },
+                crate::domain::outbox::Batch { others: 9, paced: 9 },
                 Duration::from_secs(1)
             )
             .await
