@@ -44,6 +44,9 @@ pub struct BounceDesk {
 }
 
 impl BounceDesk {
+    /// The most of a message that is looked at, in bytes.
+    pub const MOST_READ: usize = bounce::MOST_READ;
+
     /// Reads one message and keeps what it says. `recipient` is the envelope's, when the mail server told it.
     ///
     /// # Errors

@@ -280,7 +280,7 @@ mod tests {
         assert!(line.starts_with("101 Yuki Yuki"), "{line}");
         assert!(line.contains("…, 12345678901234567890123456789012 Sam"), "{line}");
         assert!(line.contains(&address) && line.contains("田…"), "{line}");
-        assert!(line.width() < 2 * WIDEST_NAME + 40 + address.len(), "{line}");
+        assert!(line.width() < 2 * WIDEST_NAME + 50 + address.len(), "{line}");
         table.whole.set_width(200);
         let fitted = anstream::adapter::strip_str(&table.fitted()).to_string();
         assert_eq!(fitted.matches('田').count(), 100, "a terminal breaks it: {fitted}");

@@ -258,7 +258,7 @@ mod tests {
 
     #[test]
     fn the_return_address_leaves_room_for_a_tag() {
-        for good in ["bounces@example.com", "a-b.c+d_12345678901234@例え.jp"] {
+        for good in ["bounces@example.com", "a-b.c+d_1234567890123@例え.jp"] {
             assert!(parse_bounces(good).is_ok(), "{good}");
         }
         for bad in ["", "bounces", "twenty.two-characters1@example.com", "由紀@example.com"] {

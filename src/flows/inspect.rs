@@ -449,7 +449,7 @@ mod tests {
             [(
                 "mail-bounces",
                 vec!["101".into()],
-                "Yuki@example.com, 1970-01-02: 5.1.1: 550 no such user".into()
+                "Yuki@example.com, 2027-01-16: 5.1.1: 550 no such user".into()
             )]
         );
     }

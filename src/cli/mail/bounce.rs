@@ -15,7 +15,6 @@ use clap::Args;
 use crate::app::BounceDesk;
 use crate::domain::bounce::{Action, Ignored, Report};
 use crate::flows::Settled;
-use crate::mail::bounce::MOST_READ;
 use crate::ports::LetterListing;
 
 use super::super::open;
@@ -115,7 +114,7 @@ impl Source {
         match self {
             Self::StandardInput => {
                 let mut input = io::stdin().lock();
-                let most = u64::try_from(MOST_READ)?;
+                let most = u64::try_from(BounceDesk::MOST_READ)?;
                 input
                     .by_ref()
                     .take(most)
@@ -125,7 +124,7 @@ impl Source {
             }
             Self::File(file) | Self::Maildir(file, _) => {
                 File::open(file)
-                    .and_then(|file| file.take(MOST_READ as u64).read_to_end(&mut message))
+                    .and_then(|file| file.take(BounceDesk::MOST_READ as u64).read_to_end(&mut message))
                     .with_context(|| format!("could not read {}", file.display()))?;
             }
         }
@@ -246,7 +245,7 @@ mod tests {
     fn no_more_of_a_file_is_read_than_a_report_needs() {
         let home = tempfile::tempdir().unwrap();
         let file = home.path().join("huge");
-        fs::write(&file, vec![b'x'; MOST_READ + 5]).unwrap();
-        assert_eq!(Source::File(file).read().unwrap().len(), MOST_READ);
+        fs::write(&file, vec![b'x'; BounceDesk::MOST_READ + 5]).unwrap();
+        assert_eq!(Source::File(file).read().unwrap().len(), BounceDesk::MOST_READ);
     }
 }

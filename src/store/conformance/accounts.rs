@@ -465,7 +465,7 @@ async fn a_password_is_changed_by_whoever_knew_the_old_one(ports: Ports) {
         "its former token opens nothing"
     );
     let replaced = ports.tickets.find(&ticket.digest).await.unwrap().unwrap();
-    assert_eq!(replaced.ticket.state_at(at(6)), TicketState::Replaced);
+    assert_eq!(replaced.ticket.state_at(at(6)), TicketState::Overtaken);
     assert!(
         change("$second", "$bad", &before, false, 6).await.is_none(),
         "from a token the session has no more"
@@ -729,6 +729,6 @@ async fn an_imported_hash_is_a_password(ports: Ports) {
     assert_eq!(ports.accounts.hashes().await.unwrap(), [(invited.id, phc("$foreign"))]);
     assert_eq!(
         ports.redeem(&ticket, "$other", 6).await,
-        Redemption::Refused(TicketState::Replaced)
+        Redemption::Refused(TicketState::Overtaken)
     );
 }
