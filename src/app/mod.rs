@@ -17,7 +17,7 @@ pub use backup::{
     Verdict, create as create_backup, prove as prove_backup, restore as restore_backup,
 };
 pub use keys::SigningKeys;
-pub use office::{Office, Printed, world};
+pub use office::{BounceDesk, Office, Printed, world};
 pub use peppers::{PepperRotation, Reliance, Standing};
 pub use preview::{KINDS, Preview, preview};
 pub use serve::{Listening, serve};

@@ -7,12 +7,16 @@ use jiff::tz::TimeZone;
 use crate::config::Config;
 use crate::crypto::entropy::OsEntropy;
 use crate::crypto::foreign::{Basis, basis_of};
-use crate::crypto::secrets::{PEPPER, SEALING_KEY, SecretFiles};
-use crate::domain::account::{Account, Extension};
+use crate::crypto::secrets::{PEPPER, PresentSecrets, SEALING_KEY, SealingKey, SecretFiles};
+use crate::domain::account::{Account, Email, Extension};
 use crate::domain::fault::Fault;
-use crate::flows::{AccountChange, AccountOffice, ImportAccounts, InspectAccounts, LinkOffice, Printing, World};
+use crate::flows::{
+    AccountChange, AccountOffice, BounceOffice, ImportAccounts, InspectAccounts, LinkOffice, Printing, Settled, World,
+};
+use crate::mail::ReturnPath;
+use crate::mail::bounce;
 use crate::mail::sheet::{self, Sheet};
-use crate::ports::{Accounts, Events, Keys, Outbox};
+use crate::ports::{Accounts, Bounces, Events, Keys, Outbox};
 use crate::store::SqliteStore;
 
 use super::clock::SystemClock;
@@ -26,9 +30,42 @@ pub struct Office {
     pub events: Arc<dyn Events>,
     /// Letters on their way.
     pub outbox: Arc<dyn Outbox>,
+    /// What came back about them.
+    pub returned: Arc<dyn Bounces>,
     /// Links and what became of them.
     pub links: LinkOffice,
     store: Arc<SqliteStore>,
+}
+
+/// Where messages to the return address of letters are read and settled.
+pub struct BounceDesk {
+    returns: ReturnPath,
+    office: BounceOffice,
+}
+
+impl BounceDesk {
+    /// The most of a message that is looked at, in bytes.
+    pub const MOST_READ: usize = bounce::MOST_READ;
+
+    /// Reads one message and keeps what it says. `recipient` is the envelope's, when the mail server told it.
+    ///
+    /// # Errors
+    /// When the store is down; nothing is kept then.
+    pub async fn settle(&self, message: &[u8], recipient: Option<&str>) -> Result<Settled, Fault> {
+        self.office
+            .settle(bounce::read(message, recipient, &self.returns))
+            .await
+    }
+}
+
+/// The return address of letters, with tags that only this machine's sealing key makes.
+pub(super) fn return_path(config: &Config, sealing: &SealingKey) -> Result<Option<ReturnPath>, Fault> {
+    let Some(typed) = &config.mail.bounces else {
+        return Ok(None);
+    };
+    let address = Email::parse(typed)
+        .map_err(|problem| Fault::corrupt(format!("[mail] bounces = {typed:?} cannot be used"), problem))?;
+    Ok(Some(ReturnPath::new(&address, sealing.derive("bounces"))))
 }
 
 /// What became of the wish for a sheet with a link.
@@ -93,6 +130,7 @@ impl Office {
             },
             events: store.clone(),
             outbox: store.clone(),
+            returned: store.clone(),
             links: LinkOffice {
                 accounts: store.clone(),
                 tickets: store.clone(),
@@ -120,6 +158,7 @@ impl Office {
         InspectAccounts {
             accounts: self.store.clone(),
             tickets: self.store.clone(),
+            bounces: self.store.clone(),
             world: world(),
         }
     }
@@ -161,6 +200,29 @@ impl Office {
             Printing::AlreadyActive(account) => AccountChange::AlreadyActive(account),
         };
         Ok(Printed::Not(change))
+    }
+
+    /// Takes in what comes to the return address of letters; `None` when letters have none.
+    pub fn bounces(&self, config: &Config) -> Result<Option<BounceDesk>, Fault> {
+        let directory = &config.secrets.directory;
+        let sealing = PresentSecrets::look(directory)?.sealing_key.ok_or_else(|| {
+            Fault::unavailable(
+                "could not read the tags of letters",
+                format!(
+                    "there is no {} yet; the server makes it at its first start",
+                    directory.join(SEALING_KEY).display()
+                ),
+            )
+        })?;
+        let returns = return_path(config, &sealing)?;
+        Ok(returns.map(|returns| BounceDesk {
+            returns,
+            office: BounceOffice {
+                bounces: self.store.clone(),
+                accounts: self.store.clone(),
+                world: world(),
+            },
+        }))
     }
 
     /// Closes the store when what is under way has finished.

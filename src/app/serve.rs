@@ -26,6 +26,7 @@ use crate::flows::{
     Authenticate, DeliverLetters, ForgotPassword, Housekeeping, MailBudget, MailLimits, OwnAccount, Pace, RecordSeen,
     Refusals, ResetLimits, SetPassword, SignIn, SignInLimits, SignOut, TicketLimits, World,
 };
+use crate::mail::ReturnPath;
 use crate::mail::letters::Templates;
 use crate::mail::smtp::SmtpMailer;
 use crate::ports::{Floor, Hasher, Limiter, Outbox, Sessions};
@@ -39,7 +40,7 @@ use crate::web::{Branding, Health, Logo, Portal, PortalFlows, PortalRoutes, Port
 use super::backup;
 use super::floor::StoredHashes;
 use super::keys::SigningKeys;
-use super::office::{open_secrets, world};
+use super::office::{open_secrets, return_path, world};
 use super::tasks::{self, Tasks};
 use super::theme::{self, ThemeFiles};
 
@@ -174,6 +175,7 @@ async fn compose(
             pages: pages.clone(),
             upstream: upstream.clone(),
             letters: theme.letters,
+            returns: return_path(config, &sealing)?,
         },
     )?;
     let streams = Arc::new(Streams::default());
@@ -354,6 +356,7 @@ struct Background {
     pages: Option<Arc<DefaultKeyedRateLimiter<IpAddr>>>,
     upstream: Arc<UpstreamPeers>,
     letters: Templates,
+    returns: Option<ReturnPath>,
 }
 
 fn start(
@@ -371,7 +374,11 @@ fn start(
         pages,
         upstream,
         letters: templates,
+        returns,
     } = parts;
+    if returns.is_none() {
+        tracing::info!("mail.bounces is not set: what bounces after the mail server took it is not seen here");
+    }
     tasks::follow(tasks, sessions, Arc::clone(&keys), signer, world.clone());
     let press = theme::press(config, &templates)?;
     if let Some(problem) = config
@@ -382,7 +389,7 @@ fn start(
     {
         return Err(theme::refusal(problem));
     }
-    let mailer = SmtpMailer::new(&config.mail, press, world.clock(), Arc::new(OsEntropy))?;
+    let mailer = SmtpMailer::new(&config.mail, press, returns, world.clock(), Arc::new(OsEntropy))?;
     let letters = Arc::new(DeliverLetters {
         outbox: store.clone(),
         accounts: store.clone(),

@@ -85,7 +85,7 @@ impl People {
     pub fn words(&self, id: AccountId) -> Styled {
         self.find(id).map_or_else(
             || Styled::faint("removed account"),
-            |account| format!("{} {}", account.extension, account.name).into(),
+            |account| Styled::people([(account.extension.as_str(), account.name.as_str())]),
         )
     }
 }
@@ -159,7 +159,7 @@ fn by(event: &Event, people: &People) -> Styled {
 
 fn weight(fact: &Fact) -> anstyle::Style {
     match fact {
-        Fact::LetterGivenUp(_) => BAD,
+        Fact::LetterGivenUp(_) | Fact::LetterBounced(..) => BAD,
         Fact::SignInRefused(_) | Fact::ResetRefused(_) | Fact::LinkRefused(_) | Fact::LinkWithheld(..) => CARE,
         Fact::SignedIn(_) | Fact::PasswordSet(_) => GOOD,
         _ => anstyle::Style::new(),

@@ -15,6 +15,7 @@ use crate::ports::LetterStatus;
 
 use super::account::no_such_account;
 use super::event::People;
+use super::mail::{Returned, last_words};
 use super::open;
 use super::output::{BAD, CARE, FAINT, GOOD, Output};
 use super::table::{Styled, Table};
@@ -26,7 +27,8 @@ pub enum Command {
         after_help = "A link is queued until the mail server takes its letter (sent) or it is on a sheet (printed), opened when somebody looks at its page, \
         used when it has set a password, expired when its time is over, replaced when a newer one was made or the \
         account was disabled; withheld when no letter went out on purpose (the event says why), undelivered when the \
-        mail server refused it for good. To send another: sekisho account welcome EXTENSION.\n\n\
+        mail server refused it for good, bounced when another mail server sent it back later (the link works on), overtaken \
+        when a password was set in another way. To send another: sekisho account welcome EXTENSION.\n\n\
         Examples:\n  sekisho link list\n  sekisho link list --account 101 --json"
     )]
     List(List),
@@ -82,6 +84,8 @@ pub struct Entry<'a> {
     letter: Option<LetterId>,
     letter_status: Option<&'static str>,
     words: Option<&'a str>,
+    sent_to: Option<&'a str>,
+    bounce: Option<Returned<'a>>,
     attempts: u32,
     opened: u32,
     opened_at: Option<Timestamp>,
@@ -102,6 +106,8 @@ impl<'a> Entry<'a> {
             letter: letter.map(|letter| letter.letter.id),
             letter_status: letter.map(|letter| super::mail::status(letter.status)),
             words: letter.and_then(|letter| letter.words.as_deref()),
+            sent_to: letter.and_then(|letter| Some(letter.sent_to.as_ref()?.as_typed())),
+            bounce: letter.and_then(Returned::of),
             attempts: letter.map_or(0, |letter| letter.attempts),
             opened: ticket.map_or(0, |ticket| ticket.openings),
             opened_at: ticket.and_then(|ticket| ticket.opened_at),
@@ -166,7 +172,7 @@ pub fn table(links: &[Link], people: Option<&People>, output: &Output) -> Table 
             },
             Styled::or_dash(ticket.map(|ticket| output.time(ticket.ticket.expires_at)).as_deref()),
             Styled::or_dash(way(link)),
-            Styled::or_dash(letter.and_then(|letter| letter.words.as_deref())),
+            Styled::or_dash(letter.and_then(last_words).as_deref()),
         ]);
         table.row(row);
     }
@@ -190,6 +196,13 @@ fn standing(link: &Link, output: &Output) -> Styled {
         (Stage::Queued, Some((LetterStatus::Waiting(at), tries))) if tries > 0 => {
             Styled::new(&format!("{word}, again at {}", output.second(at)), CARE)
         }
+        (Stage::Sent | Stage::Opened, _) if letter.is_some_and(|letter| letter.bounce.is_some()) => {
+            let word = match letter.map(|letter| letter.status) {
+                Some(LetterStatus::Bounced(_)) => format!("{word}, bounced"),
+                _ => format!("{word}, late"),
+            };
+            Styled::new(&word, CARE)
+        }
         _ => {
             let ended = link.ticket.as_ref().and_then(|ticket| ticket.ended_at);
             let text = ended.map_or_else(|| word.to_owned(), |at| format!("{word} {}", output.time(at)));
@@ -202,8 +215,8 @@ const fn look(stage: Stage) -> Style {
     match stage {
         Stage::Queued => CARE,
         Stage::Sent | Stage::Printed | Stage::Opened | Stage::Used => GOOD,
-        Stage::Undelivered => BAD,
-        Stage::Withheld | Stage::Expired | Stage::Replaced => FAINT,
+        Stage::Undelivered | Stage::Bounced => BAD,
+        Stage::Withheld | Stage::Expired | Stage::Replaced | Stage::Overtaken => FAINT,
     }
 }
 
@@ -253,6 +266,9 @@ mod tests {
                 status: LetterStatus::Delivered(at),
                 attempts: 0,
                 words: Some("250 taken".to_owned()),
+                paced: true,
+                sent_to: yuki.email.clone(),
+                bounce: None,
             }),
         };
         let people = People::of([yuki]);

@@ -1,8 +1,8 @@
 //! The command line: what an operator types becomes one of the commands below, and what came of it an exit code.
 //!
 //! 0 is done, 1 is an error (one line on standard error), 2 is a command that cannot be understood, 3 that a look-over
-//! found something. No command
-//! sets, shows or takes a password.
+//! found something. `mail bounce` answers its mail server in the codes of sysexits. No command sets, shows or takes a
+//! password.
 
 mod account;
 mod backup;
@@ -205,7 +205,7 @@ impl Cli {
             Command::Account(command) => return command.run(config, output),
             Command::Session(command) => command.run(config, output)?,
             Command::Event(command) => command.run(config, output)?,
-            Command::Mail(command) => command.run(config, output)?,
+            Command::Mail(command) => return command.run(config, output),
             Command::Link(command) => command.run(config, output)?,
             Command::Key(command) => command.run(config, output)?,
             Command::Hash(command) => return command.run(output),
@@ -344,6 +344,10 @@ mod tests {
             "passwords build list.txt -o known.filter --at-least 10 --json",
             "event list --account 101 --most 5 --json",
             "mail list --most 5 --json",
+            "mail bounce",
+            "mail bounce one.eml -",
+            "mail bounce --recipient bounces+tag@a.example",
+            "mail bounce --maildir /var/lib/sekisho/bounces",
             "mail preview --kind welcome --lang ja --open",
             "mail preview --kind new-device --html",
             "config theme /tmp/theme",

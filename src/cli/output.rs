@@ -30,7 +30,7 @@ pub const ACTION: Style = AnsiColor::Cyan.on_default();
 /// Where a command writes its result.
 pub struct Output {
     out: Box<dyn Write>,
-    /// Tables are fitted to a terminal; a file or a pipe gets whole lines.
+    /// Tables are fitted to a terminal; a file or a pipe gets one line a row.
     fit: bool,
     zone: TimeZone,
 }
@@ -64,8 +64,13 @@ impl Output {
 
     /// A table, fitted to the terminal where there is one.
     pub fn table(&mut self, table: &Table) -> anyhow::Result<()> {
-        let text = if self.fit { table.fitted() } else { table.whole() };
-        self.line(text)
+        if self.fit {
+            return self.line(table.fitted());
+        }
+        if table.is_shortened() {
+            aside("Long names are shortened; they are whole with --json.");
+        }
+        self.line(table.lines())
     }
 
     /// A value for programs.

@@ -1,5 +1,6 @@
 //! `sekisho mail progress`: how far the letters are, in numbers.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
@@ -8,9 +9,11 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::app::Office;
+use crate::domain::bounce::Ignored;
 use crate::ports::{LetterListing, LetterStatus};
 
 use super::account::import::bar;
+use super::mail::bounce;
 use super::open;
 use super::output::{BAD, CARE, FAINT, GOOD, Output};
 use super::table::{Styled, Table};
@@ -35,10 +38,13 @@ struct Tally {
     delivered: usize,
     withheld: usize,
     given_up: usize,
+    bounced: usize,
     /// Letters that wait although the mail server has been tried.
     tried_in_vain: usize,
     /// When the last one that waits is due.
     last_due_at: Option<Timestamp>,
+    /// Messages to the return address that told nothing, by reason.
+    ignored: BTreeMap<&'static str, u64>,
 }
 
 impl Progress {
@@ -58,7 +64,10 @@ impl Progress {
 }
 
 async fn tally_of(office: &Office) -> anyhow::Result<Tally> {
-    Ok(Tally::of(&office.outbox.list(usize::MAX).await?))
+    let mut tally = Tally::of(&office.outbox.list(usize::MAX).await?);
+    let ignored = office.returned.ignored().await?.into_iter();
+    tally.ignored = ignored.map(|(why, count)| (why.as_str(), count)).collect();
+    Ok(tally)
 }
 
 /// The bar counts from the letters that wait when it begins. A stop of this command stops no letter.
@@ -89,6 +98,7 @@ impl Tally {
                 LetterStatus::Delivered(_) => tally.delivered += 1,
                 LetterStatus::Withheld(_) => tally.withheld += 1,
                 LetterStatus::GivenUp(_) => tally.given_up += 1,
+                LetterStatus::Bounced(_) => tally.bounced += 1,
             }
         }
         tally
@@ -112,6 +122,13 @@ impl Tally {
         table.fact("Withheld", Styled::new(&self.withheld.to_string(), FAINT));
         let given_up = if self.given_up > 0 { BAD } else { FAINT };
         table.fact("Given up", Styled::new(&self.given_up.to_string(), given_up));
+        let bounced = if self.bounced > 0 { BAD } else { FAINT };
+        table.fact("Bounced", Styled::new(&self.bounced.to_string(), bounced));
+        for (reason, count) in Ignored::ALL.map(|why| (why, self.ignored.get(why.as_str()))) {
+            if let Some(count) = count {
+                table.fact("Ignored reports", format!("{count}: {}", bounce::reason(reason)));
+            }
+        }
         table
     }
 }
@@ -139,14 +156,19 @@ mod tests {
             status,
             attempts,
             words: None,
+            paced: true,
+            sent_to: None,
+            bounce: None,
         };
-        let tally = Tally::of(&[
+        let mut tally = Tally::of(&[
             letter(LetterStatus::Waiting(at(60)), 0),
             letter(LetterStatus::Waiting(at(30)), 2),
             letter(LetterStatus::Delivered(at(1)), 1),
             letter(LetterStatus::Withheld(at(1)), 0),
             letter(LetterStatus::GivenUp(at(1)), 9),
+            letter(LetterStatus::Bounced(at(1)), 0),
         ]);
+        tally.ignored.insert("forged", 3);
         assert_eq!(
             tally,
             Tally {
@@ -154,8 +176,10 @@ mod tests {
                 delivered: 1,
                 withheld: 1,
                 given_up: 1,
+                bounced: 1,
                 tried_in_vain: 1,
                 last_due_at: Some(at(60)),
+                ignored: BTreeMap::from([("forged", 3)]),
             }
         );
         let sheet = Sheet::default();
@@ -168,5 +192,10 @@ mod tests {
             sheet.text()
         );
         assert!(sheet.text().contains("Tried in vain"), "{}", sheet.text());
+        assert!(
+            sheet.text().contains("3: the tag in its recipient was not made here"),
+            "{}",
+            sheet.text()
+        );
     }
 }

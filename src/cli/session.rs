@@ -170,7 +170,7 @@ fn show(
         };
         table.row([
             session.id.to_string().into(),
-            person(account).into(),
+            Styled::people([(account.extension.as_str(), account.name.as_str())]),
             output.time(session.created_at).into(),
             output.time(session.last_seen_at).into(),
             session.client.to_string().into(),

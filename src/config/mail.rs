@@ -20,6 +20,8 @@ pub struct Mail {
     pub from: String,
     /// Sender's name. Default: the product name of `[branding]`.
     pub from_name: Option<String>,
+    /// Where bounces go: the envelope sender, with a tag for each letter. Default: none, and `from` is the sender.
+    pub bounces: Option<String>,
     /// Mail server: a host name or an address (IPv6 without brackets).
     pub smtp_host: String,
     /// Default: 587, or 465 with `tls`, or 25 with `danger_plain`.
@@ -37,6 +39,10 @@ pub struct Mail {
     /// `rate`: how fast Welcomes and letters of an import leave. Default `60 per 1m`.
     pub rate: Quota,
 }
+
+/// The longest local part of `bounces`, in bytes: with `+` and the tag of a letter it makes the 64 that mail servers
+/// take.
+pub const LONGEST_RETURN_LOCAL: usize = 21;
 
 /// How the conversation with the mail server is protected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,6 +72,7 @@ impl Default for Mail {
         Self {
             from: "no-reply@example.com".to_owned(),
             from_name: None,
+            bounces: None,
             smtp_host: "smtp.example.com".to_owned(),
             smtp_port: security.port(),
             security,
@@ -109,6 +116,19 @@ impl Mail {
             "The sender's name. Without it, the name of [branding].",
             &line(),
             Slot::Optional(&mut self.from_name, "Example Phone".to_owned()),
+        );
+        walker.key(
+            "bounces",
+            "The mailbox that takes mail which comes back. Each letter then leaves with an envelope sender of its own, \
+             \"bounces+TAG@example.com\", and `sekisho mail bounce` reads what comes there: see docs/bounces.md. The mail \
+             server must take such addresses and deliver them to that mailbox. Without it, what bounces after the mail \
+             server took it is seen by nobody here.",
+            &Text {
+                parse: parse_bounces,
+                print: Clone::clone,
+                schema: json!({ "format": "email" }),
+            },
+            Slot::Optional(&mut self.bounces, "bounces@example.com".to_owned()),
         );
         walker.key(
             "smtp_host",
@@ -190,6 +210,18 @@ impl Mail {
     }
 }
 
+fn parse_bounces(text: &str) -> Result<String, String> {
+    let email = Email::parse(text).map_err(|why| format!("{text:?}: {why}"))?;
+    let local = email.as_typed().split('@').next().unwrap_or_default();
+    if local.len() > LONGEST_RETURN_LOCAL || !local.is_ascii() {
+        return Err(format!(
+            "{text:?}: what stands before the @ has at most {LONGEST_RETURN_LOCAL} characters, all of them ASCII: a tag is \
+             added to it for each letter"
+        ));
+    }
+    Ok(email.as_typed().to_owned())
+}
+
 fn parse_host(text: &str) -> Result<String, String> {
     if let Ok(address) = text.parse::<IpAddr>() {
         return Ok(address.to_string());
@@ -221,6 +253,16 @@ mod tests {
         }
         for bad in ["", "smtp.example.com:587", "smtp://mail", "a b", "user@mail", "mail\n"] {
             assert!(parse_host(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn the_return_address_leaves_room_for_a_tag() {
+        for good in ["bounces@example.com", "a-b.c+d_1234567890123@例え.jp"] {
+            assert!(parse_bounces(good).is_ok(), "{good}");
+        }
+        for bad in ["", "bounces", "twenty.two-characters1@example.com", "由紀@example.com"] {
+            assert!(parse_bounces(bad).is_err(), "{bad}");
         }
     }
 

@@ -35,7 +35,7 @@ pub use assertion::Assertion;
 pub use branding::Branding;
 pub use limits::Limits;
 pub use log::{Log, LogFormat};
-pub use mail::{Mail, MailSecurity};
+pub use mail::{LONGEST_RETURN_LOCAL, Mail, MailSecurity};
 pub use passwords::{Hashing, Passwords, Preset};
 pub use problem::{ConfigErrors, Problem};
 pub use routes::{JWKS_PATH, RESERVED_PREFIX, Routes};

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use uuid::Uuid;
 
 use super::account::{AccountId, Field};
+use super::bounce::StatusCode;
 use super::client::ClientAddr;
 use super::outbox::{Letter, Matter};
 use super::session::SessionId;
@@ -119,6 +120,8 @@ pub enum Fact {
     NoticeWithheld(&'static str, Reason),
     /// A letter was given up.
     LetterGivenUp(&'static str),
+    /// A letter that the mail server had taken was reported as undeliverable, with this code where one was given.
+    LetterBounced(&'static str, Option<StatusCode>),
     /// A signing key was made and took over.
     KeyRotated(String),
     /// A new pepper keys the password hashes from now on.
@@ -156,6 +159,8 @@ pub enum Reason {
     LinkUsed,
     /// A newer link took its place.
     LinkReplaced,
+    /// A password was set in another way in the meantime.
+    LinkOvertaken,
     /// No such link was ever made, or it is long gone.
     LinkUnknown,
     /// The budget of letters is used up.
@@ -179,6 +184,7 @@ impl Reason {
             Self::LinkExpired => "link-expired",
             Self::LinkUsed => "link-used",
             Self::LinkReplaced => "link-replaced",
+            Self::LinkOvertaken => "link-overtaken",
             Self::LinkUnknown => "link-unknown",
             Self::OverBudget => "over-budget",
             Self::TooManySessions => "too-many-sessions",
@@ -198,6 +204,7 @@ impl Reason {
         Self::LinkExpired,
         Self::LinkUsed,
         Self::LinkReplaced,
+        Self::LinkOvertaken,
         Self::LinkUnknown,
         Self::OverBudget,
         Self::TooManySessions,
@@ -239,6 +246,7 @@ impl Fact {
             Self::NoticeSent(_) => "notice.sent",
             Self::NoticeWithheld(..) => "notice.withheld",
             Self::LetterGivenUp(_) => "letter.given-up",
+            Self::LetterBounced(..) => "letter.bounced",
             Self::KeyRotated(_) => "key.rotated",
             Self::PepperRotated(_) => "pepper.rotated",
             Self::PepperDropped(_) => "pepper.dropped",
@@ -267,8 +275,11 @@ impl Fact {
             | Self::PasswordSet(purpose) => Some(purpose.as_str().to_owned()),
             Self::SessionDisplaced(session, reason) => Some(format!("{session} {}", reason.as_str())),
             Self::LinkWithheld(purpose, reason) => Some(format!("{purpose} {}", reason.as_str())),
-            Self::NoticeSent(matter) | Self::LetterGivenUp(matter) => Some((*matter).to_owned()),
+            Self::NoticeSent(matter) | Self::LetterGivenUp(matter) | Self::LetterBounced(matter, None) => {
+                Some((*matter).to_owned())
+            }
             Self::NoticeWithheld(matter, reason) => Some(format!("{matter} {}", reason.as_str())),
+            Self::LetterBounced(matter, Some(status)) => Some(format!("{matter} {status}")),
             Self::KeyRotated(id) | Self::PepperRotated(id) | Self::PepperDropped(id) => Some(id.clone()),
             Self::AccountCreated
             | Self::AccountDisabled
@@ -333,6 +344,13 @@ impl Fact {
                 Some(Self::NoticeWithheld(Matter::name(matter)?, Reason::parse(reason)?))
             }
             "letter.given-up" => matter().map(Self::LetterGivenUp),
+            "letter.bounced" => match detail?.split_once(' ') {
+                None => matter().map(|matter| Self::LetterBounced(matter, None)),
+                Some((matter, status)) => Some(Self::LetterBounced(
+                    Matter::name(matter)?,
+                    Some(StatusCode::parse(status)?),
+                )),
+            },
             "key.rotated" => Some(Self::KeyRotated(detail?.to_owned())),
             "pepper.rotated" => Some(Self::PepperRotated(detail?.to_owned())),
             "pepper.dropped" => Some(Self::PepperDropped(detail?.to_owned())),
@@ -414,6 +432,8 @@ pub(crate) mod tests {
             Fact::PasswordSet(Purpose::Welcome),
             Fact::NoticeSent("password-changed"),
             Fact::LetterGivenUp("reset"),
+            Fact::LetterBounced("welcome", StatusCode::parse("5.1.1")),
+            Fact::LetterBounced("new-device", None),
             Fact::KeyRotated("kid".into()),
             Fact::PepperRotated("003392d3".into()),
             Fact::PepperDropped("003392d3".into()),
@@ -441,6 +461,9 @@ pub(crate) mod tests {
         assert_eq!(Fact::parse("sign-in.refused", None), None);
         assert_eq!(Fact::parse("link.withheld", Some("reset")), None);
         assert_eq!(Fact::parse("notice.sent", Some("something-else")), None);
+        for detail in [None, Some("welcome 5.1"), Some("something 5.1.1"), Some("5.1.1")] {
+            assert_eq!(Fact::parse("letter.bounced", detail), None, "{detail:?}");
+        }
         assert_eq!(Fact::parse("account.changed", Some("email,shoes")), None);
         assert_eq!(Fact::parse("no.such.fact", None), None);
     }

@@ -5,6 +5,7 @@
 
 pub mod account;
 pub mod assertion;
+pub mod bounce;
 pub mod browser;
 pub mod client;
 mod common_passwords;

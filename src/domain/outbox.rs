@@ -57,14 +57,14 @@ impl Letter {
 #[serde(transparent)]
 pub struct LetterId(Uuid);
 
-/// How many letters to take at once. Each kind has its own share: nothing waits behind Welcomes, and Welcomes wait behind
-/// nothing but their own rate.
+/// How many letters to take at once. Each kind has its own share: nothing waits behind paced letters, and those wait
+/// behind nothing but their own rate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Batch {
-    /// Resets and notices.
+    /// Resets, and notices of what one person or an operator did.
     pub others: usize,
-    /// Welcomes.
-    pub welcomes: usize,
+    /// Welcomes, and every letter of an import: they come in crowds.
+    pub paced: usize,
 }
 
 impl LetterId {
@@ -76,6 +76,11 @@ impl LetterId {
     /// From its textual form.
     pub fn parse(text: &str) -> Option<Self> {
         Uuid::parse_str(text).ok().map(Self)
+    }
+
+    /// Its sixteen bytes.
+    pub const fn as_bytes(&self) -> &[u8; 16] {
+        self.0.as_bytes()
     }
 }
 
@@ -169,6 +174,11 @@ impl Matter {
         }
     }
 
+    /// Whether such a letter leaves at the rate of crowds, whatever it was that caused it.
+    pub const fn is_paced(&self) -> bool {
+        matches!(self, Self::Welcome { .. })
+    }
+
     /// The account the letter is about, where that is known when it is accepted.
     pub const fn account(&self) -> Option<AccountId> {
         match self {
@@ -189,6 +199,8 @@ pub struct QueuedLetter {
     pub letter: Letter,
     /// How often it has been tried before.
     pub attempts: u32,
+    /// Whether it leaves at the rate of crowds.
+    pub paced: bool,
 }
 
 /// How long to wait after the n-th failed attempt (the first is 1): 5 s, doubling, at most 15 minutes.

@@ -95,6 +95,8 @@ pub enum TicketEnd {
     Used,
     /// A newer ticket of the account took its place, or the account changed under it.
     Replaced,
+    /// A password was set in another way: it came with an import, or its person changed it.
+    Overtaken,
 }
 
 impl TicketEnd {
@@ -103,12 +105,13 @@ impl TicketEnd {
         match self {
             Self::Used => "used",
             Self::Replaced => "replaced",
+            Self::Overtaken => "overtaken",
         }
     }
 
     /// The opposite of [`TicketEnd::as_str`].
     pub fn parse(text: &str) -> Option<Self> {
-        [Self::Used, Self::Replaced]
+        [Self::Used, Self::Replaced, Self::Overtaken]
             .into_iter()
             .find(|end| end.as_str() == text)
     }
@@ -125,6 +128,8 @@ pub enum TicketState {
     Used,
     /// A newer link took its place.
     Replaced,
+    /// A password was set in another way in the meantime.
+    Overtaken,
 }
 
 impl TicketState {
@@ -135,6 +140,7 @@ impl TicketState {
             Self::Expired => "expired",
             Self::Used => "used",
             Self::Replaced => "replaced",
+            Self::Overtaken => "overtaken",
         }
     }
 }
@@ -145,6 +151,7 @@ impl Ticket {
         match self.ended {
             Some(TicketEnd::Used) => TicketState::Used,
             Some(TicketEnd::Replaced) => TicketState::Replaced,
+            Some(TicketEnd::Overtaken) => TicketState::Overtaken,
             None if now >= self.expires_at => TicketState::Expired,
             None => TicketState::Live,
         }

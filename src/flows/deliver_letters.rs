@@ -35,7 +35,7 @@ pub struct DeliverLetters {
     pub life: TicketLife,
     /// How many may go out.
     pub budget: MailBudget,
-    /// How fast Welcomes leave.
+    /// How fast letters of crowds leave.
     pub pace: Pace,
 }
 
@@ -72,7 +72,7 @@ impl DeliverLetters {
         let mut delivery = Delivery::default();
         let most = Batch {
             others: BATCH,
-            welcomes: self.pace.room(self.world.monotonic(), BATCH),
+            paced: self.pace.room(self.world.monotonic(), BATCH),
         };
         for queued in self.outbox.take(self.world.now(), most, LEASE).await? {
             self.work(&queued, &mut delivery).await?;
@@ -102,7 +102,7 @@ impl DeliverLetters {
             }
         };
         let purpose = purpose(&letter.matter, Some(&account));
-        if matches!(letter.matter, Matter::Welcome { .. }) {
+        if queued.paced {
             self.pace.draw(self.world.monotonic());
         }
         let sent = match purpose {
@@ -110,6 +110,7 @@ impl DeliverLetters {
                 let content = notice(letter, &account);
                 self.mailer
                     .send(Mail {
+                        letter: letter.id,
                         to: &to,
                         account: &account,
                         content,
@@ -129,6 +130,7 @@ impl DeliverLetters {
                     };
                     self.mailer
                         .send(Mail {
+                            letter: letter.id,
                             to: &to,
                             account: &account,
                             content,
@@ -140,7 +142,7 @@ impl DeliverLetters {
         match sent {
             Ok(receipt) => {
                 delivery.delivered += 1;
-                self.delivered(letter, &account, &receipt).await
+                self.delivered(letter, &account, &to, &receipt).await
             }
             Err(refusal) => {
                 self.budget.give_back(drawn.as_ref());
@@ -205,13 +207,13 @@ impl DeliverLetters {
         })
     }
 
-    async fn delivered(&self, letter: &Letter, account: &Account, receipt: &Receipt) -> Result<(), Fault> {
+    async fn delivered(&self, letter: &Letter, account: &Account, to: &Email, receipt: &Receipt) -> Result<(), Fault> {
         let fact =
             purpose(&letter.matter, Some(account)).map_or(Fact::NoticeSent(letter.matter.as_str()), Fact::LinkSent);
         let event = self.world.event(Actor::Gateway, None, Some(account.id), fact);
         tracing::info!(letter = %letter.id, matter = letter.matter.as_str(), account = %account.id, "letter handed to the mail server");
         self.outbox
-            .delivered(letter.id, self.world.now(), &receipt.words, event)
+            .delivered(letter.id, to, self.world.now(), &receipt.words, event)
             .await
     }
 

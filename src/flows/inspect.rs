@@ -13,11 +13,12 @@ use unicode_security::confusable_detection::skeleton;
 
 use super::World;
 use crate::domain::account::{Account, AccountId, AccountState, Email};
+use crate::domain::bounce::{Bounce, DeadAddress};
 use crate::domain::fault::Fault;
 use crate::domain::password::PasswordHash;
 use crate::domain::session::later;
 use crate::domain::ticket::{Ticket, TicketState};
-use crate::ports::{AccountListing, Accounts, Tickets};
+use crate::ports::{AccountListing, Accounts, Bounces, Tickets};
 
 /// Looks people over.
 pub struct InspectAccounts {
@@ -25,6 +26,8 @@ pub struct InspectAccounts {
     pub accounts: Arc<dyn Accounts>,
     /// Which links there are.
     pub tickets: Arc<dyn Tickets>,
+    /// Which mail came back.
+    pub bounces: Arc<dyn Bounces>,
     /// Time and chance.
     pub world: World,
 }
@@ -47,6 +50,8 @@ pub enum Disorder {
     SharedEmail,
     /// An enabled account has no address.
     NoEmail,
+    /// Mail to the address of an enabled account bounces for good.
+    MailBounces,
     /// Invited, and no link has ever been mailed.
     NeverActivated,
     /// The newest link has expired unused.
@@ -67,6 +72,7 @@ impl Disorder {
         match self {
             Self::SharedEmail => "shared-email",
             Self::NoEmail => "no-email",
+            Self::MailBounces => "mail-bounces",
             Self::NeverActivated => "never-activated",
             Self::LinkExpired => "link-expired",
             Self::NotSeen => "not-seen",
@@ -86,6 +92,11 @@ impl Disorder {
             Self::NoEmail => {
                 "add an address: sekisho account change EXTENSION --email ADDRESS; without one a forgotten password cannot \
                  be reset by mail"
+            }
+            Self::MailBounces => {
+                "ask for the right address (sekisho account change EXTENSION --email ADDRESS), or have the mailbox mended and \
+                 write again (sekisho account welcome EXTENSION, or \"forgot password\"); a link on paper until then: \
+                 sekisho account welcome EXTENSION --print"
             }
             Self::NeverActivated => {
                 "invite them: sekisho account welcome EXTENSION, unless a letter waits already (sekisho mail progress)"
@@ -118,6 +129,7 @@ impl InspectAccounts {
         let everybody = Everybody {
             listings: self.accounts.list().await?,
             tickets: self.tickets.newest().await?,
+            dead: self.bounces.dead_addresses().await?,
             weak: self
                 .accounts
                 .hashes()
@@ -133,6 +145,7 @@ impl InspectAccounts {
 struct Everybody {
     listings: Vec<AccountListing>,
     tickets: Vec<Ticket>,
+    dead: Vec<DeadAddress>,
     weak: HashMap<AccountId, String>,
 }
 
@@ -141,6 +154,7 @@ impl Everybody {
         let mut found = Vec::new();
         self.shared_addresses(&mut found);
         self.look_alikes(&mut found);
+        let dead: HashMap<&str, &Bounce> = self.dead.iter().map(|dead| (dead.key.as_str(), &dead.bounce)).collect();
         let tickets: HashMap<AccountId, &Ticket> = self.tickets.iter().map(|ticket| (ticket.account, ticket)).collect();
         for listing in self.enabled() {
             let account = &listing.account;
@@ -153,6 +167,9 @@ impl Everybody {
             };
             if account.email.is_none() {
                 add(Disorder::NoEmail, String::new());
+            }
+            if let Some(bounce) = account.email.as_ref().and_then(|email| dead.get(email.key())) {
+                add(Disorder::MailBounces, bounced(account, bounce));
             }
             let ticket = tickets.get(&account.id);
             match ticket.map(|ticket| (ticket.state_at(now), ticket)) {
@@ -264,6 +281,19 @@ fn not_seen_since(listing: &AccountListing, now: Timestamp) -> Option<Timestamp>
     (later(last, NOT_SEEN) < now).then_some(last)
 }
 
+/// The address, when mail to it bounced last, and what the remote server said.
+fn bounced(account: &Account, bounce: &Bounce) -> String {
+    let address = account.email.as_ref().map_or("", Email::as_typed);
+    let mut text = format!("{address}, {}", bounce.at.strftime("%Y-%m-%d"));
+    if let Some(status) = bounce.report.status {
+        text = format!("{text}: {status}");
+    }
+    match &bounce.report.words {
+        Some(words) => format!("{text}: {words}"),
+        None => text,
+    }
+}
+
 /// Texts that a person would type in another way than they are stored.
 fn odd_spellings(account: &Account) -> Vec<String> {
     let mut odd = Vec::new();
@@ -299,6 +329,7 @@ mod tests {
 
     use super::*;
     use crate::domain::account::{Extension, Role};
+    use crate::domain::bounce::{Action, Report, StatusCode};
     use crate::domain::language::Language;
     use crate::domain::session::tests::at;
     use crate::domain::ticket::{Purpose, TicketEnd};
@@ -331,10 +362,17 @@ mod tests {
         }
     }
 
-    fn found(listings: Vec<AccountListing>, tickets: Vec<Ticket>) -> Vec<(&'static str, Vec<String>, String)> {
+    type Found = Vec<(&'static str, Vec<String>, String)>;
+
+    fn found(listings: Vec<AccountListing>, tickets: Vec<Ticket>) -> Found {
+        found_with(listings, tickets, Vec::new())
+    }
+
+    fn found_with(listings: Vec<AccountListing>, tickets: Vec<Ticket>, dead: Vec<DeadAddress>) -> Found {
         let everybody = Everybody {
             listings,
             tickets,
+            dead,
             weak: HashMap::new(),
         };
         let extensions = |finding: &Finding| {
@@ -378,6 +416,41 @@ mod tests {
                 ),
                 ("no-email", vec!["104".into()], String::new()),
             ]
+        );
+    }
+
+    #[test]
+    fn whose_mail_bounces_is_found_by_the_address_of_today() {
+        let mut gone = listing("103", "C", Some("gone@example.com"));
+        gone.account.state = AccountState::Disabled;
+        let listings = vec![
+            listing("101", "A", Some("Yuki@example.com")),
+            listing("102", "B", Some("well@example.com")),
+            gone,
+        ];
+        let dead = |key: &str, status: Option<&str>, words: Option<&str>| DeadAddress {
+            key: key.to_owned(),
+            bounce: Bounce {
+                report: Report {
+                    action: Action::Failed,
+                    status: status.and_then(StatusCode::parse),
+                    words: words.map(str::to_owned),
+                },
+                at: at(DAY),
+            },
+        };
+        let addresses = vec![
+            dead("former@example.com", None, None),
+            dead("gone@example.com", None, None),
+            dead("yuki@example.com", Some("5.1.1"), Some("550 no such user")),
+        ];
+        assert_eq!(
+            found_with(listings, vec![], addresses),
+            [(
+                "mail-bounces",
+                vec!["101".into()],
+                "Yuki@example.com, 2027-01-16: 5.1.1: 550 no such user".into()
+            )]
         );
     }
 

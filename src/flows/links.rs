@@ -43,6 +43,9 @@ pub enum Stage {
     Withheld,
     /// The letter was given up, with the mail server's words.
     Undelivered,
+    /// The letter was taken by the mail server and reported as undeliverable then. The link works: a report can be
+    /// wrong or forged by whoever got the letter, and the person may have it in another way.
+    Bounced,
     /// Handed to the mail server; it works.
     Sent,
     /// On a printed page, to be handed over; it works.
@@ -55,6 +58,8 @@ pub enum Stage {
     Expired,
     /// A newer one took its place, or the account changed under it.
     Replaced,
+    /// A password was set in another way.
+    Overtaken,
 }
 
 impl Stage {
@@ -64,12 +69,14 @@ impl Stage {
             Self::Queued => "queued",
             Self::Withheld => "withheld",
             Self::Undelivered => "undelivered",
+            Self::Bounced => "bounced",
             Self::Sent => "sent",
             Self::Printed => "printed",
             Self::Opened => "opened",
             Self::Used => "used",
             Self::Expired => "expired",
             Self::Replaced => "replaced",
+            Self::Overtaken => "overtaken",
         }
     }
 }
@@ -209,6 +216,7 @@ impl Link {
                 LetterStatus::Waiting(_) => Stage::Queued,
                 LetterStatus::Withheld(_) => Stage::Withheld,
                 LetterStatus::GivenUp(_) => Stage::Undelivered,
+                LetterStatus::Bounced(_) => Stage::Bounced,
                 // Its ticket was swept.
                 LetterStatus::Delivered(_) => Stage::Expired,
             },
@@ -222,6 +230,7 @@ fn stage(ticket: &TicketListing, letter: Option<&LetterListing>, now: Timestamp)
     match ticket.ticket.state_at(now) {
         TicketState::Used => Stage::Used,
         TicketState::Replaced => Stage::Replaced,
+        TicketState::Overtaken => Stage::Overtaken,
         TicketState::Expired => Stage::Expired,
         // Somebody has it, whatever the mail server said last.
         TicketState::Live if ticket.openings > 0 => Stage::Opened,
@@ -230,6 +239,7 @@ fn stage(ticket: &TicketListing, letter: Option<&LetterListing>, now: Timestamp)
             Some(LetterStatus::Waiting(_)) => Stage::Queued,
             Some(LetterStatus::GivenUp(_)) => Stage::Undelivered,
             Some(LetterStatus::Withheld(_)) => Stage::Withheld,
+            Some(LetterStatus::Bounced(_)) => Stage::Bounced,
             Some(LetterStatus::Delivered(_)) | None => Stage::Sent,
         },
     }
@@ -274,6 +284,9 @@ mod tests {
             status,
             attempts: 0,
             words: None,
+            paced: true,
+            sent_to: None,
+            bounce: None,
         }
     }
 
@@ -284,6 +297,7 @@ mod tests {
             letter(LetterStatus::Delivered(at(1))),
         );
         let given_up = letter(LetterStatus::GivenUp(at(2)));
+        let bounced = letter(LetterStatus::Bounced(at(2)));
         let live = listing(None, 0);
         for (ticket, letter, second, wanted) in [
             (&live, Some(&waiting), 1, Stage::Queued),
@@ -291,9 +305,13 @@ mod tests {
             (&live, None, 1, Stage::Sent),
             (&live, Some(&given_up), 1, Stage::Undelivered),
             (&listing(None, 2), Some(&given_up), 1, Stage::Opened),
+            (&live, Some(&bounced), 1, Stage::Bounced),
+            (&listing(None, 1), Some(&bounced), 1, Stage::Opened),
+            (&live, Some(&bounced), 10, Stage::Expired),
             (&listing(None, 2), Some(&delivered), 10, Stage::Expired),
             (&listing(Some(TicketEnd::Used), 2), Some(&delivered), 99, Stage::Used),
             (&listing(Some(TicketEnd::Replaced), 0), None, 1, Stage::Replaced),
+            (&listing(Some(TicketEnd::Overtaken), 0), None, 1, Stage::Overtaken),
         ] {
             assert_eq!(stage(ticket, letter, at(second)), wanted);
         }

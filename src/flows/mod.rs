@@ -5,6 +5,7 @@
 
 mod accounts;
 mod authenticate;
+mod bounces;
 mod deliver_letters;
 mod forgot_password;
 mod housekeeping;
@@ -23,6 +24,7 @@ mod sign_out;
 pub use crate::domain::limits::SignInLimits;
 pub use accounts::{AccountChange, AccountOffice, NewAccount, NewAccountProblem};
 pub use authenticate::{Authenticate, Bond, Presented, Refusal, Standing};
+pub use bounces::{BounceOffice, Settled};
 pub use deliver_letters::{DeliverLetters, Delivery};
 pub use forgot_password::{ForgotPassword, ResetLimits, ResetRequest};
 pub use housekeeping::Housekeeping;

@@ -1,10 +1,11 @@
-//! The pace of Welcome letters: an overdue backlog leaves at the operator's rate, as it would have when it was due.
+//! The pace of letters that come in crowds, Welcomes and those of an import: an overdue backlog leaves at the
+//! operator's rate, as it would have when it was due.
 
 use parking_lot::Mutex;
 
 use crate::domain::limits::{Meter, Nanos, Quota};
 
-/// Meters Welcome letters, whatever made them due.
+/// Meters letters of crowds, whatever made them due.
 pub struct Pace {
     rate: Quota,
     meter: Mutex<Meter>,

@@ -201,6 +201,7 @@ const fn refusal(state: TicketState) -> Reason {
         TicketState::Expired => Reason::LinkExpired,
         TicketState::Used => Reason::LinkUsed,
         TicketState::Replaced => Reason::LinkReplaced,
+        TicketState::Overtaken => Reason::LinkOvertaken,
         TicketState::Live => Reason::LinkUnknown,
     }
 }

@@ -47,7 +47,7 @@ pub(super) fn address(email: &Email) -> Option<Address> {
     Address::new(local, ascii_domain(domain)).ok()
 }
 
-fn ascii_domain(domain: &str) -> String {
+pub(super) fn ascii_domain(domain: &str) -> String {
     if domain.is_ascii() {
         return domain.to_owned();
     }

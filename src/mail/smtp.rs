@@ -11,6 +11,7 @@ use super::letters::LetterPress;
 use super::letters::phrase::one_line;
 use super::mime;
 use super::relay::{Cause, Parked, Relay, Step, Trouble};
+use super::return_path::ReturnPath;
 use crate::config;
 use crate::domain::account::Email;
 use crate::domain::fault::Fault;
@@ -25,18 +26,21 @@ pub struct SmtpMailer {
     press: LetterPress,
     relay: Relay,
     from: Mailbox,
+    returns: Option<ReturnPath>,
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
 }
 
 impl SmtpMailer {
-    /// Reads the password and the CA certificates; speaks to nobody yet.
+    /// Reads the password and the CA certificates; speaks to nobody yet. With `returns`, each letter has a return
+    /// address of its own.
     ///
     /// # Errors
     /// When the sender is no address, or one of the files cannot be used; the error names the key.
     pub fn new(
         config: &config::Mail,
         press: LetterPress,
+        returns: Option<ReturnPath>,
         clock: Arc<dyn Clock>,
         entropy: Arc<dyn Entropy>,
     ) -> Result<Self, Fault> {
@@ -60,6 +64,7 @@ impl SmtpMailer {
             press,
             relay,
             from: Mailbox::new(Some(name).filter(|name| !name.is_empty()), address),
+            returns,
             clock,
             entropy,
         })
@@ -88,7 +93,9 @@ impl Mailer for SmtpMailer {
         let recipient = to.email.clone();
         let message = mime::message(letter, self.from.clone(), to, id, now)
             .map_err(|error| unwritten(format!("could not put the letter into a message: {error}")))?;
-        match self.relay.deliver(&self.from.email, &recipient, &message).await {
+        let tagged = self.returns.as_ref().and_then(|returns| returns.of(mail.letter));
+        let sender = tagged.as_ref().unwrap_or(&self.from.email);
+        match self.relay.deliver(sender, &recipient, &message).await {
             Some(Ok(response)) => Ok(Receipt {
                 words: bounded(&said(&response), secret),
             }),
@@ -114,7 +121,13 @@ impl SmtpMailer {
             Step::Connect => format!("could not reach {server}: {cause}"),
             Step::Encrypt => format!("{server} did not turn to TLS: {cause}"),
             Step::Authenticate => format!("{server} did not take the user name and password of [mail]: {cause}"),
-            Step::Sender => format!("{server} did not take {} as the sender: {cause}", self.from.email),
+            Step::Sender => {
+                let sender = match &self.returns {
+                    Some(returns) => returns.plain(),
+                    None => self.from.email.to_string(),
+                };
+                format!("{server} did not take {sender} as the sender: {cause}")
+            }
             Step::Recipient | Step::Message => cause,
         };
         refusal(is_permanent(trouble), &words, secret)
@@ -174,7 +187,7 @@ fn refusal(permanent: bool, words: &str, secret: Option<&str>) -> Refusal {
 
 /// Words fit to be stored and shown: one line, of bounded length, without the token. A content filter
 /// may quote the very link it objects to.
-fn bounded(words: &str, secret: Option<&str>) -> String {
+pub(super) fn bounded(words: &str, secret: Option<&str>) -> String {
     let line = one_line(words);
     let line = secret.map_or_else(|| line.clone(), |secret| without(secret, &line));
     if line.chars().count() <= MAX_WORDS {

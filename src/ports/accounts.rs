@@ -9,6 +9,7 @@ use crate::domain::fault::Fault;
 use crate::domain::outbox::Letter;
 use crate::domain::password::PasswordHash;
 use crate::domain::session::SessionId;
+use crate::domain::ticket::TicketEnd;
 
 use super::sessions::Renewal;
 
@@ -76,8 +77,9 @@ pub trait Accounts: Send + Sync {
     ) -> Result<Change, Fault>;
 
     /// A new password chosen by its person: in one transaction, provided that the stored hash is still the one the old
-    /// password was compared with and that the session can be renewed, stores the new hash, replaces live tickets and
-    /// renews the session as [`Sessions::renew`](super::Sessions::renew) does. `false` otherwise, and nothing is stored.
+    /// password was compared with and that the session can be renewed, stores the new hash, ends live tickets as
+    /// overtaken and renews the session as [`Sessions::renew`](super::Sessions::renew) does. `false` otherwise, and
+    /// nothing is stored.
     async fn change_password(&self, change: &PasswordChange, now: Timestamp, then: Consequences)
     -> Result<bool, Fault>;
 
@@ -85,7 +87,8 @@ pub trait Accounts: Send + Sync {
     async fn record(&self, id: AccountId, then: Consequences) -> Result<Change, Fault>;
 
     /// Stores many records, all or none, together with the consequences and the letters. A record that raises its
-    /// generation, is disabled or has another address ends the live tickets of its account. A hash counts as a
+    /// generation, is disabled or has another address ends the live tickets of its account
+    /// ([`AccountRecord::ends_links`]). A hash counts as a
     /// password set at `now`. `stored` hears how many records are stored so far.
     async fn import(
         &self,
@@ -124,7 +127,7 @@ pub struct AccountBatch {
     pub records: Vec<AccountRecord>,
     /// What is recorded in the same transaction.
     pub then: Consequences,
-    /// Letters that wait until their time.
+    /// Letters that wait until their time, and leave at the rate of crowds.
     pub later: Vec<DueLetter>,
 }
 
@@ -146,14 +149,18 @@ impl AccountRecord {
         self.before.is_some() || self.hash.is_some()
     }
 
-    /// Whether links that were mailed before must stop working: they would reach somebody else, or nobody's account.
-    pub fn ends_links(&self) -> bool {
-        self.before.as_ref().is_some_and(|before| {
-            let typed = |account: &Account| account.email.as_ref().map(|email| email.as_typed().to_owned());
-            before.generation != self.after.generation
-                || self.after.state == AccountState::Disabled
-                || typed(before) != typed(&self.after)
-        })
+    /// How links that were mailed before end, when they must stop working: a password is there that they were to set,
+    /// or they would reach somebody else, or nobody's account.
+    pub fn ends_links(&self) -> Option<TicketEnd> {
+        let before = self.before.as_ref()?;
+        if self.hash.is_some() && self.after.state == AccountState::Active {
+            return Some(TicketEnd::Overtaken);
+        }
+        let typed = |account: &Account| account.email.as_ref().map(|email| email.as_typed().to_owned());
+        let ends = before.generation != self.after.generation
+            || self.after.state == AccountState::Disabled
+            || typed(before) != typed(&self.after);
+        ends.then_some(TicketEnd::Replaced)
     }
 }
 

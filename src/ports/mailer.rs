@@ -7,6 +7,7 @@ use jiff::Timestamp;
 
 use crate::domain::account::{Account, Email};
 use crate::domain::client::ClientAddr;
+use crate::domain::outbox::LetterId;
 use crate::domain::token::TicketToken;
 
 /// Speaks to the mail server.
@@ -18,6 +19,8 @@ pub trait Mailer: Send + Sync {
 
 /// A letter to one person. It may hold a live token: neither stored nor printed.
 pub struct Mail<'a> {
+    /// The letter it is, so that a report about it finds back.
+    pub letter: LetterId,
     /// The one address it goes to.
     pub to: &'a Email,
     /// Whom it is about.

@@ -4,6 +4,7 @@
 //! `commit`, so no flow can hold a transaction while it hashes, mails or waits.
 
 mod accounts;
+mod bounces;
 mod events;
 mod floor;
 mod hasher;
@@ -21,6 +22,7 @@ pub use accounts::{
     AccountBatch, AccountListing, AccountRecord, Accounts, BatchOutcome, Change, Creation, Credential, DueLetter,
     EmailMatch, PasswordChange,
 };
+pub use bounces::{Bounces, Noting};
 pub use events::{EventFilter, Events};
 pub use floor::Floor;
 pub use hasher::{Hasher, Verification};

@@ -6,6 +6,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use jiff::Timestamp;
 
+use crate::domain::account::Email;
+use crate::domain::bounce::Bounce;
 use crate::domain::event::{Consequences, Event};
 use crate::domain::fault::Fault;
 use crate::domain::outbox::{Batch, Letter, LetterId, QueuedLetter};
@@ -16,16 +18,18 @@ pub trait Outbox: Send + Sync {
     /// Accepts letters and events that no other change causes: a reset request.
     async fn accept(&self, then: Consequences) -> Result<(), Fault>;
 
-    /// Takes up to `most` letters that are due and hides them from other takers for `lease`: Welcomes last, otherwise
-    /// oldest first.
+    /// Takes up to `most` letters that are due and hides them from other takers for `lease`: paced ones last,
+    /// otherwise oldest first.
     async fn take(&self, now: Timestamp, most: Batch, lease: Duration) -> Result<Vec<QueuedLetter>, Fault>;
 
     /// Gives back what a process took that is no longer there. Called once, at start, by the one server
     /// that holds the store.
     async fn give_back_taken(&self) -> Result<(), Fault>;
 
-    /// The mail server accepted it, with these words.
-    async fn delivered(&self, id: LetterId, now: Timestamp, words: &str, event: Event) -> Result<(), Fault>;
+    /// The mail server accepted it for this address, with these words. Nothing that bounced earlier speaks against the
+    /// address from now on.
+    async fn delivered(&self, id: LetterId, to: &Email, now: Timestamp, words: &str, event: Event)
+    -> Result<(), Fault>;
 
     /// It was decided that nothing is sent.
     async fn withheld(&self, id: LetterId, now: Timestamp, event: Event) -> Result<(), Fault>;
@@ -42,7 +46,8 @@ pub trait Outbox: Send + Sync {
     /// All letters, newest first, at most `most`.
     async fn list(&self, most: usize) -> Result<Vec<LetterListing>, Fault>;
 
-    /// Removes letters that ended before `before`. Answers how many.
+    /// Removes letters that ended before `before`, and what bounced before then at addresses that nobody has any more.
+    /// Answers how many letters.
     async fn sweep(&self, before: Timestamp) -> Result<u64, Fault>;
 }
 
@@ -57,6 +62,12 @@ pub struct LetterListing {
     pub attempts: u32,
     /// The mail server's last words.
     pub words: Option<String>,
+    /// Whether it leaves at the rate of crowds.
+    pub paced: bool,
+    /// The address it was handed over for.
+    pub sent_to: Option<Email>,
+    /// What was reported about it afterwards.
+    pub bounce: Option<Bounce>,
 }
 
 /// Where a letter stands.
@@ -70,4 +81,6 @@ pub enum LetterStatus {
     Withheld(Timestamp),
     /// Given up.
     GivenUp(Timestamp),
+    /// Handed to the mail server, and reported as undeliverable then.
+    Bounced(Timestamp),
 }

@@ -377,7 +377,16 @@ async fn events_and_letters_are_listed() {
     assert_eq!(letters.len(), 1);
     assert_eq!(
         keys(&letters[0]),
-        ["attempts", "created_at", "id", "matter", "status", "words"]
+        [
+            "attempts",
+            "bounce",
+            "created_at",
+            "id",
+            "matter",
+            "sent_to",
+            "status",
+            "words"
+        ]
     );
     assert_eq!(
         (&letters[0]["matter"], &letters[0]["status"]),

@@ -239,6 +239,79 @@ async fn overdue_welcomes_leave_at_the_rate_and_no_reset_waits_behind_them() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn overdue_notices_of_an_import_leave_at_the_rate_and_no_reset_waits_behind_them() {
+    let house = House::open().await;
+    let person = house.welcome("1").await;
+    let file = |domain: &str| {
+        (101..121).fold("extension,name,email\n".to_owned(), |mut rows, number| {
+            writeln!(rows, "{number},P,p{number}@{domain}").unwrap();
+            rows
+        })
+    };
+    import(&house, file("example.com").as_bytes(), &["--apply"])
+        .await
+        .succeeded();
+    house.gateway.kill();
+    // At the rate of the harness all of them are due at once, two for each person.
+    import(&house, file("example.net").as_bytes(), &["--apply"])
+        .await
+        .succeeded();
+    house.gateway.configure("[mail]\nrate = \"1 per 20s\"");
+    let before = house.mailbox.letters().len();
+    house.gateway.start().await;
+    house.mailbox.wait_for_count(before + 1).await;
+    // What one person does is no crowd: the notice of it leaves at once, as the reset does.
+    house
+        .gateway
+        .cli(&["account", "change", "101", "--email", "p101@example.org"])
+        .await
+        .succeeded();
+    house.mailbox.next("p101@example.org").await;
+    house
+        .visitor()
+        .post_json("/forgot-password", &serde_json::json!({"email": person.email}))
+        .await;
+    house.event("link.sent", Some("reset")).await;
+    let of_crowd = house.mailbox.letters().len() - before - 3;
+    assert!((1..=4).contains(&of_crowd), "{of_crowd} left at once");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_welcome_link_that_an_imported_password_has_overtaken_says_so() {
+    let house = House::open().await;
+    let email = house.invite("101", &[]).await;
+    let links = house.mailbox.next_links(&email).await;
+    let file = format!("extension,name,email,password_hash\n101,Person 101,{email},{BCRYPT_OF_ABC}\n");
+    import(&house, file.as_bytes(), &["--apply"]).await.succeeded();
+    let page = house.visitor().follow(&links.in_office).await;
+    assert_eq!(page.status, 410, "{page:?}");
+    let text = page.text();
+    assert!(text.contains("A password has been set in the meantime"), "{text}");
+    assert!(!text.contains("newer link") && !text.contains("Person 101"), "{text}");
+    house.event("link.refused", Some("link-overtaken")).await;
+    let listed: Vec<Value> = house
+        .gateway
+        .cli_json(&["link", "list", "--account", "101", "--json"])
+        .await;
+    assert_eq!(listed[0]["stage"], "overtaken", "{listed:?}");
+    assert!(house.visitor().sign_in("101", "abc").await.is_done());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_very_long_name_widens_no_table_for_everybody_and_is_whole_in_json() {
+    let house = House::closed("").await;
+    let (long, email) = ("田中 ".repeat(33), format!("{}@example.com", "y".repeat(60)));
+    let file = format!("extension,name,email\n101,{long},{email}\n102,Sam,s@example.com\n");
+    import(&house, file.as_bytes(), &["--apply"]).await.succeeded();
+    let listed = house.gateway.cli(&["account", "list"]).await;
+    assert!(listed.err.contains("--json"), "{listed:?}");
+    let table = listed.succeeded();
+    assert!(table.contains("田中…") && table.contains(&email), "{table}");
+    assert!(table.lines().all(|line| line.chars().count() < 180), "{table}");
+    assert_eq!(accounts(&house).await[0]["name"], long.trim_end());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_password_of_another_system_signs_in_and_takes_nobodys_place() {
     let house = House::open().await;
     let person = house.welcome("101").await;

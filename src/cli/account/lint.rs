@@ -13,7 +13,6 @@ use crate::flows::inspect::{Disorder, Finding};
 use super::super::open;
 use super::super::output::{FAINT, Output};
 use super::super::table::{Styled, Table};
-use super::person;
 
 /// The exit code when something was found: neither done nor failed.
 pub const FOUND: u8 = 3;
@@ -65,6 +64,7 @@ fn title(matter: Disorder) -> &'static str {
     match matter {
         Disorder::SharedEmail => "Shared e-mail addresses",
         Disorder::NoEmail => "No e-mail address",
+        Disorder::MailBounces => "Mail to the address bounces",
         Disorder::NeverActivated => "Invited, and no link was ever mailed",
         Disorder::LinkExpired => "The link expired before it was used",
         Disorder::NotSeen => "Not signed in for a year",
@@ -83,9 +83,9 @@ fn show(findings: &[Finding], output: &mut Output) -> anyhow::Result<()> {
         output.line(format_args!("{} ({})", title(kind), matter.len()))?;
         let mut table = Table::of_facts().unbroken(&[0]);
         for finding in matter {
-            let people: Vec<_> = finding.accounts.iter().map(person).collect();
+            let people = finding.accounts.iter();
             table.row([
-                people.join(", ").as_str().into(),
+                Styled::people(people.map(|account| (account.extension.as_str(), account.name.as_str()))),
                 Styled::or_dash(Some(&finding.detail)),
             ]);
         }

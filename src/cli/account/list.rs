@@ -136,7 +136,7 @@ fn table(listings: &[AccountListing], output: &Output) -> Table {
         let account = &listing.account;
         table.row([
             account.extension.as_str().into(),
-            account.name.as_str().into(),
+            Styled::name(&account.name),
             Styled::or_dash(account.email.as_ref().map(Email::as_typed)),
             account.role.as_str().into(),
             Styled::new(account.state.as_str(), state_style(account.state)),

@@ -65,7 +65,7 @@ impl Tour<'_> {
                 Styled::new(account.state.as_str(), state_style(account.state)),
             ]);
         }
-        for line in table.whole().lines() {
+        for line in table.lines().lines() {
             output.line(format_args!(" {line}"))?;
         }
         output.line("")

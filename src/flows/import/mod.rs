@@ -122,27 +122,27 @@ impl ImportAccounts {
         })
     }
 
-    /// Whose Welcome letter waits or was delivered, and until when letters wait.
+    /// Whose Welcome letter waits or was delivered, and until when letters wait. One that bounced has reached nobody.
     async fn letters(&self, now: Timestamp) -> Result<(HashSet<AccountId>, Option<Timestamp>), Fault> {
-        let (mut written_to, mut until, mut welcomes) = (HashSet::new(), None, 0_u32);
+        let (mut written_to, mut until, mut crowd) = (HashSet::new(), None, 0_u32);
         for listing in self.outbox.list(usize::MAX).await? {
             if let LetterStatus::Waiting(due) = listing.status {
                 until = until.max(Some(due).filter(|due| *due > now));
+                crowd += u32::from(listing.paced);
             }
             let (LetterStatus::Waiting(_) | LetterStatus::Delivered(_)) = listing.status else {
                 continue;
             };
             if let Matter::Welcome { account } = listing.letter.matter {
                 written_to.insert(account);
-                welcomes += u32::from(matches!(listing.status, LetterStatus::Waiting(_)));
             }
         }
-        Ok((written_to, until.max(self.paced(now, welcomes))))
+        Ok((written_to, until.max(self.paced(now, crowd))))
     }
 
-    /// When the last of so many waiting Welcomes can leave at the earliest: overdue ones leave at the rate, too.
-    fn paced(&self, now: Timestamp, welcomes: u32) -> Option<Timestamp> {
-        let before = welcomes.checked_sub(1)?;
+    /// When the last of so many waiting letters of crowds can leave at the earliest: overdue ones leave at the rate, too.
+    fn paced(&self, now: Timestamp, crowd: u32) -> Option<Timestamp> {
+        let before = crowd.checked_sub(1)?;
         Some(later(now, self.rate.interval().saturating_mul(before)))
     }
 

@@ -16,9 +16,11 @@ use rstest::rstest;
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 use tokio_util::sync::DropGuard;
+use uuid::Uuid;
 
 use self::server::{Cover, Manner, PASSWORD, Server, USER};
 use super::letters::tests::{account, branding, press_of, token};
+use super::return_path::{self, ReturnPath};
 use super::smtp::SmtpMailer;
 use crate::config::{self, MailSecurity};
 use crate::demo::mailcatcher::{Behaviour, Inbox, MailCatcher};
@@ -26,6 +28,7 @@ use crate::domain::account::{Account, Email};
 use crate::domain::fault::Fault;
 use crate::domain::language::Language;
 use crate::domain::limits::Nanos;
+use crate::domain::outbox::LetterId;
 use crate::domain::token::TOKEN_BYTES;
 use crate::ports::{Clock, Content, Entropy, Mail, Mailer, Receipt, Refusal};
 
@@ -56,6 +59,7 @@ fn config_for(address: SocketAddr, security: MailSecurity) -> config::Mail {
     config::Mail {
         from: "no-reply@example.com".into(),
         from_name: None,
+        bounces: None,
         smtp_host: address.ip().to_string(),
         smtp_port: address.port(),
         security,
@@ -68,9 +72,14 @@ fn config_for(address: SocketAddr, security: MailSecurity) -> config::Mail {
 }
 
 fn mailer(config: &config::Mail) -> Result<SmtpMailer, Fault> {
+    mailer_with(config, None)
+}
+
+fn mailer_with(config: &config::Mail, returns: Option<ReturnPath>) -> Result<SmtpMailer, Fault> {
     SmtpMailer::new(
         config,
         press_of(&branding()),
+        returns,
         Arc::new(Still),
         Arc::new(Counting::default()),
     )
@@ -110,6 +119,7 @@ async fn send_to(mailer: &SmtpMailer, person: &Account) -> Result<Receipt, Refus
     let to = person.email.as_ref().unwrap();
     mailer
         .send(Mail {
+            letter: LetterId::new(Uuid::from_u128(5)),
             to,
             account: person,
             content,
@@ -119,6 +129,22 @@ async fn send_to(mailer: &SmtpMailer, person: &Account) -> Result<Receipt, Refus
 
 async fn send(mailer: &SmtpMailer) -> Result<Receipt, Refusal> {
     send_to(mailer, &account(Language::En)).await
+}
+
+#[tokio::test]
+async fn each_letter_has_a_return_address_of_its_own_where_bounces_are_wanted() {
+    let catcher = catcher().await;
+    send(&catcher.mailer()).await.unwrap();
+    assert_eq!(catcher.inbox.messages()[0].from, "no-reply@example.com");
+    let config = config_for(catcher.address, MailSecurity::DangerPlain);
+    let returns = || return_path::tests::returns();
+    send(&mailer_with(&config, Some(returns())).unwrap()).await.unwrap();
+    let letter = &catcher.inbox.messages()[1];
+    assert_eq!(
+        returns().read(&letter.from),
+        return_path::Named::Letter(LetterId::new(Uuid::from_u128(5)))
+    );
+    assert!(letter.sender.ends_with("<no-reply@example.com>"), "{}", letter.sender);
 }
 
 #[rstest]

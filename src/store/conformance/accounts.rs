@@ -465,7 +465,7 @@ async fn a_password_is_changed_by_whoever_knew_the_old_one(ports: Ports) {
         "its former token opens nothing"
     );
     let replaced = ports.tickets.find(&ticket.digest).await.unwrap().unwrap();
-    assert_eq!(replaced.ticket.state_at(at(6)), TicketState::Replaced);
+    assert_eq!(replaced.ticket.state_at(at(6)), TicketState::Overtaken);
     assert!(
         change("$second", "$bad", &before, false, 6).await.is_none(),
         "from a token the session has no more"
@@ -562,7 +562,7 @@ async fn many_records_are_stored_together_with_what_follows(ports: Ports) {
             .outbox
             .take(
                 at(59),
-                crate::domain::outbox::Batch { others: 9, welcomes: 9 },
+                crate::domain::outbox::Batch { others: 9, paced: 9 },
                 Duration::from_secs(1)
             )
             .await
@@ -574,7 +574,7 @@ async fn many_records_are_stored_together_with_what_follows(ports: Ports) {
             .outbox
             .take(
                 at(60),
-                crate::domain::outbox::Batch { others: 9, welcomes: 9 },
+                crate::domain::outbox::Batch { others: 9, paced: 9 },
                 Duration::from_secs(1)
             )
             .await
@@ -742,6 +742,6 @@ async fn an_imported_hash_is_a_password(ports: Ports) {
     );
     assert_eq!(
         ports.redeem(&ticket, "$other", 6).await,
-        Redemption::Refused(TicketState::Replaced)
+        Redemption::Refused(TicketState::Overtaken)
     );
 }

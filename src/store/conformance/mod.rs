@@ -2,6 +2,7 @@
 //! of calls in which every adapter must agree with the reference model in memory.
 
 mod accounts;
+mod bounces;
 mod journal;
 mod model;
 mod outbox;
@@ -26,7 +27,7 @@ use crate::domain::session::tests::at;
 use crate::domain::session::{Session, SessionId, later};
 use crate::domain::ticket::{Purpose, Ticket, Way};
 use crate::domain::token::TokenDigest;
-use crate::ports::{Accounts, EventFilter, Events, Keys, Outbox, Redemption, Room, Sessions, Tickets};
+use crate::ports::{Accounts, Bounces, EventFilter, Events, Keys, Outbox, Redemption, Room, Sessions, Tickets};
 
 /// One adapter, seen through its ports alone.
 pub(super) struct Ports {
@@ -34,6 +35,7 @@ pub(super) struct Ports {
     pub(super) sessions: Arc<dyn Sessions>,
     pub(super) tickets: Arc<dyn Tickets>,
     pub(super) outbox: Arc<dyn Outbox>,
+    pub(super) bounces: Arc<dyn Bounces>,
     pub(super) events: Arc<dyn Events>,
     pub(super) keys: Arc<dyn Keys>,
     _directory: Option<TempDir>,
@@ -42,7 +44,7 @@ pub(super) struct Ports {
 impl Ports {
     fn of<S>(store: S, directory: Option<TempDir>) -> Self
     where
-        S: Accounts + Sessions + Tickets + Outbox + Events + Keys + 'static,
+        S: Accounts + Sessions + Tickets + Outbox + Bounces + Events + Keys + 'static,
     {
         let store = Arc::new(store);
         Self {
@@ -50,6 +52,7 @@ impl Ports {
             sessions: Arc::clone(&store) as _,
             tickets: Arc::clone(&store) as _,
             outbox: Arc::clone(&store) as _,
+            bounces: Arc::clone(&store) as _,
             events: Arc::clone(&store) as _,
             keys: store,
             _directory: directory,

@@ -6,6 +6,7 @@ use proptest::sample::select;
 
 use super::*;
 use crate::domain::account::{AccountEdit, EmailEdit, LoginName};
+use crate::domain::bounce::{Action, DeadAddress, Ignored, Report, StatusCode};
 use crate::domain::key::{KeyRecord, SigningAlgorithm};
 use crate::domain::outbox::Batch;
 use crate::ports::{
@@ -42,6 +43,8 @@ enum Act {
     Take,
     GiveBack,
     Delivered,
+    Report,
+    Ignore,
     Withheld,
     Failed,
     GivenUp,
@@ -52,7 +55,7 @@ enum Act {
 }
 
 /// What happens often stands here often.
-const ACTS: [Act; 50] = [
+const ACTS: [Act; 55] = [
     Act::Create,
     Act::Create,
     Act::Create,
@@ -97,6 +100,11 @@ const ACTS: [Act; 50] = [
     Act::Take,
     Act::GiveBack,
     Act::Delivered,
+    Act::Delivered,
+    Act::Report,
+    Act::Report,
+    Act::Report,
+    Act::Ignore,
     Act::Withheld,
     Act::Failed,
     Act::GivenUp,
@@ -183,7 +191,9 @@ enum Call {
     Accept(Consequences),
     Take(Timestamp, Batch, Duration),
     GiveBack,
-    Delivered(LetterId, Timestamp, Event),
+    Delivered(LetterId, Email, Timestamp, Event),
+    Report(LetterId, Report, Timestamp, Event),
+    Ignore(Ignored),
     Withheld(LetterId, Timestamp, Event),
     Failed(LetterId, Timestamp),
     GivenUp(LetterId, Timestamp, Event),
@@ -202,6 +212,8 @@ struct Sight {
     tickets: Vec<Option<TicketRecord>>,
     links: Vec<TicketListing>,
     letters: Vec<LetterListing>,
+    dead_addresses: Vec<DeadAddress>,
+    ignored: Vec<(Ignored, u64)>,
     next_due: Option<Timestamp>,
     events: Vec<Event>,
     keys: Vec<KeyRecord>,
@@ -284,12 +296,14 @@ impl Cast {
             Act::Take => {
                 let most = Batch {
                     others: which % 4,
-                    welcomes: how % 3,
+                    paced: how % 3,
                 };
                 Call::Take(now, most, Duration::from_secs(how as u64 * 5))
             }
             Act::GiveBack => Call::GiveBack,
-            Act::Delivered => Call::Delivered(letter, now, event),
+            Act::Delivered => Call::Delivered(letter, Email::parse(EMAILS[how % 4]).unwrap(), now, event),
+            Act::Report => Call::Report(letter, report(how), now, event),
+            Act::Ignore => Call::Ignore(Ignored::ALL[how % 4]),
             Act::Withheld => Call::Withheld(letter, now, event),
             Act::Failed => Call::Failed(letter, at(second + spread * 4)),
             Act::GivenUp => Call::GivenUp(letter, now, event),
@@ -467,6 +481,8 @@ impl Cast {
             tickets,
             links: ports.tickets.list(None, usize::MAX).await.unwrap(),
             letters: ports.outbox.list(usize::MAX).await.unwrap(),
+            dead_addresses: ports.bounces.dead_addresses().await.unwrap(),
+            ignored: ports.bounces.ignored().await.unwrap(),
             next_due: ports.outbox.next_due().await.unwrap(),
             events: ports.events.list(EventFilter::newest(usize::MAX)).await.unwrap(),
             keys: ports.keys.list().await.unwrap(),
@@ -480,6 +496,7 @@ impl Call {
     /// The answer in words.
     async fn make(&self, ports: &Ports) -> String {
         let (accounts, sessions, outbox) = (&ports.accounts, &ports.sessions, &ports.outbox);
+        let bounces = &ports.bounces;
         match self {
             Self::Create(account, then) => said(accounts.create(account, then.clone()).await),
             Self::Disable(id, now, then) => said(accounts.disable(*id, *now, then.clone()).await),
@@ -511,7 +528,9 @@ impl Call {
             Self::Accept(then) => said(outbox.accept(then.clone()).await),
             Self::Take(now, most, lease) => said(outbox.take(*now, *most, *lease).await),
             Self::GiveBack => said(outbox.give_back_taken().await),
-            Self::Delivered(id, now, event) => said(outbox.delivered(*id, *now, "250", event.clone()).await),
+            Self::Delivered(id, to, now, event) => said(outbox.delivered(*id, to, *now, "250", event.clone()).await),
+            Self::Report(id, report, now, event) => said(bounces.note(*id, report, *now, event.clone()).await),
+            Self::Ignore(why) => said(bounces.ignore(*why).await),
             Self::Withheld(id, now, event) => said(outbox.withheld(*id, *now, event.clone()).await),
             Self::Failed(id, again_at) => said(outbox.failed(*id, "450", *again_at).await),
             Self::GivenUp(id, now, event) => said(outbox.given_up(*id, *now, "550", event.clone()).await),
@@ -520,6 +539,15 @@ impl Call {
             Self::SweepKeys(before) => said(ports.keys.sweep(*before).await),
             Self::ListEvents(filter) => said(ports.events.list(*filter).await),
         }
+    }
+}
+
+/// One report of many.
+fn report(how: usize) -> Report {
+    Report {
+        action: [Action::Failed, Action::Delayed, Action::Delivered, Action::Failed][how % 4],
+        status: [None, StatusCode::parse("5.1.1"), StatusCode::parse("4.4.7")][how % 3],
+        words: how.is_multiple_of(2).then(|| format!("550 {how} '\"")),
     }
 }
 

@@ -4,7 +4,7 @@ use super::*;
 use crate::domain::client::ClientAddr;
 use crate::domain::outbox::{Batch, QueuedLetter};
 use crate::domain::ticket::Purpose;
-use crate::ports::LetterStatus;
+use crate::ports::{AccountBatch, DueLetter, LetterStatus};
 
 stories! {
     a_letter_comes_out_as_it_went_in,
@@ -12,6 +12,7 @@ stories! {
     a_taken_letter_is_hidden_for_its_lease,
     letters_are_taken_oldest_first_and_no_more_than_asked_for,
     resets_and_notices_are_taken_before_welcomes_and_neither_takes_the_others_share,
+    letters_of_an_import_are_paced_whatever_their_matter,
     a_restarted_server_gives_back_what_was_taken,
     a_failed_letter_is_due_again_later,
     a_letter_ends_once_and_stays_in_listings_until_swept,
@@ -37,12 +38,16 @@ impl Ports {
 fn both(most: usize) -> Batch {
     Batch {
         others: most,
-        welcomes: most,
+        paced: most,
     }
 }
 
 fn letter(second: i64) -> Letter {
     welcome(AccountId::new(Uuid::from_u128(1)), at(second))
+}
+
+fn yuki() -> Email {
+    Email::parse("Yuki@example.com").unwrap()
 }
 
 fn sent() -> Event {
@@ -101,7 +106,11 @@ async fn a_letter_comes_out_as_it_went_in(ports: Ports) {
     let expected: Vec<_> = accepted
         .letters
         .into_iter()
-        .map(|letter| QueuedLetter { letter, attempts: 0 })
+        .map(|letter| QueuedLetter {
+            paced: letter.matter.is_paced(),
+            letter,
+            attempts: 0,
+        })
         .collect();
     assert_eq!(taken, expected);
     let Matter::ResetRequested { email, .. } = &taken[0].letter.matter else {
@@ -147,7 +156,10 @@ async fn resets_and_notices_are_taken_before_welcomes_and_neither_takes_the_othe
         .collect();
     ports.outbox.accept(letters(others.clone())).await.unwrap();
     let take = async |others, welcomes| {
-        let most = Batch { others, welcomes };
+        let most = Batch {
+            others,
+            paced: welcomes,
+        };
         let taken = ports.outbox.take(at(20), most, LEASE).await.unwrap();
         taken.iter().map(|queued| queued.letter.id).collect::<Vec<_>>()
     };
@@ -155,6 +167,38 @@ async fn resets_and_notices_are_taken_before_welcomes_and_neither_takes_the_othe
     assert_eq!(take(2, 0).await, [others[2].id]);
     assert!(take(2, 0).await.is_empty(), "no Welcome is taken unasked");
     assert_eq!(take(2, 2).await, [welcomes[1].id, welcomes[2].id]);
+}
+
+async fn letters_of_an_import_are_paced_whatever_their_matter(ports: Ports) {
+    let account = AccountId::new(fresh_uuid());
+    let notice = |second| Letter {
+        id: LetterId::new(fresh_uuid()),
+        matter: Matter::EmailChanged { account, to: yuki() },
+        created_at: at(second),
+    };
+    let (of_crowd, alone) = (notice(1), notice(2));
+    let batch = AccountBatch {
+        later: vec![DueLetter {
+            letter: of_crowd.clone(),
+            due_at: at(1),
+        }],
+        ..AccountBatch::default()
+    };
+    ports.accounts.import(&batch, at(1), &|_| {}).await.unwrap();
+    ports.accept(&alone).await;
+    let listed = ports.outbox.list(9).await.unwrap();
+    assert_eq!(
+        listed.iter().map(|letter| letter.paced).collect::<Vec<_>>(),
+        [false, true]
+    );
+    let most = Batch { others: 9, paced: 0 };
+    let taken = ports.outbox.take(at(5), most, LEASE).await.unwrap();
+    assert_eq!((taken.len(), taken[0].letter.id, taken[0].paced), (1, alone.id, false));
+    let taken = ports.take(5).await;
+    assert_eq!(
+        (taken.len(), taken[0].letter.id, taken[0].paced),
+        (1, of_crowd.id, true)
+    );
 }
 
 async fn a_restarted_server_gives_back_what_was_taken(ports: Ports) {
@@ -194,7 +238,10 @@ async fn a_letter_ends_once_and_stays_in_listings_until_swept(ports: Ports) {
     ports.take(5).await;
     for second in [6, 7] {
         let (now, outbox) = (at(second), &ports.outbox);
-        outbox.delivered(delivered.id, now, "250 queued", sent()).await.unwrap();
+        outbox
+            .delivered(delivered.id, &yuki(), now, "250 queued", sent())
+            .await
+            .unwrap();
         outbox.withheld(withheld.id, now, sent()).await.unwrap();
         outbox
             .given_up(given_up.id, now, "550 no such user", sent())
@@ -205,7 +252,7 @@ async fn a_letter_ends_once_and_stays_in_listings_until_swept(ports: Ports) {
     assert_eq!(ports.facts().await, ["link.sent"; 3], "each ended once");
     ports
         .outbox
-        .delivered(LetterId::new(fresh_uuid()), at(8), "250", sent())
+        .delivered(LetterId::new(fresh_uuid()), &yuki(), at(8), "250", sent())
         .await
         .unwrap();
     assert_eq!(ports.facts().await.len(), 3, "what is not there cannot end");

@@ -248,7 +248,7 @@ impl Accounts for MemoryStore {
             state.raise_all_but(id, renewal.old);
         }
         state.renew(renewal, now);
-        state.replace_tickets(id, now);
+        state.end_tickets(id, TicketEnd::Overtaken, now);
         state.note(now, Changed::Account(id));
         state.record(then);
         Ok(true)

@@ -23,7 +23,7 @@ impl State {
         self.record(batch.then.clone());
         let later = batch.later.iter().cloned();
         self.letters
-            .extend(later.map(|due| StoredLetter::due(due.letter, due.due_at)));
+            .extend(later.map(|due| StoredLetter::of_crowd(due.letter, due.due_at)));
         BatchOutcome::Done
     }
 
@@ -78,8 +78,8 @@ impl State {
         let id = record.after.id;
         let merged = self.merged(record, Some(now));
         self.accounts.insert(id, merged);
-        if record.ends_links() {
-            self.replace_tickets(id, now);
+        if let Some(end) = record.ends_links() {
+            self.end_tickets(id, end, now);
         }
         if record.is_news() {
             self.note(now, Changed::Account(id));

@@ -3,6 +3,7 @@
 
 mod accounts;
 mod batch;
+mod bounces;
 mod journal;
 mod outbox;
 mod sessions;
@@ -15,6 +16,7 @@ use parking_lot::Mutex;
 
 use self::outbox::StoredLetter;
 use crate::domain::account::{Account, AccountId, AccountState, Role};
+use crate::domain::bounce::{Bounce, Ignored};
 use crate::domain::event::{Consequences, Event};
 use crate::domain::key::KeyRecord;
 use crate::domain::password::PasswordHash;
@@ -46,6 +48,8 @@ struct State {
     letters: Vec<StoredLetter>,
     events: Vec<Event>,
     keys: Vec<KeyRecord>,
+    dead_addresses: BTreeMap<String, Bounce>,
+    ignored: BTreeMap<Ignored, u64>,
     changes: Vec<StoredChange>,
     newest_change: i64,
 }
@@ -92,9 +96,14 @@ impl State {
 
     /// Replaces every ticket of the account that is live at `now`.
     fn replace_tickets(&mut self, account: AccountId, now: Timestamp) {
+        self.end_tickets(account, TicketEnd::Replaced, now);
+    }
+
+    /// Ends every ticket of the account that is live at `now`.
+    fn end_tickets(&mut self, account: AccountId, end: TicketEnd, now: Timestamp) {
         let of_account = self.tickets.values_mut().filter(|ticket| ticket.account == account);
         for ticket in of_account.filter(|ticket| ticket.state_at(now) == TicketState::Live) {
-            ticket.ended = Some(TicketEnd::Replaced);
+            ticket.ended = Some(end);
             self.openings.entry(ticket.digest).or_default().ended_at = Some(now);
         }
     }

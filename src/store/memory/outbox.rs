@@ -7,34 +7,46 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 
 use super::{MemoryStore, State};
+use crate::domain::account::Email;
+use crate::domain::bounce::Bounce;
 use crate::domain::event::{Consequences, Event};
 use crate::domain::fault::Fault;
-use crate::domain::outbox::{Batch, Letter, LetterId, Matter, QueuedLetter};
+use crate::domain::outbox::{Batch, Letter, LetterId, QueuedLetter};
 use crate::domain::session::later;
 use crate::ports::{LetterListing, LetterStatus, Outbox};
 
 /// A letter and where it stands. It ends once: an outcome reported after that records nothing.
 pub(super) struct StoredLetter {
     letter: Letter,
-    status: LetterStatus,
+    paced: bool,
     attempts: u32,
     taken_until: Option<Timestamp>,
     words: Option<String>,
+    pub(super) status: LetterStatus,
+    pub(super) sent_to: Option<Email>,
+    pub(super) bounce: Option<Bounce>,
 }
 
 impl StoredLetter {
     pub(super) fn new(letter: Letter) -> Self {
-        let due_at = letter.created_at;
-        Self::due(letter, due_at)
-    }
-
-    pub(super) fn due(letter: Letter, due_at: Timestamp) -> Self {
         Self {
-            status: LetterStatus::Waiting(due_at),
+            status: LetterStatus::Waiting(letter.created_at),
+            paced: letter.matter.is_paced(),
             letter,
             attempts: 0,
             taken_until: None,
             words: None,
+            sent_to: None,
+            bounce: None,
+        }
+    }
+
+    /// One of many that an import causes.
+    pub(super) fn of_crowd(letter: Letter, due_at: Timestamp) -> Self {
+        Self {
+            status: LetterStatus::Waiting(due_at),
+            paced: true,
+            ..Self::new(letter)
         }
     }
 
@@ -46,7 +58,7 @@ impl StoredLetter {
     fn free_at(&self) -> Option<Timestamp> {
         match self.status {
             LetterStatus::Waiting(due) => Some(self.taken_until.map_or(due, |until| until.max(due))),
-            LetterStatus::Delivered(_) | LetterStatus::Withheld(_) | LetterStatus::GivenUp(_) => None,
+            _ => None,
         }
     }
 
@@ -57,7 +69,22 @@ impl StoredLetter {
     fn ended_at(&self) -> Option<Timestamp> {
         match self.status {
             LetterStatus::Waiting(_) => None,
-            LetterStatus::Delivered(at) | LetterStatus::Withheld(at) | LetterStatus::GivenUp(at) => Some(at),
+            LetterStatus::Delivered(at)
+            | LetterStatus::Withheld(at)
+            | LetterStatus::GivenUp(at)
+            | LetterStatus::Bounced(at) => Some(at),
+        }
+    }
+
+    pub(super) fn listing(&self) -> LetterListing {
+        LetterListing {
+            letter: self.letter.clone(),
+            status: self.status,
+            attempts: self.attempts,
+            words: self.words.clone(),
+            paced: self.paced,
+            sent_to: self.sent_to.clone(),
+            bounce: self.bounce.clone(),
         }
     }
 }
@@ -77,17 +104,16 @@ impl Outbox for MemoryStore {
             .filter(|stored| stored.free_at().is_some_and(|free| free <= now))
             .collect();
         due.sort_by_key(|stored| stored.age());
-        let (welcomes, others): (Vec<_>, Vec<_>) = due
-            .into_iter()
-            .partition(|stored| matches!(stored.letter.matter, Matter::Welcome { .. }));
+        let (paced, others): (Vec<_>, Vec<_>) = due.into_iter().partition(|stored| stored.paced);
         let taken = others.into_iter().take(most.others);
         Ok(taken
-            .chain(welcomes.into_iter().take(most.welcomes))
+            .chain(paced.into_iter().take(most.paced))
             .map(|stored| {
                 stored.taken_until = Some(later(now, lease));
                 QueuedLetter {
                     letter: stored.letter.clone(),
                     attempts: stored.attempts,
+                    paced: stored.paced,
                 }
             })
             .collect())
@@ -100,11 +126,20 @@ impl Outbox for MemoryStore {
         Ok(())
     }
 
-    async fn delivered(&self, id: LetterId, now: Timestamp, words: &str, event: Event) -> Result<(), Fault> {
+    async fn delivered(
+        &self,
+        id: LetterId,
+        to: &Email,
+        now: Timestamp,
+        words: &str,
+        event: Event,
+    ) -> Result<(), Fault> {
         let mut state = self.state.lock();
         if let Some(stored) = state.waiting(id) {
             stored.status = LetterStatus::Delivered(now);
+            stored.sent_to = Some(to.clone());
             stored.words = Some(words.to_owned());
+            state.dead_addresses.remove(to.key());
             state.events.push(event);
         }
         Ok(())
@@ -151,15 +186,7 @@ impl Outbox for MemoryStore {
         let mut letters: Vec<_> = state.letters.iter().collect();
         letters.sort_by_key(|stored| Reverse(stored.age()));
         letters.truncate(most);
-        Ok(letters
-            .into_iter()
-            .map(|stored| LetterListing {
-                letter: stored.letter.clone(),
-                status: stored.status,
-                attempts: stored.attempts,
-                words: stored.words.clone(),
-            })
-            .collect())
+        Ok(letters.into_iter().map(StoredLetter::listing).collect())
     }
 
     async fn sweep(&self, before: Timestamp) -> Result<u64, Fault> {
@@ -168,7 +195,9 @@ impl Outbox for MemoryStore {
         state
             .letters
             .retain(|stored| stored.ended_at().is_none_or(|ended| ended >= before));
-        Ok((held - state.letters.len()) as u64)
+        let swept = held - state.letters.len();
+        state.forget_dead_addresses(before);
+        Ok(swept as u64)
     }
 }
 

@@ -8,13 +8,14 @@ use sqlx::{SqliteConnection, query, query_scalar};
 use super::events::record;
 use super::rows::{self, Trouble, account_columns, ms};
 use super::sessions::{note, renew_token};
-use super::tickets::replace_live;
+use super::tickets::{end_live, replace_live};
 use super::{BATCH_DEADLINE, SqliteStore};
 use crate::domain::account::{Account, AccountEdit, AccountId, AccountState, Email, Extension, Field, LoginName, Role};
 use crate::domain::event::Consequences;
 use crate::domain::fault::Fault;
 use crate::domain::password::PasswordHash;
 use crate::domain::session::SessionId;
+use crate::domain::ticket::TicketEnd;
 use crate::ports::{
     AccountBatch, AccountListing, Accounts, BatchOutcome, Change, Changed, Creation, Credential, EmailMatch,
     PasswordChange,
@@ -310,7 +311,7 @@ impl Accounts for SqliteStore {
             if changed.rows_affected() == 0 {
                 return Ok(false);
             }
-            replace_live(&mut tx, id, now).await?;
+            end_live(&mut tx, id, TicketEnd::Overtaken, now).await?;
             note(&mut tx, now, &Changed::Account(id)).await?;
             record(&mut tx, &then).await?;
             tx.commit().await?;

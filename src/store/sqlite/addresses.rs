@@ -25,18 +25,23 @@ impl SqliteStore {
             if let Ok(email) = Email::parse(typed)
                 && stored != Some(email.key())
             {
-                moved.push((id, email));
+                moved.push((id, stored, email));
             }
         }
         if moved.is_empty() {
             return Ok(0);
         }
         let mut tx = self.transaction().await?;
-        for (id, email) in &moved {
+        for (id, stored, email) in &moved {
             query("UPDATE accounts SET email_key = $2 WHERE id = $1 AND email = $3")
                 .bind(*id)
                 .bind(email.key())
                 .bind(email.as_typed())
+                .execute(&mut *tx)
+                .await?;
+            query("UPDATE OR REPLACE dead_addresses SET email_key = $1 WHERE email_key = $2")
+                .bind(email.key())
+                .bind(*stored)
                 .execute(&mut *tx)
                 .await?;
         }

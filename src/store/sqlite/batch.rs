@@ -9,9 +9,10 @@ use super::SqliteStore;
 use super::accounts::administrators;
 use super::events::record;
 use super::rows::{self, Trouble, ms};
-use super::tickets::replace_live_of;
+use super::tickets::end_live_of;
 use crate::domain::account::Email;
 use crate::domain::event::{Consequences, Event};
+use crate::domain::ticket::TicketEnd;
 use crate::ports::{AccountBatch, AccountRecord, BatchOutcome, DueLetter};
 
 /// Rows of one statement: fourteen columns each, and SQLite takes 32,766 parameters.
@@ -122,15 +123,17 @@ async fn put(tx: &mut SqliteConnection, records: &[AccountRecord], now: Timestam
 
 /// Ends links that must not work any more, and tells running servers whose record or hash is another one now.
 async fn follow_up(tx: &mut SqliteConnection, batch: &AccountBatch, now: Timestamp) -> Result<(), Trouble> {
-    let ids = |wanted: fn(&AccountRecord) -> bool| {
+    let ids = |wanted: &dyn Fn(&AccountRecord) -> bool| {
         let records = batch.records.iter().filter(|record| wanted(record));
         let ids: serde_json::Value = records.map(|record| record.after.id.to_string()).collect();
         ids.to_string()
     };
-    replace_live_of(tx, &ids(AccountRecord::ends_links), now).await?;
+    for end in [TicketEnd::Replaced, TicketEnd::Overtaken] {
+        end_live_of(tx, &ids(&|record| record.ends_links() == Some(end)), end, now).await?;
+    }
     query("INSERT INTO changes (at, kind, id) SELECT $1, 'account', value FROM json_each($2)")
         .bind(ms(now))
-        .bind(ids(AccountRecord::is_news))
+        .bind(ids(&AccountRecord::is_news))
         .execute(tx)
         .await?;
     Ok(())
@@ -157,7 +160,8 @@ async fn put_events(tx: &mut SqliteConnection, events: &[Event]) -> Result<(), T
 async fn put_letters(tx: &mut SqliteConnection, later: &[DueLetter]) -> Result<(), Trouble> {
     for letters in later.chunks(ROWS) {
         let mut statement = QueryBuilder::<Sqlite>::new(
-            "INSERT INTO letters (id, matter, account, email, client, user_agent, created_at, status, attempts, due_at) ",
+            "INSERT INTO letters (id, matter, account, email, client, user_agent, created_at, status, attempts, due_at, \
+             paced) ",
         );
         statement.push_values(letters, |mut row, DueLetter { letter, due_at }| {
             let columns = rows::matter(&letter.matter);
@@ -170,7 +174,8 @@ async fn put_letters(tx: &mut SqliteConnection, later: &[DueLetter]) -> Result<(
                 .push_bind(ms(letter.created_at))
                 .push_bind("waiting")
                 .push_bind(0_i64)
-                .push_bind(ms(*due_at));
+                .push_bind(ms(*due_at))
+                .push_bind(true);
         });
         statement.build().execute(&mut *tx).await?;
     }

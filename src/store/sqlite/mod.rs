@@ -5,6 +5,7 @@ mod accounts;
 mod addresses;
 mod backup;
 mod batch;
+mod bounces;
 mod events;
 mod keys;
 mod lock;
@@ -193,6 +194,7 @@ fn migrations() -> Migrator {
         step(1, "first", include_str!("migrations/0001_first.sql")),
         step(4, "own page", include_str!("migrations/0004_own_page.sql")),
         step(5, "links", include_str!("migrations/0005_links.sql")),
+        step(6, "bounces", include_str!("migrations/0006_bounces.sql")),
     ])
 }
 

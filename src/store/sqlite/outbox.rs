@@ -5,11 +5,13 @@ use std::time::Duration;
 use async_trait::async_trait;
 use jiff::Timestamp;
 use sqlx::sqlite::SqliteRow;
-use sqlx::{SqliteConnection, query};
+use sqlx::{Row, SqliteConnection, query};
 
 use super::SqliteStore;
+use super::bounces;
 use super::events::{self, record};
-use super::rows::{self, Trouble, limit, ms};
+use super::rows::{self, Trouble, letter_columns, limit, ms};
+use crate::domain::account::Email;
 use crate::domain::event::{Consequences, Event};
 use crate::domain::fault::Fault;
 use crate::domain::outbox::{Batch, Letter, LetterId, Matter, QueuedLetter, TOLD_FOR};
@@ -31,15 +33,15 @@ impl Outbox for SqliteStore {
         self.write("take letters from the outbox", async {
             let mut tx = self.transaction().await?;
             let mut taken = Vec::new();
-            for (welcome, most) in [(false, most.others), (true, most.welcomes)] {
+            for (paced, most) in [(false, most.others), (true, most.paced)] {
                 let due = query(
-                    "SELECT id, matter, account, email, client, user_agent, created_at, attempts FROM letters \
+                    "SELECT id, matter, account, email, client, user_agent, created_at, attempts, paced FROM letters \
                      WHERE status = 'waiting' AND due_at <= $1 AND (taken_until IS NULL OR taken_until <= $1) \
-                     AND (matter = 'welcome') = $3 ORDER BY created_at, id LIMIT $2",
+                     AND paced = $3 ORDER BY created_at, id LIMIT $2",
                 )
                 .bind(ms(now))
                 .bind(limit(most))
-                .bind(welcome)
+                .bind(paced)
                 .fetch_all(&mut *tx)
                 .await?;
                 for row in &due {
@@ -70,14 +72,32 @@ impl Outbox for SqliteStore {
         .await
     }
 
-    async fn delivered(&self, id: LetterId, now: Timestamp, words: &str, event: Event) -> Result<(), Fault> {
+    async fn delivered(
+        &self,
+        id: LetterId,
+        to: &Email,
+        now: Timestamp,
+        words: &str,
+        event: Event,
+    ) -> Result<(), Fault> {
         self.write(format!("note that letter {id} was delivered"), async {
+            let mut tx = self.transaction().await?;
             let ended = query(
-                "UPDATE letters SET status = 'delivered', ended_at = $2, words = $3 \
+                "UPDATE letters SET status = 'delivered', ended_at = $2, words = $3, sent_to = $4 \
                  WHERE id = $1 AND status = 'waiting'",
-            );
-            self.end_letter(ended.bind(id.to_string()).bind(ms(now)).bind(words), &event)
-                .await
+            )
+            .bind(id.to_string())
+            .bind(ms(now))
+            .bind(words)
+            .bind(to.as_typed())
+            .execute(&mut *tx)
+            .await?;
+            if ended.rows_affected() == 1 {
+                bounces::forgive(&mut tx, to).await?;
+                events::insert(&mut tx, &event).await?;
+                tx.commit().await?;
+            }
+            Ok(())
         })
         .await
     }
@@ -135,10 +155,11 @@ impl Outbox for SqliteStore {
 
     async fn list(&self, most: usize) -> Result<Vec<LetterListing>, Fault> {
         self.read("list the letters", async {
-            let found = query(
-                "SELECT id, matter, account, email, client, user_agent, created_at, status, attempts, due_at, words, \
-                 ended_at FROM letters ORDER BY created_at DESC, id DESC LIMIT $1",
-            )
+            let found = query(concat!(
+                "SELECT ",
+                letter_columns!(),
+                " FROM letters ORDER BY created_at DESC, id DESC LIMIT $1"
+            ))
             .bind(limit(most))
             .fetch_all(&self.readers)
             .await?;
@@ -154,6 +175,7 @@ impl Outbox for SqliteStore {
                 .bind(ms(before))
                 .execute(&mut *tx)
                 .await?;
+            bounces::forget(&mut tx, before).await?;
             tx.commit().await?;
             Ok(removed.rows_affected())
         })
@@ -182,8 +204,8 @@ pub(super) async fn insert(tx: &mut SqliteConnection, letter: &Letter) -> Result
     }
     let columns = rows::matter(&letter.matter);
     query(
-        "INSERT INTO letters (id, matter, account, email, client, user_agent, created_at, status, attempts, due_at) \
-         VALUES ($1, $2, $3, $4, $5, $7, $6, 'waiting', 0, $6)",
+        "INSERT INTO letters (id, matter, account, email, client, user_agent, created_at, status, attempts, due_at, \
+         paced) VALUES ($1, $2, $3, $4, $5, $7, $6, 'waiting', 0, $6, $8)",
     )
     .bind(letter.id.to_string())
     .bind(letter.matter.as_str())
@@ -192,6 +214,7 @@ pub(super) async fn insert(tx: &mut SqliteConnection, letter: &Letter) -> Result
     .bind(columns.client)
     .bind(ms(letter.created_at))
     .bind(columns.user_agent)
+    .bind(letter.matter.is_paced())
     .execute(tx)
     .await?;
     Ok(())
@@ -223,5 +246,6 @@ fn queued(row: &SqliteRow) -> Result<QueuedLetter, Trouble> {
     Ok(QueuedLetter {
         letter: rows::letter(row)?,
         attempts: rows::attempts(row)?,
+        paced: row.try_get("paced")?,
     })
 }

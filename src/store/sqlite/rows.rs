@@ -13,6 +13,7 @@ use sqlx::sqlite::SqliteRow;
 use uuid::Uuid;
 
 use crate::domain::account::{Account, AccountId, AccountState, Email, Extension, Role};
+use crate::domain::bounce::{Action, Bounce, Ignored, Report, StatusCode};
 use crate::domain::client::ClientAddr;
 use crate::domain::event::{Actor, Event, Fact};
 use crate::domain::fault::Fault;
@@ -41,6 +42,15 @@ macro_rules! session_columns {
     };
 }
 pub(super) use session_columns;
+
+/// The columns [`letter_listing`] reads.
+macro_rules! letter_columns {
+    () => {
+        "id, matter, account, email, client, user_agent, created_at, status, attempts, due_at, words, ended_at, paced, \
+         sent_to, bounce, bounce_status, bounce_words, bounced_at"
+    };
+}
+pub(super) use letter_columns;
 
 /// Why an operation stopped.
 #[derive(Debug)]
@@ -253,6 +263,7 @@ pub(super) fn letter_listing(row: &SqliteRow) -> Result<LetterListing, Trouble> 
         "delivered" => LetterStatus::Delivered(time(row, "ended_at")?),
         "withheld" => LetterStatus::Withheld(time(row, "ended_at")?),
         "given-up" => LetterStatus::GivenUp(time(row, "ended_at")?),
+        "bounced" => LetterStatus::Bounced(time(row, "ended_at")?),
         other => return Err(unreadable("status", other)),
     };
     Ok(LetterListing {
@@ -260,7 +271,29 @@ pub(super) fn letter_listing(row: &SqliteRow) -> Result<LetterListing, Trouble> 
         status,
         attempts: attempts(row)?,
         words: row.try_get("words")?,
+        paced: row.try_get("paced")?,
+        sent_to: parsed_if_any(row, "sent_to", |text| Email::parse(text).ok())?,
+        bounce: match parsed_if_any(row, "bounce", Action::parse)? {
+            Some(action) => Some(bounce(row, action)?),
+            None => None,
+        },
     })
+}
+
+/// A report, from the columns that follow its action.
+pub(super) fn bounce(row: &SqliteRow, action: Action) -> Result<Bounce, Trouble> {
+    Ok(Bounce {
+        report: Report {
+            action,
+            status: parsed_if_any(row, "bounce_status", StatusCode::parse)?,
+            words: row.try_get("bounce_words")?,
+        },
+        at: time(row, "bounced_at")?,
+    })
+}
+
+pub(super) fn ignored(row: &SqliteRow) -> Result<(Ignored, u64), Trouble> {
+    Ok((parsed(row, "reason", Ignored::parse)?, count(row, "count")?))
 }
 
 pub(super) fn event(row: &SqliteRow) -> Result<Event, Trouble> {

@@ -140,9 +140,19 @@ impl Tickets for SqliteStore {
 
 /// Replaces every ticket of the account that is live at `now`.
 pub(super) async fn replace_live(tx: &mut SqliteConnection, id: AccountId, now: Timestamp) -> Result<(), Trouble> {
+    end_live(tx, id, TicketEnd::Replaced, now).await
+}
+
+/// Ends every ticket of the account that is live at `now`.
+pub(super) async fn end_live(
+    tx: &mut SqliteConnection,
+    id: AccountId,
+    end: TicketEnd,
+    now: Timestamp,
+) -> Result<(), Trouble> {
     query("UPDATE tickets SET ended = $2, ended_at = $3 WHERE account = $1 AND ended IS NULL AND expires_at > $3")
         .bind(id.to_string())
-        .bind(TicketEnd::Replaced.as_str())
+        .bind(end.as_str())
         .bind(ms(now))
         .execute(tx)
         .await?;
@@ -150,13 +160,18 @@ pub(super) async fn replace_live(tx: &mut SqliteConnection, id: AccountId, now: 
 }
 
 /// The same for many accounts: a JSON array of their ids.
-pub(super) async fn replace_live_of(tx: &mut SqliteConnection, ids: &str, now: Timestamp) -> Result<(), Trouble> {
+pub(super) async fn end_live_of(
+    tx: &mut SqliteConnection,
+    ids: &str,
+    end: TicketEnd,
+    now: Timestamp,
+) -> Result<(), Trouble> {
     query(
         "UPDATE tickets SET ended = $2, ended_at = $3 WHERE ended IS NULL AND expires_at > $3 \
          AND account IN (SELECT value FROM json_each($1))",
     )
     .bind(ids)
-    .bind(TicketEnd::Replaced.as_str())
+    .bind(end.as_str())
     .bind(ms(now))
     .execute(tx)
     .await?;

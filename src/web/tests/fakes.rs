@@ -374,7 +374,14 @@ impl Outbox for Fakes {
         unreachable!("no page asks for it")
     }
 
-    async fn delivered(&self, _: LetterId, _: Timestamp, _: &str, _: Event) -> Result<(), Fault> {
+    async fn delivered(
+        &self,
+        _: LetterId,
+        _: &crate::domain::account::Email,
+        _: Timestamp,
+        _: &str,
+        _: Event,
+    ) -> Result<(), Fault> {
         unreachable!("no page asks for it")
     }
 

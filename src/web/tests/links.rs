@@ -175,6 +175,30 @@ async fn a_link_that_does_not_work_says_why_and_offers_the_next_step() {
 }
 
 #[tokio::test]
+async fn a_link_that_a_password_has_overtaken_says_so_and_leads_to_the_sign_in() {
+    let house = House::new();
+    let mut browser = house.browser();
+    browser.get(&house.link(1, Purpose::Welcome)).await;
+    house
+        .fakes
+        .tickets
+        .lock()
+        .values_mut()
+        .for_each(|ticket| ticket.ended = Some(TicketEnd::Overtaken));
+    let answer = browser.get("/set-password").await;
+    assert_eq!(answer.status(), StatusCode::GONE);
+    let page = text(&answer);
+    assert!(page.contains("A password has been set in the meantime"), "{page}");
+    assert!(!page.contains("newer link") && !page.contains("Welcome mail"), "{page}");
+    let (sign_in, new_link) = (
+        page.find("class=\"primary\" href=\"&#x2f;login\""),
+        page.find("Get a new link"),
+    );
+    assert!(sign_in.is_some() && new_link.is_some(), "{page}");
+    assert!(!page.contains("Yuki"), "it names nobody: {page}");
+}
+
+#[tokio::test]
 async fn a_fault_keeps_the_link_and_the_form() {
     let house = House::new();
     let mut browser = house.browser();

@@ -1,5 +1,6 @@
 //! What people see, in every language: it changes only on purpose.
 
+use crate::domain::ticket::TicketEnd;
 use crate::web::Failure;
 
 use super::*;
@@ -81,6 +82,10 @@ async fn pages(language: &'static str) -> Vec<(&'static str, String)> {
         ))
         .await;
     pages.push(("link_used", text(&browser.get("/set-password").await)));
+    for ticket in house.fakes.tickets.lock().values_mut() {
+        ticket.ended = Some(TicketEnd::Overtaken);
+    }
+    pages.push(("link_overtaken", text(&browser.get("/set-password").await)));
     let mut browser = fresh();
     browser.sign_in().await;
     pages.push(("logout", text(&browser.get("/logout").await)));

@@ -1,7 +1,7 @@
 //! The gateway as its operator runs it: the real binary, a config file and a data directory of its own.
 
 use std::fs;
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -201,11 +201,27 @@ impl Gateway {
     }
 
     /// Runs a command prepared with [`Gateway::command`].
-    pub async fn run(&self, mut command: Command) -> Ran {
-        let output = tokio::task::spawn_blocking(move || command.stdin(Stdio::null()).output())
-            .await
-            .unwrap()
-            .unwrap();
+    pub async fn run(&self, command: Command) -> Ran {
+        self.hand(command, Vec::new()).await
+    }
+
+    /// The same, with this on its standard input.
+    pub async fn hand(&self, mut command: Command, input: Vec<u8>) -> Ran {
+        command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        let output = tokio::task::spawn_blocking(move || {
+            let mut process = command.spawn().unwrap();
+            let mut pipe = process.stdin.take().unwrap();
+            let writing = std::thread::spawn(move || pipe.write_all(&input));
+            let output = process.wait_with_output().unwrap();
+            // A command that is not interested need not read it.
+            let _ = writing.join().unwrap();
+            output
+        })
+        .await
+        .unwrap();
         let mut printed = self.printed.lock();
         printed.extend_from_slice(&output.stdout);
         printed.extend_from_slice(&output.stderr);

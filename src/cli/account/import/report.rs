@@ -136,7 +136,10 @@ impl Report {
                     Styled::or_dash(entry.line.map(|line| line.to_string()).as_deref()),
                     Styled::new(kind, style),
                     Styled::or_dash(entry.extension.as_ref().map(Extension::as_str)),
-                    Styled::or_dash(entry.name.as_deref()),
+                    entry
+                        .name
+                        .as_deref()
+                        .map_or_else(|| Styled::or_dash(None), Styled::name),
                     Styled::or_dash(Some(&entry.what(kind))),
                 ]);
             }
