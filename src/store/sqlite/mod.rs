@@ -193,6 +193,7 @@ fn migrations() -> Migrator {
         step(1, "first", include_str!("migrations/0001_first.sql")),
         step(4, "own page", include_str!("migrations/0004_own_page.sql")),
         step(5, "links", include_str!("migrations/0005_links.sql")),
+        step(6, "asking device", include_str!("migrations/0006_asking_device.sql")),
     ])
 }
 

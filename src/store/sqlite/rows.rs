@@ -14,6 +14,7 @@ use uuid::Uuid;
 
 use crate::domain::account::{Account, AccountId, AccountState, Email, Extension, Role};
 use crate::domain::client::ClientAddr;
+use crate::domain::device::Device;
 use crate::domain::event::{Actor, Event, Fact};
 use crate::domain::fault::Fault;
 use crate::domain::key::KeyRecord;
@@ -209,6 +210,7 @@ pub(super) fn letter(row: &SqliteRow) -> Result<Letter, Trouble> {
         "reset" => Matter::ResetRequested {
             email: parsed(row, "email", |text| Email::parse(text).ok())?,
             client: parsed(row, "client", client)?,
+            device: device(row)?,
         },
         other => return Err(unreadable("matter", other)),
     };
@@ -225,12 +227,13 @@ pub(super) struct MatterColumns<'a> {
     pub(super) email: Option<&'a str>,
     pub(super) client: Option<String>,
     pub(super) user_agent: Option<&'a str>,
+    pub(super) device: Option<Vec<u8>>,
 }
 
 pub(super) fn matter(matter: &Matter) -> MatterColumns<'_> {
     let (email, client, user_agent) = match matter {
         Matter::Welcome { .. } | Matter::PasswordChanged { .. } | Matter::AccountUnlocked { .. } => (None, None, None),
-        Matter::ResetRequested { email, client } => (Some(email.as_typed()), Some(client), None),
+        Matter::ResetRequested { email, client, .. } => (Some(email.as_typed()), Some(client), None),
         Matter::NewDevice { client, user_agent, .. } => (None, Some(client), Some(user_agent.as_str())),
         Matter::EmailChanged { to, .. } => (Some(to.as_typed()), None, None),
     };
@@ -239,7 +242,19 @@ pub(super) fn matter(matter: &Matter) -> MatterColumns<'_> {
         email,
         client: client.map(ToString::to_string),
         user_agent,
+        device: match matter {
+            Matter::ResetRequested { device, .. } => device.as_ref().map(Device::to_bytes),
+            _ => None,
+        },
     }
+}
+
+/// A letter of before this was noted has none.
+fn device(row: &SqliteRow) -> Result<Option<Device>, Trouble> {
+    let bytes: Option<&[u8]> = row.try_get("device")?;
+    bytes
+        .map(|bytes| Device::parse(bytes).ok_or_else(|| unreadable("device", format_args!("{} bytes", bytes.len()))))
+        .transpose()
 }
 
 pub(super) fn attempts(row: &SqliteRow) -> Result<u32, Trouble> {
