@@ -144,7 +144,7 @@ impl Explain {
         // The request line would be taken for one with a stray blank at its end.
         if self.url.split('#').next().is_some_and(|target| target.ends_with("%20")) {
             judgement.verdict = Verdict::BadRequest;
-            judgement.why = "the target ends in a blank".to_owned();
+            judgement.why.push_str("the target ends in a blank");
             return Ok(judgement);
         }
         if let Some((verdict, why)) = own(config, &path) {

@@ -76,8 +76,8 @@ impl<'a> RequestPath<'a> {
         self.raw
     }
 
-    /// Every reading an upstream might make: decoded, doubled slashes merged, `;parameters` dropped, lower case, and the
-    /// rest of [`WAYS`], in every combination.
+    /// Every reading an upstream might make: decoded, doubled slashes merged, `;parameters` dropped, lower case, and what
+    /// else upstreams are known to do, in every combination.
     pub fn readings(&self) -> &[Cow<'a, str>] {
         &self.readings
     }

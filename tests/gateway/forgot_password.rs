@@ -323,9 +323,9 @@ async fn a_request_of_a_stranger_does_not_spend_a_link_of_a_moment_ago() {
         answers.push(visible(&forget(visitor, &person.email).await));
         answers.push(visible(&forget(visitor, "nobody@example.com").await));
     }
-    answers.iter_mut().for_each(|answer| {
+    for answer in &mut answers {
         answer.2 = answer.2.replace(&person.email, "…").replace("nobody@example.com", "…");
-    });
+    }
     assert!(answers.iter().all(|answer| *answer == answers[0]), "{answers:?}");
     within(SOON, "two requests to be withheld", async || {
         let events = house.events().await;
