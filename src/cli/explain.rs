@@ -10,6 +10,7 @@ use url::Url;
 
 use crate::config::{Config, JWKS_PATH, RESERVED_PREFIX};
 use crate::domain::account::{Account, AccountState, Extension};
+use crate::domain::method;
 use crate::domain::policy::Gate;
 use crate::domain::rule::Asked;
 use crate::domain::target::RequestPath;
@@ -67,6 +68,8 @@ enum Verdict {
     Ours,
     /// 404 by the gateway.
     NotFound,
+    /// 405.
+    NotThatWay,
     /// 400.
     BadRequest,
     /// 421.
@@ -101,6 +104,12 @@ impl Explain {
             .parse()
             .with_context(|| format!("{:?} is no address, such as https://phone.example.com/admin", self.url))?;
         let host = url.host_str().context("--url names no host")?;
+        anyhow::ensure!(
+            self.url
+                .split_once("://")
+                .is_some_and(|(scheme, _)| scheme.eq_ignore_ascii_case(url.scheme())),
+            "--url starts with https://"
+        );
         let mut judgement = Judgement {
             method: self.method.as_str(),
             url: &self.url,
@@ -119,6 +128,11 @@ impl Explain {
                 .push_str("no door has this address; the doors are in [doors]");
             return Ok(judgement);
         }
+        if !method::is_forwarded(self.method.as_str()) {
+            judgement.verdict = Verdict::NotThatWay;
+            judgement.why = format!("{} goes nowhere, whatever the rules say", self.method);
+            return Ok(judgement);
+        }
         let path = match RequestPath::parse(raw_path(&self.url)) {
             Ok(path) => path,
             Err(problem) => {
@@ -127,6 +141,12 @@ impl Explain {
                 return Ok(judgement);
             }
         };
+        // The request line would be taken for one with a stray blank at its end.
+        if self.url.split('#').next().is_some_and(|target| target.ends_with("%20")) {
+            judgement.verdict = Verdict::BadRequest;
+            judgement.why.push_str("the target ends in a blank");
+            return Ok(judgement);
+        }
         if let Some((verdict, why)) = own(config, &path) {
             (judgement.verdict, judgement.why) = (verdict, why);
             judgement.limits = limits(config, path.raw());
@@ -136,17 +156,22 @@ impl Explain {
             method: self.method.as_str(),
             host,
             client: self.from.to_canonical(),
+            instead: &[],
         };
+        let usable = account.filter(|account| account.state == AccountState::Active);
+        let groups = usable.map(|account| account.groups.as_slice());
         judgement.readings = path
             .readings()
             .iter()
             .map(|reading| Reading {
                 path: reading.to_string(),
-                rule: config.policy.rule_for(reading, &asked).map(ToString::to_string),
+                rule: config
+                    .policy
+                    .ruling(reading, &asked)
+                    .deciding(groups)
+                    .map(ToString::to_string),
             })
             .collect();
-        let usable = account.filter(|account| account.state == AccountState::Active);
-        let groups = usable.map(|account| account.groups.as_slice());
         let gate = config.policy.weigh(&path, &asked, groups);
         judgement.verdict = match gate {
             Gate::Open => Verdict::Forwarded,
@@ -164,8 +189,8 @@ impl Explain {
 /// The path as typed: a parsed address has been mended already in what the gateway judges.
 fn raw_path(url: &str) -> &str {
     let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
-    let rest = rest.find('/').and_then(|slash| rest.get(slash..)).unwrap_or("/");
-    rest.split(['?', '#']).next().unwrap_or("/")
+    let rest = rest.split(['?', '#']).next().unwrap_or_default();
+    rest.find('/').and_then(|slash| rest.get(slash..)).unwrap_or("/")
 }
 
 fn account(path: &Path, extension: &Extension) -> anyhow::Result<Account> {
@@ -240,20 +265,31 @@ fn headers(config: &Config, account: Option<&Account>, from: IpAddr, url: &Url) 
     if let Some(account) = account {
         let terms = &config.assertion.terms;
         let groups = account.groups.join(",");
+        let email = account.email.as_ref().map_or("", |email| email.as_typed());
         let says = format!(
-            "a signed statement: iss {}, aud {}, ext {}, name {}, groups [{groups}]",
-            terms.issuer, terms.audience, account.extension, account.name
+            "a signed statement: iss {}, aud {}, ext {}, name {}, email {}, groups [{groups}]",
+            terms.issuer,
+            terms.audience,
+            account.extension,
+            account.name,
+            if email.is_empty() { "none" } else { email }
         );
         headers.push(own(&config.assertion.header, says));
         if config.assertion.plain_headers {
             headers.push(own("Remote-User", account.extension.to_string()));
             headers.push(own("Remote-Name", account.name.clone()));
+            headers.push(own("Remote-Email", email.to_owned()));
             headers.push(own("Remote-Groups", groups));
         }
     }
     headers.push(own("X-Forwarded-For", from.to_canonical().to_string()));
     headers.push(own("X-Forwarded-Proto", "https".to_owned()));
     headers.push(own("X-Forwarded-Host", host));
+    headers.push(own("Forwarded", "the same, as RFC 7239 writes it".to_owned()));
+    headers.push(own(
+        "X-Request-Id",
+        "the number of the request, as in the log".to_owned(),
+    ));
     headers
 }
 
@@ -306,6 +342,7 @@ fn facts(judgement: &Judgement<'_>, account: Option<&Account>) -> Table {
         Verdict::Ours => ("answered by the gateway", GOOD),
         Verdict::Refused => ("refused, 403", BAD),
         Verdict::NotFound => ("refused, 404", BAD),
+        Verdict::NotThatWay => ("refused, 405", BAD),
         Verdict::BadRequest => ("refused, 400", BAD),
         Verdict::Misdirected => ("refused, 421", BAD),
     };
@@ -340,12 +377,16 @@ mod tests {
     }
 
     fn judged(path: &str, groups: Option<&[&str]>) -> (Verdict, usize) {
+        judged_as(http::Method::GET, path, groups)
+    }
+
+    fn judged_as(method: http::Method, path: &str, groups: Option<&[&str]>) -> (Verdict, usize) {
         let config = config();
         let explain = Explain {
             url: format!("{}{path}", config.doors.in_office.origin()),
             who: None,
             from: "203.0.113.7".parse().unwrap(),
-            method: http::Method::GET,
+            method,
             json: false,
         };
         let account = groups.map(|groups| {
@@ -361,15 +402,21 @@ mod tests {
     #[test]
     fn a_request_is_explained_as_the_gateway_would_judge_it() {
         assert_eq!(judged("/", None), (Verdict::SignInFirst, 0));
-        assert_eq!(judged("/", Some(&[])), (Verdict::Forwarded, 4));
-        assert_eq!(judged("/assets/app.js", None), (Verdict::Forwarded, 3));
+        assert_eq!(judged("/", Some(&[])), (Verdict::Forwarded, 6));
+        assert_eq!(judged("/assets/app.js", None), (Verdict::Forwarded, 5));
         assert_eq!(judged("/admin/x", Some(&["staff"])), (Verdict::Refused, 0));
         assert_eq!(judged("//admin/x", Some(&["staff"])), (Verdict::Refused, 0));
-        assert_eq!(judged("/admin/x", Some(&["admins"])), (Verdict::Forwarded, 4));
+        assert_eq!(judged("/admin/x", Some(&["admins"])), (Verdict::Forwarded, 6));
         assert_eq!(judged("/debug/x?y", Some(&["admins"])), (Verdict::Refused, 0));
         assert_eq!(judged("/a/../b", Some(&[])), (Verdict::BadRequest, 0));
         assert_eq!(judged("/login", None), (Verdict::Ours, 0));
         assert_eq!(judged("/Login/", None), (Verdict::NotFound, 0));
+        assert_eq!(judged("/admin", Some(&["staff"])), (Verdict::Refused, 0));
+        assert_eq!(judged("/open%20", None), (Verdict::BadRequest, 0));
+        assert_eq!(judged("?next=/admin/x", Some(&["staff"])), (Verdict::Forwarded, 6));
+        assert_eq!(judged("#/debug/x", Some(&["staff"])), (Verdict::Forwarded, 6));
+        let traced = judged_as(http::Method::TRACE, "/", Some(&["admins"]));
+        assert_eq!(traced, (Verdict::NotThatWay, 0));
     }
 
     #[test]

@@ -19,7 +19,7 @@ pub(super) fn walk(policy: &mut Policy, walker: &mut impl Walker) {
          WHO one of public, signed-in, deny, groups NAMES. Examples: \"groups admins /admin/*\", \"deny /debug/*\", \
          \"public GET /api/status from 10.0.0.0/8\". A star is one segment or part of it, at the end everything below; \
          several names are separated by commas. Every way in which a web client might read a path is judged, and the \
-         strictest judgement counts. Try one out: sekisho explain --url URL --as EXTENSION.",
+         strictest judgement counts; a rule closes its path with and without a slash at the end. Try one out: sekisho explain --url URL --as EXTENSION.",
         &List { of: rule(), least: 0 },
         Slot::Default(&mut rules),
     );

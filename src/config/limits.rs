@@ -97,7 +97,8 @@ impl Limits {
             ),
             (
                 "reset_per_email",
-                "Requests for a new password for one mail address, so that nobody's mailbox gets flooded.",
+                "Requests for a new password for one mail address, so that nobody's mailbox gets flooded. Browsers on which \
+                 somebody has signed in are counted one by one, so that strangers close the address to strangers alone.",
                 &mut self.reset_email,
             ),
             (
@@ -114,7 +115,7 @@ impl Limits {
             (
                 "mail_per_account",
                 "Letters with links to one account. Beyond it a reset sends nothing, and a Welcome waits for its turn; \
-                 an event and the log say so.",
+                 an event and the log say so. What the account's own browsers ask for is counted apart.",
                 &mut self.mail_account,
             ),
             (

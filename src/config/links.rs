@@ -22,7 +22,8 @@ pub(super) fn walk(links: &mut TicketLife, walker: &mut impl Walker) {
     );
     walker.key(
         "reset",
-        "The link for a forgotten password. Keep it short: mailboxes get read by others.",
+        "The link for a forgotten password. Keep it short: mailboxes get read by others. In the first half of this time no \
+         stranger's request takes its place.",
         &Time {
             least: Duration::from_secs(1),
             most: Duration::from_hours(24),

@@ -44,7 +44,7 @@ pub use sessions::Sessions;
 pub use store::{Secrets, Store};
 pub use upstream::Upstream;
 
-use crate::domain::doors::Doors;
+use crate::domain::doors::{Door, Doors};
 use crate::domain::policy::Policy;
 use crate::domain::ticket::TicketLife;
 use keys::Walker;
@@ -229,6 +229,13 @@ impl Config {
         if self.policy.public().iter().any(|rule| rule.path() == "/*") {
             let message = "\"/*\" opens the whole web client to everybody, signed in or not";
             warnings.push(Problem::of_key("access.public", message));
+        }
+        let doors = [&self.doors.in_office, &self.doors.out_of_office].map(Door::host);
+        for rule in self.policy.rules() {
+            if let Some(host) = rule.hosts().iter().find(|host| !doors.contains(&host.as_str())) {
+                let message = format!("\"{rule}\" is never asked about {host}, which is the host of no door");
+                warnings.push(Problem::of_key("access.rules", message));
+            }
         }
         for (rule, earlier) in self.policy.hidden() {
             let message = format!(

@@ -446,6 +446,16 @@ fn what_weakens_the_gateway_is_said() {
         .map(|problem| problem.key)
         .collect();
     assert_eq!(keys, ["mail.security", "limits.enabled", "access.public"]);
+    let typing_error = parse(&format!(
+        "{LEAST}[access]\nrules = [\"deny /admin/* at phone.exmaple.com\"]"
+    ));
+    let warnings = typing_error.unwrap().warnings();
+    assert_eq!(warnings.len(), 1, "{warnings:?}");
+    assert!(
+        warnings[0].to_string().contains("the host of no door"),
+        "{}",
+        warnings[0]
+    );
 }
 
 #[test]

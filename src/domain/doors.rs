@@ -32,6 +32,11 @@ impl Door {
         self.0.origin().ascii_serialization()
     }
 
+    /// The host alone.
+    pub fn host(&self) -> &str {
+        self.0.host_str().unwrap_or_default()
+    }
+
     /// The host as a `Host` header carries it: with the port where it is not 443.
     pub fn authority(&self) -> String {
         let host = self.0.host_str().unwrap_or_default();
@@ -79,6 +84,7 @@ mod tests {
         let door = Door::parse("https://Phone.Example.com:8443/").unwrap();
         assert_eq!(door.origin(), "https://phone.example.com:8443");
         assert_eq!(door.authority(), "phone.example.com:8443");
+        assert_eq!(door.host(), "phone.example.com");
         assert_eq!(door.link("/login"), "https://phone.example.com:8443/login");
         assert_eq!(
             Door::parse("https://a.example:443").unwrap().origin(),

@@ -167,6 +167,8 @@ pub enum Reason {
     OverBudget,
     /// The account began one session more than it may have.
     TooManySessions,
+    /// A link of a short while ago still works, and a stranger's wish does not spend it.
+    LinkFresh,
 }
 
 impl Reason {
@@ -188,11 +190,12 @@ impl Reason {
             Self::LinkUnknown => "link-unknown",
             Self::OverBudget => "over-budget",
             Self::TooManySessions => "too-many-sessions",
+            Self::LinkFresh => "link-fresh",
         }
     }
 
     /// Every reason there is.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::UnknownName,
         Self::WrongPassword,
         Self::Disabled,
@@ -208,6 +211,7 @@ impl Reason {
         Self::LinkUnknown,
         Self::OverBudget,
         Self::TooManySessions,
+        Self::LinkFresh,
     ];
 
     /// The opposite of [`Reason::as_str`].

@@ -17,6 +17,7 @@ mod folding;
 pub mod key;
 pub mod language;
 pub mod limits;
+pub mod method;
 pub mod outbox;
 pub mod password;
 pub mod policy;

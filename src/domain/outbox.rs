@@ -10,6 +10,7 @@ use uuid::Uuid;
 use super::account::{AccountId, Email};
 use super::browser::Browser;
 use super::client::ClientAddr;
+use super::device::Device;
 use super::session::later;
 use super::ticket::Purpose;
 
@@ -25,8 +26,9 @@ pub struct Letter {
     pub created_at: Timestamp,
 }
 
-/// A notice of a new device is not accepted again within this time, for the same account and the same browser in words:
-/// twenty sign-ins of a script are told of once.
+/// A notice of a new device is not accepted again within this time, for the same account, the same browser in words and
+/// the same network: twenty sign-ins of a script are told of once, and nobody elsewhere goes untold by calling the
+/// browser as its owner does.
 pub const TOLD_FOR: Duration = Duration::from_hours(1);
 
 impl Letter {
@@ -35,15 +37,18 @@ impl Letter {
         match (&self.matter, &earlier.matter) {
             (
                 Matter::NewDevice {
-                    account, user_agent, ..
+                    account,
+                    user_agent,
+                    client,
                 },
                 Matter::NewDevice {
                     account: told,
                     user_agent: told_of,
-                    ..
+                    client: seen,
                 },
             ) => {
                 account == told
+                    && client.limit_key() == seen.limit_key()
                     && Browser::of(user_agent) == Browser::of(told_of)
                     && self.created_at < later(earlier.created_at, TOLD_FOR)
             }
@@ -105,6 +110,9 @@ pub enum Matter {
         email: Email,
         /// Who asked.
         client: ClientAddr,
+        /// The device it was asked on, when somebody has signed in there before. Whether that was the account's own
+        /// person is seen when the letter is worked on, like everything else about the account.
+        device: Option<Device>,
     },
     /// Tell the person that the password was changed.
     PasswordChanged {

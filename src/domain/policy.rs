@@ -66,9 +66,9 @@ impl Policy {
         &self.public
     }
 
-    /// Judges a request by what it asks for and who is asking. Every reading an upstream might make of the path is
-    /// judged by itself, and the strictest judgement counts: a rule that opens needs all readings, a rule that closes
-    /// needs one.
+    /// Judges a request by what it asks for and who is asking. Every reading an upstream might make of the path and of
+    /// the method is judged by itself, and the strictest judgement counts: a rule that opens needs all readings, a rule
+    /// that closes needs one.
     pub fn judge(&self, path: &RequestPath<'_>, asked: &Asked<'_>, principal: Option<&Arc<Principal>>) -> Verdict {
         let groups = principal.map(|principal| principal.account.groups.as_slice());
         match self.weigh(path, asked, groups) {
@@ -83,17 +83,39 @@ impl Policy {
     /// How far a request comes: the strictest of what holds for each reading. `groups` are the person's; `None` is
     /// nobody.
     pub fn weigh(&self, path: &RequestPath<'_>, asked: &Asked<'_>, groups: Option<&[String]>) -> Gate {
-        let readings = path.readings().iter();
-        readings
-            .map(|reading| gate(self.rule_for(reading, asked), groups))
+        let methods = std::iter::once(asked.method).chain(asked.instead.iter().map(String::as_str));
+        methods
+            .map(|method| self.weigh_as(path, &Asked { method, ..*asked }, groups))
             .max()
             .unwrap_or(Gate::Closed)
     }
 
-    /// The rule that decides when an upstream reads the path so; `None` when no rule speaks of it.
-    pub fn rule_for(&self, reading: &str, asked: &Asked<'_>) -> Option<&Rule> {
-        let mut all = self.rules.iter().chain(&self.public);
-        all.find(|rule| rule.matches(reading, asked))
+    fn weigh_as(&self, path: &RequestPath<'_>, asked: &Asked<'_>, groups: Option<&[String]>) -> Gate {
+        let readings = path.readings().iter();
+        readings
+            .map(|reading| self.ruling(reading, asked).gate(groups))
+            .max()
+            .unwrap_or(Gate::Closed)
+    }
+
+    /// What decides when an upstream reads the path so.
+    pub fn ruling(&self, reading: &str, asked: &Asked<'_>) -> Ruling<'_> {
+        let mut near = None;
+        for rule in &self.rules {
+            if rule.matches(reading, asked) {
+                return Ruling { rule: Some(rule), near };
+            }
+            if near.is_none() && rule.nearly_matches(reading, asked) {
+                near = Some(rule);
+            }
+        }
+        let rule = self.public.iter().find(|rule| rule.matches(reading, asked));
+        Ruling { rule, near }
+    }
+
+    /// Whether some rule speaks of some methods alone.
+    pub fn names_methods(&self) -> bool {
+        self.rules.iter().any(Rule::names_methods)
     }
 
     /// Rules that never get a request to see, each with the earlier one that keeps it from them.
@@ -106,6 +128,30 @@ impl Policy {
                 Some((*rule, *earlier))
             })
             .collect()
+    }
+}
+
+/// The rules that decide about one reading.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ruling<'a> {
+    /// The first that speaks of it; `None` when no rule does.
+    pub rule: Option<&'a Rule>,
+    /// An earlier one that speaks of it but for a slash at its end, which many web clients take for the same path. It
+    /// may close and never opens: `deny /admin/*` closes `/admin`, and `public /assets/*` does not open `/assets`.
+    pub near: Option<&'a Rule>,
+}
+
+impl<'a> Ruling<'a> {
+    /// The rule that decides about somebody in these groups.
+    pub fn deciding(&self, groups: Option<&[String]>) -> Option<&'a Rule> {
+        let near = self
+            .near
+            .filter(|near| gate(Some(near), groups) > gate(self.rule, groups));
+        near.or(self.rule)
+    }
+
+    fn gate(&self, groups: Option<&[String]>) -> Gate {
+        gate(self.deciding(groups), groups)
     }
 }
 
@@ -127,6 +173,7 @@ mod tests {
         method: "GET",
         host: "in.test",
         client: std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST),
+        instead: &[],
     };
 
     fn policy(rules: &[&str]) -> Policy {
@@ -208,6 +255,58 @@ mod tests {
             Verdict::Deny
         ));
         assert!(matches!(judge(&policy, "/admin/x", None), Verdict::Challenge));
+    }
+
+    #[test]
+    fn a_rule_closes_its_path_with_and_without_a_slash_at_the_end_and_opens_it_as_written() {
+        let person = member(&["staff"]);
+        let policy = policy(&[
+            "groups admins /admin/*",
+            "deny /debug",
+            "public /open/*",
+            "signed-in /*",
+        ]);
+        for path in [
+            "/admin", "/admin/", "/Admin", "/%61dmin", "//admin", "/debug", "/debug/",
+        ] {
+            assert!(matches!(judge(&policy, path, Some(&person)), Verdict::Deny), "{path}");
+        }
+        assert!(matches!(judge(&policy, "/open/", None), Verdict::Allow(_)));
+        assert!(matches!(judge(&policy, "/open", None), Verdict::Challenge));
+        assert!(matches!(judge(&policy, "/", Some(&person)), Verdict::Allow(_)));
+    }
+
+    #[test]
+    fn an_earlier_rule_about_the_path_as_it_is_written_comes_first() {
+        let person = member(&["staff"]);
+        let policy = policy(&[
+            "public /icon",
+            "signed-in /app/*",
+            "public /login-help",
+            "groups admins /login-help/*",
+            "deny /*",
+        ]);
+        assert!(matches!(judge(&policy, "/icon", None), Verdict::Allow(_)));
+        assert!(matches!(judge(&policy, "/app/", Some(&person)), Verdict::Allow(_)));
+        assert!(matches!(judge(&policy, "/login-help", None), Verdict::Allow(_)));
+        assert!(matches!(judge(&policy, "/app", Some(&person)), Verdict::Deny));
+    }
+
+    #[test]
+    fn a_request_that_asks_to_be_taken_for_another_method_is_judged_as_both() {
+        let policy = policy(&["deny DELETE /reports/*", "public GET /status"]);
+        let (person, instead) = (member(&[]), ["DELETE".to_owned()]);
+        let judge = |path, method, principal| {
+            let asked = Asked {
+                method,
+                instead: &instead,
+                ..ASKED
+            };
+            policy.judge(&RequestPath::parse(path).unwrap(), &asked, principal)
+        };
+        assert!(matches!(judge("/reports/1", "POST", Some(&person)), Verdict::Deny));
+        assert!(matches!(judge("/other", "POST", Some(&person)), Verdict::Allow(_)));
+        assert!(matches!(judge("/status", "GET", None), Verdict::Challenge));
     }
 
     #[test]

@@ -2,8 +2,9 @@
 
 use std::fmt;
 
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv4Net};
 
+use super::method;
 use super::target::RequestPath;
 
 /// One line of the policy: `WHO [METHODS] PATH [at HOSTS] [from NETWORKS]`.
@@ -46,6 +47,8 @@ pub struct Asked<'a> {
     pub host: &'a str,
     /// The client.
     pub client: std::net::IpAddr,
+    /// Other methods that the request asks the web client to take it for, in capitals.
+    pub instead: &'a [String],
 }
 
 /// Which paths a rule speaks of. A star stands for one segment or a part of one, and as the last segment for
@@ -142,10 +145,29 @@ impl Rule {
             && self.path.matches(reading)
     }
 
-    /// Whoever may look may also ask for the head alone.
+    /// Whether it speaks of the same request but for a slash at the end of the path.
+    pub fn nearly_matches(&self, reading: &str, asked: &Asked<'_>) -> bool {
+        match reading.strip_suffix('/') {
+            Some("") => false,
+            Some(bare) => self.matches(bare, asked),
+            None => self.matches(&format!("{reading}/"), asked),
+        }
+    }
+
+    /// Whether it speaks of some methods alone.
+    pub const fn names_methods(&self) -> bool {
+        !self.methods.is_empty()
+    }
+
+    /// The hosts it speaks of; none are all.
+    pub fn hosts(&self) -> &[String] {
+        &self.hosts
+    }
+
+    /// Whoever may look may also ask for the head alone, and whoever may not look may not do that either.
     fn speaks_of_method(&self, method: &str) -> bool {
-        let method = if method == "HEAD" { "GET" } else { method };
-        self.methods.is_empty() || self.methods.iter().any(|known| known == method)
+        let named = |method| self.methods.iter().any(|known| known == method);
+        self.methods.is_empty() || named(method) || (method == "HEAD" && named("GET"))
     }
 
     /// Whether `other`, coming later, never gets a request to see. Never wrongly; not always when it could be shown.
@@ -206,8 +228,10 @@ fn list(given: Option<&str>, word: &str, example: &str) -> Result<Vec<String>, S
 }
 
 fn method(text: &str) -> Result<String, String> {
-    if !text.is_empty() && text.bytes().all(|b| b.is_ascii_uppercase()) {
+    if method::is_forwarded(text) {
         Ok(text.to_owned())
+    } else if !text.is_empty() && text.bytes().all(|b| b.is_ascii_uppercase()) {
+        Err(format!("{text} is refused by the gateway whatever the rules say"))
     } else {
         Err(format!(
             "{text:?} is no method; write GET,POST and then a path that starts with a slash"
@@ -219,8 +243,16 @@ fn method(text: &str) -> Result<String, String> {
 fn network(text: &str) -> Result<IpNet, String> {
     text.parse()
         .or_else(|_| text.parse::<std::net::IpAddr>().map(IpNet::from))
-        .map(|net: IpNet| net.trunc())
+        .map(|net: IpNet| plain_network(net).trunc())
         .map_err(|_| format!("{text:?} is no network, such as 10.0.0.0/8 or 2001:db8::/32"))
+}
+
+/// As clients are compared: an IPv4 address that is written as an IPv6 one is an IPv4 address.
+fn plain_network(net: IpNet) -> IpNet {
+    let IpNet::V6(mapped) = net else { return net };
+    let plain = mapped.addr().to_ipv4_mapped().zip(mapped.prefix_len().checked_sub(96));
+    let plain = plain.and_then(|(address, bits)| Ipv4Net::new(address, bits).ok());
+    plain.map_or(net, IpNet::V4)
 }
 
 impl Pattern {
@@ -316,6 +348,7 @@ mod tests {
         method: "GET",
         host: "in.test",
         client: std::net::IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 7)),
+        instead: &[],
     };
 
     fn matches(rule: &str, path: &str) -> bool {
@@ -350,6 +383,8 @@ mod tests {
             "public /a/../b",
             "public /a/**",
             "public get /a",
+            "public TRACE /a",
+            "deny FOO /a",
             "groups /a",
             "groups",
             "deny /a from here",
@@ -392,8 +427,12 @@ mod tests {
         assert!(!matches("deny /a at out.test", "/a"));
         assert!(matches("deny /a from 192.0.2.0/24", "/a"));
         assert!(!matches("deny /a from 198.51.100.0/24", "/a"));
+        assert!(matches("deny /a from ::ffff:192.0.2.0/120", "/a"));
+        assert!(matches("deny /a from ::ffff:192.0.2.7", "/a"));
         let head = Asked { method: "HEAD", ..GET };
         assert!(Rule::parse("public GET /a").unwrap().matches("/a", &head));
+        assert!(Rule::parse("deny HEAD /a").unwrap().matches("/a", &head));
+        assert!(!matches("deny HEAD /a", "/a"));
     }
 
     #[test]

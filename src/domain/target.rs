@@ -3,6 +3,8 @@
 
 use std::borrow::Cow;
 
+use unicode_normalization::UnicodeNormalization;
+
 /// A request path that is safe to judge and to forward byte for byte.
 #[derive(Debug)]
 pub struct RequestPath<'a> {
@@ -22,14 +24,20 @@ pub enum PathProblem {
     /// A percent sign that two hexadecimal digits do not follow.
     #[error("the path has a broken percent-encoding")]
     Encoding,
-    /// `.` or `..` as a segment, raw or encoded, once or twice.
+    /// `.` or `..` as a segment, raw or encoded, once or twice; or one that some server takes for that.
     #[error("the path has dot segments")]
     DotSegment,
+    /// More than 64 of them.
+    #[error("the path can be read in too many ways")]
+    Readings,
 }
 
 impl<'a> RequestPath<'a> {
     /// The longest path accepted, in bytes.
     pub const MAX_BYTES: usize = 8 * 1024;
+
+    /// The most readings of one path. A path that can be read in more ways is nobody's honest one.
+    const MOST_READINGS: usize = 64;
 
     /// Reads the path of a request target, without its query.
     ///
@@ -40,14 +48,10 @@ impl<'a> RequestPath<'a> {
             return Err(PathProblem::Form);
         }
         if is_plain(raw) {
-            return if has_dot_segment(raw) {
-                Err(PathProblem::DotSegment)
-            } else {
-                Ok(Self {
-                    raw,
-                    readings: vec![Cow::Borrowed(raw)],
-                })
-            };
+            return Ok(Self {
+                raw,
+                readings: vec![Cow::Borrowed(raw)],
+            });
         }
         // An upstream may decode once, or (a proxy behind us) twice; both must be harmless.
         let once = decode(raw)?;
@@ -56,41 +60,13 @@ impl<'a> RequestPath<'a> {
             // Nobody encodes three times; whoever does wants something to be decoded behind our back.
             return Err(PathProblem::Encoding);
         }
-        for text in [raw, &once, &twice] {
-            // A blank or hash that only a second decoding brings out was hidden there on purpose.
-            let hidden = text == twice && twice != once;
-            if text
-                .bytes()
-                .any(|b| b < b' ' || b == 0x7f || b == b'\\' || (hidden && matches!(b, b' ' | b'#')))
-            {
-                return Err(PathProblem::Byte);
-            }
-            if has_dot_segment(text)
-                || has_dot_segment(&without_parameters(text))
-                || has_dot_segment(&merge_slashes(text))
-            {
-                return Err(PathProblem::DotSegment);
-            }
-        }
-        if !raw.bytes().all(|b| b.is_ascii_graphic() && b != b'#') {
+        // A blank or hash that only a second decoding brings out was hidden there on purpose.
+        if twice != once && twice.contains([' ', '#']) {
             return Err(PathProblem::Byte);
         }
-        let mut readings: Vec<Cow<'a, str>> = vec![Cow::Borrowed(raw)];
-        for base in [raw, &once, &twice] {
-            // A decoded question mark or hash ends the path for whoever decodes before looking for the query.
-            let cut = base.split(['?', '#']).next().unwrap_or_default();
-            for text in [base, cut] {
-                let (merged, bare) = (merge_slashes(text), without_parameters(text));
-                let both = [merge_slashes(&bare), without_parameters(&merged)];
-                for spelling in [text.to_owned(), merged, bare].into_iter().chain(both) {
-                    let lower = spelling.to_lowercase();
-                    for reading in [spelling, lower] {
-                        if !readings.iter().any(|known| *known == reading) {
-                            readings.push(Cow::Owned(reading));
-                        }
-                    }
-                }
-            }
+        let readings = readings(raw, [once, twice])?;
+        if !raw.bytes().all(|b| b.is_ascii_graphic() && b != b'#') {
+            return Err(PathProblem::Byte);
         }
         Ok(Self { raw, readings })
     }
@@ -100,7 +76,8 @@ impl<'a> RequestPath<'a> {
         self.raw
     }
 
-    /// Every reading an upstream might make: decoded, doubled slashes merged, `;parameters` dropped, lower case.
+    /// Every reading an upstream might make: decoded, doubled slashes merged, `;parameters` dropped, lower case, and what
+    /// else upstreams are known to do, in every combination.
     pub fn readings(&self) -> &[Cow<'a, str>] {
         &self.readings
     }
@@ -119,19 +96,92 @@ impl<'a> RequestPath<'a> {
     }
 }
 
-/// Only bytes that every upstream reads alike, and no `//`.
-fn is_plain(path: &str) -> bool {
-    let mut previous = 0;
-    path.bytes().all(|b| {
-        let plain =
-            matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~') || (b == b'/' && previous != b'/');
-        previous = b;
-        plain
-    })
+/// Every reading of `raw` and of what it decodes to. A step that changes nothing adds none, so that an honest path
+/// costs few.
+fn readings(raw: &str, decoded: [String; 2]) -> Result<Vec<Cow<'_, str>>, PathProblem> {
+    let mut readings = vec![Cow::Borrowed(raw)];
+    for reading in decoded {
+        add(&mut readings, reading)?;
+    }
+    let mut done = 0;
+    while let Some(reading) = readings.get(done).cloned() {
+        if reading.bytes().any(|b| b < b' ' || b == 0x7f || b == b'\\') {
+            return Err(PathProblem::Byte);
+        }
+        if has_dot_segment(&reading) {
+            return Err(PathProblem::DotSegment);
+        }
+        for way in WAYS {
+            add(&mut readings, way(&reading))?;
+        }
+        done += 1;
+    }
+    Ok(readings)
 }
 
+fn add(readings: &mut Vec<Cow<'_, str>>, reading: String) -> Result<(), PathProblem> {
+    if readings.iter().any(|known| *known == reading) {
+        return Ok(());
+    }
+    if readings.len() == RequestPath::MOST_READINGS {
+        return Err(PathProblem::Readings);
+    }
+    readings.push(Cow::Owned(reading));
+    Ok(())
+}
+
+/// What upstreams are known to do to a path before they look at it, beside decoding.
+const WAYS: [fn(&str) -> String; 7] = [
+    before_query,
+    before_parameters,
+    without_parameters,
+    merge_slashes,
+    without_ends,
+    str::to_lowercase,
+    folded,
+];
+
+/// A decoded question mark or hash ends the path for whoever decodes before looking for the query.
+fn before_query(path: &str) -> String {
+    path.split(['?', '#']).next().unwrap_or_default().to_owned()
+}
+
+/// Some take the first semicolon for the end of the path.
+fn before_parameters(path: &str) -> String {
+    path.split(';').next().unwrap_or_default().to_owned()
+}
+
+/// Windows drops blanks and dots at the end of each name.
+fn without_ends(path: &str) -> String {
+    let segments = path.split('/').map(|segment| segment.trim_end_matches(['.', ' ']));
+    segments.collect::<Vec<_>>().join("/")
+}
+
+/// Some compare in capitals, or in a normal form of Unicode: a long `s`, a dotless `i` and full-width letters are plain
+/// ones then, and full-width dots and slashes are dots and slashes.
+fn folded(path: &str) -> String {
+    if path.is_ascii() {
+        return path.to_owned();
+    }
+    path.nfkc().collect::<String>().to_uppercase().to_lowercase()
+}
+
+/// Only bytes that every upstream reads alike, no `//`, and no dot at the end of a segment.
+fn is_plain(path: &str) -> bool {
+    let mut previous = 0;
+    let bytes = path.bytes().all(|b| {
+        let plain = matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~')
+            || (b == b'/' && !matches!(previous, b'/' | b'.'));
+        previous = b;
+        plain
+    });
+    bytes && previous != b'.'
+}
+
+/// Dots alone, and what some server takes for that: dots with blanks, or more of them than two.
 fn has_dot_segment(path: &str) -> bool {
-    path.split('/').any(|segment| matches!(segment, "." | ".."))
+    path.split('/')
+        .any(|segment| segment.contains('.') && segment.bytes().all(|b| matches!(b, b'.' | b' ')))
 }
 
 fn decode(text: &str) -> Result<String, PathProblem> {
@@ -268,6 +318,12 @@ mod tests {
             ("/a%2520b", Byte),
             ("/a/%252525", Encoding),
             ("/a/..%c0%afb", Byte),
+            ("/a/%EF%BC%8E%EF%BC%8E/b", DotSegment),
+            ("/a%EF%BC%8F..%EF%BC%8Fb", DotSegment),
+            ("/a/%EF%BC%BCb", Byte),
+            ("/a/..%20/b", DotSegment),
+            ("/a/.../b", DotSegment),
+            ("/a/%2e%20.;x/b", DotSegment),
             ("/%ff", Byte),
         ] {
             assert_eq!(RequestPath::parse(path).err(), Some(problem), "{path:?}");
@@ -281,6 +337,9 @@ mod tests {
             "/%E5%86%85%E7%B7%9A",
             "/wiki/C%23",
             "/100%25",
+            "/compare/v1...v2",
+            "/a/%E5%A3%B2%E4%B8%8A%EF%BC%8F%E7%B5%8C%E8%B2%BB.xlsx",
+            "/a/b.",
         ] {
             assert!(RequestPath::parse(path).is_ok(), "{path}");
         }
@@ -297,6 +356,32 @@ mod tests {
         ] {
             assert!(path.readings().iter().any(|known| known == reading), "{reading}");
         }
+    }
+
+    #[test]
+    fn steps_of_different_servers_are_taken_in_every_order() {
+        for (path, reading) in [
+            ("/Admin;x/users", "/admin/users"),
+            ("/x;y=%2Fadmin", "/x/admin"),
+            ("/admin;/users", "/admin"),
+            ("/%2Fadmin./users%20", "/admin/users"),
+            ("/adm%C4%B1n", "/admin"),
+            ("/a%C5%BFk", "/ask"),
+            ("/%EF%BD%81dmin", "/admin"),
+            ("/%EF%BC%A1DMIN%EF%BC%8Fusers", "/admin/users"),
+            ("/%E2%84%AAeys", "/keys"),
+            ("/admin%EF%BC%9F/x", "/admin"),
+            ("/admin%253F/x", "/admin"),
+        ] {
+            let path = RequestPath::parse(path).unwrap();
+            assert!(path.readings().iter().any(|known| known == reading), "{path:?}");
+        }
+    }
+
+    #[test]
+    fn a_path_that_can_be_read_in_very_many_ways_is_refused() {
+        let odd = "/A;x//b./%C4%B1%3Bc/%3Fd//e.;f/G%3Bh/i";
+        assert_eq!(RequestPath::parse(odd).err(), Some(PathProblem::Readings));
     }
 
     #[test]

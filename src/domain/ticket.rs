@@ -175,6 +175,14 @@ impl TicketLife {
             Purpose::Reset => self.reset,
         }
     }
+
+    /// For so long a link is not replaced because a stranger asked for another one: half the life of a reset. Only the
+    /// newest link of an account works, so whoever keeps asking would otherwise keep spending the link that its owner
+    /// is about to follow. Until then she has one that works for as long again; after that a new one is worth more to
+    /// her than the old one.
+    pub fn kept_from_strangers(&self) -> Duration {
+        self.reset / 2
+    }
 }
 
 impl Default for TicketLife {

@@ -2,17 +2,24 @@
 //!
 //! A link's token exists in this file and in the letter, nowhere else: it is made for each attempt,
 //! its digest is stored before the letter leaves, and a repeated letter carries a newer link.
+//!
+//! Only the newest link of an account works, so each reset letter spends the link before it. A stranger could use that
+//! up to keep the owner out: ask again whenever she has been sent a link, until she gives up. Therefore a stranger's
+//! request sends nothing while a link of a short while ago still works ([`TicketLife::kept_from_strangers`]): that one
+//! lies in the mailbox the new one would go to. A request on a device that is known for the account, which no stranger
+//! can make, is answered with a new link at once, and that is the one that strangers then leave alone.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::domain::account::{Account, AccountState, Email};
+use crate::domain::account::{Account, AccountState, Email, LoginName};
+use crate::domain::device::Device;
 use crate::domain::event::{Actor, Consequences, Fact, Reason};
 use crate::domain::fault::Fault;
 use crate::domain::outbox::{Batch, GIVE_UP_AFTER, Letter, Matter, QueuedLetter, backoff};
-use crate::domain::session::later;
+use crate::domain::session::{earlier, later};
 use crate::domain::ticket::{Purpose, Ticket, TicketLife, Way};
 use crate::domain::token::TicketToken;
 use crate::ports::{Accounts, Content, EmailMatch, Issue, Mail, Mailer, Outbox, Receipt, Refusal, Tickets};
@@ -89,7 +96,12 @@ impl DeliverLetters {
                 return self.withhold(letter, account.as_deref(), reason).await;
             }
         };
-        let drawn = match self.budget.charge(letter, &account, &self.world) {
+        let device = self.own_device(&letter.matter, &account).await?;
+        if device.is_none() && self.has_fresh_link(letter, &account).await? {
+            delivery.withheld += 1;
+            return self.withhold(letter, Some(&account), Reason::LinkFresh).await;
+        }
+        let drawn = match self.budget.charge(letter, &account, device, &self.world) {
             Budget::Room(drawn) => drawn,
             Budget::Refused(rule) => {
                 delivery.withheld += 1;
@@ -186,6 +198,32 @@ impl DeliverLetters {
             Some(to) => Plan::Send { account, to },
             None => Plan::Withhold(Some(account), Reason::NoEmail),
         })
+    }
+
+    /// The device a reset was asked for on, when it is one of the account's own.
+    async fn own_device<'a>(&self, matter: &'a Matter, account: &Account) -> Result<Option<&'a Device>, Fault> {
+        let Matter::ResetRequested {
+            device: Some(device), ..
+        } = matter
+        else {
+            return Ok(None);
+        };
+        let name = LoginName::Extension(account.extension.clone());
+        let credential = self.accounts.credential(&name).await?;
+        let known = credential.is_some_and(|credential| {
+            credential.account.id == account.id && device.knows(account.id, credential.password_set_at)
+        });
+        Ok(known.then_some(device))
+    }
+
+    /// Whether a reset would needlessly spend a link that somebody holds, or is about to be sent.
+    async fn has_fresh_link(&self, letter: &Letter, account: &Account) -> Result<bool, Fault> {
+        if !matches!(letter.matter, Matter::ResetRequested { .. }) {
+            return Ok(false);
+        }
+        let now = self.world.now();
+        let since = earlier(now, self.life.kept_from_strangers());
+        self.tickets.stands(account.id, since, now, letter.id).await
     }
 
     /// Makes the link's token and stores its digest, before the letter leaves.

@@ -1,11 +1,19 @@
 //! "Forgot password": accepts the request. Nobody is looked up while the request waits, so nothing
 //! about the address can be learned from the answer or its time.
+//!
+//! Strangers who ask for somebody's address over and over draw on the buckets of strangers alone: a browser on which
+//! somebody has signed in before, as its signed cookie proves, has buckets of its own for each address. The cookie is
+//! judged by itself, for addresses that exist and for addresses that do not; whether the device is one of the account's
+//! own is seen by [`DeliverLetters`](super::DeliverLetters), where a device of somebody else counts as a stranger.
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use uuid::Uuid;
+
 use crate::domain::account::Email;
 use crate::domain::client::ClientAddr;
+use crate::domain::device::Device;
 use crate::domain::event::{Actor, Consequences, Fact};
 use crate::domain::fault::Fault;
 use crate::domain::limits::{Decision, Draw, LimitKey, Quota};
@@ -19,7 +27,7 @@ use super::World;
 pub struct ResetLimits {
     /// From one client, for any address.
     pub client: Quota,
-    /// For one address, from anywhere.
+    /// For one address, by strangers from anywhere; on one device where somebody has signed in, too.
     pub email: Quota,
     /// Equal requests in a row; more of them are one.
     pub again: Quota,
@@ -49,10 +57,21 @@ pub struct ForgotPassword {
 }
 
 impl ForgotPassword {
-    /// Takes what was typed as the address.
-    pub async fn run(&self, typed: &str, client: ClientAddr) -> Result<ResetRequest, Fault> {
+    /// Takes what was typed as the address, and the device it was typed on, when somebody has signed in there before.
+    pub async fn run(&self, typed: &str, client: ClientAddr, device: Option<Device>) -> Result<ResetRequest, Fault> {
         let email = Email::parse(typed).ok();
-        let key = self.limiter.digest_text(email.as_ref().map_or(typed, Email::key));
+        let address = email.as_ref().map_or(typed, Email::key);
+        let (key, of_address) = match &device {
+            None => {
+                let key = self.limiter.digest_text(address);
+                (key, LimitKey::ResetEmail(key))
+            }
+            Some(device) => {
+                let device = Uuid::from_bytes(*device.id());
+                let key = self.limiter.digest_text(&format!("device {device} {address}"));
+                (key, LimitKey::ResetDevice(key))
+            }
+        };
         let first = self.draw(|limits| vec![(LimitKey::ResetAgain(key), limits.again)]);
         let repeated = matches!(first, Decision::Refused { .. });
         let charged = self.draw(|limits| {
@@ -64,7 +83,7 @@ impl ForgotPassword {
             } else {
                 vec![
                     (LimitKey::ResetClient(from), limits.client),
-                    (LimitKey::ResetEmail(key), limits.email),
+                    (of_address.clone(), limits.email),
                 ]
             }
         });
@@ -84,7 +103,7 @@ impl ForgotPassword {
         if repeated {
             tracing::info!(%client, rule = "reset.again", "reset request repeated; the letter of the first is enough");
         } else {
-            let matter = Matter::ResetRequested { email, client };
+            let matter = Matter::ResetRequested { email, client, device };
             then = then.and_letter(self.world.uuid(), matter, self.world.now());
         }
         if let Err(fault) = self.outbox.accept(then).await {

@@ -3,12 +3,17 @@
 //! A reset beyond it sends nothing, since its sender may be anybody. A Welcome, which an operator wanted, waits
 //! for room at its account and uses up nothing that resets need: its own limit is the pace. Notices of what happened to an
 //! account always go out, and count towards the day.
+//!
+//! A reset asked for on a device that is known for the account draws on a bucket of that device and not on those that
+//! strangers can use up: neither that of the account nor the day, towards which it counts all the same.
 
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use uuid::Uuid;
 
 use crate::domain::account::Account;
+use crate::domain::device::Device;
 use crate::domain::limits::{Decision, Draw, LimitKey, Quota, Reservation};
 use crate::domain::outbox::{Letter, Matter};
 use crate::domain::session::later;
@@ -50,34 +55,51 @@ impl MailBudget {
         Self { limiter, limits }
     }
 
-    /// Charges a letter to this account.
-    pub fn charge(&self, letter: &Letter, account: &Account, world: &World) -> Budget {
+    /// Charges a letter to this account; `device` is the one it was asked for on, when that is known for the account.
+    pub fn charge(&self, letter: &Letter, account: &Account, device: Option<&Device>, world: &World) -> Budget {
         let Some(limits) = self.limits else {
             return Budget::Room(None);
         };
         if letter.matter.purpose().is_none() {
-            return Budget::Room(self.count_notice(&limits, world));
+            return Budget::Room(self.count(&limits, world));
         }
-        let whose = self.limiter.digest_text(&account.id.to_string());
-        let mut draws = vec![(LimitKey::MailAccount(whose), limits.account)];
+        let mut draws = vec![(self.whose(account, device), limits.account)];
         let asked_by = match &letter.matter {
             Matter::ResetRequested { client, .. } => Some(*client),
             _ => None,
         };
         if let Some(client) = asked_by {
-            draws.push((LimitKey::MailDay, limits.day));
+            if device.is_none() {
+                draws.push((LimitKey::MailDay, limits.day));
+            }
             draws.push((LimitKey::MailClient(client.limit_key()), limits.client));
         }
         let draws = draws.into_iter().map(|(key, quota)| Draw { key, quota }).collect();
         match self.limiter.reserve(draws, world.monotonic()) {
-            Decision::Granted(drawn) => Budget::Room(Some(drawn)),
+            Decision::Granted(mut drawn) => {
+                let counted = device.and_then(|_| self.count(&limits, world));
+                drawn.0.extend(counted.into_iter().flat_map(|counted| counted.0));
+                Budget::Room(Some(drawn))
+            }
             Decision::Refused { rule, .. } if asked_by.is_some() => Budget::Refused(rule),
             Decision::Refused { retry_after, rule } => Budget::Wait(later(world.now(), retry_after), rule),
         }
     }
 
-    /// A notice uses up the day like any letter; where nothing is left, it goes all the same.
-    fn count_notice(&self, limits: &MailLimits, world: &World) -> Option<Reservation> {
+    /// The account's bucket, or that of one of its own devices.
+    fn whose(&self, account: &Account, device: Option<&Device>) -> LimitKey {
+        match device {
+            None => LimitKey::MailAccount(self.limiter.digest_text(&account.id.to_string())),
+            Some(device) => {
+                let device = Uuid::from_bytes(*device.id());
+                let both = format!("device {device} {}", account.id);
+                LimitKey::MailDevice(self.limiter.digest_text(&both))
+            }
+        }
+    }
+
+    /// What strangers cannot cause uses up the day like any letter; where nothing is left, it goes all the same.
+    fn count(&self, limits: &MailLimits, world: &World) -> Option<Reservation> {
         let draw = Draw {
             key: LimitKey::MailDay,
             quota: limits.day,
@@ -212,21 +234,63 @@ mod tests {
         charged(&budget, Matter::Welcome { account: account().id });
         assert_eq!(*limiter.0.lock(), ["mail.account"]);
         limiter.0.lock().clear();
-        let reset = Matter::ResetRequested {
-            email: crate::domain::account::Email::parse("a@b.example").unwrap(),
-            client: ClientAddr::new("192.0.2.1".parse().unwrap()),
-        };
-        charged(&budget, reset);
+        charged(&budget, reset());
         assert_eq!(*limiter.0.lock(), ["mail.account", "mail.day", "mail.client"]);
     }
 
+    #[test]
+    fn a_reset_asked_for_on_an_own_device_draws_on_nothing_that_strangers_can_use_up() {
+        let quota: Quota = "12 per 1m".parse().unwrap();
+        let limits = MailLimits {
+            account: quota,
+            client: quota,
+            day: quota,
+        };
+        let device = Device::fresh([1; 32]);
+        let limiter = Arc::new(Noting::default());
+        let refusing = MailBudget::new(limiter.clone(), Some(limits));
+        assert_eq!(charged_on(&refusing, reset(), Some(&device)), Budget::Refused("noted"));
+        assert_eq!(
+            *limiter.0.lock(),
+            ["mail.device", "mail.client"],
+            "bounded all the same"
+        );
+        let open = MailBudget::new(Arc::new(Open), Some(limits));
+        let Budget::Room(Some(drawn)) = charged_on(&open, reset(), Some(&device)) else {
+            panic!("there is room");
+        };
+        let rules: Vec<_> = drawn.0.iter().map(|draw| draw.key.rule()).collect();
+        assert_eq!(
+            rules,
+            ["mail.device", "mail.client", "mail.day"],
+            "it counts towards the day"
+        );
+    }
+
+    fn reset() -> Matter {
+        Matter::ResetRequested {
+            email: crate::domain::account::Email::parse("a@b.example").unwrap(),
+            client: ClientAddr::new("192.0.2.1".parse().unwrap()),
+            device: None,
+        }
+    }
+
     fn charged(budget: &MailBudget, matter: Matter) -> Budget {
+        charged_on(budget, matter, None)
+    }
+
+    fn charged_on(budget: &MailBudget, matter: Matter, device: Option<&Device>) -> Budget {
         let letter = Letter {
             id: LetterId::new(Uuid::from_u128(1)),
             matter,
             created_at: at(0),
         };
-        budget.charge(&letter, &account(), &World::new(Arc::new(Still), Arc::new(Still)))
+        budget.charge(
+            &letter,
+            &account(),
+            device,
+            &World::new(Arc::new(Still), Arc::new(Still)),
+        )
     }
 
     #[test]
@@ -241,11 +305,7 @@ mod tests {
         let whose = account().id;
         let welcome = || charged(&budget, Matter::Welcome { account: whose });
         assert_eq!(welcome(), Budget::Wait(at(10), "mail.day"));
-        let reset = Matter::ResetRequested {
-            email: crate::domain::account::Email::parse("a@b.example").unwrap(),
-            client: ClientAddr::new("192.0.2.1".parse().unwrap()),
-        };
-        assert_eq!(charged(&budget, reset), Budget::Refused("mail.day"));
+        assert_eq!(charged(&budget, reset()), Budget::Refused("mail.day"));
         let notice = charged(&budget, Matter::PasswordChanged { account: whose });
         assert_eq!(notice, Budget::Room(None));
         let off = MailBudget::new(Arc::new(Closed), None);

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use crate::domain::account::{Account, AccountId};
 use crate::domain::event::{Consequences, Event};
 use crate::domain::fault::Fault;
+use crate::domain::outbox::LetterId;
 use crate::domain::password::PasswordHash;
 use crate::domain::ticket::{Ticket, TicketState};
 use crate::domain::token::TokenDigest;
@@ -31,6 +32,16 @@ pub trait Tickets: Send + Sync {
         now: Timestamp,
         then: Consequences,
     ) -> Result<Redemption, Fault>;
+
+    /// Whether the account has a ticket made after `since` that is live at `now` and whose link is on paper, was handed
+    /// to the mail server, or waits to be. That of the letter `besides` does not count.
+    async fn stands(
+        &self,
+        account: AccountId,
+        since: Timestamp,
+        now: Timestamp,
+        besides: LetterId,
+    ) -> Result<bool, Fault>;
 
     /// The newest ticket of each account that has any, in no order.
     async fn newest(&self) -> Result<Vec<Ticket>, Fault>;

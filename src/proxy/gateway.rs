@@ -168,10 +168,17 @@ impl Gateway {
         let Some(origin) = &exchange.origin else {
             return Some(self.fail(Some(session), exchange, Failure::BadRequest));
         };
+        let head = session.req_header();
+        let instead = if self.parts.policy.names_methods() {
+            headers::other_methods(&head.headers)
+        } else {
+            Vec::new()
+        };
         let asked = Asked {
-            method: session.req_header().method.as_str(),
+            method: head.method.as_str(),
             host: origin.host_name(),
             client: origin.client.ip(),
+            instead: &instead,
         };
         match self.parts.policy.judge(&path, &asked, standing.principal()) {
             Verdict::Allow(_) if self.is_foreign_upgrade(session) => {

@@ -278,6 +278,23 @@ impl Origin {
     }
 }
 
+/// The methods that a request asks the web client to take it for, in capitals. Many frameworks obey these headers, so
+/// that a `POST` is a `DELETE` to them; they go upstream unchanged, and the policy judges both.
+pub fn other_methods(headers: &HeaderMap) -> Vec<String> {
+    const NAMES: [&[u8]; 3] = [b"x-http-method-override", b"x-http-method", b"x-method-override"];
+    let asks = |name: &HeaderName| {
+        NAMES
+            .iter()
+            .any(|known| fold(name.as_str().as_bytes()).eq(known.iter().copied()))
+    };
+    headers
+        .iter()
+        .filter(|(name, _)| asks(name))
+        .flat_map(|(_, value)| value.as_bytes().split(|b| *b == b','))
+        .map(|method| String::from_utf8_lossy(method.trim_ascii()).to_uppercase())
+        .collect()
+}
+
 /// A header value of ours, which takes the bytes over.
 pub fn value(bytes: impl Into<Bytes>) -> pingora::Result<HeaderValue> {
     HeaderValue::from_maybe_shared(bytes.into()).map_err(|_| {
@@ -365,6 +382,22 @@ mod tests {
             peer: client,
             host: HeaderValue::from_static("in.test:8443"),
         }
+    }
+
+    #[test]
+    fn every_header_that_asks_for_another_method_is_heard() {
+        let mut headers = HeaderMap::new();
+        for (name, value) in [
+            ("x-http-method-override", "delete"),
+            ("x_http_method", "PATCH, put"),
+            ("x-method-override", "Merge"),
+            ("x-method", "LOCK"),
+        ] {
+            headers.append(name, HeaderValue::from_static(value));
+        }
+        let mut heard = other_methods(&headers);
+        heard.sort();
+        assert_eq!(heard, ["DELETE", "MERGE", "PATCH", "PUT"]);
     }
 
     #[test]

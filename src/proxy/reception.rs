@@ -1,11 +1,12 @@
 //! The first look at a request: what could be read in two ways is refused, and where it comes from is told.
 
 use http::header::HOST;
-use http::{HeaderValue, Method, Version};
+use http::{HeaderValue, Version};
 use pingora::http::RequestHeader;
 use pingora::proxy::Session;
 
 use crate::domain::doors::Doors;
+use crate::domain::method;
 use crate::domain::target::RequestPath;
 use crate::web::Failure;
 
@@ -59,7 +60,7 @@ impl Reception {
         } else if head.headers.len() > framing::MOST_FIELDS || head_bytes(head) > self.max_header_bytes {
             return Err(Refused(Failure::HeadTooLarge));
         }
-        if !is_forwardable(&head.method) {
+        if !method::is_forwarded(head.method.as_str()) {
             return Err(Refused(Failure::MethodNotAllowed {
                 allow: "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS",
             }));
@@ -112,32 +113,6 @@ impl Reception {
     }
 }
 
-/// TRACE would echo our headers back to the client, CONNECT would open a tunnel, and a method nobody registered is
-/// nobody's honest request.
-fn is_forwardable(method: &Method) -> bool {
-    const REGISTERED: [&str; 15] = [
-        "ACL",
-        "COPY",
-        "LOCK",
-        "MKCOL",
-        "MOVE",
-        "PROPFIND",
-        "PROPPATCH",
-        "REPORT",
-        "SEARCH",
-        "UNLOCK",
-        "MKCALENDAR",
-        "BIND",
-        "UNBIND",
-        "REBIND",
-        "QUERY",
-    ];
-    matches!(
-        *method,
-        Method::GET | Method::HEAD | Method::POST | Method::PUT | Method::PATCH | Method::DELETE | Method::OPTIONS
-    ) || REGISTERED.contains(&method.as_str())
-}
-
 /// A target without its query.
 pub fn without_query(target: &str) -> &str {
     target.split('?').next().unwrap_or_default()
@@ -166,16 +141,6 @@ fn head_bytes(head: &RequestHeader) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn only_methods_with_a_registered_meaning_go_on() {
-        for method in ["GET", "HEAD", "POST", "PROPFIND", "OPTIONS"] {
-            assert!(is_forwardable(&method.parse().unwrap()), "{method}");
-        }
-        for method in ["TRACE", "CONNECT", "get", "FOO", "DEBUG"] {
-            assert!(!is_forwardable(&method.parse().unwrap()), "{method}");
-        }
-    }
 
     #[test]
     fn an_absolute_target_is_judged_by_its_path() {

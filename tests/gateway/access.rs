@@ -3,7 +3,8 @@
 use http::Method;
 use serde_json::Value;
 
-use crate::harness::House;
+use crate::harness::gateway::NOTICED;
+use crate::harness::{House, IN, SESSION, Visitor, within};
 
 const RULES: &str = r#"[access]
 rules = [
@@ -104,4 +105,232 @@ async fn a_rule_that_never_decides_is_warned_of() {
     let checked = house.gateway.cli(&["config", "check"]).await;
     let told = format!("{checked:?}");
     assert!(told.contains("never decides anything"), "{told}");
+}
+
+/// The status of a request written by hand.
+async fn by_hand(visitor: &Visitor, request_line: &str, more: &str) -> u16 {
+    let cookie = visitor
+        .cookie(SESSION)
+        .map_or_else(String::new, |session| format!("Cookie: {SESSION}={session}\r\n"));
+    let mut raw = visitor.raw().await;
+    raw.say(format!(
+        "{request_line} HTTP/1.1\r\nHost: {IN}\r\nAccept: application/json\r\n{cookie}{more}Content-Length: 0\r\n\r\n"
+    ))
+    .await;
+    let heard = raw.hear_one().await;
+    heard.status().unwrap_or_else(|| panic!("{request_line}: {heard:?}"))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_spelling_of_a_path_is_answered_as_it_is_explained() {
+    let house = House::with(
+        r#"[access]
+rules = ["deny /debug/*", "groups admins /admin/*", "deny /report", "public /open/*", "signed-in /app/*", "deny /shut/*"]
+public = ["/favicon.ico"]"#,
+    )
+    .await;
+    let person = house
+        .welcome_with("101", &["--group", "sales", "--group", "ａdmins"])
+        .await;
+    let (member, stranger) = (house.signed_in(&person).await, house.visitor());
+    for path in [
+        "/debug",
+        "/debug/",
+        "/DEBUG/x",
+        "/debug%2Fx",
+        "/debug%2fx",
+        "/%2Fdebug/x",
+        "//debug//x",
+        "/debug;/x",
+        "/x/..;/debug",
+        "/debug%253bx/y",
+        "/%64ebug/x",
+        "/%2564ebug/x",
+        "/debug%20/x",
+        "/debug./x",
+        "/debug%09/x",
+        "/debug%00/x",
+        "/./debug/x",
+        "/%2e/debug/x",
+        "/open/../debug/x",
+        "/open/%2e%2e/debug/x",
+        "/open/%252e%252e/debug/x",
+        "/open/..%2fdebug/x",
+        "/open/%EF%BC%8E%EF%BC%8E/debug/x",
+        "/open/...",
+        "/open/..%20/debug",
+        "/open\\..\\debug",
+        "/open%5c..%5cdebug",
+        "/debuǵ",
+        "/deb%EF%BD%95g/x",
+        "/%EF%BD%84ebug/x",
+        "/debug%3Fx",
+        "/debug%23x",
+        "/debug?x",
+        "/open?/debug/x",
+        "/open/?/../debug/x",
+        "/debugger",
+        "/admin",
+        "/Admin",
+        "/admin/",
+        "/adm%C4%B1n/x",
+        "/ADM%C4%B0N/x",
+        "/admin;a=b;c/x",
+        "/admin%3Bx/y",
+        "/report",
+        "/report/",
+        "/report;x",
+        "/report%2F",
+        "/report/1",
+        "/open",
+        "/open/",
+        "/open/a.css",
+        "/Open/a.css",
+        "/open//a",
+        "/open/a;b",
+        "/open/A%20b",
+        "/open/%E5%86%85%E7%B7%9A.wav",
+        "/open/%2Fadmin/x",
+        "/open/%ff",
+        "/open/%c0%af",
+        "/open/%u0061",
+        "/app",
+        "/app/",
+        "/app/x",
+        "/shut",
+        "/shut/x",
+        "/favicon.ico",
+        "/favicon.ico/",
+        "/FAVICON.ico",
+        "/favicon.ico;x",
+        "/favicon.ico%20/",
+        "/",
+        "//",
+        "/;x",
+        "/login",
+        "/Login",
+        "/login.",
+        "/login%20/",
+        "/log%C4%B1n",
+        "/.sekisho/session",
+        "/.sekisho./session",
+        "/.SEKISHO/session",
+        "/.well-known/sekisho/jwks.json/",
+    ] {
+        for (visitor, as_person) in [(&member, true), (&stranger, false)] {
+            let url = format!("https://{IN}{path}");
+            let mut args = vec!["explain", "--url", &url, "--json"];
+            if as_person {
+                args.extend(["--as", "101"]);
+            }
+            let explained: Value = house.gateway.cli_json(&args).await;
+            let reached = house.upstream.count();
+            let status = by_hand(visitor, &format!("GET {path}"), "").await;
+            let told = explained["verdict"].as_str().unwrap();
+            let forwarded = house.upstream.count() - reached;
+            assert_eq!(
+                forwarded,
+                usize::from(told == "forwarded"),
+                "{path} {as_person}: {status} {explained}"
+            );
+            let fits = match told {
+                "forwarded" => status == 200,
+                "sign-in-first" => status == 401,
+                "refused" => status == 403,
+                "not-found" => status == 404,
+                "bad-request" => status == 400,
+                "ours" => !matches!(status, 400 | 403 | 404),
+                _ => false,
+            };
+            assert!(fits, "{path} {as_person}: {status} {explained}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_is_judged_by_every_method_that_it_asks_to_be_taken_for() {
+    let house = House::with(
+        r#"[access]
+rules = ["deny DELETE,PATCH /reports/*", "deny HEAD /probe", "public GET /status"]"#,
+    )
+    .await;
+    let person = house.welcome("101").await;
+    let (member, stranger) = (house.signed_in(&person).await, house.visitor());
+    let post = async |more: &str| by_hand(&member, "POST /reports/1", more).await;
+    assert_eq!(post("").await, 200);
+    for more in [
+        "X-HTTP-Method-Override: DELETE\r\n",
+        "x-http-method-override: delete\r\n",
+        "X_HTTP_METHOD_OVERRIDE: Patch\r\n",
+        "X-HTTP-Method: PUT\r\nX-Method-Override: DELETE\r\n",
+        "X-HTTP-Method-Override: PUT, DELETE\r\n",
+    ] {
+        let reached = house.upstream.count();
+        assert_eq!(post(more).await, 403, "{more}");
+        assert_eq!(house.upstream.count(), reached, "{more}");
+    }
+    assert_eq!(post("X-HTTP-Method-Override: PUT\r\n").await, 200, "nobody closed that");
+    let status = async |more: &str| by_hand(&stranger, "GET /status", more).await;
+    assert_eq!(status("").await, 200);
+    assert_eq!(status("X-HTTP-Method-Override: POST\r\n").await, 401);
+    assert_eq!(member.script(Method::HEAD, "/probe").send().await.status, 403);
+    assert_eq!(by_hand(&member, "GET /probe", "").await, 200);
+    for method in ["TRACE", "PURGE", "get", "GETT"] {
+        assert_eq!(
+            by_hand(&member, &format!("{method} /reports/1"), "").await,
+            405,
+            "{method}"
+        );
+        let url = format!("https://{IN}/reports/1");
+        let explained: Value = house
+            .gateway
+            .cli_json(&["explain", "--url", &url, "--method", method, "--as", "101", "--json"])
+            .await;
+        assert_eq!(explained["verdict"], "not-that-way", "{method}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rule_for_a_network_goes_by_the_client_that_is_known_for_certain() {
+    let house = House::with(
+        r#"[access]
+rules = ["deny /near from ::ffff:198.51.100.0/120", "public /office from 10.0.0.0/8", "deny /six from 2001:db8::/32"]
+[server]
+trusted_proxies = ["127.0.0.1/32"]"#,
+    )
+    .await;
+    let person = house.welcome("101").await;
+    let (member, stranger) = (house.signed_in(&person).await, house.visitor());
+    for (visitor, path, forwarded, status) in [
+        (&stranger, "/office", "10.1.2.3", 200),
+        (&stranger, "/office", "10.1.2.3, 203.0.113.9", 401),
+        (&stranger, "/office", "203.0.113.9, 10.1.2.3", 200),
+        (&stranger, "/office", "::ffff:10.1.2.3", 200),
+        (&stranger, "/office", "10.1.2.3, garbage", 401),
+        (&stranger, "/office", "", 401),
+        (&member, "/near", "198.51.100.7", 403),
+        (&member, "/near", "::ffff:198.51.100.7", 403),
+        (&member, "/near", "[::ffff:198.51.100.7]:4711", 403),
+        (&member, "/near", "198.51.101.7", 200),
+        (&member, "/six", "2001:DB8::7", 403),
+        (&member, "/six", "2001:db9::7", 200),
+    ] {
+        let more = format!("X-Forwarded-For: {forwarded}\r\nForwarded: for=10.1.2.3\r\nX-Real-IP: 10.1.2.3\r\n");
+        let answered = by_hand(visitor, &format!("GET {path}"), &more).await;
+        assert_eq!(answered, status, "{path} {forwarded}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_of_groups_is_in_force_within_a_second() {
+    let house = House::with(RULES).await;
+    let person = house.welcome_with("101", &["--group", "admins"]).await;
+    let visitor = house.signed_in(&person).await;
+    assert_eq!(visitor.fetch("/admin/users").await.status, 200);
+    let change = ["account", "change", "101", "--group", "Admins", "--group", "admins ops"];
+    house.gateway.cli(&change).await.succeeded();
+    within(NOTICED, "the door to be closed", async || {
+        (visitor.fetch("/admin/users").await.status == 403).then_some(())
+    })
+    .await;
 }

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use crate::harness::gateway::NOTICED;
-use crate::harness::{House, OTHER_PASSWORD, PASSWORD, SESSION, Visitor, within};
+use crate::harness::{House, OTHER_PASSWORD, PASSWORD, SESSION, SOON, Visitor, within};
 use crate::sign_in::visible;
 
 async fn forget(visitor: &Visitor, email: &str) -> crate::harness::Answer {
@@ -108,10 +108,15 @@ async fn everybody_gets_the_same_answer_and_only_one_account_gets_a_letter() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_invited_person_who_asks_for_a_reset_gets_another_welcome_that_lives_as_long() {
-    let house = House::open().await;
+    let house = House::with("[links]\nreset = \"1s\"").await;
     let email = house.invite("101", &[]).await;
     let welcome = house.mailbox.next_links(&email).await;
-    assert!(forget(&house.visitor(), &email).await.is_done());
+    // As long as the Welcome is quite new, it stands.
+    within(SOON, "another Welcome", async || {
+        assert!(forget(&house.visitor(), &email).await.is_done());
+        (house.mailbox.letters_to(&email).len() == 2).then_some(())
+    })
+    .await;
     let reset = house.mailbox.next_links(&email).await;
     let args = ["link", "list", "--account", "101", "--json"];
     let listed: serde_json::Value = serde_json::from_str(&house.gateway.cli(&args).await.succeeded()).unwrap();
@@ -197,9 +202,10 @@ async fn the_letter_follows_the_configured_doors_whatever_the_request_says() {
 async fn a_reset_link_dies_when_a_newer_one_is_sent_and_when_the_account_is_disabled() {
     let house = House::open().await;
     let person = house.welcome("101").await;
-    forget(&house.visitor(), &person.email).await;
+    let own = house.signed_in(&person).await;
+    forget(&own, &person.email).await;
     let first = house.mailbox.next_links(&person.email).await;
-    forget(&house.visitor(), &person.email).await;
+    forget(&own, &person.email).await;
     let second = house.mailbox.next_links(&person.email).await;
     assert_eq!(house.visitor().follow(&first.in_office).await.status, 410);
     assert_eq!(house.visitor().follow(&second.in_office).await.status, 200);
@@ -253,4 +259,110 @@ async fn a_foreign_page_cannot_ask_for_a_link() {
     );
     house.mailbox.next_links(&person.email).await;
     assert_eq!(house.mailbox.letters().len(), before + 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stranger_who_keeps_asking_keeps_nobody_from_a_link_that_works() {
+    let house = House::with(concat!(
+        "[limits]\nreset_per_email = \"3 per 1h\"\nequal_resets = \"1 per 1h\"\nmail_per_account = \"2 per 1h\"\n",
+        "mail_per_day = \"3 per 24h\"\n[server]\ntrusted_proxies = [\"127.0.0.1/32\"]"
+    ))
+    .await;
+    let person = house.welcome("101").await;
+    let owner = house.visitor().always("x-forwarded-for", "198.51.100.1");
+    assert!(owner.sign_in("101", PASSWORD).await.is_done());
+    owner.set_cookie(SESSION, None);
+    let attack = async |from: std::ops::Range<u8>| {
+        let mut statuses = Vec::new();
+        for n in from {
+            let stranger = house.visitor().always("x-forwarded-for", &format!("203.0.113.{n}"));
+            statuses.push(forget(&stranger, &person.email).await.status);
+        }
+        statuses
+    };
+    // Strangers use up what strangers have: their first letter goes out, more are worth nothing, and the address is
+    // closed to them.
+    attack(0..6).await;
+    let strangers = house.mailbox.next_links(&person.email).await;
+    assert!(house.gateway.printed().contains("reset.again"));
+
+    // At her own browser she is sent a link at the first try, and theirs is over.
+    let asked = forget(&owner, &person.email).await;
+    assert!(asked.is_done(), "{asked:?}");
+    let own = house.mailbox.next_links(&person.email).await;
+    assert_eq!(house.visitor().follow(&strangers.in_office).await.status, 410);
+
+    // They go on asking: her link goes on working.
+    attack(10..16).await;
+    assert_eq!(owner.follow(&own.in_office).await.status, 200);
+    assert!(owner.set_password(&own.in_office, OTHER_PASSWORD).await.is_done());
+    assert_eq!(
+        house
+            .mailbox
+            .letters_to(&person.email)
+            .iter()
+            .filter(|letter| letter.text.as_ref().is_some_and(|text| text.contains("ticket=")))
+            .count(),
+        3,
+        "the Welcome, theirs, hers"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_of_a_stranger_does_not_spend_a_link_of_a_moment_ago() {
+    let house = House::with("[limits]\nreset_per_email = \"3 per 1h\"").await;
+    let person = house.welcome("101").await;
+    let owner = house.signed_in(&person).await;
+    let colleague = house.welcome("102").await;
+    let insider = house.signed_in(&colleague).await;
+    assert!(forget(&owner, &person.email).await.is_done());
+    let own = house.mailbox.next_links(&person.email).await;
+    // Neither somebody without a device of ours nor a colleague with one of another account.
+    let mut answers = Vec::new();
+    for visitor in [&house.visitor(), &insider] {
+        answers.push(visible(&forget(visitor, &person.email).await));
+        answers.push(visible(&forget(visitor, "nobody@example.com").await));
+    }
+    for answer in &mut answers {
+        answer.2 = answer.2.replace(&person.email, "…").replace("nobody@example.com", "…");
+    }
+    assert!(answers.iter().all(|answer| *answer == answers[0]), "{answers:?}");
+    within(SOON, "two requests to be withheld", async || {
+        let events = house.events().await;
+        let fresh = events.iter().filter(|event| event["detail"] == "reset link-fresh");
+        (fresh.count() == 2).then_some(())
+    })
+    .await;
+    assert_eq!(house.visitor().follow(&own.in_office).await.status, 200);
+
+    // Her own browser may always have another: the letter may be lost.
+    assert!(forget(&owner, &person.email).await.is_done());
+    let again = house.mailbox.next_links(&person.email).await;
+    assert_eq!(house.visitor().follow(&own.in_office).await.status, 410);
+    assert_eq!(house.visitor().follow(&again.in_office).await.status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn strangers_who_use_up_an_address_close_it_to_strangers_alone() {
+    let house = House::with("[limits]\nreset_per_email = \"3 per 1h\"").await;
+    let person = house.welcome("101").await;
+    let owner = house.signed_in(&person).await;
+    for _ in 0..3 {
+        assert!(forget(&house.visitor(), &person.email).await.is_done());
+    }
+    house.mailbox.next_links(&person.email).await;
+    assert_eq!(forget(&house.visitor(), &person.email).await.status, 429);
+    for _ in 0..3 {
+        assert!(forget(&owner, &person.email).await.is_done());
+        house.mailbox.next_links(&person.email).await;
+    }
+    assert_eq!(
+        forget(&owner, &person.email).await.status,
+        429,
+        "a device is bounded, too"
+    );
+    let forged = house.visitor();
+    let device = owner.cookie("__Host-sekisho-device").unwrap();
+    forged.set_cookie("__Host-sekisho-device", Some(&device.replace('.', ".A")));
+    assert_eq!(forget(&forged, &person.email).await.status, 429, "no cookie of ours");
 }

@@ -89,7 +89,9 @@ async fn a_refusal_for_now_is_tried_again_and_a_refusal_for_good_is_not() {
         "{waiting}"
     );
     house.mailbox.behave(Behaviour::Accept);
-    house.mailbox.next_links(&person.email).await;
+    let links = house.mailbox.next_links(&person.email).await;
+    let set = house.visitor().set_password(&links.in_office, OTHER_PASSWORD).await;
+    assert!(set.is_done(), "{set:?}");
 
     house
         .mailbox

@@ -27,16 +27,20 @@ pub enum LimitKey {
     SignInSession(NameDigest),
     /// Reset requests of one client.
     ResetClient(IpAddr),
-    /// Reset requests for one address, existing or invented.
+    /// Reset requests of strangers for one address, existing or invented.
     ResetEmail(NameDigest),
+    /// Reset requests for one address on one device where somebody has signed in.
+    ResetDevice(NameDigest),
     /// Links presented by one client.
     TicketClient(IpAddr),
     /// Equal reset requests in a row: a held Enter key.
     ResetAgain(NameDigest),
     /// What one client repeats for one address.
     ResetRepeat(IpAddr, NameDigest),
-    /// Letters to one account.
+    /// Letters with links to one account, but for those its own devices ask for.
     MailAccount(NameDigest),
+    /// Letters to one account that one of its own devices asked for.
+    MailDevice(NameDigest),
     /// Letters that one client caused.
     MailClient(IpAddr),
     /// Reset letters in all.
@@ -54,10 +58,12 @@ impl LimitKey {
             Self::SignInSession(_) => "sign-in.session",
             Self::ResetClient(_) => "reset.client",
             Self::ResetEmail(_) => "reset.email",
+            Self::ResetDevice(_) => "reset.device",
             Self::TicketClient(_) => "ticket.client",
             Self::ResetAgain(_) => "reset.again",
             Self::ResetRepeat(..) => "reset.repeat",
             Self::MailAccount(_) => "mail.account",
+            Self::MailDevice(_) => "mail.device",
             Self::MailClient(_) => "mail.client",
             Self::MailDay => "mail.day",
         }

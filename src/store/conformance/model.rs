@@ -7,6 +7,7 @@ use proptest::sample::select;
 use super::*;
 use crate::domain::account::{AccountEdit, EmailEdit, LoginName};
 use crate::domain::bounce::{Action, DeadAddress, Ignored, Report, StatusCode};
+use crate::domain::device::Device;
 use crate::domain::key::{KeyRecord, SigningAlgorithm};
 use crate::domain::outbox::Batch;
 use crate::ports::{
@@ -444,6 +445,7 @@ impl Cast {
             _ => Matter::ResetRequested {
                 email: Email::parse("Who@Example.com").unwrap(),
                 client,
+                device: Some(Device::fresh([3; 32]).with(account, Some(now))),
             },
         };
         let id = fresh_uuid();

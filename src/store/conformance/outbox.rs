@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::domain::client::ClientAddr;
+use crate::domain::device::Device;
 use crate::domain::outbox::{Batch, QueuedLetter};
 use crate::domain::ticket::Purpose;
 use crate::ports::{AccountBatch, DueLetter, LetterStatus};
@@ -56,21 +57,23 @@ fn sent() -> Event {
 
 async fn the_same_new_device_is_told_of_once_an_hour(ports: Ports) {
     let (one, other) = (AccountId::new(fresh_uuid()), AccountId::new(fresh_uuid()));
-    let about = |account, user_agent: &str, second| Letter {
+    let from = |account, client: &str, user_agent: &str, second| Letter {
         id: LetterId::new(fresh_uuid()),
         matter: Matter::NewDevice {
             account,
-            client: ClientAddr::new("192.0.2.7".parse().unwrap()),
+            client: ClientAddr::new(client.parse().unwrap()),
             user_agent: user_agent.into(),
         },
         created_at: at(second),
     };
+    let about = |account, user_agent, second| from(account, "192.0.2.7", user_agent, second);
     for (letter, count) in [
         (about(one, "(Windows) Firefox/140", 0), 1),
         (about(one, "(Windows) Firefox/141", 3599), 1),
         (about(one, "(X11) Firefox/141", 3599), 2),
         (about(other, "(Windows) Firefox/140", 3599), 3),
-        (about(one, "(Windows) Firefox/140", 3600), 4),
+        (from(one, "192.0.2.8", "(Windows) Firefox/140", 3599), 4),
+        (about(one, "(Windows) Firefox/140", 3600), 5),
     ] {
         ports.accept(&letter).await;
         assert_eq!(ports.outbox.list(9).await.unwrap().len(), count, "{letter:?}");
@@ -83,6 +86,7 @@ async fn a_letter_comes_out_as_it_went_in(ports: Ports) {
         Matter::ResetRequested {
             email: Email::parse("Yuki@Example.com").unwrap(),
             client: ClientAddr::new("192.0.2.7".parse().unwrap()),
+            device: Some(Device::fresh([7; 32]).with(account, Some(at(1)))),
         },
         Matter::PasswordChanged { account },
         Matter::NewDevice {

@@ -18,6 +18,42 @@ stories! {
     the_other_live_tickets_end_with_a_redemption,
     sweeping_takes_what_has_expired,
     the_life_of_a_link_is_listed_and_opening_it_spends_nothing,
+    a_link_stands_while_it_is_new_works_and_somebody_may_hold_it,
+}
+
+async fn a_link_stands_while_it_is_new_works_and_somebody_may_hold_it(ports: Ports) {
+    let (account, other) = (ports.invited("101").await, ports.invited("102").await);
+    let nobodys = LetterId::new(fresh_uuid());
+    let stands = async |since, now, besides| {
+        let stands = ports.tickets.stands(account.id, at(since), at(now), besides).await;
+        stands.unwrap()
+    };
+    ports.ticket(&other, 10).await;
+    assert!(!stands(0, 20, nobodys).await, "another's");
+    let letter = welcome(account.id, at(10));
+    ports.outbox.accept(letters(vec![letter.clone()])).await.unwrap();
+    let carried = Ticket {
+        way: Some(Way::Letter(letter.id)),
+        ..fresh_ticket(account.id, at(10))
+    };
+    ports.tickets.issue(&carried).await.unwrap();
+    assert!(stands(0, 20, nobodys).await, "its letter waits");
+    assert!(!stands(10, 20, nobodys).await, "made too long ago");
+    assert!(!stands(0, 110, nobodys).await, "expired");
+    assert!(!stands(0, 20, letter.id).await, "its own letter is tried again");
+    let refused = happened(Fact::LetterGivenUp("reset"), None, at(20));
+    ports.outbox.given_up(letter.id, at(20), "550", refused).await.unwrap();
+    assert!(!stands(0, 20, nobodys).await, "nobody was ever sent it");
+    let printed = Ticket {
+        way: Some(Way::Page),
+        ..fresh_ticket(account.id, at(21))
+    };
+    ports.tickets.issue(&printed).await.unwrap();
+    assert!(stands(0, 22, nobodys).await, "on paper");
+    let swept = ports.ticket(&account, 23).await;
+    assert!(stands(22, 24, nobodys).await, "its letter was swept");
+    ports.redeem(&swept, "$new", 24).await;
+    assert!(!stands(0, 25, nobodys).await, "used");
 }
 
 async fn the_life_of_a_link_is_listed_and_opening_it_spends_nothing(ports: Ports) {

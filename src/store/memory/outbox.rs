@@ -54,6 +54,11 @@ impl StoredLetter {
         &self.letter
     }
 
+    /// Whether this is another letter than `id`, or one that was handed over or still may be.
+    pub(super) fn may_arrive(&self, id: LetterId) -> bool {
+        self.letter.id != id || matches!(self.status, LetterStatus::Waiting(_) | LetterStatus::Delivered(_))
+    }
+
     /// When it may be taken next; a letter that has ended never is.
     fn free_at(&self) -> Option<Timestamp> {
         match self.status {

@@ -10,8 +10,9 @@ use super::{MemoryStore, State, StoredAccount};
 use crate::domain::account::{AccountId, AccountState};
 use crate::domain::event::{Consequences, Event};
 use crate::domain::fault::Fault;
+use crate::domain::outbox::LetterId;
 use crate::domain::password::PasswordHash;
-use crate::domain::ticket::{Ticket, TicketEnd, TicketState};
+use crate::domain::ticket::{Ticket, TicketEnd, TicketState, Way};
 use crate::domain::token::TokenDigest;
 use crate::ports::{Changed, Issue, Redemption, TicketListing, TicketRecord, Tickets};
 
@@ -72,6 +73,26 @@ impl Tickets for MemoryStore {
         state.note(now, Changed::Account(account));
         state.record(then);
         Ok(Redemption::Done)
+    }
+
+    async fn stands(
+        &self,
+        account: AccountId,
+        since: Timestamp,
+        now: Timestamp,
+        besides: LetterId,
+    ) -> Result<bool, Fault> {
+        let state = self.state.lock();
+        let held = |way: Option<Way>| match way {
+            Some(Way::Letter(id)) => id != besides && state.letters.iter().all(|stored| stored.may_arrive(id)),
+            Some(Way::Page) | None => true,
+        };
+        Ok(state.tickets.values().any(|ticket| {
+            ticket.account == account
+                && ticket.created_at > since
+                && ticket.state_at(now) == TicketState::Live
+                && held(ticket.way)
+        }))
     }
 
     async fn newest(&self) -> Result<Vec<Ticket>, Fault> {

@@ -160,7 +160,7 @@ async fn strip(file: &Path, now: Timestamp) -> Result<(), Trouble> {
     query("UPDATE letters SET email = 'withheld@invalid' WHERE matter = 'reset'")
         .execute(&mut copy)
         .await?;
-    query("UPDATE letters SET user_agent = NULL WHERE status <> 'waiting'")
+    query("UPDATE letters SET user_agent = NULL, device = NULL WHERE status <> 'waiting'")
         .execute(&mut copy)
         .await?;
     query("UPDATE letters SET taken_until = NULL WHERE taken_until IS NOT NULL")
@@ -384,7 +384,7 @@ impl DatabaseCopy {
     /// # Errors
     /// When it cannot be read.
     pub async fn letters(&mut self) -> Result<Read<()>, Fault> {
-        let all = "SELECT id, matter, account, email, client, user_agent, created_at FROM letters";
+        let all = "SELECT id, matter, account, email, client, user_agent, device, created_at FROM letters";
         self.understand(all, "id", |row| rows::letter(row).map(|_| ())).await
     }
 

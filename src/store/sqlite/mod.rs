@@ -195,6 +195,7 @@ fn migrations() -> Migrator {
         step(4, "own page", include_str!("migrations/0004_own_page.sql")),
         step(5, "links", include_str!("migrations/0005_links.sql")),
         step(6, "bounces", include_str!("migrations/0006_bounces.sql")),
+        step(7, "asking device", include_str!("migrations/0007_asking_device.sql")),
     ])
 }
 

@@ -35,7 +35,8 @@ impl Outbox for SqliteStore {
             let mut taken = Vec::new();
             for (paced, most) in [(false, most.others), (true, most.paced)] {
                 let due = query(
-                    "SELECT id, matter, account, email, client, user_agent, created_at, attempts, paced FROM letters \
+                    "SELECT id, matter, account, email, client, user_agent, device, created_at, attempts, paced \
+                     FROM letters \
                      WHERE status = 'waiting' AND due_at <= $1 AND (taken_until IS NULL OR taken_until <= $1) \
                      AND paced = $3 ORDER BY created_at, id LIMIT $2",
                 )
@@ -204,8 +205,8 @@ pub(super) async fn insert(tx: &mut SqliteConnection, letter: &Letter) -> Result
     }
     let columns = rows::matter(&letter.matter);
     query(
-        "INSERT INTO letters (id, matter, account, email, client, user_agent, created_at, status, attempts, due_at, \
-         paced) VALUES ($1, $2, $3, $4, $5, $7, $6, 'waiting', 0, $6, $8)",
+        "INSERT INTO letters (id, matter, account, email, client, user_agent, device, created_at, status, attempts, \
+         due_at, paced) VALUES ($1, $2, $3, $4, $5, $7, $8, $6, 'waiting', 0, $6, $9)",
     )
     .bind(letter.id.to_string())
     .bind(letter.matter.as_str())
@@ -214,6 +215,7 @@ pub(super) async fn insert(tx: &mut SqliteConnection, letter: &Letter) -> Result
     .bind(columns.client)
     .bind(ms(letter.created_at))
     .bind(columns.user_agent)
+    .bind(columns.device)
     .bind(letter.matter.is_paced())
     .execute(tx)
     .await?;
@@ -226,7 +228,7 @@ async fn is_repeated(tx: &mut SqliteConnection, letter: &Letter) -> Result<bool,
     };
     let since = ms(letter.created_at).saturating_sub(i64::try_from(TOLD_FOR.as_millis()).unwrap_or(i64::MAX));
     let told = query(
-        "SELECT id, matter, account, email, client, user_agent, created_at FROM letters \
+        "SELECT id, matter, account, email, client, user_agent, device, created_at FROM letters \
          WHERE created_at > $1 AND matter = $2 AND account = $3",
     )
     .bind(since)

@@ -15,6 +15,7 @@ use uuid::Uuid;
 use crate::domain::account::{Account, AccountId, AccountState, Email, Extension, Role};
 use crate::domain::bounce::{Action, Bounce, Ignored, Report, StatusCode};
 use crate::domain::client::ClientAddr;
+use crate::domain::device::Device;
 use crate::domain::event::{Actor, Event, Fact};
 use crate::domain::fault::Fault;
 use crate::domain::key::KeyRecord;
@@ -46,7 +47,7 @@ pub(super) use session_columns;
 /// The columns [`letter_listing`] reads.
 macro_rules! letter_columns {
     () => {
-        "id, matter, account, email, client, user_agent, created_at, status, attempts, due_at, words, ended_at, paced, \
+        "id, matter, account, email, client, user_agent, device, created_at, status, attempts, due_at, words, ended_at, paced, \
          sent_to, bounce, bounce_status, bounce_words, bounced_at"
     };
 }
@@ -219,6 +220,7 @@ pub(super) fn letter(row: &SqliteRow) -> Result<Letter, Trouble> {
         "reset" => Matter::ResetRequested {
             email: parsed(row, "email", |text| Email::parse(text).ok())?,
             client: parsed(row, "client", client)?,
+            device: device(row)?,
         },
         other => return Err(unreadable("matter", other)),
     };
@@ -235,12 +237,13 @@ pub(super) struct MatterColumns<'a> {
     pub(super) email: Option<&'a str>,
     pub(super) client: Option<String>,
     pub(super) user_agent: Option<&'a str>,
+    pub(super) device: Option<Vec<u8>>,
 }
 
 pub(super) fn matter(matter: &Matter) -> MatterColumns<'_> {
     let (email, client, user_agent) = match matter {
         Matter::Welcome { .. } | Matter::PasswordChanged { .. } | Matter::AccountUnlocked { .. } => (None, None, None),
-        Matter::ResetRequested { email, client } => (Some(email.as_typed()), Some(client), None),
+        Matter::ResetRequested { email, client, .. } => (Some(email.as_typed()), Some(client), None),
         Matter::NewDevice { client, user_agent, .. } => (None, Some(client), Some(user_agent.as_str())),
         Matter::EmailChanged { to, .. } => (Some(to.as_typed()), None, None),
     };
@@ -249,7 +252,19 @@ pub(super) fn matter(matter: &Matter) -> MatterColumns<'_> {
         email,
         client: client.map(ToString::to_string),
         user_agent,
+        device: match matter {
+            Matter::ResetRequested { device, .. } => device.as_ref().map(Device::to_bytes),
+            _ => None,
+        },
     }
+}
+
+/// A letter of before this was noted has none.
+fn device(row: &SqliteRow) -> Result<Option<Device>, Trouble> {
+    let bytes: Option<&[u8]> = row.try_get("device")?;
+    bytes
+        .map(|bytes| Device::parse(bytes).ok_or_else(|| unreadable("device", format_args!("{} bytes", bytes.len()))))
+        .transpose()
 }
 
 pub(super) fn attempts(row: &SqliteRow) -> Result<u32, Trouble> {

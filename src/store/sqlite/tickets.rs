@@ -13,6 +13,7 @@ use super::sessions::note;
 use crate::domain::account::{AccountId, AccountState};
 use crate::domain::event::{Consequences, Event};
 use crate::domain::fault::Fault;
+use crate::domain::outbox::LetterId;
 use crate::domain::password::PasswordHash;
 use crate::domain::ticket::{Ticket, TicketEnd, TicketState};
 use crate::domain::token::TokenDigest;
@@ -75,6 +76,30 @@ impl Tickets for SqliteStore {
             record(&mut tx, &then).await?;
             tx.commit().await?;
             Ok(Redemption::Done)
+        })
+        .await
+    }
+
+    async fn stands(
+        &self,
+        account: AccountId,
+        since: Timestamp,
+        now: Timestamp,
+        besides: LetterId,
+    ) -> Result<bool, Fault> {
+        self.read("look for a link that works", async {
+            let found = query(
+                "SELECT 1 FROM tickets t LEFT JOIN letters l ON l.id = t.way \
+                 WHERE t.account = $1 AND t.ended IS NULL AND t.created_at > $2 AND t.expires_at > $3 \
+                 AND (t.way IS NULL OR t.way <> $4) AND (l.status IS NULL OR l.status IN ('delivered', 'waiting'))",
+            )
+            .bind(account.to_string())
+            .bind(ms(since))
+            .bind(ms(now))
+            .bind(besides.to_string())
+            .fetch_optional(&self.readers)
+            .await?;
+            Ok(found.is_some())
         })
         .await
     }

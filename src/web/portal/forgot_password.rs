@@ -33,17 +33,17 @@ pub(in super::super) async fn submit(desk: Arc<Desk>, visit: Arc<Visit>) -> Resu
         Submission::Stale(fields) => return Ok(refused(&visit, fields, Problem::StaleForm)),
         Submission::None => return Ok(Answer::problem(Problem::NotAcceptable)),
     };
-    Ok(
-        match desk.flows.forgot_password.run(fields.text("email"), visit.client).await {
-            Ok(ResetRequest::Accepted) if visit.wants_page() => {
-                Answer::page(Page::new("forgot_password_sent.html", context! {}))
-            }
-            Ok(ResetRequest::Accepted) => Answer::accepted(json!({ "accepted": true })),
-            Ok(ResetRequest::NotAnAddress) => refused(&visit, fields, Problem::NotAnAddress),
-            Ok(ResetRequest::Throttled(wait)) => refused(&visit, fields, Problem::Throttled(wait)),
-            Err(fault) => refused(&visit, fields, visit.mishap(&fault)),
-        },
-    )
+    let flow = &desk.flows.forgot_password;
+    let device = desk.device(&visit);
+    Ok(match flow.run(fields.text("email"), visit.client, device).await {
+        Ok(ResetRequest::Accepted) if visit.wants_page() => {
+            Answer::page(Page::new("forgot_password_sent.html", context! {}))
+        }
+        Ok(ResetRequest::Accepted) => Answer::accepted(json!({ "accepted": true })),
+        Ok(ResetRequest::NotAnAddress) => refused(&visit, fields, Problem::NotAnAddress),
+        Ok(ResetRequest::Throttled(wait)) => refused(&visit, fields, Problem::Throttled(wait)),
+        Err(fault) => refused(&visit, fields, visit.mishap(&fault)),
+    })
 }
 
 fn refused(visit: &Visit, fields: &Fields, problem: Problem) -> Answer {

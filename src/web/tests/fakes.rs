@@ -332,6 +332,10 @@ impl Tickets for Fakes {
         }
     }
 
+    async fn stands(&self, _: AccountId, _: Timestamp, _: Timestamp, _: LetterId) -> Result<bool, Fault> {
+        unreachable!("no page asks for it")
+    }
+
     async fn newest(&self) -> Result<Vec<Ticket>, Fault> {
         unreachable!("no page asks for it")
     }

@@ -95,7 +95,7 @@ forgot-submit = Send link
 forgot-back = Back to sign-in
 sent-title = Check your mail
 sent-lead = If exactly one account has this address, a mail with a link is on its way.
-sent-wait = It can take a few minutes. Look in your spam folder, too. Only the newest link works.
+sent-wait = It can take a few minutes. Look in your spam folder, too. Only the newest link works; if one came a few minutes ago, use that one.
 sent-nothing = No mail? Your account may have another address, or none: ask your administrator.
 
 ## Setting a password

@@ -1,0 +1,48 @@
+//! Methods: which of them the gateway forwards at all.
+
+/// The methods with a registered meaning that a web client may be asked for. TRACE would echo our headers back to the
+/// client, CONNECT would open a tunnel, and a method nobody registered is nobody's honest request.
+const FORWARDED: [&str; 22] = [
+    "GET",
+    "HEAD",
+    "POST",
+    "PUT",
+    "PATCH",
+    "DELETE",
+    "OPTIONS",
+    "ACL",
+    "COPY",
+    "LOCK",
+    "MKCOL",
+    "MOVE",
+    "PROPFIND",
+    "PROPPATCH",
+    "REPORT",
+    "SEARCH",
+    "UNLOCK",
+    "MKCALENDAR",
+    "BIND",
+    "UNBIND",
+    "REBIND",
+    "QUERY",
+];
+
+/// Whether a request of this method may go on to the web client.
+pub fn is_forwarded(method: &str) -> bool {
+    FORWARDED.contains(&method)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_methods_with_a_registered_meaning_go_on() {
+        for method in ["GET", "HEAD", "POST", "PROPFIND", "OPTIONS"] {
+            assert!(is_forwarded(method), "{method}");
+        }
+        for method in ["TRACE", "CONNECT", "get", "FOO", "DEBUG"] {
+            assert!(!is_forwarded(method), "{method}");
+        }
+    }
+}
