@@ -6,6 +6,7 @@ mod addresses;
 mod backup;
 mod batch;
 mod events;
+mod faults;
 mod keys;
 mod lock;
 mod outbox;
@@ -20,13 +21,15 @@ use std::fs;
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{ConnectOptions, Connection, SqlSafeStr, Sqlite, Transaction};
+use sqlx::{ConnectOptions, Connection, SqlSafeStr, Sqlite, Transaction, query};
 
 pub use self::backup::{Cell, DatabaseCopy, Forget, Read, emptied, fold_log, prepare_restored, schema_version};
+pub use self::faults::StoreFaults;
 pub use self::lock::StoreLock;
 use self::rows::Trouble;
 use crate::domain::fault::Fault;
@@ -62,6 +65,7 @@ pub struct SqliteStore {
     writer: SqlitePool,
     readers: SqlitePool,
     file: PathBuf,
+    faults: Arc<StoreFaults>,
 }
 
 impl SqliteStore {
@@ -89,6 +93,7 @@ impl SqliteStore {
             writer: pool(1, WRITE_DEADLINE).connect_lazy_with(writer),
             readers: pool(READERS, READ_DEADLINE).connect_lazy_with(options.read_only(true)),
             file,
+            faults: Arc::default(),
         };
         store
             .within(MIGRATION_DEADLINE, "prepare the tables", store.migrate())
@@ -120,6 +125,25 @@ impl SqliteStore {
         &self.file
     }
 
+    /// How often the store could not be used.
+    pub fn faults(&self) -> Arc<StoreFaults> {
+        Arc::clone(&self.faults)
+    }
+
+    /// Tries whether something can be stored: writes one page, durably, as any change does, and changes nothing.
+    ///
+    /// # Errors
+    /// When the disk is full, or another process does not let go of the database.
+    pub async fn try_writing(&self) -> Result<(), Fault> {
+        self.write("write anything", async {
+            let mut tx = self.transaction().await?;
+            // A number in the header that is SQLite's to keep and nobody's to read; the page is written all the same.
+            query("PRAGMA user_version = 0").execute(&mut *tx).await?;
+            Ok(tx.commit().await?)
+        })
+        .await
+    }
+
     /// Under the writer's lock, so that two processes that start together do not migrate twice.
     async fn migrate(&self) -> Result<(), Trouble> {
         let mut tx = self.transaction().await?;
@@ -138,7 +162,7 @@ impl SqliteStore {
         what: impl Display + Send,
         work: impl Future<Output = Result<T, Trouble>> + Send,
     ) -> Result<T, Fault> {
-        self.within(READ_DEADLINE, what, work).await
+        self.faults.note_read(self.within(READ_DEADLINE, what, work).await)
     }
 
     async fn write<T>(
@@ -146,7 +170,7 @@ impl SqliteStore {
         what: impl Display + Send,
         work: impl Future<Output = Result<T, Trouble>> + Send,
     ) -> Result<T, Fault> {
-        self.within(WRITE_DEADLINE, what, work).await
+        self.faults.note_write(self.within(WRITE_DEADLINE, what, work).await)
     }
 
     async fn within<T>(
