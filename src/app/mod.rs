@@ -4,6 +4,7 @@
 mod backup;
 mod clock;
 mod keys;
+mod monitor;
 mod office;
 mod peppers;
 mod preview;
