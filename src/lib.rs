@@ -7,10 +7,11 @@
 //!
 //! ```text
 //! main -> cli -> app -> everything
-//!         proxy -> web, flows, ports, domain        web  -> flows, domain
+//!         proxy -> web, flows, ports, domain,       web  -> flows, domain
+//!                  telemetry
 //!         flows -> ports, domain                    store, crypto, mail -> ports, domain, config
 //!         config -> domain                          ports -> domain
-//!         demo -> (nothing of ours but ports)       telemetry -> (tracing)
+//!         demo -> (nothing of ours but ports)       telemetry -> (tracing, metrics)
 //! ```
 //!
 //! No arrow goes up. [`domain`] compiles with everything else deleted; [`proxy`] alone names Pingora, [`web`] alone

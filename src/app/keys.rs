@@ -4,6 +4,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
+
 use crate::crypto::jwt::{KeyRing, make_key};
 use crate::crypto::secrets::SealingKey;
 use crate::domain::assertion::Assertion;
@@ -38,6 +40,11 @@ impl SigningKeys {
             records = self.store.list().await?;
         }
         KeyRing::load(records, &self.sealing)
+    }
+
+    /// When the key that signs now was made; `None` when there is none.
+    pub async fn made_at(&self) -> Result<Option<Timestamp>, Fault> {
+        Ok(current(&self.store.list().await?).map(|key| key.created_at))
     }
 
     /// Makes a key that signs from now on.

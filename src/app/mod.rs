@@ -5,6 +5,7 @@ mod backup;
 mod clock;
 mod floor;
 mod keys;
+mod monitor;
 mod office;
 mod peppers;
 mod preview;

@@ -31,8 +31,8 @@ use crate::mail::letters::Templates;
 use crate::mail::smtp::SmtpMailer;
 use crate::ports::{Floor, Hasher, Limiter, Outbox, Sessions};
 use crate::proxy::{
-    ConnectionLimits, Connections, Front, Gateway, GatewayParts, GatewayTimes, Issuing, Protected, Streams, TlsFiles,
-    TrustedProxies, UpstreamPeers, UpstreamTerms, bind,
+    ConnectionLimits, Connections, Front, Gateway, GatewayParts, GatewayTimes, Issuing, Measures, Protected, Streams,
+    TlsFiles, TrustedProxies, UpstreamPeers, UpstreamTerms, bind,
 };
 use crate::store::{CachedSessions, MemoryLimiter, SqliteStore, StoreLock};
 use crate::web::{Branding, Health, Logo, Portal, PortalFlows, PortalRoutes, PortalSettings, Theme};
@@ -40,6 +40,7 @@ use crate::web::{Branding, Health, Logo, Portal, PortalFlows, PortalRoutes, Port
 use super::backup;
 use super::floor::StoredHashes;
 use super::keys::SigningKeys;
+use super::monitor::Monitor;
 use super::office::{open_secrets, return_path, world};
 use super::tasks::{self, Tasks};
 use super::theme::{self, ThemeFiles};
@@ -49,6 +50,8 @@ use super::theme::{self, ThemeFiles};
 pub struct Listening {
     /// The addresses it listens on, with their real ports.
     pub addresses: Vec<SocketAddr>,
+    /// Where metrics and health are asked for.
+    pub metrics: Option<SocketAddr>,
 }
 
 /// Most meters the limits keep: about 100 bytes each.
@@ -78,11 +81,13 @@ pub async fn serve(mut config: Config, stop: CancellationToken, ready: impl FnOn
 
     let tasks = Tasks::new(stop.clone());
     let drained = CancellationToken::new();
-    let front = Arc::new(compose(&config, &store, &tasks, &drained).await?);
+    let monitor = Monitor::new(&config, world());
+    let metrics = monitor.open(&config, &tasks, drained.clone());
+    let front = Arc::new(compose(&config, &store, &tasks, &drained, &monitor).await?);
     if !config.limits.enabled {
         tracing::warn!("limits.enabled = false: passwords can be guessed without bound");
     }
-    ready(Listening { addresses });
+    ready(Listening { addresses, metrics });
 
     let (stopping, stopped) = watch::channel(false);
     let serving = tokio::spawn(front.serve(listeners, stopped, config.server.drain_timeout));
@@ -106,6 +111,7 @@ async fn compose(
     store: &Arc<SqliteStore>,
     tasks: &Tasks,
     drained: &CancellationToken,
+    monitor: &Monitor,
 ) -> Result<Front, Fault> {
     let world = world();
     let theme = ThemeFiles::of(config)?;
@@ -125,6 +131,8 @@ async fn compose(
         world: world.clone(),
     });
     keys.keep(config.assertion.rotate_every).await?;
+    monitor.watch(config, tasks, store, &hasher, &keys).await?;
+    let counted: Arc<dyn Limiter> = monitor.limiter(limiter.clone());
     let signer = Arc::new(JwtSigner::new(keys.ring().await?));
     let sessions = Arc::new(CachedSessions::new(
         store.clone(),
@@ -151,8 +159,8 @@ async fn compose(
         store,
         &sessions,
         Arc::clone(&authenticate),
-        limiter.clone(),
-        hasher,
+        Arc::clone(&counted),
+        monitor.hasher(hasher),
         Arc::new(Refusals::new(floor)),
         &signer,
         &world,
@@ -172,25 +180,43 @@ async fn compose(
             keys,
             signer: signer.clone(),
             limiter,
+            counted,
             pages: pages.clone(),
             upstream: upstream.clone(),
             letters: theme.letters,
             returns: return_path(config, &sealing)?,
         },
+        monitor,
     )?;
-    let streams = Arc::new(Streams::default());
+    let streams = Arc::new(Streams::new(monitor.metrics.proxy.streams.clone()));
     tasks::end_streams(tasks, Arc::clone(&streams), Arc::clone(&authenticate));
-    let gateway = gateway(config, streams, authenticate, portal, signer, upstream, pages, &world)?;
-    let connections = Connections::new(ConnectionLimits {
-        total: config.server.max_connections,
-        per_client: config.server.max_connections_per_client,
-    });
+    let measures = monitor.measures();
+    let gateway = gateway(
+        config,
+        streams,
+        authenticate,
+        portal,
+        signer,
+        upstream,
+        pages,
+        measures,
+        &world,
+    )?;
+    let connections = connections(config, monitor);
     let tls = TlsFiles {
         certificate: config.server.tls_certificate.clone(),
         key: config.server.tls_key.clone(),
     };
     let threads = std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get);
     Front::new(gateway, &tls, connections, config.server.header_timeout, threads)
+}
+
+fn connections(config: &Config, monitor: &Monitor) -> Arc<Connections> {
+    let limits = ConnectionLimits {
+        total: config.server.max_connections,
+        per_client: config.server.max_connections_per_client,
+    };
+    Connections::new(limits, monitor.metrics.proxy.connections.clone())
 }
 
 /// The lists that a new password must not be on.
@@ -353,6 +379,7 @@ struct Background {
     keys: Arc<SigningKeys>,
     signer: Arc<JwtSigner>,
     limiter: Arc<MemoryLimiter>,
+    counted: Arc<dyn Limiter>,
     pages: Option<Arc<DefaultKeyedRateLimiter<IpAddr>>>,
     upstream: Arc<UpstreamPeers>,
     letters: Templates,
@@ -365,12 +392,14 @@ fn start(
     tasks: &Tasks,
     world: &World,
     parts: Background,
+    monitor: &Monitor,
 ) -> Result<(), Fault> {
     let Background {
         sessions,
         keys,
         signer,
         limiter,
+        counted,
         pages,
         upstream,
         letters: templates,
@@ -394,10 +423,10 @@ fn start(
         outbox: store.clone(),
         accounts: store.clone(),
         tickets: store.clone(),
-        mailer: Arc::new(mailer),
+        mailer: monitor.mailer(Arc::new(mailer)),
         world: world.clone(),
         life: config.links,
-        budget: MailBudget::new(limiter.clone(), mail_limits(config)),
+        budget: MailBudget::new(counted, mail_limits(config)),
         pace: Pace::new(config.mail.rate),
     });
     tasks::deliver(tasks, letters, store.clone(), world.clone());
@@ -408,7 +437,15 @@ fn start(
         world: world.clone(),
         lifetime: config.sessions.lifetime,
     };
-    tasks::keep(tasks, housekeeping, keys, config.assertion.rotate_every, upstream);
+    let swept = monitor.metrics.facts.sessions_swept.clone();
+    tasks::keep(
+        tasks,
+        housekeeping,
+        swept,
+        keys,
+        config.assertion.rotate_every,
+        upstream,
+    );
     tasks::keep_limits(tasks, limiter, pages, world.clone());
     Ok(())
 }
@@ -422,6 +459,7 @@ fn gateway(
     signer: Arc<JwtSigner>,
     upstream: Arc<UpstreamPeers>,
     pages: Option<Arc<DefaultKeyedRateLimiter<IpAddr>>>,
+    measures: Measures,
     world: &World,
 ) -> Result<Gateway, Fault> {
     let assertion = &config.assertion;
@@ -453,6 +491,7 @@ fn gateway(
             max_header_bytes: config.server.max_header_bytes,
             body_timeout: config.server.body_timeout,
         },
+        measures,
         world: world.clone(),
     }))
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use governor::DefaultKeyedRateLimiter;
+use prometheus_client::metrics::counter::Counter;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -161,14 +162,18 @@ pub fn deliver(tasks: &Tasks, letters: Arc<DeliverLetters>, outbox: Arc<dyn Outb
 pub fn keep(
     tasks: &Tasks,
     housekeeping: Housekeeping,
+    swept: Counter,
     keys: Arc<SigningKeys>,
     rotate_every: Duration,
     upstream: Arc<UpstreamPeers>,
 ) {
     let housekeeping = Arc::new(housekeeping);
     tasks.every(Duration::from_mins(10), "sweeping the store", move || {
-        let housekeeping = Arc::clone(&housekeeping);
-        async move { housekeeping.run_once().await }
+        let (housekeeping, sessions) = (Arc::clone(&housekeeping), swept.clone());
+        async move {
+            sessions.inc_by(housekeeping.run_once().await?.sessions);
+            Ok(())
+        }
     });
     tasks.every(Duration::from_mins(10), "keeping the signing keys", move || {
         let keys = Arc::clone(&keys);

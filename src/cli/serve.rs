@@ -48,6 +48,9 @@ fn tell(listening: &Listening) {
     for address in &listening.addresses {
         let _ = writeln!(out, "listening on {address}");
     }
+    if let Some(address) = listening.metrics {
+        let _ = writeln!(out, "metrics on {address}");
+    }
     let _ = writeln!(out, "ready");
     let _ = out.flush();
 }

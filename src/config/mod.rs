@@ -15,6 +15,7 @@ mod limits;
 mod links;
 mod log;
 mod mail;
+mod metrics;
 mod passwords;
 mod problem;
 mod routes;
@@ -36,6 +37,7 @@ pub use branding::Branding;
 pub use limits::Limits;
 pub use log::{Log, LogFormat};
 pub use mail::{LONGEST_RETURN_LOCAL, Mail, MailSecurity};
+pub use metrics::Metrics;
 pub use passwords::{Hashing, Passwords, Preset};
 pub use problem::{ConfigErrors, Problem};
 pub use routes::{JWKS_PATH, RESERVED_PREFIX, Routes};
@@ -84,6 +86,8 @@ pub struct Config {
     pub limits: Limits,
     /// `[branding]`
     pub branding: Branding,
+    /// `[metrics]`
+    pub metrics: Metrics,
     /// `[log]`
     pub log: Log,
 }
@@ -106,6 +110,7 @@ impl Default for Config {
             mail: Mail::default(),
             limits: Limits::default(),
             branding: Branding::default(),
+            metrics: Metrics::default(),
             log: Log::default(),
             doors,
         }
@@ -209,6 +214,7 @@ impl Config {
         self.assertion.walk(walker, &self.doors);
         self.limits.walk(walker);
         self.branding.walk(walker);
+        self.metrics.walk(walker, &self.server);
         self.log.walk(walker);
     }
 
@@ -225,6 +231,13 @@ impl Config {
         if !self.limits.enabled {
             let message = "all limits are off; passwords can be guessed as fast as they can be hashed";
             warnings.push(Problem::of_key("limits.enabled", message));
+        }
+        if self.metrics.enabled && !self.metrics.listen.ip().is_loopback() {
+            let message = format!(
+                "whoever reaches {} reads the metrics, without a password; let the firewall admit the monitoring alone",
+                self.metrics.listen
+            );
+            warnings.push(Problem::of_key("metrics.listen", message));
         }
         if self.policy.public().iter().any(|rule| rule.path() == "/*") {
             let message = "\"/*\" opens the whole web client to everybody, signed in or not";

@@ -437,7 +437,7 @@ fn a_file_that_cannot_be_read_is_one_line_with_its_remedy() {
 fn what_weakens_the_gateway_is_said() {
     assert_eq!(Config::default().warnings(), []);
     let weak = parse(&format!(
-        "{LEAST}security = \"danger_plain\"\n[limits]\nenabled = false\n[access]\npublic = [\"/*\"]"
+        "{LEAST}security = \"danger_plain\"\n[limits]\nenabled = false\n[access]\npublic = [\"/*\"]\n[metrics]\nlisten = \"0.0.0.0:9464\""
     ));
     let keys: Vec<_> = weak
         .unwrap()
@@ -445,7 +445,10 @@ fn what_weakens_the_gateway_is_said() {
         .into_iter()
         .map(|problem| problem.key)
         .collect();
-    assert_eq!(keys, ["mail.security", "limits.enabled", "access.public"]);
+    assert_eq!(
+        keys,
+        ["mail.security", "limits.enabled", "metrics.listen", "access.public"]
+    );
     let typing_error = parse(&format!(
         "{LEAST}[access]\nrules = [\"deny /admin/* at phone.exmaple.com\"]"
     ));
@@ -456,6 +459,20 @@ fn what_weakens_the_gateway_is_said() {
         "{}",
         warnings[0]
     );
+}
+
+#[test]
+fn metrics_have_an_address_of_their_own() {
+    let both = "[server]\nlisten = [\"127.0.0.1:8443\"]\n[metrics]\nlisten = \"127.0.0.1:8443\"";
+    assert!(
+        complaint(both).contains("an address of their own"),
+        "{}",
+        complaint(both)
+    );
+    assert!(parse(&format!("{LEAST}{both}\nenabled = false")).is_ok());
+    let any = both.replace("8443", "0");
+    assert!(parse(&format!("{LEAST}{any}")).is_ok(), "the system chooses two");
+    assert!(Config::default().metrics.enabled && Config::default().metrics.listen.ip().is_loopback());
 }
 
 #[test]

@@ -10,9 +10,11 @@
 //! | [`tuning`] | proposes parameters for this machine |
 //! | [`seal`] | private keys wrapped for the store |
 //! | [`jwt`] | assertions signed and verified, the key ring, the JWKS |
+//! | [`certificate`] | when a certificate on disk runs out |
 //! | [`devca`] | certificates for the demo and the tests |
 
 pub mod blocklist;
+pub mod certificate;
 pub mod devca;
 pub mod entropy;
 pub mod foreign;

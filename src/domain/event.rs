@@ -195,7 +195,7 @@ impl Reason {
     }
 
     /// Every reason there is.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::UnknownName,
         Self::WrongPassword,
         Self::Disabled,

@@ -26,9 +26,20 @@ pub struct Housekeeping {
 /// How long ended tickets and letters stay to be looked up.
 const KEEP: Duration = Duration::from_hours(30 * 24);
 
+/// What one round removed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Swept {
+    /// Sessions past their limits.
+    pub sessions: u64,
+    /// Tickets that ended long ago.
+    pub tickets: u64,
+    /// Letters that ended long ago.
+    pub letters: u64,
+}
+
 impl Housekeeping {
     /// One round.
-    pub async fn run_once(&self) -> Result<(), Fault> {
+    pub async fn run_once(&self) -> Result<Swept, Fault> {
         let now = self.world.now();
         let before = earlier(now, KEEP);
         // A request may have used a session up to a minute after the stored time.
@@ -43,6 +54,10 @@ impl Housekeeping {
             .sweep_changes(earlier(now, Duration::from_hours(1)))
             .await?;
         tracing::debug!(sessions, tickets, letters, "swept");
-        Ok(())
+        Ok(Swept {
+            sessions,
+            tickets,
+            letters,
+        })
     }
 }

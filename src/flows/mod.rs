@@ -27,7 +27,7 @@ pub use authenticate::{Authenticate, Bond, Presented, Refusal, Standing};
 pub use bounces::{BounceOffice, Settled};
 pub use deliver_letters::{DeliverLetters, Delivery};
 pub use forgot_password::{ForgotPassword, ResetLimits, ResetRequest};
-pub use housekeeping::Housekeeping;
+pub use housekeeping::{Housekeeping, Swept};
 pub use import::ImportAccounts;
 pub use inspect::InspectAccounts;
 pub use links::{Link, LinkOffice, Printing, Stage};

@@ -15,6 +15,11 @@ pub trait Events: Send + Sync {
 
     /// Facts, newest first.
     async fn list(&self, filter: EventFilter) -> Result<Vec<Event>, Fault>;
+
+    /// What was recorded after `cursor`, whoever recorded it (this process or another on the same store), in the order
+    /// of recording, at most `most`, and the new cursor. `None` as cursor: only the newest cursor is wanted, with no
+    /// events.
+    async fn recorded_since(&self, cursor: Option<i64>, most: usize) -> Result<(Vec<Event>, i64), Fault>;
 }
 
 /// Which facts to list.

@@ -29,7 +29,7 @@ pub use hasher::{Hasher, Verification};
 pub use keys::Keys;
 pub use limiter::Limiter;
 pub use mailer::{Content, Mail, Mailer, Receipt, Refusal};
-pub use outbox::{LetterListing, LetterStatus, Outbox};
+pub use outbox::{LetterListing, LetterStatus, Outbox, Queue};
 pub use principals::Principals;
 pub use sessions::{Changed, Renewal, Room, Sessions};
 pub use signer::Signer;

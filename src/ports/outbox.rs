@@ -43,12 +43,25 @@ pub trait Outbox: Send + Sync {
     /// When the next letter is due; `None` when nothing waits.
     async fn next_due(&self) -> Result<Option<Timestamp>, Fault>;
 
+    /// How many letters wait, and since when the most overdue of them is due.
+    async fn queue(&self, now: Timestamp) -> Result<Queue, Fault>;
+
     /// All letters, newest first, at most `most`.
     async fn list(&self, most: usize) -> Result<Vec<LetterListing>, Fault>;
 
     /// Removes letters that ended before `before`, and what bounced before then at addresses that nobody has any more.
     /// Answers how many letters.
     async fn sweep(&self, before: Timestamp) -> Result<u64, Fault>;
+}
+
+/// What waits.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Queue {
+    /// Letters that wait, those whose time has not come among them.
+    pub waiting: u64,
+    /// Since when the letter that is overdue for longest is due: since its time came, or, once it was tried in vain,
+    /// since it was accepted. `None` when none is overdue.
+    pub due_since: Option<Timestamp>,
 }
 
 /// A letter in a listing.

@@ -9,6 +9,7 @@ use dashmap::DashMap;
 use tokio::sync::Notify;
 
 use crate::domain::client::ClientAddr;
+use crate::telemetry::metrics::ConnectionMetrics;
 
 /// Bounds on open connections.
 #[derive(Clone, Copy, Debug)]
@@ -22,6 +23,7 @@ pub struct ConnectionLimits {
 /// The open connections.
 pub struct Connections {
     limits: ConnectionLimits,
+    metrics: ConnectionMetrics,
     open: AtomicUsize,
     by_client: DashMap<IpAddr, usize>,
     ended: Notify,
@@ -29,9 +31,10 @@ pub struct Connections {
 
 impl Connections {
     /// None are open.
-    pub fn new(limits: ConnectionLimits) -> Arc<Self> {
+    pub fn new(limits: ConnectionLimits, metrics: ConnectionMetrics) -> Arc<Self> {
         Arc::new(Self {
             limits,
+            metrics,
             open: AtomicUsize::new(0),
             by_client: DashMap::new(),
             ended: Notify::new(),
@@ -44,16 +47,19 @@ impl Connections {
         let client = ClientAddr::new(peer).limit_key();
         if self.open.fetch_add(1, Ordering::AcqRel) >= self.limits.total {
             self.leave_total();
+            self.metrics.refused_in_all();
             return None;
         }
         let mut of_client = self.by_client.entry(client).or_insert(0);
         if !many && *of_client >= self.limits.per_client {
             drop(of_client);
             self.leave_total();
+            self.metrics.refused_to_client();
             return None;
         }
         *of_client += 1;
         drop(of_client);
+        self.metrics.opened();
         Some(OpenConnection {
             connections: Arc::clone(self),
             client,
@@ -63,6 +69,11 @@ impl Connections {
     /// How many are open.
     pub fn open(&self) -> usize {
         self.open.load(Ordering::Acquire)
+    }
+
+    /// Where they are counted.
+    pub const fn metrics(&self) -> &ConnectionMetrics {
+        &self.metrics
     }
 
     /// Waits until none is open.
@@ -94,6 +105,7 @@ impl Drop for OpenConnection {
             *count = count.saturating_sub(1);
             *count == 0
         });
+        self.connections.metrics.closed();
         self.connections.leave_total();
     }
 }
@@ -102,16 +114,21 @@ impl Drop for OpenConnection {
 mod tests {
     use super::*;
 
+    fn three_and_two() -> Arc<Connections> {
+        let limits = ConnectionLimits {
+            total: 3,
+            per_client: 2,
+        };
+        Connections::new(limits, ConnectionMetrics::default())
+    }
+
     fn ip(text: &str) -> IpAddr {
         text.parse().unwrap()
     }
 
     #[test]
     fn one_client_cannot_take_every_connection() {
-        let connections = Connections::new(ConnectionLimits {
-            total: 3,
-            per_client: 2,
-        });
+        let connections = three_and_two();
         let first = connections.enter(ip("2001:db8::1"), false).unwrap();
         let _second = connections.enter(ip("2001:db8::2"), false).unwrap();
         assert!(connections.enter(ip("2001:db8::3"), false).is_none(), "the same /64");
@@ -127,10 +144,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_stop_waits_for_the_last_connection() {
-        let connections = Connections::new(ConnectionLimits {
-            total: 3,
-            per_client: 2,
-        });
+        let connections = three_and_two();
         let open = connections.enter(ip("192.0.2.1"), false).unwrap();
         let waiting = tokio::spawn({
             let connections = Arc::clone(&connections);

@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use crate::domain::policy::Permit;
 use crate::flows::Bond;
+use crate::telemetry::metrics::Outcome;
 
 use super::bridge::After;
 use super::headers::Origin;
@@ -27,6 +28,8 @@ pub struct Exchange {
     pub after: After,
     /// What a stream ends with, when somebody is signed in.
     pub bond: Option<Bond>,
+    /// What became of it, as far as is known.
+    pub outcome: Outcome,
     /// Binds a stream to its session.
     pub leash: Option<Leash>,
 }
@@ -53,6 +56,7 @@ impl Exchange {
             stream: false,
             after: After::Keep,
             bond: None,
+            outcome: Outcome::Refused,
             leash: None,
         }
     }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use bytes::Bytes;
 use governor::DefaultKeyedRateLimiter;
-use http::header::{ACCEPT, CONTENT_LENGTH, ORIGIN, UPGRADE};
+use http::header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE, ORIGIN, UPGRADE};
 use http::{HeaderName, HeaderValue, StatusCode};
 use pingora::connectors::TransportConnector;
 use pingora::http::{RequestHeader, ResponseHeader};
@@ -26,6 +26,7 @@ use crate::domain::rule::Asked;
 use crate::domain::session::later;
 use crate::flows::{Authenticate, World};
 use crate::ports::Signer;
+use crate::telemetry::metrics::{Outcome, StreamKind};
 use crate::web::{Failure, Owner, Portal, RequestId, cookie};
 
 use super::bridge::{self, After, BodyProblem};
@@ -33,6 +34,7 @@ use super::client::TrustedProxies;
 use super::exchange::{Exchange, Stage};
 use super::guarded::Guarded;
 use super::headers::{self, Protected};
+use super::measure::Measures;
 use super::reception::{Reception, Refused, without_query};
 use super::streams::{Leash, Streams};
 use super::tunnel;
@@ -85,6 +87,8 @@ pub struct GatewayParts {
     pub streams: Arc<Streams>,
     /// Time limits.
     pub times: GatewayTimes,
+    /// What is counted and noted.
+    pub measures: Measures,
     /// Time and chance.
     pub world: World,
 }
@@ -156,14 +160,20 @@ impl Gateway {
         };
         match self.parts.portal.owner(&path) {
             // Boxed, so that the state of a proxied request has no room for what only our own pages need.
-            Owner::Ours => return Some(Box::pin(self.own_page(session, exchange)).await),
+            Owner::Ours => {
+                exchange.outcome = Outcome::OwnPage;
+                return Some(Box::pin(self.own_page(session, exchange)).await);
+            }
             Owner::NearMiss => return Some(self.fail(Some(session), exchange, Failure::NotFound)),
             Owner::Upstream => {}
         }
         let presented = cookie::presented(&session.req_header().headers, &self.parts.session_cookie);
         let standing = match self.parts.authenticate.run(&presented).await {
             Ok(standing) => standing,
-            Err(fault) => return Some(self.fault(session, exchange, &fault)),
+            Err(fault) => {
+                exchange.outcome = Outcome::Failed;
+                return Some(self.fault(session, exchange, &fault));
+            }
         };
         let Some(origin) = &exchange.origin else {
             return Some(self.fail(Some(session), exchange, Failure::BadRequest));
@@ -182,15 +192,21 @@ impl Gateway {
         };
         match self.parts.policy.judge(&path, &asked, standing.principal()) {
             Verdict::Allow(_) if self.is_foreign_upgrade(session) => {
+                exchange.outcome = Outcome::Denied;
                 Some(self.fail(Some(session), exchange, Failure::Forbidden))
             }
             Verdict::Allow(permit) => {
                 exchange.bond = standing.bond();
+                exchange.outcome = Outcome::Forwarded;
                 exchange.stage = Stage::Admitted(permit);
                 None
             }
-            Verdict::Deny => Some(self.fail(Some(session), exchange, Failure::Forbidden)),
+            Verdict::Deny => {
+                exchange.outcome = Outcome::Denied;
+                Some(self.fail(Some(session), exchange, Failure::Forbidden))
+            }
             Verdict::Challenge => {
+                exchange.outcome = Outcome::Challenged;
                 let parts = parts_for_portal(session, exchange);
                 Some(self.parts.portal.challenge(&parts, standing.refusal()))
             }
@@ -211,16 +227,18 @@ impl Gateway {
 
     /// Our own pages: the body is read only here, within a bound and a time limit.
     async fn own_page(&self, session: &mut Session, exchange: &Exchange) -> http::Response<Bytes> {
-        if let (Some(limiter), Some(origin)) = (&self.parts.pages, &exchange.origin)
-            && limiter.check_key(&origin.client.limit_key()).is_err()
-        {
-            return self.fail(
-                Some(session),
-                exchange,
-                Failure::TooManyRequests {
-                    retry_after: RETRY_PAGES,
-                },
-            );
+        if let (Some(limiter), Some(origin)) = (&self.parts.pages, &exchange.origin) {
+            let granted = limiter.check_key(&origin.client.limit_key()).is_ok();
+            self.parts.measures.page(granted);
+            if !granted {
+                return self.fail(
+                    Some(session),
+                    exchange,
+                    Failure::TooManyRequests {
+                        retry_after: RETRY_PAGES,
+                    },
+                );
+            }
         }
         let body = match bridge::read_body(session, MOST_FORM_BYTES, self.parts.times.body_timeout).await {
             Ok(body) => body,
@@ -282,7 +300,12 @@ impl Gateway {
     fn leash(&self, session: &Session, response: &ResponseHeader, exchange: &mut Exchange) {
         let endless = response.status.is_success() && !response.headers.contains_key(CONTENT_LENGTH);
         if endless {
-            let leash = self.bind(exchange);
+            let events = response
+                .headers
+                .get(CONTENT_TYPE)
+                .is_some_and(|media_type| media_type.as_bytes().starts_with(b"text/event-stream"));
+            let kind = if events { StreamKind::Events } else { StreamKind::Other };
+            let leash = self.bind(exchange, kind);
             if let Some(stream) = session.stream() {
                 Guarded::bind(stream, leash.ending());
             }
@@ -290,9 +313,9 @@ impl Gateway {
         }
     }
 
-    fn bind(&self, exchange: &Exchange) -> Leash {
+    fn bind(&self, exchange: &Exchange, kind: StreamKind) -> Leash {
         let named = exchange.permit().is_some_and(|permit| permit.principal().is_some());
-        self.parts.streams.bind(exchange.bond.filter(|_| named))
+        self.parts.streams.bind(exchange.bond.filter(|_| named), kind)
     }
 
     /// Carries a WebSocket that was let through, to its end.
@@ -306,11 +329,12 @@ impl Gateway {
             Ok(())
         })?;
         self.set_upstream_headers(&mut request, exchange)?;
-        let leash = self.bind(exchange);
+        let leash = self.bind(exchange, StreamKind::WebSocket);
         let ending = leash.ending();
         let patience = self.parts.upstream.patience();
         let asking = Box::pin(tunnel::ask(&self.connector, &peer, request.into(), patience));
         let answer = tunnel::while_wanted(session, ending, asking).await?;
+        self.parts.measures.upstream_answered();
         let mut head = answer.head()?;
         let signed_in = exchange.permit().is_some_and(|permit| permit.principal().is_some());
         self.parts.protected.guard_response(&mut head, signed_in)?;
@@ -450,6 +474,7 @@ impl ProxyHttp for Gateway {
             return Error::e_explain(ErrorType::InvalidHTTPHeader, "the upstream switched protocols unasked")
                 .map_err(Error::into_up);
         }
+        self.parts.measures.upstream_answered();
         let signed_in = exchange.permit().is_some_and(|permit| permit.principal().is_some());
         self.leash(session, response, exchange);
         if response.status.is_informational() {
@@ -477,6 +502,8 @@ impl ProxyHttp for Gateway {
 
     async fn fail_to_proxy(&self, session: &mut Session, error: &Error, exchange: &mut Exchange) -> FailToProxy {
         let mut error_code = 0;
+        let begun = session.response_written().is_some();
+        self.parts.measures.failed(error, begun, exchange);
         if let Some(failure) = failure_of(error) {
             tracing::warn!(request = &*exchange.request_id, error = %error.etype().as_str(), source = error.esource().as_str(), cause = %first_line(error), "could not proxy a request");
             if session.response_written().is_none() {
@@ -495,13 +522,14 @@ impl ProxyHttp for Gateway {
         if let Some(stream) = session.stream() {
             Guarded::request_done(stream);
         }
+        let status = session
+            .response_written()
+            .map_or(0, |response| response.status.as_u16());
+        self.parts.measures.done(exchange, status);
         if !tracing::enabled!(target: "sekisho::access", tracing::Level::INFO) {
             return;
         }
         let head = session.req_header();
-        let status = session
-            .response_written()
-            .map_or(0, |response| response.status.as_u16());
         let path = String::from_utf8_lossy(head.raw_path());
         let account = exchange
             .permit()

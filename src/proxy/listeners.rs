@@ -27,6 +27,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
 use crate::domain::fault::Fault;
+use crate::telemetry::metrics::HandshakeFailure;
 
 use super::client::TrustedProxies;
 use super::connections::Connections;
@@ -226,10 +227,12 @@ impl Front {
         match tokio::time::timeout(HANDSHAKE, self.acceptor.tls_handshake(l4)).await {
             Ok(Ok(tls)) => Some(Box::new(Guarded::new(Box::new(tls), self.header_timeout))),
             Ok(Err(error)) => {
+                self.connections.metrics().handshake_failed(HandshakeFailure::Failed);
                 tracing::debug!(%peer, error = %error.etype().as_str(), "TLS handshake failed");
                 None
             }
             Err(_) => {
+                self.connections.metrics().handshake_failed(HandshakeFailure::Timeout);
                 tracing::debug!(%peer, "TLS handshake took too long");
                 None
             }

@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::domain::fault::Fault;
 use crate::flows::{Authenticate, Bond};
+use crate::telemetry::metrics::{StreamEnd, StreamKind, StreamMetrics};
 
 use super::closing::{SERVICE_RESTART, SESSION_ENDED};
 
@@ -22,6 +23,7 @@ pub struct Streams {
     open: DashMap<u64, (Option<Bond>, Ending)>,
     next: AtomicU64,
     stopping: AtomicBool,
+    metrics: StreamMetrics,
 }
 
 /// Whether a stream is to end, and why.
@@ -54,9 +56,15 @@ pub struct Leash {
     streams: Arc<Streams>,
     id: u64,
     ending: Ending,
+    kind: StreamKind,
 }
 
 impl Leash {
+    /// What the stream is.
+    pub const fn kind(&self) -> StreamKind {
+        self.kind
+    }
+
     /// Whether the stream is to end.
     pub const fn ending(&self) -> &Ending {
         &self.ending
@@ -72,12 +80,27 @@ impl std::fmt::Debug for Leash {
 impl Drop for Leash {
     fn drop(&mut self) {
         self.streams.open.remove(&self.id);
+        let why = match self.ending.code() {
+            SESSION_ENDED => StreamEnd::SessionEnded,
+            SERVICE_RESTART => StreamEnd::Stopping,
+            _ => StreamEnd::Closed,
+        };
+        self.streams.metrics.ended(self.kind, why);
     }
 }
 
 impl Streams {
+    /// None are open.
+    pub fn new(metrics: StreamMetrics) -> Self {
+        Self {
+            metrics,
+            ..Self::default()
+        }
+    }
+
     /// Binds a stream to its session, and every stream to the life of the gateway.
-    pub fn bind(self: &Arc<Self>, bond: Option<Bond>) -> Leash {
+    pub fn bind(self: &Arc<Self>, bond: Option<Bond>, kind: StreamKind) -> Leash {
+        self.metrics.opened(kind);
         let id = self.next.fetch_add(1, Ordering::Relaxed);
         let ending = Ending::default();
         self.open.insert(id, (bond, ending.clone()));
@@ -89,6 +112,7 @@ impl Streams {
             streams: Arc::clone(self),
             id,
             ending,
+            kind,
         }
     }
 

@@ -12,7 +12,7 @@ mod conformance;
 pub use cached::{CachedSessions, Followed};
 pub use limiter::MemoryLimiter;
 pub use memory::MemoryStore;
-pub use sqlite::{SqliteStore, StoreLock};
+pub use sqlite::{SqliteStore, StoreFaults, StoreLock};
 
 /// When a change happened whose port method is handed no time: at its newest event.
 fn change_time(then: &crate::domain::event::Consequences) -> Option<jiff::Timestamp> {

@@ -1,3 +1,6 @@
-//! What the operator sees of a running gateway: its log.
+//! What the operator sees of a running gateway: its log, its metrics and its health, and where the two are served.
 
+pub mod endpoint;
+pub mod health;
 pub mod log;
+pub mod metrics;

@@ -136,6 +136,8 @@ impl Home {
             directory = "{home}/store"
             [secrets]
             directory = "{home}/secrets"
+            [metrics]
+            listen = "127.0.0.1:0"
             [log]
             level = "warn"
             "#

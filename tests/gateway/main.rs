@@ -28,6 +28,7 @@ mod letters;
 mod limits;
 mod links;
 mod logs;
+mod metrics;
 mod outage;
 mod passwords;
 mod people;

@@ -206,7 +206,7 @@ async fn a_full_hashing_queue_is_a_503_and_signed_in_people_do_not_feel_it() {
 }
 
 /// Takes the database's write lock, as a backup tool gone wrong would hold it. Closing the connection releases it.
-async fn hold_database(house: &House) -> SqliteConnection {
+pub async fn hold_database(house: &House) -> SqliteConnection {
     let options = SqliteConnectOptions::new()
         .filename(house.gateway.home().join("store/sekisho.db"))
         .busy_timeout(Duration::from_secs(20));

@@ -9,6 +9,7 @@ use crate::ports::Changed;
 stories! {
     every_fact_comes_back_as_it_was_recorded,
     events_are_listed_newest_first_by_account_and_time,
+    events_are_followed_in_the_order_of_recording_each_once,
     a_new_key_retires_the_earlier_ones,
     retired_keys_are_swept_by_age,
 }
@@ -60,6 +61,29 @@ async fn events_are_listed_newest_first_by_account_and_time(ports: Ports) {
     assert_eq!(listed(Some(one), None, 10).await, [3, 0]);
     assert_eq!(listed(Some(one), Some(2), 10).await, [3]);
     assert!(listed(None, None, 0).await.is_empty());
+}
+
+async fn events_are_followed_in_the_order_of_recording_each_once(ports: Ports) {
+    let event = |second| happened(Fact::AccountEnabled, None, at(second));
+    ports.events.append(&[event(1), event(2)]).await.unwrap();
+    let (before, start) = ports.events.recorded_since(None, 100).await.unwrap();
+    assert!(before.is_empty(), "what was there already is not news");
+    // Another process's clock may be behind: what counts is when it was recorded.
+    let recorded = [event(30), event(10), event(20), event(5)];
+    for event in &recorded {
+        ports.events.append(std::slice::from_ref(event)).await.unwrap();
+    }
+    let (mut found, mut cursor) = (Vec::new(), start);
+    for most in [3, 3, 3] {
+        let (some, next) = ports.events.recorded_since(Some(cursor), most).await.unwrap();
+        found.extend(some);
+        cursor = next;
+    }
+    assert_eq!(found, recorded);
+    assert_eq!(
+        ports.events.recorded_since(Some(cursor), 3).await.unwrap(),
+        (Vec::new(), cursor)
+    );
 }
 
 fn key(kid: &str, second: i64) -> KeyRecord {

@@ -17,6 +17,7 @@ stories! {
     a_restarted_server_gives_back_what_was_taken,
     a_failed_letter_is_due_again_later,
     a_letter_ends_once_and_stays_in_listings_until_swept,
+    what_waits_is_counted_and_the_longest_overdue_is_known,
     two_takers_never_hold_the_same_letter,
 }
 
@@ -232,6 +233,32 @@ async fn a_failed_letter_is_due_again_later(ports: Ports) {
         assert_eq!(listed.words.as_deref(), Some("450 later"));
     }
     assert!(ports.facts().await.is_empty());
+}
+
+async fn what_waits_is_counted_and_the_longest_overdue_is_known(ports: Ports) {
+    let queue = async |second| {
+        let queue = ports.outbox.queue(at(second)).await.unwrap();
+        (queue.waiting, queue.due_since)
+    };
+    assert_eq!(queue(0).await, (0, None));
+    let (first, second) = (letter(10), letter(20));
+    ports.accept(&second).await;
+    ports.accept(&first).await;
+    assert_eq!(queue(5).await, (2, None), "their time has not come");
+    assert_eq!(queue(15).await, (2, Some(at(10))));
+    ports.outbox.failed(second.id, "450 later", at(900)).await.unwrap();
+    ports
+        .outbox
+        .delivered(first.id, &yuki(), at(25), "250", sent())
+        .await
+        .unwrap();
+    assert_eq!(
+        queue(30).await,
+        (1, Some(at(20))),
+        "a letter tried in vain has waited since it was accepted, whenever it is tried again"
+    );
+    ports.outbox.given_up(second.id, at(40), "550", sent()).await.unwrap();
+    assert_eq!(queue(1000).await, (0, None));
 }
 
 async fn a_letter_ends_once_and_stays_in_listings_until_swept(ports: Ports) {

@@ -29,6 +29,16 @@ impl Events for MemoryStore {
         events.sort_by_key(|event| Reverse((event.at, event.id)));
         Ok(events.into_iter().take(filter.most).cloned().collect())
     }
+
+    async fn recorded_since(&self, cursor: Option<i64>, most: usize) -> Result<(Vec<Event>, i64), Fault> {
+        let state = self.state.lock();
+        let start = cursor.map_or(state.events.len(), |cursor| {
+            usize::try_from(cursor).unwrap_or(usize::MAX)
+        });
+        let found: Vec<Event> = state.events.iter().skip(start).take(most).cloned().collect();
+        let newest = i64::try_from(start.saturating_add(found.len())).unwrap_or(i64::MAX);
+        Ok((found, newest))
+    }
 }
 
 #[async_trait]

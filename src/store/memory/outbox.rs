@@ -13,7 +13,7 @@ use crate::domain::event::{Consequences, Event};
 use crate::domain::fault::Fault;
 use crate::domain::outbox::{Batch, Letter, LetterId, QueuedLetter};
 use crate::domain::session::later;
-use crate::ports::{LetterListing, LetterStatus, Outbox};
+use crate::ports::{LetterListing, LetterStatus, Outbox, Queue};
 
 /// A letter and where it stands. It ends once: an outcome reported after that records nothing.
 pub(super) struct StoredLetter {
@@ -184,6 +184,20 @@ impl Outbox for MemoryStore {
     async fn next_due(&self) -> Result<Option<Timestamp>, Fault> {
         let state = self.state.lock();
         Ok(state.letters.iter().filter_map(StoredLetter::free_at).min())
+    }
+
+    async fn queue(&self, now: Timestamp) -> Result<Queue, Fault> {
+        let state = self.state.lock();
+        let mut queue = Queue::default();
+        for stored in &state.letters {
+            if let LetterStatus::Waiting(due) = stored.status {
+                queue.waiting += 1;
+                let tried = (stored.attempts > 0).then_some(stored.letter.created_at);
+                let since = tried.or_else(|| (due <= now).then_some(due));
+                queue.due_since = since.into_iter().chain(queue.due_since).min();
+            }
+        }
+        Ok(queue)
     }
 
     async fn list(&self, most: usize) -> Result<Vec<LetterListing>, Fault> {

@@ -1,7 +1,7 @@
 //! Events in SQLite, and the consequences that every other change writes in its own transaction.
 
 use async_trait::async_trait;
-use sqlx::{SqliteConnection, query};
+use sqlx::{Row, SqliteConnection, query};
 
 use super::SqliteStore;
 use super::outbox;
@@ -43,6 +43,33 @@ impl Events for SqliteStore {
             };
             let found = statement.fetch_all(&self.readers).await?;
             found.iter().map(rows::event).collect()
+        })
+        .await
+    }
+
+    async fn recorded_since(&self, cursor: Option<i64>, most: usize) -> Result<(Vec<Event>, i64), Fault> {
+        self.read("read the newest events", async {
+            // Rows are added by one writer at a time and never removed, so their numbers follow the order of commits;
+            // ids and times do not, where two processes record.
+            let Some(cursor) = cursor else {
+                let newest = query("SELECT coalesce(max(rowid), 0) AS number FROM events");
+                let row = newest.fetch_one(&self.readers).await?;
+                return Ok((Vec::new(), row.try_get("number")?));
+            };
+            let found = query(
+                "SELECT rowid AS number, id, at, actor, client, account, name, detail FROM events \
+                 WHERE rowid > $1 ORDER BY rowid LIMIT $2",
+            )
+            .bind(cursor)
+            .bind(limit(most))
+            .fetch_all(&self.readers)
+            .await?;
+            let newest = match found.last() {
+                Some(row) => row.try_get("number")?,
+                None => cursor,
+            };
+            let events: Result<Vec<Event>, Trouble> = found.iter().map(rows::event).collect();
+            Ok((events?, newest))
         })
         .await
     }

@@ -7,6 +7,7 @@ mod backup;
 mod batch;
 mod bounces;
 mod events;
+mod faults;
 mod keys;
 mod lock;
 mod outbox;
@@ -21,13 +22,15 @@ use std::fs;
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{ConnectOptions, Connection, SqlSafeStr, Sqlite, Transaction};
+use sqlx::{ConnectOptions, Connection, SqlSafeStr, Sqlite, Transaction, query};
 
 pub use self::backup::{Cell, DatabaseCopy, Forget, Read, emptied, fold_log, prepare_restored, schema_version};
+pub use self::faults::StoreFaults;
 pub use self::lock::StoreLock;
 use self::rows::Trouble;
 use crate::domain::fault::Fault;
@@ -63,6 +66,7 @@ pub struct SqliteStore {
     writer: SqlitePool,
     readers: SqlitePool,
     file: PathBuf,
+    faults: Arc<StoreFaults>,
 }
 
 impl SqliteStore {
@@ -90,6 +94,7 @@ impl SqliteStore {
             writer: pool(1, WRITE_DEADLINE).connect_lazy_with(writer),
             readers: pool(READERS, READ_DEADLINE).connect_lazy_with(options.read_only(true)),
             file,
+            faults: Arc::default(),
         };
         store
             .within(MIGRATION_DEADLINE, "prepare the tables", store.migrate())
@@ -121,6 +126,25 @@ impl SqliteStore {
         &self.file
     }
 
+    /// How often the store could not be used.
+    pub fn faults(&self) -> Arc<StoreFaults> {
+        Arc::clone(&self.faults)
+    }
+
+    /// Tries whether something can be stored: writes one page, durably, as any change does, and changes nothing.
+    ///
+    /// # Errors
+    /// When the disk is full, or another process does not let go of the database.
+    pub async fn try_writing(&self) -> Result<(), Fault> {
+        self.write("write anything", async {
+            let mut tx = self.transaction().await?;
+            // A number in the header that is SQLite's to keep and nobody's to read; the page is written all the same.
+            query("PRAGMA user_version = 0").execute(&mut *tx).await?;
+            Ok(tx.commit().await?)
+        })
+        .await
+    }
+
     /// Under the writer's lock, so that two processes that start together do not migrate twice.
     async fn migrate(&self) -> Result<(), Trouble> {
         let mut tx = self.transaction().await?;
@@ -139,7 +163,7 @@ impl SqliteStore {
         what: impl Display + Send,
         work: impl Future<Output = Result<T, Trouble>> + Send,
     ) -> Result<T, Fault> {
-        self.within(READ_DEADLINE, what, work).await
+        self.faults.note_read(self.within(READ_DEADLINE, what, work).await)
     }
 
     async fn write<T>(
@@ -147,7 +171,7 @@ impl SqliteStore {
         what: impl Display + Send,
         work: impl Future<Output = Result<T, Trouble>> + Send,
     ) -> Result<T, Fault> {
-        self.within(WRITE_DEADLINE, what, work).await
+        self.faults.note_write(self.within(WRITE_DEADLINE, what, work).await)
     }
 
     async fn within<T>(

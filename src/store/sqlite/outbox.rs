@@ -16,7 +16,7 @@ use crate::domain::event::{Consequences, Event};
 use crate::domain::fault::Fault;
 use crate::domain::outbox::{Batch, Letter, LetterId, Matter, QueuedLetter, TOLD_FOR};
 use crate::domain::session::later;
-use crate::ports::{LetterListing, Outbox};
+use crate::ports::{LetterListing, Outbox, Queue};
 
 #[async_trait]
 impl Outbox for SqliteStore {
@@ -150,6 +150,25 @@ impl Outbox for SqliteStore {
             .fetch_one(&self.readers)
             .await?;
             rows::time_if_any(&row, "next_due")
+        })
+        .await
+    }
+
+    async fn queue(&self, now: Timestamp) -> Result<Queue, Fault> {
+        self.read("look at the waiting letters", async {
+            let row = query(
+                "SELECT COUNT(*) AS waiting, \
+                 MIN(CASE WHEN attempts > 0 THEN created_at WHEN due_at <= $1 THEN due_at END) AS due_since \
+                 FROM letters WHERE status = 'waiting'",
+            )
+            .bind(ms(now))
+            .fetch_one(&self.readers)
+            .await?;
+            let waiting: i64 = row.try_get("waiting")?;
+            Ok(Queue {
+                waiting: u64::try_from(waiting).unwrap_or(0),
+                due_since: rows::time_if_any(&row, "due_since")?,
+            })
         })
         .await
     }

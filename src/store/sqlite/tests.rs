@@ -230,9 +230,28 @@ async fn a_full_disk_refuses_writes_and_the_store_recovers_by_itself() {
         stored,
         "reading goes on"
     );
+    let failed = store.faults().counts();
+    assert_eq!((failed[0], failed[1], failed[3]), (0, 0, 0), "{failed:?}");
+    assert!(failed[2] >= 1, "{failed:?}");
     limit(1_000_000).await;
+    store.try_writing().await.unwrap();
     assert_eq!(create(&store, 500).await.unwrap(), Creation::Done);
     assert_eq!(Outbox::list(&store, 1000).await.unwrap().len() as u128, stored + 1);
+}
+
+#[tokio::test]
+async fn trying_to_write_writes_a_page_and_changes_nothing() {
+    let (directory, store) = open().await;
+    create(&store, 1).await.unwrap();
+    let log = || fs::metadata(directory.path().join("sekisho.db-wal")).unwrap().len();
+    let (before, changes) = (log(), store.changes_since(None).await.unwrap().1);
+    store.try_writing().await.unwrap();
+    assert!(log() > before, "a page was written: a full disk would have refused it");
+    assert_eq!(store.changes_since(None).await.unwrap().1, changes);
+    let holder = SqliteStore::open(directory.path()).await.unwrap();
+    let held = holder.transaction().await.unwrap();
+    assert!(store.try_writing().await.is_err(), "somebody else holds the database");
+    drop(held);
 }
 
 #[tokio::test]

@@ -184,6 +184,10 @@ impl Events for Fakes {
     async fn list(&self, _: EventFilter) -> Result<Vec<Event>, Fault> {
         Ok(self.events.lock().clone())
     }
+
+    async fn recorded_since(&self, _: Option<i64>, _: usize) -> Result<(Vec<Event>, i64), Fault> {
+        unreachable!("no page asks for it")
+    }
 }
 
 #[async_trait]
@@ -375,6 +379,10 @@ impl Outbox for Fakes {
     }
 
     async fn give_back_taken(&self) -> Result<(), Fault> {
+        unreachable!("no page asks for it")
+    }
+
+    async fn queue(&self, _: Timestamp) -> Result<crate::ports::Queue, Fault> {
         unreachable!("no page asks for it")
     }
 

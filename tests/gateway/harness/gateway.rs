@@ -136,6 +136,13 @@ impl Gateway {
         *self.address.lock() = address.expect("it says where it listens").parse().unwrap();
     }
 
+    /// Where the running server is asked for metrics and health.
+    pub fn metrics(&self) -> SocketAddr {
+        let said = self.said();
+        let address = said.iter().find_map(|line| line.strip_prefix("metrics on "));
+        address.expect("it says where metrics are").parse().unwrap()
+    }
+
     /// What the running server wrote to standard output, line by line.
     pub fn said(&self) -> Vec<String> {
         let server = self.server.lock();
@@ -362,6 +369,8 @@ fn basic_config(home: &Path, upstream: SocketAddr, smtp: SocketAddr) -> toml::Ta
         mail_per_client = "100000 per 1h"
         mail_per_day = "1000000 per 1h"
         pages_per_client = "1000000 per 1h"
+        [metrics]
+        listen = "127.0.0.1:0"
         [log]
         format = "json"
         "#

@@ -1,0 +1,162 @@
+//! Who watches over a running gateway: what is counted, by whom, and where it is asked for.
+//!
+//! Flows and adapters do not know that they are watched: [`observed`] stands before the ports, [`follow`] reads what
+//! was recorded, and [`look`] tries what the gateway rests on.
+
+mod count;
+mod follow;
+mod look;
+mod observed;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use sha2::{Digest, Sha256};
+use tokio_util::sync::CancellationToken;
+
+use crate::config::{Config, MailSecurity};
+use crate::crypto::certificate;
+use crate::crypto::hashing::Argon2Hasher;
+use crate::domain::fault::Fault;
+use crate::flows::World;
+use crate::ports::{Hasher, Limiter, Mailer};
+use crate::proxy::Measures;
+use crate::store::SqliteStore;
+use crate::telemetry::endpoint::{self, Endpoint};
+use crate::telemetry::health::Health;
+use crate::telemetry::metrics::{About, HashingFigures, Metrics};
+
+use super::keys::SigningKeys;
+use super::tasks::Tasks;
+
+use observed::{ObservedHasher, ObservedLimiter, ObservedMailer};
+
+/// Counts, and knows how the parts are.
+pub struct Monitor {
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
+    health: Arc<Health>,
+    world: World,
+    enabled: bool,
+}
+
+impl Monitor {
+    /// Nothing is counted yet.
+    pub fn new(config: &Config, world: World) -> Self {
+        let digest = Sha256::digest(config.show());
+        let beginning = digest
+            .iter()
+            .take(6)
+            .fold(0, |number, byte| number << 8 | u64::from(*byte));
+        let about = About {
+            version: env!("CARGO_PKG_VERSION"),
+            config_digest: format!("{beginning:012x}"),
+            limits: config.limits.enabled,
+            mail_security: match config.mail.security {
+                MailSecurity::StartTls => "starttls",
+                MailSecurity::Tls => "tls",
+                MailSecurity::DangerPlain => "danger_plain",
+            },
+            started: world.now().as_duration().as_secs_f64(),
+        };
+        let health = Arc::new(Health::default());
+        Self {
+            metrics: Arc::new(Metrics::new(&about, &health)),
+            health,
+            world,
+            enabled: config.metrics.enabled,
+        }
+    }
+
+    /// Opens the listener for metrics and health. Answers where, when it has its port. One that is taken stops nothing:
+    /// that people can sign in is worth more than being watched.
+    pub fn open(&self, config: &Config, tasks: &Tasks, stop: CancellationToken) -> Option<SocketAddr> {
+        let listen = config.metrics.listen;
+        if !self.enabled {
+            tracing::info!("metrics.enabled = false: nobody can ask how the gateway is");
+            return None;
+        }
+        let endpoint = Endpoint::new(Arc::clone(&self.metrics), Arc::clone(&self.health), listen);
+        let listener = match endpoint::bind(listen) {
+            Ok(listener) => Some(listener),
+            Err(error) => {
+                tracing::error!(%listen, %error, "metrics cannot be served: free the port, or change metrics.listen; it is tried again");
+                None
+            }
+        };
+        let address = listener.as_ref().and_then(|listener| listener.local_addr().ok());
+        tasks.run(endpoint.serve(listener, listen, stop));
+        address
+    }
+
+    /// Begins to follow and to look. What is recorded from now on is counted.
+    ///
+    /// # Errors
+    /// When the store or the certificate cannot be read.
+    pub async fn watch(
+        &self,
+        config: &Config,
+        tasks: &Tasks,
+        store: &Arc<SqliteStore>,
+        hasher: &Arc<Argon2Hasher>,
+        keys: &Arc<SigningKeys>,
+    ) -> Result<(), Fault> {
+        if !self.enabled {
+            return Ok(());
+        }
+        let expiry = certificate::expiry(&config.server.tls_certificate)?;
+        self.metrics
+            .machine
+            .certificate_expiry
+            .set(expiry.as_duration().as_secs_f64());
+        let (counted, hasher, faults) = (self.metrics.work.clone(), Arc::clone(hasher), store.faults());
+        self.metrics.refresh_by(move || {
+            let stats = hasher.stats();
+            counted.set_hashing(HashingFigures {
+                running: stats.running,
+                queued: stats.waiting,
+                completed: stats.completed,
+                shed: stats.shed,
+                abandoned: stats.abandoned,
+            });
+            counted.set_store_faults(faults.counts());
+        });
+        follow::events(tasks, store, self.metrics.facts.clone()).await?;
+        look::around(
+            tasks,
+            look::Around {
+                store: Arc::clone(store),
+                keys: Arc::clone(keys),
+                metrics: Arc::clone(&self.metrics),
+                health: Arc::clone(&self.health),
+                world: self.world.clone(),
+            },
+        );
+        Ok(())
+    }
+
+    /// The limits, with their decisions counted.
+    pub fn limiter(&self, inner: Arc<dyn Limiter>) -> Arc<dyn Limiter> {
+        Arc::new(ObservedLimiter::new(inner, &self.metrics))
+    }
+
+    /// The hasher, with the time that people wait for it counted.
+    pub fn hasher(&self, inner: Arc<dyn Hasher>) -> Arc<dyn Hasher> {
+        Arc::new(ObservedHasher::new(inner, &self.metrics))
+    }
+
+    /// The mail server, with what it says counted and noted.
+    pub fn mailer(&self, inner: Arc<dyn Mailer>) -> Arc<dyn Mailer> {
+        Arc::new(ObservedMailer {
+            inner,
+            letters: self.metrics.facts.letters.clone(),
+            health: Arc::clone(&self.health),
+            world: self.world.clone(),
+        })
+    }
+
+    /// What the proxied path leaves behind.
+    pub fn measures(&self) -> Measures {
+        Measures::new(&self.metrics, Arc::clone(&self.health), self.world.clone())
+    }
+}

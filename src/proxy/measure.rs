@@ -1,0 +1,199 @@
+//! What a request leaves behind in the figures: which outcome it is, which error, whether the web client answered.
+
+use std::sync::Arc;
+
+use http::StatusCode;
+use pingora::{Error, ErrorSource, ErrorType};
+use prometheus_client::metrics::counter::Counter;
+
+use crate::flows::World;
+use crate::telemetry::health::{Health, Part};
+use crate::telemetry::metrics::{Metrics, Outcome, RequestMetrics, StreamKind, UpstreamError};
+
+use super::exchange::Exchange;
+
+/// Counts requests and notes how the web client was last seen. Neither locks nor waits.
+pub struct Measures {
+    requests: RequestMetrics,
+    /// Requests to our own pages that the limits granted and refused.
+    pages: Option<(Counter, Counter)>,
+    health: Arc<Health>,
+    world: World,
+}
+
+impl Measures {
+    /// Finds the counters once.
+    pub fn new(metrics: &Metrics, health: Arc<Health>, world: World) -> Self {
+        let pages = |decision| {
+            let decisions = &metrics.work.limit_decisions;
+            decisions.get(&["pages.client", decision]).cloned()
+        };
+        Self {
+            requests: metrics.proxy.requests.clone(),
+            pages: pages("granted").zip(pages("refused")),
+            health,
+            world,
+        }
+    }
+
+    /// The limits let a request to our own pages through, or not.
+    pub fn page(&self, granted: bool) {
+        if let Some((yes, no)) = &self.pages {
+            if granted {
+                yes.inc()
+            } else {
+                no.inc()
+            };
+        }
+    }
+
+    /// The web client answered.
+    pub fn upstream_answered(&self) {
+        self.health.note(Part::Upstream, true, || self.world.now().as_second());
+    }
+
+    /// A request could not be proxied. `begun`: its answer had begun.
+    pub fn failed(&self, error: &Error, begun: bool, exchange: &mut Exchange) {
+        if let Some(kind) = upstream_error(error) {
+            self.requests.upstream_failed(kind);
+            self.health.note(Part::Upstream, false, || self.world.now().as_second());
+        }
+        exchange.outcome = match (error.esource(), error.etype()) {
+            // Its stream was cut, by its client or with its session: it had been forwarded.
+            (ErrorSource::Downstream, _) if begun => exchange.outcome,
+            (
+                ErrorSource::Downstream,
+                ErrorType::WriteError | ErrorType::ReadError | ErrorType::ConnectionClosed | ErrorType::WriteTimedout,
+            ) => Outcome::Aborted,
+            (ErrorSource::Downstream, _) | (_, ErrorType::HTTPStatus(413)) => Outcome::Refused,
+            _ => Outcome::Failed,
+        };
+    }
+
+    /// The request is over.
+    pub fn done(&self, exchange: &Exchange, status: u16) {
+        let events = exchange
+            .leash
+            .as_ref()
+            .is_some_and(|leash| leash.kind() == StreamKind::Events);
+        let stream = events || status == StatusCode::SWITCHING_PROTOCOLS.as_u16();
+        let took = (!stream).then(|| exchange.started.elapsed());
+        self.requests.done(exchange.outcome, status, took);
+    }
+}
+
+/// What kept the web client from answering; `None` when it was not the web client.
+fn upstream_error(error: &Error) -> Option<UpstreamError> {
+    Some(match (error.etype(), error.esource()) {
+        (ErrorType::HTTPStatus(502), _) => UpstreamError::Unresolved,
+        (_, ErrorSource::Downstream | ErrorSource::Internal | ErrorSource::Unset) => return None,
+        (ErrorType::ConnectTimedout, _) => UpstreamError::ConnectTimeout,
+        (
+            ErrorType::ConnectRefused
+            | ErrorType::ConnectNoRoute
+            | ErrorType::ConnectError
+            | ErrorType::BindError
+            | ErrorType::SocketError,
+            _,
+        ) => UpstreamError::Connect,
+        (
+            ErrorType::TLSHandshakeFailure
+            | ErrorType::TLSHandshakeTimedout
+            | ErrorType::HandshakeError
+            | ErrorType::InvalidCert,
+            _,
+        ) => UpstreamError::Tls,
+        (ErrorType::ReadTimedout | ErrorType::WriteTimedout, _) => UpstreamError::ResponseTimeout,
+        (ErrorType::ReadError | ErrorType::WriteError | ErrorType::ConnectionClosed, _) => UpstreamError::Closed,
+        (ErrorType::InvalidHTTPHeader | ErrorType::H1Error | ErrorType::H2Error | ErrorType::InvalidH2, _) => {
+            UpstreamError::Protocol
+        }
+        _ => UpstreamError::Other,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use super::*;
+
+    fn error(kind: ErrorType, source: ErrorSource) -> Error {
+        let mut error = Error::new(kind);
+        error.esource = source;
+        *error
+    }
+
+    #[test]
+    fn an_error_of_the_web_client_is_told_apart_from_one_of_the_client() {
+        let of = |kind, source| upstream_error(&error(kind, source));
+        let up = ErrorSource::Upstream;
+        assert_eq!(of(ErrorType::ConnectRefused, up.clone()), Some(UpstreamError::Connect));
+        assert_eq!(
+            of(ErrorType::ReadTimedout, up.clone()),
+            Some(UpstreamError::ResponseTimeout)
+        );
+        assert_eq!(of(ErrorType::InvalidCert, up), Some(UpstreamError::Tls));
+        assert_eq!(of(ErrorType::ReadError, ErrorSource::Downstream), None);
+        assert_eq!(of(ErrorType::InternalError, ErrorSource::Internal), None);
+    }
+
+    #[test]
+    fn a_cut_stream_was_forwarded_and_a_client_that_left_early_was_not() {
+        let health = Arc::new(Health::default());
+        let about = crate::telemetry::metrics::About {
+            version: "1",
+            config_digest: String::new(),
+            limits: true,
+            mail_security: "tls",
+            started: 0.0,
+        };
+        let metrics = Metrics::new(&about, &health);
+        let measures = Measures::new(&metrics, Arc::clone(&health), crate::app::world());
+        for (kind, source, begun, outcome, well) in [
+            (
+                ErrorType::ConnectionClosed,
+                ErrorSource::Downstream,
+                true,
+                Outcome::Forwarded,
+                None,
+            ),
+            (
+                ErrorType::ConnectionClosed,
+                ErrorSource::Downstream,
+                false,
+                Outcome::Aborted,
+                None,
+            ),
+            (
+                ErrorType::ReadTimedout,
+                ErrorSource::Downstream,
+                false,
+                Outcome::Refused,
+                None,
+            ),
+            (
+                ErrorType::HTTPStatus(503),
+                ErrorSource::Unset,
+                false,
+                Outcome::Failed,
+                None,
+            ),
+            (
+                ErrorType::ConnectRefused,
+                ErrorSource::Upstream,
+                false,
+                Outcome::Failed,
+                Some(false),
+            ),
+        ] {
+            let mut exchange = Exchange::new("1".into(), Instant::now());
+            exchange.outcome = Outcome::Forwarded;
+            measures.failed(&error(kind, source), begun, &mut exchange);
+            assert_eq!(exchange.outcome, outcome);
+            assert_eq!(health.is_well(Part::Upstream), well);
+        }
+        measures.upstream_answered();
+        assert_eq!(health.is_well(Part::Upstream), Some(true));
+    }
+}

@@ -1,0 +1,130 @@
+//! What is worked on beside the requests: limits, hashing, the store, the outbox.
+
+use std::sync::atomic::Ordering;
+
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::Registry;
+
+use super::machine::Number;
+use super::{Histogram, Labelled, names, register};
+
+/// Work under way and done.
+#[derive(Clone, Debug)]
+pub struct WorkMetrics {
+    /// Decisions of the limits, by rule and decision.
+    pub limit_decisions: Labelled<Counter>,
+    /// How long people wait for a hash, by work.
+    pub hashing_duration: Labelled<Histogram>,
+    /// Letters that wait.
+    pub outbox_waiting: Gauge,
+    /// How long the most overdue letter has been due.
+    pub outbox_oldest_due: Number,
+    hashing_running: Gauge,
+    hashing_queued: Gauge,
+    hashing_completed: Counter,
+    hashing_shed: Counter,
+    hashing_abandoned: Counter,
+    store_faults: Labelled<Counter>,
+}
+
+/// How the hashing threads are doing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct HashingFigures {
+    /// Being hashed.
+    pub running: usize,
+    /// Waiting.
+    pub queued: usize,
+    /// Hashed since the start.
+    pub completed: u64,
+    /// Refused since the queue was full.
+    pub shed: u64,
+    /// Dropped since nobody waited any more.
+    pub abandoned: u64,
+}
+
+/// The rules of the limits, by their names in the log.
+const RULES: [&str; 14] = [
+    "sign-in.client",
+    "sign-in.account",
+    "sign-in.client+account",
+    "sign-in.device",
+    "sign-in.session",
+    "reset.client",
+    "reset.email",
+    "reset.again",
+    "reset.repeat",
+    "ticket.client",
+    "mail.account",
+    "mail.client",
+    "mail.day",
+    "pages.client",
+];
+
+/// Reads and writes that found the store unavailable or corrupt, in the order of [`WorkMetrics::set_store_faults`].
+const STORE_FAULTS: [[&str; 2]; 4] = [
+    ["read", "unavailable"],
+    ["read", "corrupt"],
+    ["write", "unavailable"],
+    ["write", "corrupt"],
+];
+
+impl Default for WorkMetrics {
+    fn default() -> Self {
+        let each = |rule| ["granted", "refused"].map(|decision| [rule, decision]);
+        Self {
+            limit_decisions: Labelled::with_rest(&names::LIMIT_DECISIONS, RULES.into_iter().flat_map(each)),
+            hashing_duration: Labelled::new(&names::HASHING_DURATION, [["hash"], ["verify"]]),
+            outbox_waiting: Gauge::default(),
+            outbox_oldest_due: Number::default(),
+            hashing_running: Gauge::default(),
+            hashing_queued: Gauge::default(),
+            hashing_completed: Counter::default(),
+            hashing_shed: Counter::default(),
+            hashing_abandoned: Counter::default(),
+            store_faults: Labelled::new(&names::STORE_FAULTS, STORE_FAULTS),
+        }
+    }
+}
+
+impl WorkMetrics {
+    /// What the hashing threads count themselves.
+    pub fn set_hashing(&self, figures: HashingFigures) {
+        self.hashing_running.set(whole(figures.running));
+        self.hashing_queued.set(whole(figures.queued));
+        set(&self.hashing_completed, figures.completed);
+        set(&self.hashing_shed, figures.shed);
+        set(&self.hashing_abandoned, figures.abandoned);
+    }
+
+    /// What the store counts itself: reads that found it unavailable and corrupt, then writes.
+    pub fn set_store_faults(&self, faults: [u64; 4]) {
+        for (index, count) in faults.into_iter().enumerate() {
+            if let Some(counter) = self.store_faults.at(index) {
+                set(counter, count);
+            }
+        }
+    }
+
+    pub(super) fn register(&self, registry: &mut Registry) {
+        register(registry, &names::LIMIT_DECISIONS, self.limit_decisions.clone());
+        register(registry, &names::HASHING_RUNNING, self.hashing_running.clone());
+        register(registry, &names::HASHING_QUEUED, self.hashing_queued.clone());
+        register(registry, &names::HASHING_COMPLETED, self.hashing_completed.clone());
+        register(registry, &names::HASHING_SHED, self.hashing_shed.clone());
+        register(registry, &names::HASHING_ABANDONED, self.hashing_abandoned.clone());
+        register(registry, &names::HASHING_DURATION, self.hashing_duration.clone());
+        register(registry, &names::STORE_FAULTS, self.store_faults.clone());
+        register(registry, &names::OUTBOX_WAITING, self.outbox_waiting.clone());
+        register(registry, &names::OUTBOX_OLDEST_DUE, self.outbox_oldest_due.clone());
+    }
+}
+
+/// Somebody else counts; a counter of theirs never falls.
+fn set(counter: &Counter, count: u64) {
+    counter.inner().fetch_max(count, Ordering::Relaxed);
+}
+
+fn whole(count: usize) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}
