@@ -763,13 +763,30 @@ fn held(place: &Path, prefix: &str, start: impl Fn() -> Command) -> (Child, Path
             let mut found = here.filter(|entry| entry.file_name().to_str().unwrap().starts_with(prefix));
             if let Some(entry) = found.next() {
                 kill_process(Pid::from_child(&child), Signal::STOP).unwrap();
-                if child.try_wait().unwrap().is_none() && entry.path().exists() {
+                if stands_still(&mut child) && is_locked(&entry.path()) {
                     return (child, entry.path());
                 }
+                // Stopped on the way in or out of it, where it is nobody's.
+                let _ = kill_process(Pid::from_child(&child), Signal::CONT);
             }
         }
     }
     panic!("no {prefix} was seen in {}", place.display());
+}
+
+/// Whether a signal to stop has taken hold, and not the end of the process.
+fn stands_still(child: &mut Child) -> bool {
+    while child.try_wait().unwrap().is_none() {
+        let said = fs::read_to_string(format!("/proc/{}/stat", child.id())).unwrap_or_default();
+        if said.rsplit(") ").next().is_some_and(|rest| rest.starts_with('T')) {
+            return true;
+        }
+    }
+    false
+}
+
+fn is_locked(path: &Path) -> bool {
+    fs::File::open(path).is_ok_and(|opened| opened.try_lock().is_err())
 }
 
 fn kill(mut child: Child) {

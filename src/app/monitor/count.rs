@@ -105,8 +105,8 @@ mod tests {
 
     #[test]
     fn every_fact_is_counted_under_a_name_of_its_own() {
-        let metrics = FactMetrics::default();
         for fact in every_fact() {
+            let metrics = FactMetrics::default();
             count(&metrics, &fact);
             assert_eq!(rest(&metrics), 0, "{fact:?} has no place in the lists of labels");
             let counted = metrics.events.get(&[fact.name()]);
@@ -132,10 +132,16 @@ mod tests {
             Reason::Disabled,
             Reason::NoEmail,
             Reason::OverBudget,
+            Reason::LinkFresh,
         ] {
             count(&metrics, &Fact::LinkWithheld(Purpose::Reset, reason));
         }
-        for reason in [Reason::LinkExpired, Reason::LinkUsed, Reason::LinkReplaced] {
+        for reason in [
+            Reason::LinkExpired,
+            Reason::LinkUsed,
+            Reason::LinkReplaced,
+            Reason::LinkOvertaken,
+        ] {
             count(&metrics, &Fact::LinkRefused(reason));
         }
         assert_eq!(rest(&metrics), 0);
