@@ -44,7 +44,7 @@ pub struct HashingFigures {
 }
 
 /// The rules of the limits, by their names in the log.
-const RULES: [&str; 14] = [
+const RULES: [&str; 16] = [
     "sign-in.client",
     "sign-in.account",
     "sign-in.client+account",
@@ -52,10 +52,12 @@ const RULES: [&str; 14] = [
     "sign-in.session",
     "reset.client",
     "reset.email",
+    "reset.device",
     "reset.again",
     "reset.repeat",
     "ticket.client",
     "mail.account",
+    "mail.device",
     "mail.client",
     "mail.day",
     "pages.client",
