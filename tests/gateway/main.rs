@@ -37,4 +37,6 @@ mod sign_in;
 mod sign_out;
 mod streams;
 mod surface;
+mod upstream_verify;
+mod verifiers;
 mod welcome;
