@@ -7,8 +7,10 @@ use jiff::tz::TimeZone;
 use crate::config::Config;
 use crate::crypto::entropy::OsEntropy;
 use crate::crypto::foreign::{Basis, basis_of};
+use crate::crypto::jwt::KeyRing;
 use crate::crypto::secrets::{PEPPER, PresentSecrets, SEALING_KEY, SealingKey, SecretFiles};
 use crate::domain::account::{Account, Email, Extension};
+use crate::domain::event::{Actor, Event, Fact};
 use crate::domain::fault::Fault;
 use crate::flows::{
     AccountChange, AccountOffice, BounceOffice, ImportAccounts, InspectAccounts, LinkOffice, Printing, Settled, World,
@@ -172,6 +174,22 @@ impl Office {
             algorithm: config.assertion.algorithm,
             world: world(),
         })
+    }
+
+    /// The keys that sign test statements for the upstream at this origin. That they are taken for this is recorded first.
+    pub async fn test_ring(&self, config: &Config, origin: String) -> Result<KeyRing, Fault> {
+        let keys = self.keys(config).await?;
+        let ring = KeyRing::load(keys.store.list().await?, &keys.sealing)?;
+        let event = Event {
+            id: keys.world.uuid(),
+            at: keys.world.now(),
+            actor: Actor::Operator,
+            client: None,
+            account: None,
+            fact: Fact::UpstreamTried(origin),
+        };
+        self.events.append(&[event]).await?;
+        Ok(ring)
     }
 
     pub(super) fn store(&self) -> &SqliteStore {

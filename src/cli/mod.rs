@@ -1,8 +1,8 @@
 //! The command line: what an operator types becomes one of the commands below, and what came of it an exit code.
 //!
 //! 0 is done, 1 is an error (one line on standard error), 2 is a command that cannot be understood, 3 that a look-over
-//! found something. `mail bounce` answers its mail server in the codes of sysexits. No command sets, shows or takes a
-//! password.
+//! found something. `mail bounce` answers its mail server in the codes of sysexits; `upstream verify` answers 1 for what
+//! it found and 2 for nothing proved. No command sets, shows or takes a password.
 
 mod account;
 mod backup;
@@ -25,6 +25,7 @@ mod runtime;
 mod serve;
 mod session;
 mod table;
+mod upstream;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -89,6 +90,9 @@ enum Command {
         after_help = "Example:\n  sekisho explain --url https://phone.example.com/admin/users --as 101 --from 203.0.113.7"
     )]
     Explain(explain::Explain),
+    /// Play attacker to the web client, and say what it wrongly lets in
+    #[command(subcommand)]
+    Upstream(upstream::Command),
     /// See who is signed in, and end sessions
     #[command(subcommand)]
     Session(session::Command),
@@ -213,6 +217,7 @@ impl Cli {
             Command::Backup(command) => return command.run(config, output),
             Command::Config(command) => return command.run(config, output),
             Command::Explain(explain) => explain.run(config, output)?,
+            Command::Upstream(command) => return command.run(config, output),
             Command::Healthcheck => healthcheck::run(config)?,
             Command::Completions { shell } => completions::completions(Self::command(), *shell, output)?,
             Command::Man { directory } => completions::man(Self::command(), directory, output)?,
@@ -317,6 +322,7 @@ mod tests {
             "config schema",
             "healthcheck",
             "explain --url https://phone.example.com/admin --as 101 --from 203.0.113.7 --method POST --json",
+            "upstream verify http://127.0.0.1:5000 --path /me --accept-status 200 --marker x --remote-user 101 --elsewhere --json",
             "account add 101 --name Yuki",
             "account add 101 --name Yuki --email y@a.example --language ja --role admin --group a --group b --no-welcome --json",
             "account list --json",

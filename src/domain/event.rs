@@ -128,6 +128,8 @@ pub enum Fact {
     PepperRotated(String),
     /// A pepper of before was removed.
     PepperDropped(String),
+    /// The upstream at this origin was tried out with signed statements about nobody.
+    UpstreamTried(String),
     /// A backup of the store was made.
     BackupCreated,
     /// The store was restored from a backup; everything before is from the backup.
@@ -254,6 +256,7 @@ impl Fact {
             Self::KeyRotated(_) => "key.rotated",
             Self::PepperRotated(_) => "pepper.rotated",
             Self::PepperDropped(_) => "pepper.dropped",
+            Self::UpstreamTried(_) => "upstream.tried",
             Self::BackupCreated => "backup.created",
             Self::BackupRestored => "backup.restored",
         }
@@ -284,7 +287,9 @@ impl Fact {
             }
             Self::NoticeWithheld(matter, reason) => Some(format!("{matter} {}", reason.as_str())),
             Self::LetterBounced(matter, Some(status)) => Some(format!("{matter} {status}")),
-            Self::KeyRotated(id) | Self::PepperRotated(id) | Self::PepperDropped(id) => Some(id.clone()),
+            Self::KeyRotated(id) | Self::PepperRotated(id) | Self::PepperDropped(id) | Self::UpstreamTried(id) => {
+                Some(id.clone())
+            }
             Self::AccountCreated
             | Self::AccountDisabled
             | Self::AccountEnabled
@@ -357,6 +362,7 @@ impl Fact {
             },
             "key.rotated" => Some(Self::KeyRotated(detail?.to_owned())),
             "pepper.rotated" => Some(Self::PepperRotated(detail?.to_owned())),
+            "upstream.tried" => Some(Self::UpstreamTried(detail?.to_owned())),
             "pepper.dropped" => Some(Self::PepperDropped(detail?.to_owned())),
             "backup.created" => plain(Self::BackupCreated),
             "backup.restored" => plain(Self::BackupRestored),
@@ -441,6 +447,7 @@ pub(crate) mod tests {
             Fact::KeyRotated("kid".into()),
             Fact::PepperRotated("003392d3".into()),
             Fact::PepperDropped("003392d3".into()),
+            Fact::UpstreamTried("http://127.0.0.1:5000".into()),
             Fact::BackupCreated,
             Fact::BackupRestored,
         ]

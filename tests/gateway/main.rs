@@ -38,4 +38,6 @@ mod sign_out;
 mod sites;
 mod streams;
 mod surface;
+mod upstream_verify;
+mod verifiers;
 mod welcome;

@@ -79,6 +79,7 @@ pub fn count(metrics: &FactMetrics, fact: &Fact) {
         | Fact::KeyRotated(_)
         | Fact::PepperRotated(_)
         | Fact::PepperDropped(_)
+        | Fact::UpstreamTried(_)
         | Fact::BackupCreated
         | Fact::BackupRestored => {}
     }

@@ -1,5 +1,6 @@
-//! Assertions as JWTs (RFC 7519): [`JwtSigner`] signs them, [`AssertionVerifier`] judges them.
+//! Assertions as JWTs (RFC 7519): [`JwtSigner`] signs them, [`AssertionVerifier`] judges them, [`Forger`] gets them wrong on purpose.
 
+pub mod forge;
 mod ring;
 mod verify;
 
@@ -10,6 +11,7 @@ use crate::domain::assertion::Assertion;
 use crate::domain::fault::Fault;
 use crate::ports::Signer;
 
+pub use self::forge::{Flaw, Forger};
 pub use self::ring::{KeyRing, make_key};
 pub use self::verify::{AssertionVerifier, LEEWAY, MAX_TOKEN_BYTES, VerifyProblem};
 

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use jsonwebtoken::jwk::{Jwk, JwkSet, PublicKeyUse, ThumbprintHash};
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
+use serde_json::Value;
 
 use crate::crypto::seal;
 use crate::crypto::secrets::SealingKey;
@@ -66,6 +67,20 @@ impl KeyRing {
         self.jwks.clone()
     }
 
+    /// The JWA name of what it signs with.
+    pub(super) fn algorithm(&self) -> &'static str {
+        jwa_name(self.header.alg)
+    }
+
+    /// Signs a header and claims of any shape: for `forge` alone, which holds the closed list of them.
+    pub(super) fn sign_shape(&self, header: &Value, claims: &Value) -> Result<String, Fault> {
+        super::forge::sign_shape(header, claims, &self.key, self.header.alg)
+    }
+
+    pub(super) fn library_algorithm(&self) -> Algorithm {
+        self.header.alg
+    }
+
     /// Signs. The library prepares the key anew each time, about 15 µs, which is why an assertion
     /// is minted once for a session and used again.
     pub(super) fn sign(&self, assertion: &Assertion) -> Result<String, Fault> {
@@ -96,14 +111,14 @@ pub fn make_key(algorithm: SigningAlgorithm, now: Timestamp, sealing: &SealingKe
     })
 }
 
-fn generate(algorithm: SigningAlgorithm) -> Result<Document, Unspecified> {
+pub(super) fn generate(algorithm: SigningAlgorithm) -> Result<Document, Unspecified> {
     match algorithm {
         SigningAlgorithm::Es256 => EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING)?.to_pkcs8v1(),
         SigningAlgorithm::EdDsa => Ed25519KeyPair::generate()?.to_pkcs8v1(),
     }
 }
 
-fn encoding_key(algorithm: SigningAlgorithm, pkcs8: &[u8]) -> EncodingKey {
+pub(super) fn encoding_key(algorithm: SigningAlgorithm, pkcs8: &[u8]) -> EncodingKey {
     match algorithm {
         SigningAlgorithm::Es256 => EncodingKey::from_ec_der(pkcs8),
         SigningAlgorithm::EdDsa => EncodingKey::from_ed_der(pkcs8),
@@ -111,7 +126,7 @@ fn encoding_key(algorithm: SigningAlgorithm, pkcs8: &[u8]) -> EncodingKey {
 }
 
 /// The thumbprint (RFC 7638) and the public key that carries it.
-fn describe(key: &EncodingKey, algorithm: SigningAlgorithm) -> jsonwebtoken::errors::Result<(String, Jwk)> {
+pub(super) fn describe(key: &EncodingKey, algorithm: SigningAlgorithm) -> jsonwebtoken::errors::Result<(String, Jwk)> {
     let mut jwk = Jwk::from_encoding_key(key, library_name(algorithm))?;
     let kid = jwk.thumbprint(ThumbprintHash::SHA256)?;
     jwk.common.public_key_use = Some(PublicKeyUse::Signature);
@@ -151,5 +166,14 @@ fn library_name(algorithm: SigningAlgorithm) -> Algorithm {
     match algorithm {
         SigningAlgorithm::Es256 => Algorithm::ES256,
         SigningAlgorithm::EdDsa => Algorithm::EdDSA,
+    }
+}
+
+/// The JWA name of the two algorithms that are used.
+pub(super) const fn jwa_name(algorithm: Algorithm) -> &'static str {
+    match algorithm {
+        Algorithm::ES256 => "ES256",
+        Algorithm::EdDSA => "EdDSA",
+        _ => "",
     }
 }

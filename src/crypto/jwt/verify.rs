@@ -13,6 +13,7 @@ use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, JwkSet, KeyAlgo
 use jsonwebtoken::{Algorithm, DecodingKey, Validation};
 use serde::Deserialize;
 
+use super::ring::jwa_name;
 use crate::domain::assertion::Assertion;
 
 /// Longest token, in bytes: the signer makes none longer, and larger headers are cut by common servers.
@@ -53,7 +54,7 @@ impl AssertionVerifier {
             .keys
             .get(kid)
             .ok_or_else(|| VerifyProblem::UnknownKid(kid.to_owned()))?;
-        if head.alg != name(*algorithm) {
+        if head.alg != jwa_name(*algorithm) {
             return Err(VerifyProblem::Algorithm(head.alg));
         }
         let claims = claims(token, *algorithm, key)?;
@@ -142,7 +143,7 @@ impl Head {
     }
 
     fn judged(&self) -> Result<&str, VerifyProblem> {
-        if ![Algorithm::ES256, Algorithm::EdDSA].map(name).contains(&&*self.alg) {
+        if ![Algorithm::ES256, Algorithm::EdDSA].map(jwa_name).contains(&&*self.alg) {
             Err(VerifyProblem::Algorithm(self.alg.clone()))
         } else if self.typ.as_deref() != Some("JWT") {
             Err(VerifyProblem::Type(self.typ.clone()))
@@ -200,13 +201,4 @@ fn usable(jwk: &Jwk) -> Option<(String, (Algorithm, DecodingKey))> {
         jwk.common.key_id.clone()?,
         (algorithm, DecodingKey::from_jwk(jwk).ok()?),
     ))
-}
-
-/// The JWA name of the two algorithms that are accepted.
-fn name(algorithm: Algorithm) -> &'static str {
-    match algorithm {
-        Algorithm::ES256 => "ES256",
-        Algorithm::EdDSA => "EdDSA",
-        _ => "",
-    }
 }

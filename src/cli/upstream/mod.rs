@@ -1,0 +1,395 @@
+//! `sekisho upstream`: plays attacker to the web client and says what it wrongly lets in.
+
+mod attacks;
+mod judge;
+mod lure;
+mod report;
+mod sides;
+mod wire;
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use clap::{Args, Subcommand};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use jiff::Timestamp;
+use tokio::net::TcpStream;
+use url::{Host, Url};
+
+use crate::app::world;
+use crate::config::Config;
+use crate::crypto::jwt::forge::{Flaw, NO_EXTENSION, TEST_NAME};
+use crate::crypto::jwt::{Forger, KeyRing};
+use crate::flows::World;
+
+use super::output::Output;
+use super::{open, runtime};
+use attacks::{ATTACKS, Attack, Part, Sends};
+use judge::{Doubt, Judge, Signs, Verdict};
+use lure::{Lure, Set};
+use report::{Report, Row};
+use wire::{Answer, Way};
+
+/// Longest wait for a connection that only shows that it can be made.
+const KNOCK: Duration = Duration::from_secs(2);
+
+#[derive(Subcommand)]
+pub enum Command {
+    /// Try out whether the web client refuses what it must refuse
+    #[command(
+        after_help = "Sends the web client one genuine statement, which it must accept, and some forty requests that it must \
+        refuse. All are GET, and all statements are about nobody: no account has their id, they carry no group, and the \
+        genuine one is valid for 30 seconds. The gateway's key signs them, so this runs on the gateway's machine as its \
+        user, and is recorded as an event.\n\n\
+        Exit code 0: all was refused; 1: something was accepted, or an error; 2: nothing is proved, since the genuine \
+        statement was not accepted.\n\n\
+        Examples:\n  sekisho upstream verify http://127.0.0.1:5000\n  \
+        sekisho upstream verify http://127.0.0.1:5000 --path /me --marker \"Sign out\""
+    )]
+    Verify(Verify),
+}
+
+impl Command {
+    pub fn run(&self, path: &Path, output: &mut Output) -> anyhow::Result<ExitCode> {
+        match self {
+            Self::Verify(verify) => verify.run(path, output),
+        }
+    }
+}
+
+#[derive(Args)]
+pub struct Verify {
+    /// Its address, without the gateway: upstream.url, as a rule
+    url: Url,
+    /// A path that everybody signed in may see, and nobody else
+    #[arg(long, value_name = "PATH", default_value = "/")]
+    path: String,
+    /// The status that shows an accept, where it is not that of the genuine statement
+    #[arg(long, value_name = "STATUS")]
+    accept_status: Option<StatusCode>,
+    /// A text that only an accepted answer has, where both have the same status
+    #[arg(long, value_name = "TEXT")]
+    marker: Option<String>,
+    /// An extension that the web client knows, for Remote-User: finds out whether it believes plain headers
+    #[arg(long, value_name = "EXTENSION", default_value = NO_EXTENSION)]
+    remote_user: String,
+    /// Even though the address is neither upstream.url nor on this machine
+    #[arg(long)]
+    elsewhere: bool,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+impl Verify {
+    fn run(&self, path: &Path, output: &mut Output) -> anyhow::Result<ExitCode> {
+        let config = open::config(path)?;
+        let url = self.target(&config)?;
+        let way = Way::to(url, &config)?;
+        let origin = way.url().origin().ascii_serialization();
+        let ring = open::office(path, async |office, config| {
+            Ok(office.test_ring(config, origin).await?)
+        })?;
+        let report = runtime::brief()?.block_on(self.attack(&way, ring, &config))?;
+        if self.json {
+            output.json(&report)?;
+        } else {
+            report.tell(output)?;
+        }
+        Ok(report.exit_code())
+    }
+
+    fn target(&self, config: &Config) -> anyhow::Result<Url> {
+        let url = &self.url;
+        if !matches!(url.scheme(), "http" | "https") || url.host().is_none() {
+            bail!("the address must start with http:// or https:// and name a host");
+        }
+        if url.path() != "/" || url.query().is_some() || url.fragment().is_some() || !url.username().is_empty() {
+            bail!(
+                "the address is a scheme, a host and a port, such as http://127.0.0.1:5000; the path goes into --path"
+            );
+        }
+        if !self.path.starts_with('/') {
+            bail!("--path starts with a slash");
+        }
+        if !self.elsewhere && !is_here(url) && !is_configured(url, config) {
+            bail!(
+                "{} is neither upstream.url nor on this machine. A genuine statement about nobody, valid for 30 seconds, \
+                 would be sent there; say --elsewhere when that is what you want",
+                url.origin().ascii_serialization()
+            );
+        }
+        url.join(&self.path).context("--path is no path")
+    }
+
+    async fn attack(&self, way: &Way, ring: KeyRing, config: &Config) -> anyhow::Result<Report> {
+        let address = match knock(way.url()).await {
+            Ok(address) => address,
+            Err(why) => return Ok(Report::silent(way.url(), &format!("{why:#}"))),
+        };
+        let lure = Lure::at(address.ip()).await?;
+        let forger = Forger::new(ring, config.assertion.terms.clone(), lure.url().to_owned())?;
+        let siege = Siege {
+            lure: lure.set(forger.strangers_jwks(), forger.strangers_certificate()),
+            header: HeaderName::try_from(&config.assertion.header)?,
+            remote_user: HeaderValue::from_str(&self.remote_user).context("--remote-user is no value of a header")?,
+            world: world(),
+            forger,
+            way,
+        };
+        let signs = Signs {
+            status: self.accept_status,
+            marker: self.marker.clone(),
+        };
+        siege.lay(signs).await
+    }
+}
+
+/// The attacker.
+struct Siege<'a> {
+    way: &'a Way,
+    forger: Forger,
+    lure: Set,
+    header: HeaderName,
+    remote_user: HeaderValue,
+    world: World,
+}
+
+impl Siege<'_> {
+    async fn lay(&self, signs: Signs) -> anyhow::Result<Report> {
+        let genuine = self.ask_genuine().await?;
+        let nothing = self.way.ask(HeaderMap::new()).await;
+        let mut report = Report::begin(self.way.url(), &genuine, &nothing);
+        let judge = match Judge::new(&genuine, &nothing, signs) {
+            Ok(judge) => judge,
+            Err(doubt) => {
+                report.doubt(&doubt);
+                return Ok(report);
+            }
+        };
+        for attack in &ATTACKS {
+            report.rows.push(self.try_out(attack, &judge).await?);
+        }
+        report.rows.push(Row::of_lure(self.lure.asked()));
+        self.look_beside(&judge, &mut report).await?;
+        // Whoever shuts an attacker out after some attempts refuses the rest for another reason than its flaw.
+        let again = self.ask_genuine().await?;
+        if judge.verdict(&again) != Verdict::Accepted {
+            report.shut_out(&again);
+        }
+        Ok(report)
+    }
+
+    async fn ask_genuine(&self) -> anyhow::Result<Answer> {
+        let token = self.part(Part::Genuine, self.world.now())?;
+        Ok(self.way.ask(self.headers_of([token])).await)
+    }
+
+    async fn try_out(&self, attack: &Attack, judge: &Judge) -> anyhow::Result<Row> {
+        let Some(headers) = self.headers(attack.sends, self.world.now())? else {
+            return Ok(Row::untried(
+                attack,
+                "only one key is published; try again after sekisho key rotate",
+            ));
+        };
+        let answer = self.way.ask(headers).await;
+        let mut verdict = judge.verdict(&answer);
+        if verdict == Verdict::Stumbled && matches!(attack.sends, Sends::Oversized(_)) && answer.status().is_none() {
+            // Hanging up on a head that is too large is as good as a refusal.
+            verdict = Verdict::Refused;
+        }
+        Ok(Row::of(attack, verdict, &answer))
+    }
+
+    /// What an attack sends; `None` where it cannot be made.
+    fn headers(&self, sends: Sends, now: Timestamp) -> anyhow::Result<Option<HeaderMap>> {
+        let headers = match sends {
+            Sends::Text(text) => self.headers_of([HeaderValue::from_static(text)]),
+            Sends::Flawed(flaw) => match self.forger.flawed(flaw, now)? {
+                Some(token) => self.headers_of([HeaderValue::try_from(token)?]),
+                None => return Ok(None),
+            },
+            Sends::Twice(first, second) => self.headers_of([self.part(first, now)?, self.part(second, now)?]),
+            Sends::Joined(first, second) => {
+                let (first, second) = (self.part(first, now)?, self.part(second, now)?);
+                let joined = [first.as_bytes(), second.as_bytes()].join(&b", "[..]);
+                self.headers_of([HeaderValue::from_bytes(&joined)?])
+            }
+            Sends::Underscores => {
+                let mut headers = HeaderMap::new();
+                let name = self.header.as_str().replace('-', "_");
+                headers.insert(HeaderName::try_from(name)?, self.part(Part::Genuine, now)?);
+                headers
+            }
+            Sends::Oversized(bytes) => {
+                let forged = self.part(Part::Forged, now)?;
+                let mut long = forged.as_bytes().to_vec();
+                long.resize(bytes, b'A');
+                self.headers_of([HeaderValue::from_bytes(&long)?])
+            }
+            Sends::Plain => self.plain(),
+        };
+        Ok(Some(headers))
+    }
+
+    fn headers_of<const N: usize>(&self, values: [HeaderValue; N]) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for value in values {
+            headers.append(&self.header, value);
+        }
+        headers
+    }
+
+    fn part(&self, part: Part, now: Timestamp) -> anyhow::Result<HeaderValue> {
+        let token = match part {
+            Part::Genuine => self.forger.genuine(now)?,
+            Part::Forged => self.forger.flawed(Flaw::ForeignSignature, now)?.unwrap_or_default(),
+        };
+        Ok(HeaderValue::try_from(token)?)
+    }
+
+    fn plain(&self) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for name in ["remote-user", "x-remote-user", "x-forwarded-user"] {
+            headers.insert(name, self.remote_user.clone());
+        }
+        headers.insert("remote-name", HeaderValue::from_static(TEST_NAME));
+        headers.insert("remote-email", HeaderValue::from_static(""));
+        headers.insert("remote-groups", HeaderValue::from_static(""));
+        headers
+    }
+
+    /// Where the web client is reached without the gateway, and whether it lets somebody in there.
+    async fn look_beside(&self, judge: &Judge, report: &mut Report) -> anyhow::Result<()> {
+        let port = self.way.url().port_or_known_default().unwrap_or_default();
+        if !is_here(self.way.url()) {
+            report.rows.push(Row::not_here());
+            return Ok(());
+        }
+        let listeners = sides::of_port(port);
+        if listeners.is_empty() {
+            report.rows.push(Row::closed());
+        }
+        for listener in listeners {
+            report.rows.push(Row::listens(listener));
+            for address in sides::reached_at(listener) {
+                if !matches!(
+                    tokio::time::timeout(KNOCK, TcpStream::connect(address)).await,
+                    Ok(Ok(_))
+                ) {
+                    continue;
+                }
+                let Some(beside) = self.way.beside(address) else {
+                    continue;
+                };
+                for headers in [HeaderMap::new(), self.plain()] {
+                    let answer = beside.ask(headers).await;
+                    if judge.verdict(&answer) == Verdict::Accepted {
+                        report.rows.push(Row::side_door(address, &answer));
+                        break;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Whether it can be reached at all; answers with the address of this machine that it sees.
+async fn knock(url: &Url) -> anyhow::Result<SocketAddr> {
+    let addresses = url.socket_addrs(|| None)?;
+    let connected = tokio::time::timeout(KNOCK, TcpStream::connect(&addresses[..])).await;
+    Ok(connected.context("no answer in time")??.local_addr()?)
+}
+
+/// Whether it names this machine by its loopback addresses.
+fn is_here(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Domain(name)) => name == "localhost",
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.to_canonical().is_loopback(),
+        None => false,
+    }
+}
+
+fn is_configured(url: &Url, config: &Config) -> bool {
+    let upstream = &config.upstream;
+    let host = match url.host() {
+        Some(Host::Domain(name)) => name.to_owned(),
+        Some(Host::Ipv4(address)) => address.to_string(),
+        Some(Host::Ipv6(address)) => address.to_string(),
+        None => return false,
+    };
+    (url.scheme() == "https", host.as_str(), url.port_or_known_default())
+        == (upstream.tls, upstream.host.as_str(), Some(upstream.port))
+}
+
+impl Report {
+    fn doubt(&mut self, doubt: &Doubt) {
+        match doubt {
+            Doubt::Silent(why) => self.unproved(format!("The web client does not answer: {why}.")),
+            Doubt::GenuineRefused(status) => self.unproved(format!(
+                "The web client answers {status} to a genuine statement, so that its refusals prove nothing. Can it fetch \
+                 the gateway's keys? Are issuer, audience and header those of [assertion]? May everybody signed in see \
+                 --path, even without a group?"
+            )),
+            Doubt::NoDifference(status) => self.open(*status),
+        }
+    }
+
+    fn shut_out(&mut self, answer: &Answer) {
+        let status = answer
+            .status()
+            .map_or_else(|| "nothing".to_owned(), |status| status.to_string());
+        self.unproved(format!(
+            "At the end the web client answers {status} to the genuine statement that it accepted at first: it may have \
+             shut the attacker out, and then the refusals before prove nothing. Lift its limits for this machine meanwhile."
+        ));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn verify(url: &str, elsewhere: bool) -> anyhow::Result<Url> {
+        let verify = Verify {
+            url: url.parse()?,
+            path: "/me".to_owned(),
+            accept_status: None,
+            marker: None,
+            remote_user: NO_EXTENSION.to_owned(),
+            elsewhere,
+            json: false,
+        };
+        let mut config = Config::default();
+        config.upstream.host = "192.0.2.7".to_owned();
+        verify.target(&config)
+    }
+
+    #[test]
+    fn a_genuine_statement_goes_to_the_upstream_or_this_machine_and_elsewhere_only_when_told() {
+        for url in [
+            "http://192.0.2.7:5000",
+            "http://127.0.0.1:1",
+            "https://localhost",
+            "http://[::1]:5000",
+        ] {
+            let target = verify(url, false).unwrap();
+            assert_eq!(target.path(), "/me");
+        }
+        for url in ["http://192.0.2.7:5001", "https://192.0.2.7:5000", "http://web.example"] {
+            assert!(
+                verify(url, false).unwrap_err().to_string().contains("--elsewhere"),
+                "{url}"
+            );
+            verify(url, true).unwrap();
+        }
+        for url in ["ftp://127.0.0.1", "http://127.0.0.1/x", "http://u@127.0.0.1", "data:x"] {
+            assert!(verify(url, true).is_err(), "{url}");
+        }
+    }
+}
