@@ -8,6 +8,7 @@ mod keys;
 mod monitor;
 mod office;
 mod peppers;
+mod pool;
 mod preview;
 mod serve;
 mod tasks;

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use governor::{DefaultKeyedRateLimiter, Quota as GovernorQuota, RateLimiter};
-use http::{HeaderName, HeaderValue};
+use http::HeaderName;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use zeroize::Zeroizing;
@@ -31,8 +31,8 @@ use crate::mail::letters::Templates;
 use crate::mail::smtp::SmtpMailer;
 use crate::ports::{Floor, Hasher, Limiter, Outbox, Sessions};
 use crate::proxy::{
-    ConnectionLimits, Connections, Front, Gateway, GatewayParts, GatewayTimes, Issuing, Measures, Protected, Streams,
-    TlsFiles, TrustedProxies, UpstreamPeers, UpstreamTerms, bind,
+    ConnectionLimits, Connections, Front, Gateway, GatewayParts, GatewayTimes, Issuing, Measures, Pool, Protected,
+    Streams, TlsFiles, TrustedProxies, bind,
 };
 use crate::store::{CachedSessions, MemoryLimiter, SqliteStore, StoreLock};
 use crate::web::{Branding, Health, Logo, Portal, PortalFlows, PortalRoutes, PortalSettings, Theme};
@@ -42,6 +42,7 @@ use super::floor::StoredHashes;
 use super::keys::SigningKeys;
 use super::monitor::Monitor;
 use super::office::{open_secrets, return_path, world};
+use super::pool::pool_terms;
 use super::tasks::{self, Tasks};
 use super::theme::{self, ThemeFiles};
 
@@ -140,7 +141,7 @@ async fn compose(
         SESSIONS_IN_MEMORY,
         config.sessions.outage_grace,
     ));
-    let upstream = Arc::new(upstream(config).await?);
+    let upstream = Pool::new(pool_terms(&config.upstream)).await?;
     let pages = config.limits.enabled.then(|| pages(&config.limits.pages_client));
 
     let (record_seen, seen) = RecordSeen::new(store.clone());
@@ -228,18 +229,6 @@ fn known_passwords(paths: &[PathBuf]) -> Result<Listed, Fault> {
         lists.push(Arc::new(list));
     }
     Ok(Listed::new(lists))
-}
-
-async fn upstream(config: &Config) -> Result<UpstreamPeers, Fault> {
-    let upstream = &config.upstream;
-    let terms = UpstreamTerms {
-        tls: upstream.tls,
-        host: upstream.host.clone(),
-        port: upstream.port,
-        connect_timeout: upstream.connect_timeout,
-        response_timeout: upstream.response_timeout,
-    };
-    UpstreamPeers::new(terms, upstream.ca_file.as_deref()).await
 }
 
 #[expect(clippy::too_many_arguments, reason = "a wiring list, called once")]
@@ -381,7 +370,7 @@ struct Background {
     limiter: Arc<MemoryLimiter>,
     counted: Arc<dyn Limiter>,
     pages: Option<Arc<DefaultKeyedRateLimiter<IpAddr>>>,
-    upstream: Arc<UpstreamPeers>,
+    upstream: Arc<Pool>,
     letters: Templates,
     returns: Option<ReturnPath>,
 }
@@ -438,14 +427,8 @@ fn start(
         lifetime: config.sessions.lifetime,
     };
     let swept = monitor.metrics.facts.sessions_swept.clone();
-    tasks::keep(
-        tasks,
-        housekeeping,
-        swept,
-        keys,
-        config.assertion.rotate_every,
-        upstream,
-    );
+    tasks::keep(tasks, housekeeping, swept, keys, config.assertion.rotate_every);
+    tasks::keep_pool(tasks, &upstream);
     tasks::keep_limits(tasks, limiter, pages, world.clone());
     Ok(())
 }
@@ -457,7 +440,7 @@ fn gateway(
     authenticate: Arc<Authenticate>,
     portal: Arc<Portal>,
     signer: Arc<JwtSigner>,
-    upstream: Arc<UpstreamPeers>,
+    upstream: Arc<Pool>,
     pages: Option<Arc<DefaultKeyedRateLimiter<IpAddr>>>,
     measures: Measures,
     world: &World,
@@ -465,11 +448,6 @@ fn gateway(
     let assertion = &config.assertion;
     let header = HeaderName::from_bytes(assertion.header.as_bytes())
         .map_err(|error| Fault::corrupt(format!("assertion.header = {:?}", assertion.header), error))?;
-    let own_host = if config.upstream.preserve_host {
-        None
-    } else {
-        Some(HeaderValue::from_str(&upstream.authority()).map_err(|error| Fault::corrupt("upstream.url", error))?)
-    };
     Ok(Gateway::new(GatewayParts {
         doors: config.doors.clone(),
         trusted: TrustedProxies::new(config.server.trusted_proxies.clone()),
@@ -484,7 +462,6 @@ fn gateway(
         session_cookie: config.sessions.cookie.clone(),
         protected: Protected::new(header, &config.sessions.cookie, assertion.plain_headers),
         upstream,
-        upstream_host: own_host,
         pages,
         streams,
         times: GatewayTimes {

@@ -16,7 +16,7 @@ use crate::crypto::secrets::{PepperStamp, read_pepper, stamp_pepper};
 use crate::domain::fault::Fault;
 use crate::flows::{Authenticate, DeliverLetters, Delivery, Housekeeping, World};
 use crate::ports::Outbox;
-use crate::proxy::{Streams, UpstreamPeers};
+use crate::proxy::{Pool, Streams};
 use crate::store::{CachedSessions, MemoryLimiter};
 
 use super::keys::SigningKeys;
@@ -158,15 +158,8 @@ pub fn deliver(tasks: &Tasks, letters: Arc<DeliverLetters>, outbox: Arc<dyn Outb
     });
 }
 
-/// Sweeps, rotates and resolves, each in its own time.
-pub fn keep(
-    tasks: &Tasks,
-    housekeeping: Housekeeping,
-    swept: Counter,
-    keys: Arc<SigningKeys>,
-    rotate_every: Duration,
-    upstream: Arc<UpstreamPeers>,
-) {
+/// Sweeps and rotates, each in its own time.
+pub fn keep(tasks: &Tasks, housekeeping: Housekeeping, swept: Counter, keys: Arc<SigningKeys>, rotate_every: Duration) {
     let housekeeping = Arc::new(housekeeping);
     tasks.every(Duration::from_mins(10), "sweeping the store", move || {
         let (housekeeping, sessions) = (Arc::clone(&housekeeping), swept.clone());
@@ -179,13 +172,12 @@ pub fn keep(
         let keys = Arc::clone(&keys);
         async move { keys.keep(rotate_every).await }
     });
-    tasks.every(Duration::from_secs(30), "resolving the upstream", move || {
-        let upstream = Arc::clone(&upstream);
-        async move {
-            upstream.resolve().await;
-            Ok(())
-        }
-    });
+}
+
+/// Looks the names of an upstream's servers up, asks them for their health and notices late answers, as long as the pool is
+/// there.
+pub fn keep_pool(tasks: &Tasks, pool: &Arc<Pool>) {
+    tasks.run(pool.keep(tasks.stop.clone()));
 }
 
 /// Keeps the limits' memory small.

@@ -10,6 +10,7 @@ use crate::telemetry::metrics::Outcome;
 use super::bridge::After;
 use super::headers::Origin;
 use super::streams::Leash;
+use super::upstream::Route;
 
 /// The state of one request.
 #[derive(Debug)]
@@ -22,8 +23,8 @@ pub struct Exchange {
     pub origin: Option<Origin>,
     /// How far it has come.
     pub stage: Stage,
-    /// An upgrade or a stream, which may be silent for long.
-    pub stream: bool,
+    /// Where it has been among the servers of its upstream.
+    pub route: Route,
     /// What becomes of the connection after an answer of ours.
     pub after: After,
     /// What a stream ends with, when somebody is signed in.
@@ -53,7 +54,7 @@ impl Exchange {
             started,
             origin: None,
             stage: Stage::Received,
-            stream: false,
+            route: Route::default(),
             after: After::Keep,
             bond: None,
             outcome: Outcome::Refused,

@@ -28,4 +28,6 @@ pub use headers::Protected;
 pub use listeners::{Front, TlsFiles, bind};
 pub use measure::Measures;
 pub use streams::Streams;
-pub use upstream::{UpstreamPeers, UpstreamTerms};
+pub use upstream::{
+    Balance, ClientFiles, HealthCheck, Pool, PoolTerms, Protocol, ServerAddress, ServerHealth, Tolerance,
+};

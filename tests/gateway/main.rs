@@ -37,4 +37,5 @@ mod sign_in;
 mod sign_out;
 mod streams;
 mod surface;
+mod upstreams;
 mod welcome;
