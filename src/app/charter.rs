@@ -12,10 +12,10 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use governor::{Quota as GovernorQuota, RateLimiter};
-use http::{HeaderName, HeaderValue};
+use http::HeaderName;
 use zeroize::Zeroizing;
 
-use crate::config::{self, Config};
+use crate::config::Config;
 use crate::crypto::blocklist::Blocklist;
 use crate::crypto::entropy::OsEntropy;
 use crate::domain::assertion::AssertionTerms;
@@ -29,14 +29,13 @@ use crate::flows::{
 use crate::mail::letters::Templates;
 use crate::mail::smtp::SmtpMailer;
 use crate::ports::Sessions;
-use crate::proxy::{
-    Charter, CharterTerms, InForce, PageLimiter, Protected, Site, TrustedProxies, UpstreamPeers, UpstreamTerms,
-};
+use crate::proxy::{Charter, CharterTerms, InForce, PageLimiter, Pool, Protected, Site, TrustedProxies};
 use crate::store::SqliteStore;
 use crate::web::{Branding, Health, Logo, Portal, PortalFlows, PortalRoutes, PortalSettings, Theme};
 
 use super::lasting::Lasting;
 use super::office::return_path;
+use super::pool::pool_terms;
 use super::theme::{self, ThemeFiles};
 
 /// Everything a configuration decides.
@@ -101,7 +100,7 @@ pub(super) async fn decide(config: Config, lasting: &Lasting, before: Option<&De
     let header = HeaderName::from_bytes(assertion.header.as_bytes())
         .map_err(|error| Fault::corrupt(format!("assertion.header = {:?}", assertion.header), error))?;
     let charter = Arc::new(Charter::new(CharterTerms {
-        sites: sites(&config, before).await?,
+        sites: sites(&config, lasting, before).await?,
         trusted: TrustedProxies::new(config.server.trusted_proxies.clone()),
         authenticate,
         portal: Arc::new(portal),
@@ -119,7 +118,7 @@ pub(super) async fn decide(config: Config, lasting: &Lasting, before: Option<&De
 }
 
 /// The sites, the main one first. An upstream that is described as before keeps what it knows of its servers.
-async fn sites(config: &Config, before: Option<&Decided>) -> Result<Vec<Site>, Fault> {
+async fn sites(config: &Config, lasting: &Lasting, before: Option<&Decided>) -> Result<Vec<Site>, Fault> {
     let known: Vec<_> = before.map_or_else(Vec::new, |before| {
         let described = before.config.all_sites();
         described.into_iter().zip(&before.charter.sites).collect()
@@ -127,15 +126,13 @@ async fn sites(config: &Config, before: Option<&Decided>) -> Result<Vec<Site>, F
     let mut sites = Vec::new();
     for site in config.all_sites() {
         let same = known.iter().find(|(known, _)| known.upstream == site.upstream);
-        let upstream = match same {
-            Some((_, known)) => Arc::clone(&known.upstream),
-            None => Arc::new(upstream(&site.upstream).await?),
-        };
-        let own_host = if site.upstream.preserve_host {
-            None
+        let upstream = if let Some((_, known)) = same {
+            Arc::clone(&known.upstream)
         } else {
-            let host = HeaderValue::from_str(&upstream.authority());
-            Some(host.map_err(|error| Fault::corrupt(site.key("upstream.url"), error))?)
+            let pool = Pool::new(pool_terms(&site.upstream)).await?;
+            // Ends with the pool: at once, should the configuration not come into force after all.
+            lasting.tasks.run_until_stop(|stop| pool.keep(stop));
+            pool
         };
         sites.push(Site {
             place: Arc::new(site.place()),
@@ -145,21 +142,9 @@ async fn sites(config: &Config, before: Option<&Decided>) -> Result<Vec<Site>, F
             }),
             policy: site.policy,
             upstream,
-            upstream_host: own_host,
         });
     }
     Ok(sites)
-}
-
-async fn upstream(upstream: &config::Upstream) -> Result<UpstreamPeers, Fault> {
-    let terms = UpstreamTerms {
-        tls: upstream.tls,
-        host: upstream.host.clone(),
-        port: upstream.port,
-        connect_timeout: upstream.connect_timeout,
-        response_timeout: upstream.response_timeout,
-    };
-    UpstreamPeers::new(terms, upstream.ca_file.as_deref()).await
 }
 
 /// The lists that a new password must not be on.

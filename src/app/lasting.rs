@@ -58,6 +58,8 @@ pub(super) struct Lasting {
     pub seen: SeenSender,
     /// The open streams.
     pub streams: Arc<Streams>,
+    /// The work in the background.
+    pub tasks: Tasks,
 }
 
 impl Lasting {
@@ -114,6 +116,7 @@ impl Lasting {
             signer,
             sessions,
             seen,
+            tasks: tasks.clone(),
         })
     }
 }

@@ -10,6 +10,7 @@ mod lasting;
 mod monitor;
 mod office;
 mod peppers;
+mod pool;
 mod preview;
 mod serve;
 mod tasks;

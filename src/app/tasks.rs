@@ -31,6 +31,7 @@ const STREAMS: Duration = Duration::from_millis(400);
 const LETTERS: Duration = Duration::from_millis(250);
 
 /// The background work of one gateway.
+#[derive(Clone)]
 pub struct Tasks {
     tracker: TaskTracker,
     stop: CancellationToken,
@@ -79,6 +80,14 @@ impl Tasks {
     /// Runs something that ends by itself.
     pub fn run(&self, work: impl Future<Output = ()> + Send + 'static) {
         self.tracker.spawn(work);
+    }
+
+    /// Runs something until it ends by itself or hears of the stop.
+    pub fn run_until_stop<R>(&self, work: impl FnOnce(CancellationToken) -> R)
+    where
+        R: Future<Output = ()> + Send + 'static,
+    {
+        self.tracker.spawn(work(self.stop.clone()));
     }
 
     /// Waits for rounds under way, at most `limit`.
@@ -179,7 +188,7 @@ fn deliver(tasks: &Tasks, current: &Arc<Current>, outbox: Arc<dyn Outbox>, world
     });
 }
 
-/// Sweeps, rotates and resolves, each in its own time.
+/// Sweeps and rotates, each in its own time.
 fn keep(tasks: &Tasks, current: &Arc<Current>, keys: &Arc<SigningKeys>, swept: &Counter) {
     let (sweeping, keys, swept) = (Arc::clone(current), Arc::clone(keys), swept.clone());
     tasks.every(Duration::from_mins(10), "sweeping the store", move || {
@@ -193,16 +202,6 @@ fn keep(tasks: &Tasks, current: &Arc<Current>, keys: &Arc<SigningKeys>, swept: &
     tasks.every(Duration::from_mins(10), "keeping the signing keys", move || {
         let (chores, keys) = (rotating.chores.load_full(), Arc::clone(&keys));
         async move { keys.keep(chores.rotate_every).await }
-    });
-    let current = Arc::clone(current);
-    tasks.every(Duration::from_secs(30), "resolving the upstreams", move || {
-        let charter = current.charter.load_full();
-        async move {
-            for site in &charter.sites {
-                site.upstream.resolve().await;
-            }
-            Ok(())
-        }
     });
 }
 

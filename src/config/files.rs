@@ -32,6 +32,12 @@ impl Config {
                 checks.certificates(&site.key("upstream.ca_file"), path);
             }
         }
+        if let Some(path) = &self.upstream.client_certificate {
+            checks.certificates("upstream.client_certificate", path);
+        }
+        if let Some(path) = &self.upstream.client_key {
+            checks.private_key("upstream.client_key", path);
+        }
         if let Some(path) = &self.mail.ca_file {
             checks.certificates("mail.ca_file", path);
         }
@@ -268,6 +274,8 @@ mod tests {
             config.branding.logo = Some(machine("logo.svg", "<svg/>", 0o644));
             config.server.tls_certificate = certificate.clone();
             config.upstream.ca_file = Some(certificate.clone());
+            config.upstream.client_certificate = Some(certificate.clone());
+            config.upstream.client_key = Some(machine("client.key", &certified.signing_key.serialize_pem(), 0o600));
             config.mail.ca_file = Some(certificate);
             config.store.directory = dir.path().join("deep/down/store");
             config.secrets.directory = dir.path().join("secrets");
@@ -309,6 +317,14 @@ mod tests {
         assert_eq!(machine.complaint(), expected);
         fs::set_permissions(key, fs::Permissions::from_mode(0o640)).unwrap();
         assert_eq!(machine.config.check_files(), [], "a group may read it");
+    }
+
+    #[test]
+    fn the_key_shown_to_the_upstream_is_private_too() {
+        let machine = Machine::new();
+        let key = machine.config.upstream.client_key.as_ref().unwrap();
+        fs::set_permissions(key, fs::Permissions::from_mode(0o644)).unwrap();
+        assert!(machine.complaint().starts_with("upstream.client_key: "));
     }
 
     #[test]

@@ -46,7 +46,7 @@ pub use server::Server;
 pub use sessions::Sessions;
 pub use sites::Site;
 pub use store::{Secrets, Store};
-pub use upstream::Upstream;
+pub use upstream::{Address, Balance, Health, Protocol, Upstream};
 
 use crate::domain::doors::Doors;
 use crate::domain::policy::Policy;
@@ -241,6 +241,11 @@ impl Config {
                 self.mail.smtp_host
             );
             warnings.push(Problem::of_key("mail.security", message));
+        }
+        if self.upstream.has_idle_certificates() {
+            let message =
+                "no address in it is https://, so upstream.ca_file, server_name and client_certificate have no use";
+            warnings.push(Problem::of_key("upstream.url", message));
         }
         if !self.limits.enabled {
             let message = "all limits are off; passwords can be guessed as fast as they can be hashed";

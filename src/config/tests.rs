@@ -44,6 +44,11 @@ fn complaint(more: &str) -> String {
 }
 
 /// `key` of a section, for all keys of a TOML document.
+fn host(tls: bool, host: &str, port: u16) -> Address {
+    let host = host.to_owned();
+    Address::Host { tls, host, port }
+}
+
 fn keys_of(table: &toml::Table, prefix: &str) -> BTreeSet<String> {
     let mut keys = BTreeSet::new();
     for (key, value) in table {
@@ -140,13 +145,67 @@ fn unusual_values_survive_being_shown() {
     )
     .unwrap();
     assert_eq!(config.mail.smtp_port, 465);
-    assert_eq!(
-        (config.upstream.host.as_str(), config.upstream.port),
-        ("2001:db8::1", 443)
-    );
+    assert_eq!(config.upstream.servers, [host(true, "2001:db8::1", 443)]);
     assert_eq!(config.passwords.hashing.memory_kib, 8193);
     assert_eq!(config.assertion.terms.issuer, "https://[::1]:8443");
     assert_eq!(parse(&config.show()), Ok(config));
+}
+
+/// The least configuration with more about the upstream.
+fn with_upstream(more: &str) -> String {
+    LEAST.replace("[upstream]\n", &format!("[upstream]\n{more}\n"))
+}
+
+#[test]
+fn a_web_client_may_have_several_servers() {
+    let listed = LEAST.replace(
+        "url = \"http://127.0.0.1:5000\"",
+        "url = [\"http://a:1\", \"https://b\", \"unix:/run/c\"]",
+    );
+    let config = parse(&listed).unwrap();
+    let socket = Address::Socket("/run/c".into());
+    assert_eq!(
+        config.upstream.servers,
+        [host(false, "a", 1), host(true, "b", 443), socket]
+    );
+    assert_eq!(parse(&config.show()), Ok(config));
+    for bad in ["[]", "[\"http://a\", \"http://a:80\"]", "[\"http://a\", 7]", "7"] {
+        let text = LEAST.replace("\"http://127.0.0.1:5000\"", bad);
+        let found = complaints(&text);
+        assert!(
+            found.len() == 1 && found[0].contains("upstream.url"),
+            "{bad}: {found:?}"
+        );
+    }
+}
+
+#[test]
+fn what_is_said_of_the_upstream_goes_together() {
+    for (more, expected) in [
+        (
+            "client_key = \"/k\"",
+            "upstream.client_key: it needs upstream.client_certificate",
+        ),
+        (
+            "client_certificate = \"/c\"",
+            "upstream.client_certificate: it needs upstream.client_key",
+        ),
+        (
+            "idle_timeout = \"59s\"",
+            "upstream.idle_timeout: it is shorter than upstream.response_timeout",
+        ),
+        ("server_name = \"\"", "upstream.server_name: it is not a name"),
+        (
+            "failure_statuses = [404]",
+            "upstream.failure_statuses: 404 is not between 500 and 599",
+        ),
+    ] {
+        let found = complaints(&with_upstream(more));
+        assert!(found.len() == 1 && found[0].contains(expected), "{more}: {found:?}");
+    }
+    assert!(parse(&with_upstream("idle_timeout = \"60s\"")).is_ok());
+    let idle = parse(&with_upstream("server_name = \"a\"")).unwrap();
+    assert_eq!(idle.warnings().len(), 1, "nothing is verified without TLS");
 }
 
 #[test]
@@ -493,7 +552,7 @@ fn the_demo_stays_on_this_machine() {
     );
     assert_eq!(demo.doors.in_office.origin(), "https://localhost:8443");
     assert_eq!(demo.doors.out_of_office.origin(), "https://sekisho.localhost:8443");
-    assert_eq!((demo.upstream.host.as_str(), demo.upstream.port), ("127.0.0.1", 8081));
+    assert_eq!(demo.upstream.servers, [host(false, "127.0.0.1", 8081)]);
     assert_eq!(
         (demo.mail.smtp_port, demo.mail.security),
         (2525, MailSecurity::DangerPlain)
@@ -507,6 +566,9 @@ fn conforms(value: &Json, schema: &Json) -> bool {
         let bound = |name: &str| schema[name].as_u64();
         bound("minimum").is_none_or(|least| number >= least) && bound("maximum").is_none_or(|most| number <= most)
     };
+    if let Some(ways) = schema["anyOf"].as_array() {
+        return ways.iter().any(|way| conforms(value, way));
+    }
     match schema["type"].as_str().unwrap() {
         "boolean" => value.is_boolean(),
         "integer" => value.as_u64().is_some_and(bounds),

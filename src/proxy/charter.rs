@@ -9,7 +9,6 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use governor::DefaultKeyedRateLimiter;
-use http::HeaderValue;
 
 use crate::domain::assertion::AssertionTerms;
 use crate::domain::policy::Policy;
@@ -20,7 +19,7 @@ use crate::web::Portal;
 use super::client::TrustedProxies;
 use super::headers::Protected;
 use super::reception::Reception;
-use super::upstream::UpstreamPeers;
+use super::upstream::Pool;
 
 /// The charter in force. Storing another one puts that in force for every request that comes in from then on.
 pub type InForce = Arc<ArcSwap<Charter>>;
@@ -65,9 +64,7 @@ pub struct Site {
     /// Under which terms assertions are signed for it. Their audience is no other site's.
     pub assertion: Arc<AssertionTerms>,
     /// Where permitted requests go.
-    pub upstream: Arc<UpstreamPeers>,
-    /// `Some`: the `Host` the upstream sees; `None`: the one the browser used.
-    pub upstream_host: Option<HeaderValue>,
+    pub upstream: Arc<Pool>,
 }
 
 impl Charter {

@@ -12,6 +12,7 @@ use super::bridge::After;
 use super::charter::{Charter, Site};
 use super::headers::Origin;
 use super::streams::Leash;
+use super::upstream::Route;
 
 /// The state of one request.
 #[derive(Debug)]
@@ -30,8 +31,8 @@ pub struct Exchange {
     pub chosen: Option<usize>,
     /// How far it has come.
     pub stage: Stage,
-    /// An upgrade or a stream, which may be silent for long.
-    pub stream: bool,
+    /// Where it has been among the servers of its upstream.
+    pub route: Route,
     /// What becomes of the connection after an answer of ours.
     pub after: After,
     /// What a stream ends with, when somebody is signed in.
@@ -64,7 +65,7 @@ impl Exchange {
             host: None,
             chosen: None,
             stage: Stage::Received,
-            stream: false,
+            route: Route::default(),
             after: After::Keep,
             bond: None,
             outcome: Outcome::Refused,

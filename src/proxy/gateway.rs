@@ -1,15 +1,17 @@
 //! The walk of a proxied request, phase by phase. Each phase is a few lines that call elsewhere.
 
+use std::os::fd::RawFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use http::header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE, ORIGIN, UPGRADE};
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, ORIGIN, UPGRADE};
 use http::{HeaderName, StatusCode};
 use pingora::connectors::TransportConnector;
 use pingora::http::{RequestHeader, ResponseHeader};
+use pingora::protocols::Digest;
 use pingora::proxy::{FailToProxy, ProxyHttp, Session};
 use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorSource, ErrorType};
@@ -36,6 +38,7 @@ use super::measure::Measures;
 use super::reception::{Refused, without_query};
 use super::streams::{Leash, Streams};
 use super::tunnel;
+use super::upstream::Broken;
 
 /// What the gateway is made of, whatever the configuration.
 pub struct GatewayParts {
@@ -75,8 +78,6 @@ const RETRY_PAGES: Duration = Duration::from_secs(10);
 const UNAVAILABLE: Failure = Failure::Unavailable {
     retry_after: Duration::from_secs(5),
 };
-
-const NEVER_RESOLVED: &str = "the upstream's name has never resolved";
 
 static X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -257,23 +258,23 @@ impl Gateway {
     }
 
     /// Carries a WebSocket that was let through, to its end.
-    async fn websocket(&self, session: &mut Session, exchange: &Exchange) -> pingora::Result<()> {
-        let upstream = &admitted_site(exchange)?.upstream;
-        let Some(peer) = upstream.peer(false) else {
-            return Error::e_explain(ErrorType::HTTPStatus(502), NEVER_RESOLVED);
-        };
+    async fn websocket(&self, session: &mut Session, exchange: &mut Exchange) -> pingora::Result<()> {
+        let pool = Arc::clone(&admitted_site(exchange)?.upstream);
+        let leash = self.bind(exchange, StreamKind::WebSocket);
+        let ending = leash.ending();
+        let connecting = tunnel::connect(&self.connector, &pool, &mut exchange.route);
+        let upstream = tunnel::while_wanted(session, ending, Box::pin(connecting)).await?;
         let mut request = session.req_header().clone();
         headers::rewrite(&mut request, |headers| {
             tunnel::strip_hop_by_hop(headers);
             Ok(())
         })?;
         self.set_upstream_headers(&mut request, exchange)?;
-        let leash = self.bind(exchange, StreamKind::WebSocket);
-        let ending = leash.ending();
-        let patience = upstream.patience();
-        let asking = Box::pin(tunnel::ask(&self.connector, &peer, request.into(), patience));
+        let patience = pool.patience();
+        let asking = Box::pin(tunnel::ask(upstream, request.into(), patience));
         let answer = tunnel::while_wanted(session, ending, asking).await?;
         self.parts.measures.upstream_answered();
+        exchange.route.noted(answer.status().as_u16());
         let mut head = answer.head()?;
         let signed_in = exchange.permit().is_some_and(|permit| permit.principal().is_some());
         exchange.charter.protected.guard_response(&mut head, signed_in)?;
@@ -327,7 +328,7 @@ impl Gateway {
                 protected.set_identity(headers, jwt, account)?;
             }
             origin.set(headers)?;
-            origin.set_host(headers, site.upstream_host.as_ref());
+            origin.set_host(headers, exchange.route.host());
             headers.insert(&X_REQUEST_ID, headers::value(exchange.request_id.to_string())?);
             Ok(())
         })
@@ -362,12 +363,6 @@ impl ProxyHttp for Gateway {
             // Any other upgrade is ignored, see `tunnel::is_handshake`.
             session.req_header_mut().remove_header(&UPGRADE);
         }
-        exchange.stream = session
-            .req_header()
-            .headers
-            .get(ACCEPT)
-            .and_then(|accept| accept.to_str().ok())
-            .is_some_and(|accept| accept.contains("text/event-stream"));
         Ok(())
     }
 
@@ -385,10 +380,60 @@ impl ProxyHttp for Gateway {
     }
 
     async fn upstream_peer(&self, _session: &mut Session, exchange: &mut Exchange) -> pingora::Result<Box<HttpPeer>> {
-        match admitted_site(exchange)?.upstream.peer(exchange.stream) {
-            Some(peer) => Ok(Box::new(peer)),
-            None => Error::e_explain(ErrorType::HTTPStatus(502), NEVER_RESOLVED),
-        }
+        let pool = Arc::clone(&admitted_site(exchange)?.upstream);
+        exchange.route.next(&pool).map(Box::new)
+    }
+
+    async fn connected_to_upstream(
+        &self,
+        _session: &mut Session,
+        reused: bool,
+        _peer: &HttpPeer,
+        fd: RawFd,
+        _digest: Option<&Digest>,
+        exchange: &mut Exchange,
+    ) -> pingora::Result<()> {
+        exchange.route.connected(fd, reused);
+        Ok(())
+    }
+
+    async fn request_body_filter(
+        &self,
+        _session: &mut Session,
+        _body: &mut Option<Bytes>,
+        _end: bool,
+        exchange: &mut Exchange,
+    ) -> pingora::Result<()> {
+        exchange.route.sent();
+        Ok(())
+    }
+
+    fn fail_to_connect(
+        &self,
+        _session: &mut Session,
+        _peer: &HttpPeer,
+        exchange: &mut Exchange,
+        mut error: Box<Error>,
+    ) -> Box<Error> {
+        exchange.route.unreachable(&mut error);
+        error
+    }
+
+    fn error_while_proxy(
+        &self,
+        _peer: &HttpPeer,
+        session: &mut Session,
+        mut error: Box<Error>,
+        exchange: &mut Exchange,
+        reused: bool,
+    ) -> Box<Error> {
+        let broken = Broken {
+            method: &session.req_header().method,
+            is_body_kept: !session.as_ref().retry_buffer_truncated(),
+            is_reused: reused,
+        };
+        exchange.route.broke(&mut error, &broken);
+        error
     }
 
     async fn upstream_request_filter(
@@ -411,6 +456,7 @@ impl ProxyHttp for Gateway {
             return Error::e_explain(ErrorType::InvalidHTTPHeader, "the upstream switched protocols unasked")
                 .map_err(Error::into_up);
         }
+        exchange.route.answered(response)?;
         self.parts.measures.upstream_answered();
         let signed_in = exchange.permit().is_some_and(|permit| permit.principal().is_some());
         self.leash(session, response, exchange);
@@ -439,11 +485,14 @@ impl ProxyHttp for Gateway {
 
     async fn fail_to_proxy(&self, session: &mut Session, error: &Error, exchange: &mut Exchange) -> FailToProxy {
         let mut error_code = 0;
-        let begun = session.response_written().is_some();
-        self.parts.measures.failed(error, begun, exchange);
+        // An announcement, such as 103, is followed by an answer.
+        let begun = session
+            .response_written()
+            .is_some_and(|head| !head.status.is_informational() || head.status == StatusCode::SWITCHING_PROTOCOLS);
+        exchange.outcome = self.parts.measures.failed(error, begun, exchange.outcome);
         if let Some(failure) = failure_of(error) {
             tracing::warn!(request = &*exchange.request_id, error = %error.etype().as_str(), source = error.esource().as_str(), cause = %first_line(error), "could not proxy a request");
-            if session.response_written().is_none() {
+            if !begun {
                 let response = fail(Some(session), exchange, failure);
                 error_code = response.status().as_u16();
                 let _ = bridge::write(session, response, After::Close).await;

@@ -31,4 +31,6 @@ pub use headers::Protected;
 pub use listeners::{Front, TlsFiles, bind};
 pub use measure::Measures;
 pub use streams::Streams;
-pub use upstream::{UpstreamPeers, UpstreamTerms};
+pub use upstream::{
+    Balance, ClientFiles, HealthCheck, Pool, PoolTerms, Protocol, ServerAddress, ServerHealth, Tolerance,
+};

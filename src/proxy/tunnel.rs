@@ -5,6 +5,7 @@
 //! owns both ends also knows where a close frame may be put in.
 
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -18,7 +19,6 @@ use pingora::connectors::TransportConnector;
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::protocols::Stream;
 use pingora::proxy::Session;
-use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorType, OrErr};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::timeout;
@@ -27,6 +27,7 @@ use tokio_util::task::AbortOnDropHandle;
 use super::closing::{FrameEdge, close_frame};
 use super::guarded::Guarded;
 use super::streams::Ending;
+use super::upstream::{Pool, Route};
 
 /// Bytes carried at once in one direction; each open WebSocket holds two such buffers.
 const PIECE: usize = 8 << 10;
@@ -108,17 +109,35 @@ pub async fn while_wanted<T>(
     }
 }
 
-/// Asks the upstream for a WebSocket on a connection of its own.
+/// Connects to a server of the upstream, and to another one when the first cannot be reached.
 ///
 /// # Errors
-/// When it cannot be reached, does not answer within `patience`, or does not speak HTTP.
-pub async fn ask(
+/// When none can be reached.
+pub async fn connect(
     connector: &TransportConnector,
-    peer: &HttpPeer,
-    mut request: http::request::Parts,
-    patience: Duration,
-) -> pingora::Result<Answer> {
-    let stream = connector.new_stream(peer).await.map_err(Error::into_up)?;
+    upstream: &Arc<Pool>,
+    route: &mut Route,
+) -> pingora::Result<Stream> {
+    loop {
+        let peer = route.next_for_websocket(upstream)?;
+        match connector.new_stream(&peer).await {
+            Ok(stream) => return Ok(stream),
+            Err(mut error) => {
+                error.as_up();
+                route.unreachable(&mut error);
+                if !error.retry() {
+                    return Err(error);
+                }
+            }
+        }
+    }
+}
+
+/// Asks a server for a WebSocket on a connection of its own.
+///
+/// # Errors
+/// When it does not answer within `patience`, or does not speak HTTP.
+pub async fn ask(stream: Stream, mut request: http::request::Parts, patience: Duration) -> pingora::Result<Answer> {
     request.version = Version::HTTP_11;
     request.headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
     request.headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
@@ -184,6 +203,11 @@ impl Answer {
             }
         }
         Ok(head)
+    }
+
+    /// Its status.
+    pub fn status(&self) -> StatusCode {
+        self.response.status()
     }
 
     /// Whether the upstream agreed.

@@ -39,5 +39,6 @@ mod sites;
 mod streams;
 mod surface;
 mod upstream_verify;
+mod upstreams;
 mod verifiers;
 mod welcome;

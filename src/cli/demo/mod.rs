@@ -99,7 +99,7 @@ impl Demo {
             settings::move_to(config, port)?;
         }
         if let Some(port) = self.client_port {
-            config.upstream.port = port;
+            config.upstream.set_port(port);
         }
         if let Some(port) = self.smtp_port {
             config.mail.smtp_port = port;

@@ -21,7 +21,7 @@ impl Ports {
     pub fn of(config: &Config, inbox: u16) -> Self {
         Self {
             gateway: config.server.listen.first().map_or(443, SocketAddr::port),
-            client: config.upstream.port,
+            client: config.upstream.port().unwrap_or(80),
             smtp: config.mail.smtp_port,
             inbox,
             listen: config.server.listen.clone(),

@@ -20,7 +20,7 @@ use tokio::net::TcpStream;
 use url::{Host, Url};
 
 use crate::app::world;
-use crate::config::Config;
+use crate::config::{Address, Config};
 use crate::crypto::jwt::forge::{Flaw, NO_EXTENSION, TEST_NAME};
 use crate::crypto::jwt::{Forger, KeyRing};
 use crate::flows::World;
@@ -316,15 +316,18 @@ fn is_here(url: &Url) -> bool {
 }
 
 fn is_configured(url: &Url, config: &Config) -> bool {
-    let upstream = &config.upstream;
-    let host = match url.host() {
+    let named = match url.host() {
         Some(Host::Domain(name)) => name.to_owned(),
         Some(Host::Ipv4(address)) => address.to_string(),
         Some(Host::Ipv6(address)) => address.to_string(),
         None => return false,
     };
-    (url.scheme() == "https", host.as_str(), url.port_or_known_default())
-        == (upstream.tls, upstream.host.as_str(), Some(upstream.port))
+    config.upstream.servers.iter().any(|server| match server {
+        Address::Host { tls, host, port } => {
+            (url.scheme() == "https", named.as_str(), url.port_or_known_default()) == (*tls, host.as_str(), Some(*port))
+        }
+        Address::Socket(_) => false,
+    })
 }
 
 impl Report {
@@ -366,7 +369,11 @@ mod tests {
             json: false,
         };
         let mut config = Config::default();
-        config.upstream.host = "192.0.2.7".to_owned();
+        config.upstream.servers = vec![Address::Host {
+            tls: false,
+            host: "192.0.2.7".to_owned(),
+            port: 5000,
+        }];
         verify.target(&config)
     }
 

@@ -1,15 +1,18 @@
 //! The web client behind the gateway: a real server that says what it was sent, streams, and misbehaves on demand.
 
 use std::convert::Infallible;
+use std::io;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt};
 use http::header::{CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, SET_COOKIE, UPGRADE};
-use http::{HeaderMap, Request, Response, StatusCode};
+use http::{HeaderMap, Request, Response, StatusCode, Version};
 use http_body::{Body, Frame};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
@@ -18,8 +21,10 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
 use parking_lot::Mutex;
 use sha2::{Digest, Sha256};
-use tokio::net::TcpListener;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::sync::{broadcast, mpsc};
+use tokio_rustls::TlsAcceptor;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tokio_tungstenite::tungstenite::protocol::Role;
@@ -36,6 +41,54 @@ struct Shared {
     received: Mutex<Vec<Received>>,
     events: broadcast::Sender<String>,
     streams: Mutex<usize>,
+    health: AtomicU16,
+}
+
+/// Where it listens.
+enum Door {
+    Plain(TcpListener),
+    Tls(TcpListener, TlsAcceptor),
+    Socket(UnixListener),
+}
+
+/// Somebody at a door.
+enum Caller {
+    Plain(TcpStream),
+    Tls(TcpStream, TlsAcceptor),
+    Socket(UnixStream),
+}
+
+impl Door {
+    async fn accept(&self) -> io::Result<Caller> {
+        Ok(match self {
+            Self::Plain(listener) => Caller::Plain(listener.accept().await?.0),
+            Self::Tls(listener, acceptor) => Caller::Tls(listener.accept().await?.0, acceptor.clone()),
+            Self::Socket(listener) => Caller::Socket(listener.accept().await?.0),
+        })
+    }
+}
+
+impl Caller {
+    async fn serve(self, shared: Arc<Shared>) {
+        match self {
+            Self::Plain(socket) => converse(socket, shared).await,
+            Self::Socket(socket) => converse(socket, shared).await,
+            Self::Tls(socket, acceptor) => {
+                if let Ok(socket) = acceptor.accept(socket).await {
+                    converse(socket, shared).await;
+                }
+            }
+        }
+    }
+}
+
+/// HTTP/1.1 or HTTP/2, as the other side begins.
+async fn converse(socket: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, shared: Arc<Shared>) {
+    let service = service_fn(|request| answer(Arc::clone(&shared), request));
+    let builder = auto::Builder::new(TokioExecutor::new());
+    let _ = builder
+        .serve_connection_with_upgrades(TokioIo::new(socket), service)
+        .await;
 }
 
 /// A request as it arrived.
@@ -49,6 +102,8 @@ pub struct Received {
     pub headers: HeaderMap,
     /// How many bytes of body came.
     pub bytes: usize,
+    /// The protocol it came by.
+    pub version: Version,
 }
 
 impl Received {
@@ -74,17 +129,40 @@ impl Upstream {
     /// Starts it on a free port.
     pub async fn open() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        Self::behind(listener.local_addr().unwrap(), Door::Plain(listener))
+    }
+
+    /// Starts it on a free port, behind TLS.
+    pub async fn open_with_tls(config: rustls::ServerConfig) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        Self::behind(address, Door::Tls(listener, TlsAcceptor::from(Arc::new(config))))
+    }
+
+    /// Starts it on a socket in the file system.
+    pub fn open_at(path: &Path) -> Self {
+        let nowhere = SocketAddr::from(([0, 0, 0, 0], 0));
+        Self::behind(nowhere, Door::Socket(UnixListener::bind(path).unwrap()))
+    }
+
+    fn behind(address: SocketAddr, door: Door) -> Self {
         let upstream = Self {
-            address: listener.local_addr().unwrap(),
+            address,
             shared: Arc::new(Shared {
                 received: Mutex::default(),
                 events: broadcast::channel(64).0,
                 streams: Mutex::new(0),
+                health: AtomicU16::new(200),
             }),
             stop: Mutex::new(CancellationToken::new()),
         };
-        upstream.serve(listener);
+        upstream.serve(door);
         upstream
+    }
+
+    /// From now on `/health` is answered with this status. Health checks are not counted among what was received.
+    pub fn set_health(&self, status: u16) {
+        self.shared.health.store(status, Ordering::Relaxed);
     }
 
     /// Where it listens.
@@ -107,7 +185,7 @@ impl Upstream {
             socket.listen(64).ok()
         })
         .await;
-        self.serve(listener);
+        self.serve(Door::Plain(listener));
     }
 
     /// Everything that has arrived, oldest first.
@@ -136,17 +214,12 @@ impl Upstream {
         *self.shared.streams.lock()
     }
 
-    fn serve(&self, listener: TcpListener) {
+    fn serve(&self, door: Door) {
         let (stop, shared) = (self.stop.lock().clone(), Arc::clone(&self.shared));
         tokio::spawn(async move {
-            while let Some(Ok((socket, _))) = stop.run_until_cancelled(listener.accept()).await {
+            while let Some(Ok(caller)) = stop.run_until_cancelled(door.accept()).await {
                 let (stop, shared) = (stop.clone(), Arc::clone(&shared));
-                tokio::spawn(async move {
-                    let service = service_fn(|request| answer(Arc::clone(&shared), request));
-                    let builder = auto::Builder::new(TokioExecutor::new());
-                    let serving = builder.serve_connection_with_upgrades(TokioIo::new(socket), service);
-                    stop.run_until_cancelled(serving).await;
-                });
+                tokio::spawn(async move { stop.run_until_cancelled(caller.serve(shared)).await });
             }
         });
     }
@@ -159,11 +232,17 @@ impl Drop for Upstream {
 }
 
 async fn answer(shared: Arc<Shared>, request: Request<Incoming>) -> Result<Answering, hyper::Error> {
+    if request.uri().path() == "/health" {
+        let mut response = json(&serde_json::json!({}));
+        *response.status_mut() = StatusCode::from_u16(shared.health.load(Ordering::Relaxed)).unwrap();
+        return Ok(response);
+    }
     let noted = Received {
         method: request.method().to_string(),
         target: request.uri().to_string(),
         headers: request.headers().clone(),
         bytes: 0,
+        version: request.version(),
     };
     let index = {
         let mut received = shared.received.lock();
@@ -181,6 +260,15 @@ async fn answer(shared: Arc<Shared>, request: Request<Incoming>) -> Result<Answe
         "/unasked-switch" => {
             let mut response = json(&serde_json::json!({}));
             *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+            response
+        }
+        "/trailers" => {
+            let trailers = HeaderMap::from_iter([(http::HeaderName::from_static("x-end"), "1".parse().unwrap())]);
+            Response::new(Stream::Trailed(Some(Bytes::from_static(b"body")), Some(trailers)))
+        }
+        "/503" => {
+            let mut response = json(&serde_json::json!({}));
+            *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
             response
         }
         "/slow" => {
@@ -342,6 +430,8 @@ pub enum Stream {
     Whole(Full<Bytes>),
     /// Piece by piece, until the other end is dropped.
     Open(mpsc::Receiver<Bytes>),
+    /// One piece, and trailers after it.
+    Trailed(Option<Bytes>, Option<HeaderMap>),
 }
 
 impl Stream {
@@ -361,6 +451,10 @@ impl Body for Stream {
             Self::Open(pieces) => pieces
                 .poll_recv(cx)
                 .map(|piece| piece.map(|piece| Ok(Frame::data(piece)))),
+            Self::Trailed(piece, trailers) => {
+                let next = piece.take().map(Frame::data);
+                Poll::Ready(next.or_else(|| trailers.take().map(Frame::trailers)).map(Ok))
+            }
         }
     }
 
@@ -371,7 +465,7 @@ impl Body for Stream {
     fn size_hint(&self) -> http_body::SizeHint {
         match self {
             Self::Whole(body) => body.size_hint(),
-            Self::Open(_) => http_body::SizeHint::default(),
+            Self::Open(_) | Self::Trailed(..) => http_body::SizeHint::default(),
         }
     }
 }

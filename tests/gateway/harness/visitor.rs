@@ -215,7 +215,13 @@ impl Asking<'_> {
 
     /// Sends it and hands the open answer over.
     pub async fn open(self) -> Response<Incoming> {
-        let (response, line) = soon("the head of an answer", self.start()).await.unwrap();
+        self.open_within(SOON).await
+    }
+
+    /// The same, where the head of the answer may take longer, since it follows a large request.
+    pub async fn open_within(self, limit: Duration) -> Response<Incoming> {
+        let started = tokio::time::timeout(limit, self.start()).await;
+        let (response, line) = started.expect("the head of an answer").unwrap();
         // The connection lives as long as its answer; nobody else may use it meanwhile.
         std::mem::forget(line);
         response

@@ -1,0 +1,191 @@
+//! The way of one request through a pool: the server it is on, how long that may take to answer, and where it goes when
+//! it fails there.
+
+use std::os::fd::RawFd;
+use std::sync::Arc;
+use std::time::Instant;
+
+use http::{HeaderValue, Method};
+use pingora::http::ResponseHeader;
+use pingora::upstreams::peer::HttpPeer;
+use pingora::{Error, ErrorSource, ErrorType};
+
+use super::clock::{Line, Wait};
+use super::server::{Seat, Server};
+use super::{Pool, Use};
+
+/// Where a request has been.
+#[derive(Default)]
+pub struct Route {
+    stay: Option<Stay>,
+    avoid: Option<Arc<Server>>,
+    /// Anything of an answer has been passed on.
+    answered: bool,
+    wait: Option<Wait>,
+}
+
+/// A request on a server.
+struct Stay {
+    pool: Arc<Pool>,
+    seat: Seat,
+    line: Arc<Line>,
+}
+
+/// What is known about a request that broke off.
+pub struct Broken<'a> {
+    /// Its method.
+    pub method: &'a Method,
+    /// Whether all of its body that was sent is still at hand.
+    pub is_body_kept: bool,
+    /// Whether its connection had served others before.
+    pub is_reused: bool,
+}
+
+const NO_SERVER: &str = "the upstream's name has never resolved";
+const LATE: &str = "the answer did not begin in time";
+
+impl Route {
+    /// The server that the request goes to now: the first, or after a failure another one.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn next(&mut self, pool: &Arc<Pool>) -> pingora::Result<HttpPeer> {
+        self.go(pool, Use::Requests)
+    }
+
+    /// The same for a WebSocket.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn next_for_websocket(&mut self, pool: &Arc<Pool>) -> pingora::Result<HttpPeer> {
+        self.go(pool, Use::WebSocket)
+    }
+
+    fn go(&mut self, pool: &Arc<Pool>, purpose: Use) -> pingora::Result<HttpPeer> {
+        self.wait = None;
+        self.stay = None;
+        let Some(seat) = pool.seat(self.avoid.as_ref()) else {
+            return Error::e_explain(ErrorType::HTTPStatus(502), NO_SERVER);
+        };
+        let line = pool.lines.dial();
+        let peer = pool.peer(seat.server(), purpose, Some(&line))?;
+        self.stay = Some(Stay {
+            pool: Arc::clone(pool),
+            seat,
+            line,
+        });
+        Ok(peer)
+    }
+
+    /// The `Host` the server is sent; `None`: the one the browser used.
+    pub fn host(&self) -> Option<&HeaderValue> {
+        let stay = self.stay.as_ref()?;
+        (!stay.pool.terms.preserve_host).then_some(&stay.seat.server().origin.host)
+    }
+
+    /// There is a connection; from now on the server has its time to answer.
+    pub fn connected(&mut self, fd: RawFd, is_reused: bool) {
+        let Some(stay) = &self.stay else { return };
+        let lines = &stay.pool.lines;
+        if !is_reused {
+            stay.line.opened(fd);
+        }
+        self.wait = lines
+            .find(fd)
+            .map(|line| Wait::start(line, stay.pool.patience(), Instant::now()));
+    }
+
+    /// More of the request has been taken from the client: only then can the answer be waited for.
+    pub fn sent(&self) {
+        if let Some(wait) = &self.wait {
+            wait.renew(Instant::now());
+        }
+    }
+
+    /// The head of an answer is here, perhaps one that only announces the final one.
+    ///
+    /// # Errors
+    /// When its time was over.
+    pub fn answered(&mut self, response: &ResponseHeader) -> pingora::Result<()> {
+        self.answered = true;
+        if response.status.is_informational() {
+            return Ok(());
+        }
+        if self.wait.take().is_some_and(|wait| !wait.ends_in_time()) {
+            return Error::e_explain(ErrorType::ReadTimedout, LATE).map_err(Error::into_up);
+        }
+        self.noted(response.status.as_u16());
+        Ok(())
+    }
+
+    /// The server has answered with this status.
+    pub fn noted(&self, status: u16) {
+        if let Some(stay) = &self.stay {
+            stay.pool.answered(stay.seat.server(), status);
+        }
+    }
+
+    /// The server could not be connected to. Nothing has been sent, so any request may go to another one.
+    pub fn unreachable(&mut self, error: &mut Error) {
+        let elsewhere = self.stay.as_ref().is_some_and(|stay| {
+            let server = stay.seat.server();
+            stay.pool
+                .failed(server, &format!("no connection: {}", error.etype().as_str()));
+            stay.pool.has_another(server)
+        });
+        error.set_retry(elsewhere && self.leave());
+    }
+
+    /// The request broke off on the server. It may be made again elsewhere when that changes nothing, and nobody has heard
+    /// anything of an answer.
+    pub fn broke(&mut self, error: &mut Error, broken: &Broken<'_>) {
+        let is_late = self.wait.take().is_some_and(|wait| !wait.ends_in_time());
+        if is_late && error.esource != ErrorSource::Downstream {
+            // What is seen of it is a connection that was lost.
+            error.etype = ErrorType::ReadTimedout;
+            error.esource = ErrorSource::Upstream;
+            error.set_retry(false);
+            return;
+        }
+        let is_repeatable = broken.method.is_idempotent() && broken.is_body_kept && !self.answered;
+        if !is_repeatable {
+            error.set_retry(false);
+        } else if is_loss(error) && self.has_another() {
+            error.set_retry(self.leave());
+        } else {
+            // A connection that had been idle for too long says nothing about its server.
+            error.retry.decide_reuse(broken.is_reused);
+        }
+    }
+
+    fn has_another(&self) -> bool {
+        let stay = self.stay.as_ref();
+        stay.is_some_and(|stay| stay.pool.has_another(stay.seat.server()))
+    }
+
+    /// Goes elsewhere next time; `false` when it has gone elsewhere before.
+    fn leave(&mut self) -> bool {
+        let first = self.avoid.is_none();
+        self.avoid = self.stay.as_ref().map(|stay| Arc::clone(stay.seat.server()));
+        first
+    }
+}
+
+/// Whether the connection was lost, rather than the answer slow or wrong.
+fn is_loss(error: &Error) -> bool {
+    error.esource == ErrorSource::Upstream
+        && matches!(
+            error.etype,
+            ErrorType::ConnectionClosed | ErrorType::ReadError | ErrorType::WriteError | ErrorType::H2Error
+        )
+}
+
+impl std::fmt::Debug for Route {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let server = self.stay.as_ref().map(|stay| &stay.seat.server().target);
+        f.debug_struct("Route")
+            .field("server", &server)
+            .field("answered", &self.answered)
+            .finish_non_exhaustive()
+    }
+}

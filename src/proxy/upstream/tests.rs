@@ -1,0 +1,171 @@
+use std::collections::HashMap;
+use std::io;
+use std::net::SocketAddr;
+
+use async_trait::async_trait;
+use parking_lot::Mutex;
+
+use super::*;
+
+/// Names whose addresses a test decides.
+#[derive(Clone, Default)]
+struct Book(Arc<Mutex<HashMap<String, Vec<SocketAddr>>>>);
+
+impl Book {
+    fn write(&self, host: &str, addresses: &[&str]) {
+        let addresses = addresses.iter().map(|address| address.parse().unwrap()).collect();
+        self.0.lock().insert(host.to_owned(), addresses);
+    }
+
+    fn strike(&self, host: &str) {
+        self.0.lock().remove(host);
+    }
+}
+
+#[async_trait]
+impl Names for Book {
+    async fn look_up(&self, host: &str, _port: u16) -> io::Result<Vec<SocketAddr>> {
+        let found = self.0.lock().get(host).cloned();
+        found.ok_or_else(|| io::ErrorKind::NotFound.into())
+    }
+}
+
+fn terms(hosts: &[&str]) -> PoolTerms {
+    let server = |host: &&str| ServerAddress::Host {
+        tls: false,
+        host: (*host).to_owned(),
+        port: 80,
+    };
+    PoolTerms {
+        servers: hosts.iter().map(server).collect(),
+        balance: Balance::RoundRobin,
+        protocol: Protocol::Http1,
+        server_name: None,
+        ca_file: None,
+        client: None,
+        preserve_host: true,
+        connect_timeout: Duration::from_secs(5),
+        response_timeout: Duration::from_secs(5),
+        idle_timeout: None,
+        check: None,
+        tolerance: Tolerance {
+            failures: 1,
+            statuses: vec![503],
+            pause: Duration::from_mins(1),
+        },
+    }
+}
+
+fn known(pool: &Pool) -> Vec<String> {
+    pool.health().into_iter().map(|health| health.server).collect()
+}
+
+#[tokio::test]
+async fn new_addresses_come_in_and_old_ones_drain() {
+    let book = Book::default();
+    book.write("web", &["10.0.0.1:80", "10.0.0.2:80"]);
+    let pool = Pool::with_names(terms(&["web"]), Box::new(book.clone())).await.unwrap();
+    let seats = [pool.seat(None).unwrap(), pool.seat(None).unwrap()];
+    let stays = Arc::clone(seats[1].server());
+    pool.failed(&stays, "a test");
+    book.write("web", &["10.0.0.2:80", "10.0.0.3:80"]);
+    pool.resolve().await;
+    assert_eq!(known(&pool), ["10.0.0.2:80", "10.0.0.3:80"]);
+    let health = pool.health();
+    assert_eq!(
+        (health[0].open, health[0].is_in),
+        (1, false),
+        "what is known of an address stays"
+    );
+    let gone = Arc::clone(seats[0].server());
+    assert_eq!(
+        (gone.target.to_string().as_str(), gone.open()),
+        ("10.0.0.1:80", 1),
+        "what is there may finish"
+    );
+    drop(seats);
+    assert_eq!(gone.open(), 0);
+    for _ in 0..4 {
+        assert!(!Arc::ptr_eq(pool.seat(None).unwrap().server(), &gone));
+    }
+}
+
+#[tokio::test]
+async fn a_name_that_cannot_be_resolved_keeps_its_last_addresses() {
+    let book = Book::default();
+    book.write("one", &["10.0.0.1:80"]);
+    let pool = Pool::with_names(terms(&["one", "two"]), Box::new(book.clone()))
+        .await
+        .unwrap();
+    assert_eq!(
+        known(&pool),
+        ["10.0.0.1:80"],
+        "what cannot be resolved yet is no server"
+    );
+    book.write("two", &["10.0.0.2:80"]);
+    book.strike("one");
+    pool.resolve().await;
+    assert_eq!(known(&pool), ["10.0.0.1:80", "10.0.0.2:80"]);
+    book.write("two", &[]);
+    pool.resolve().await;
+    assert_eq!(
+        known(&pool),
+        ["10.0.0.1:80", "10.0.0.2:80"],
+        "nor does an empty answer take any away"
+    );
+}
+
+#[tokio::test]
+async fn a_chosen_status_is_a_failure_and_another_one_is_an_answer() {
+    let pool = Pool::new(terms(&["10.0.0.1", "10.0.0.2"])).await.unwrap();
+    let server = Arc::clone(pool.seat(None).unwrap().server());
+    pool.answered(&server, 500);
+    assert!(pool.health().iter().all(|health| health.is_in));
+    pool.answered(&server, 503);
+    let out = |pool: &Pool| pool.health().iter().filter(|health| !health.is_in).count();
+    assert_eq!(out(&pool), 1);
+    pool.answered(&server, 200);
+    assert_eq!(out(&pool), 0);
+}
+
+#[tokio::test]
+async fn an_empty_name_is_refused() {
+    let mut https = terms(&[]);
+    for (host, name, accepted) in [
+        ("web", None, true),
+        ("", None, false),
+        ("web", Some(""), false),
+        ("", Some("a"), true),
+    ] {
+        https.servers = vec![ServerAddress::Host {
+            tls: true,
+            host: host.to_owned(),
+            port: 443,
+        }];
+        https.server_name = name.map(str::to_owned);
+        let made = Pool::with_names(https.clone(), Box::new(Book::default())).await;
+        assert_eq!(made.is_ok(), accepted, "{host:?} {name:?}");
+    }
+}
+
+#[tokio::test]
+async fn connections_of_two_pools_are_not_each_other_s() {
+    use pingora::upstreams::peer::Peer;
+
+    let (one, other) = (terms(&["10.0.0.1"]), terms(&["10.0.0.1"]));
+    let (one, other) = (Pool::new(one).await.unwrap(), Pool::new(other).await.unwrap());
+    let hash = |pool: &Arc<Pool>| {
+        let seat = pool.seat(None).unwrap();
+        pool.peer(seat.server(), Use::Requests, None).unwrap().reuse_hash()
+    };
+    assert_eq!(hash(&one), hash(&one));
+    assert_ne!(hash(&one), hash(&other));
+}
+
+#[tokio::test]
+async fn a_pool_is_kept_no_longer_than_it_is_there() {
+    let pool = Pool::new(terms(&["10.0.0.1"])).await.unwrap();
+    let keeping = pool.keep(CancellationToken::new());
+    drop(pool);
+    tokio::time::timeout(Duration::from_secs(10), keeping).await.unwrap();
+}
