@@ -24,6 +24,8 @@
 //! | account | a person's record; its `generation` ends all sessions when raised |
 //! | ticket | the single-use right to set a password, carried by a Welcome or reset link |
 //! | doors | the in-office and out-of-office addresses that every link is built from |
+//! | site, place | a web client behind the gateway; its name, its doors and the path on them where it begins |
+//! | charter | what one configuration decides about requests; replaced as a whole |
 //! | session, token, digest | the record; the bearer secret in the cookie; all that is stored of it |
 //! | principal | who is asking |
 //! | policy, permit | what the operator wrote; the proof that a request was let through |
@@ -35,9 +37,10 @@
 //!
 //! # Three walks
 //!
-//! *A proxied request*: [`proxy::Gateway`] refuses heads that can be read in two ways, tells the client's address,
-//! answers our own paths through [`web::Portal`], asks [`flows::Authenticate`] who it is, lets
-//! [`domain::policy::Policy`] judge, and forwards only with the permit that came of it. The assertion is set at the
+//! *A proxied request*: [`proxy::Gateway`] takes the [`proxy::Charter`] in force, refuses heads that can be read in two
+//! ways, tells the client's address, answers our own paths through [`web::Portal`], chooses the site, asks
+//! [`flows::Authenticate`] who it is, lets the site's [`domain::policy::Policy`] judge, and forwards only with the permit
+//! that came of it. The assertion is set at the
 //! last moment, where no client can nominate it away.
 //!
 //! *A sign-in*: [`web::Portal`] checks the origin and the form, [`flows::SignIn`] charges the limits, looks the name

@@ -2,9 +2,11 @@
 //! The only module that knows everyone.
 
 mod backup;
+mod charter;
 mod clock;
 mod floor;
 mod keys;
+mod lasting;
 mod monitor;
 mod office;
 mod peppers;

@@ -1,11 +1,9 @@
 //! What a running gateway does besides answering: follow changes, deliver letters, sweep, rotate.
 
-use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use governor::DefaultKeyedRateLimiter;
 use prometheus_client::metrics::counter::Counter;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -14,12 +12,14 @@ use crate::crypto::hashing::Argon2Hasher;
 use crate::crypto::jwt::JwtSigner;
 use crate::crypto::secrets::{PepperStamp, read_pepper, stamp_pepper};
 use crate::domain::fault::Fault;
-use crate::flows::{Authenticate, DeliverLetters, Delivery, Housekeeping, World};
+use crate::flows::{Delivery, World};
 use crate::ports::Outbox;
-use crate::proxy::{Streams, UpstreamPeers};
+use crate::proxy::Streams;
 use crate::store::{CachedSessions, MemoryLimiter};
 
+use super::charter::Current;
 use super::keys::SigningKeys;
+use super::lasting::Lasting;
 
 /// Changes made by another process are seen after this time at the latest.
 const FOLLOW: Duration = Duration::from_millis(200);
@@ -91,13 +91,15 @@ impl Tasks {
 }
 
 /// Sees what other processes change: sessions, accounts, keys.
-pub fn follow(
+fn follow(
     tasks: &Tasks,
-    sessions: Arc<CachedSessions>,
-    keys: Arc<SigningKeys>,
-    signer: Arc<JwtSigner>,
-    world: World,
+    sessions: &Arc<CachedSessions>,
+    keys: &Arc<SigningKeys>,
+    signer: &Arc<JwtSigner>,
+    world: &World,
 ) {
+    let (sessions, keys, signer) = (Arc::clone(sessions), Arc::clone(keys), Arc::clone(signer));
+    let world = world.clone();
     tasks.every(FOLLOW, "following changes in the store", move || {
         let (sessions, keys, signer) = (Arc::clone(&sessions), Arc::clone(&keys), Arc::clone(&signer));
         let now = world.monotonic();
@@ -132,23 +134,42 @@ pub fn follow_pepper(tasks: &Tasks, directory: PathBuf, hasher: Arc<Argon2Hasher
     });
 }
 
+/// Starts everything that goes on as long as the gateway runs. What a round does by the configuration, it does by the
+/// one in force when it begins.
+pub fn start(tasks: &Tasks, lasting: &Lasting, current: &Arc<Current>) {
+    let Lasting {
+        world,
+        store,
+        sessions,
+        keys,
+        signer,
+        ..
+    } = lasting;
+    follow(tasks, sessions, keys, signer, world);
+    end_streams(tasks, &lasting.streams, current);
+    deliver(tasks, current, store.clone(), world);
+    keep(tasks, current, keys, &lasting.monitor.metrics.facts.sessions_swept);
+    keep_limits(tasks, current, &lasting.meters, world);
+}
+
 /// Ends streams whose session has ended.
-pub fn end_streams(tasks: &Tasks, streams: Arc<Streams>, authenticate: Arc<Authenticate>) {
+fn end_streams(tasks: &Tasks, streams: &Arc<Streams>, current: &Arc<Current>) {
+    let (streams, current) = (Arc::clone(streams), Arc::clone(current));
     tasks.every(STREAMS, "looking at the sessions of open streams", move || {
-        let (streams, authenticate) = (Arc::clone(&streams), Arc::clone(&authenticate));
-        async move { streams.check(&authenticate).await }
+        let (streams, charter) = (Arc::clone(&streams), current.charter.load_full());
+        async move { streams.check(&charter.authenticate).await }
     });
 }
 
 /// Delivers letters as they fall due.
-pub fn deliver(tasks: &Tasks, letters: Arc<DeliverLetters>, outbox: Arc<dyn Outbox>, world: World) {
-    let stop = tasks.stop.clone();
+fn deliver(tasks: &Tasks, current: &Arc<Current>, outbox: Arc<dyn Outbox>, world: &World) {
+    let (stop, current, world) = (tasks.stop.clone(), Arc::clone(current), world.clone());
     tasks.every(LETTERS, "delivering letters", move || {
-        let (letters, outbox, stop) = (Arc::clone(&letters), Arc::clone(&outbox), stop.clone());
+        let (current, outbox, stop) = (Arc::clone(&current), Arc::clone(&outbox), stop.clone());
         let world = world.clone();
         async move {
             while !stop.is_cancelled() && outbox.next_due().await?.is_some_and(|due| due <= world.now()) {
-                if letters.run_once().await? == Delivery::default() {
+                if current.chores.load_full().letters.run_once().await? == Delivery::default() {
                     // What is due waits for its rate.
                     break;
                 }
@@ -159,45 +180,38 @@ pub fn deliver(tasks: &Tasks, letters: Arc<DeliverLetters>, outbox: Arc<dyn Outb
 }
 
 /// Sweeps, rotates and resolves, each in its own time.
-pub fn keep(
-    tasks: &Tasks,
-    housekeeping: Housekeeping,
-    swept: Counter,
-    keys: Arc<SigningKeys>,
-    rotate_every: Duration,
-    upstream: Arc<UpstreamPeers>,
-) {
-    let housekeeping = Arc::new(housekeeping);
+fn keep(tasks: &Tasks, current: &Arc<Current>, keys: &Arc<SigningKeys>, swept: &Counter) {
+    let (sweeping, keys, swept) = (Arc::clone(current), Arc::clone(keys), swept.clone());
     tasks.every(Duration::from_mins(10), "sweeping the store", move || {
-        let (housekeeping, sessions) = (Arc::clone(&housekeeping), swept.clone());
+        let (chores, swept) = (sweeping.chores.load_full(), swept.clone());
         async move {
-            sessions.inc_by(housekeeping.run_once().await?.sessions);
+            swept.inc_by(chores.housekeeping.run_once().await?.sessions);
             Ok(())
         }
     });
+    let rotating = Arc::clone(current);
     tasks.every(Duration::from_mins(10), "keeping the signing keys", move || {
-        let keys = Arc::clone(&keys);
-        async move { keys.keep(rotate_every).await }
+        let (chores, keys) = (rotating.chores.load_full(), Arc::clone(&keys));
+        async move { keys.keep(chores.rotate_every).await }
     });
-    tasks.every(Duration::from_secs(30), "resolving the upstream", move || {
-        let upstream = Arc::clone(&upstream);
+    let current = Arc::clone(current);
+    tasks.every(Duration::from_secs(30), "resolving the upstreams", move || {
+        let charter = current.charter.load_full();
         async move {
-            upstream.resolve().await;
+            for site in &charter.sites {
+                site.upstream.resolve().await;
+            }
             Ok(())
         }
     });
 }
 
 /// Keeps the limits' memory small.
-pub fn keep_limits(
-    tasks: &Tasks,
-    limiter: Arc<MemoryLimiter>,
-    pages: Option<Arc<DefaultKeyedRateLimiter<IpAddr>>>,
-    world: World,
-) {
+fn keep_limits(tasks: &Tasks, current: &Arc<Current>, limiter: &Arc<MemoryLimiter>, world: &World) {
+    let (current, limiter, world) = (Arc::clone(current), Arc::clone(limiter), world.clone());
     tasks.every(Duration::from_secs(30), "sweeping the limits", move || {
         limiter.sweep(world.monotonic());
-        if let Some(pages) = &pages {
+        if let Some(pages) = &current.charter.load().pages {
             pages.retain_recent();
             pages.shrink_to_fit();
         }

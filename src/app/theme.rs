@@ -61,7 +61,7 @@ pub fn check_theme(config: &Config) -> Vec<String> {
     if config.branding.theme.is_none() {
         return problems;
     }
-    match super::serve::settings(config, files.pages, |_| [0; 32]) {
+    match super::charter::settings(config, files.pages, |_| [0; 32]) {
         Ok(settings) => problems.extend(check_pages(&settings).iter().map(ToString::to_string)),
         Err(fault) => problems.push(fault.chain()),
     }
@@ -74,13 +74,15 @@ pub fn check_theme(config: &Config) -> Vec<String> {
 
 /// Writes letters as the configuration and its theme have them.
 pub(super) fn press(config: &Config, letters: &Templates) -> Result<LetterPress, Fault> {
-    LetterPress::new(
+    let press = LetterPress::new(
         &config.branding,
         config.doors.clone(),
         &config.routes,
         TimeZone::system(),
         letters,
-    )
+    )?;
+    let sites = config.sites.iter().map(|site| (site.name.clone(), site.doors.clone()));
+    Ok(press.with_sites(sites.collect()))
 }
 
 /// What could be read, and what is wrong with the rest.

@@ -9,9 +9,11 @@ use clap::Subcommand;
 
 use crate::app;
 use crate::config::Config;
+use crate::domain::doors::Door;
 
 use super::open;
 use super::output::{BAD, CARE, GOOD, Output, aside, plain};
+use super::table::Table;
 
 #[derive(Subcommand)]
 pub enum Command {
@@ -54,12 +56,13 @@ impl Command {
 }
 
 fn check(path: &Path, output: &mut Output) -> anyhow::Result<ExitCode> {
-    let (errors, warnings) = match Config::load(path) {
+    let (errors, warnings, sites) = match Config::load(path) {
         Ok(config) => {
             let files = config.check_files().iter().map(ToString::to_string).collect::<Vec<_>>();
-            ([files, app::check_theme(&config)].concat(), config.warnings())
+            let errors = [files, app::check_theme(&config)].concat();
+            (errors, config.warnings(), sites(&config))
         }
-        Err(errors) => (errors.0.iter().map(ToString::to_string).collect(), Vec::new()),
+        Err(errors) => (errors.0.iter().map(ToString::to_string).collect(), Vec::new(), None),
     };
     for error in &errors {
         report(format_args!("{BAD}error:{BAD:#}"), error);
@@ -68,11 +71,29 @@ fn check(path: &Path, output: &mut Output) -> anyhow::Result<ExitCode> {
         report(format_args!("{CARE}warning:{CARE:#}"), &warning.to_string());
     }
     if errors.is_empty() {
+        if let Some(sites) = sites {
+            output.table(&sites)?;
+        }
         output.line(verdict(path, warnings.len()))?;
         Ok(ExitCode::SUCCESS)
     } else {
         Ok(ExitCode::FAILURE)
     }
+}
+
+/// The sites, where there are several.
+fn sites(config: &Config) -> Option<Table> {
+    let mut table = Table::new(["Site", "In office", "Out of office", "Audience"]);
+    for site in config.all_sites() {
+        let address = |door: &Door| door.link(site.path.as_str());
+        table.row([
+            site.name.to_string().into(),
+            address(&site.doors.in_office).into(),
+            address(&site.doors.out_of_office).into(),
+            site.audience.as_str().into(),
+        ]);
+    }
+    (!config.sites.is_empty()).then_some(table)
 }
 
 /// Nothing that is there is overwritten: it may be somebody's work.

@@ -8,11 +8,13 @@ use clap::Args;
 use serde::Serialize;
 use url::Url;
 
-use crate::config::{Config, JWKS_PATH, RESERVED_PREFIX};
+use crate::config::{Config, JWKS_PATH, RESERVED_PREFIX, Site};
 use crate::domain::account::{Account, AccountState, Extension};
+use crate::domain::doors::Doors;
 use crate::domain::method;
 use crate::domain::policy::Gate;
 use crate::domain::rule::Asked;
+use crate::domain::site::{Place, SiteMap};
 use crate::domain::target::RequestPath;
 
 use super::account::no_such_account;
@@ -47,6 +49,7 @@ struct Judgement<'a> {
     from: IpAddr,
     extension: Option<&'a str>,
     door: Option<&'static str>,
+    site: Option<String>,
     verdict: Verdict,
     why: String,
     readings: Vec<Reading>,
@@ -115,19 +118,23 @@ impl Explain {
             url: &self.url,
             from: self.from,
             extension: account.map(|account| account.extension.as_str()),
-            door: door(config, &url),
+            door: None,
+            site: None,
             verdict: Verdict::Misdirected,
             why: String::new(),
             readings: Vec::new(),
             headers: Vec::new(),
             limits: Vec::new(),
         };
-        if judgement.door.is_none() {
-            judgement
-                .why
-                .push_str("no door has this address; the doors are in [doors]");
+        let sites = config.all_sites();
+        let places: Vec<Place> = sites.iter().map(Site::place).collect();
+        let map = SiteMap::new(&places);
+        let Some(number) = map.host(&authority(&url)).filter(|_| url.scheme() == "https") else {
+            judgement.why.push_str(
+                "no door has this address; the doors are in [doors] and, for further sites, in [sites.NAME.doors]",
+            );
             return Ok(judgement);
-        }
+        };
         if !method::is_forwarded(self.method.as_str()) {
             judgement.verdict = Verdict::NotThatWay;
             judgement.why = format!("{} goes nowhere, whatever the rules say", self.method);
@@ -147,11 +154,21 @@ impl Explain {
             judgement.why.push_str("the target ends in a blank");
             return Ok(judgement);
         }
+        let front = map.root(number).and_then(|front| sites.get(front));
+        judgement.door = front.and_then(|front| door(&front.doors, &url));
         if let Some((verdict, why)) = own(config, &path) {
+            judgement.site = front.map(|front| front.name.to_string());
             (judgement.verdict, judgement.why) = (verdict, why);
             judgement.limits = limits(config, path.raw());
             return Ok(judgement);
         }
+        let Some(site) = map.choose(number, &path).and_then(|chosen| sites.get(chosen)) else {
+            judgement.verdict = Verdict::BadRequest;
+            "one web client or another could take the path for its own".clone_into(&mut judgement.why);
+            return Ok(judgement);
+        };
+        judgement.site = Some(site.name.to_string());
+        judgement.door = door(&site.doors, &url);
         let asked = Asked {
             method: self.method.as_str(),
             host,
@@ -165,14 +182,14 @@ impl Explain {
             .iter()
             .map(|reading| Reading {
                 path: reading.to_string(),
-                rule: config
+                rule: site
                     .policy
                     .ruling(reading, &asked)
                     .deciding(groups)
                     .map(ToString::to_string),
             })
             .collect();
-        let gate = config.policy.weigh(&path, &asked, groups);
+        let gate = site.policy.weigh(&path, &asked, groups);
         judgement.verdict = match gate {
             Gate::Open => Verdict::Forwarded,
             Gate::SignIn => Verdict::SignInFirst,
@@ -180,7 +197,7 @@ impl Explain {
         };
         judgement.why = why(gate, account, judgement.readings.len());
         if gate == Gate::Open {
-            judgement.headers = headers(config, usable, self.from, &url);
+            judgement.headers = headers(config, site, usable, self.from, &url);
         }
         Ok(judgement)
     }
@@ -203,9 +220,15 @@ fn account(path: &Path, extension: &Extension) -> anyhow::Result<Account> {
     })
 }
 
-fn door(config: &Config, url: &Url) -> Option<&'static str> {
+/// The host as a request would name it.
+fn authority(url: &Url) -> String {
+    let host = url.host_str().unwrap_or_default();
+    url.port()
+        .map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
+}
+
+fn door(doors: &Doors, url: &Url) -> Option<&'static str> {
     let origin = url.origin().ascii_serialization();
-    let doors = &config.doors;
     [("in office", &doors.in_office), ("out of office", &doors.out_of_office)]
         .into_iter()
         .find(|(_, door)| door.origin() == origin)
@@ -258,7 +281,7 @@ fn why(gate: Gate, account: Option<&Account>, readings: usize) -> String {
 }
 
 /// What the web client is told, with placeholders for what only a real request has.
-fn headers(config: &Config, account: Option<&Account>, from: IpAddr, url: &Url) -> Vec<(String, String)> {
+fn headers(config: &Config, site: &Site, account: Option<&Account>, from: IpAddr, url: &Url) -> Vec<(String, String)> {
     let own = |name: &str, value: String| (name.to_owned(), value);
     let host = url.authority().to_owned();
     let mut headers = Vec::new();
@@ -269,7 +292,7 @@ fn headers(config: &Config, account: Option<&Account>, from: IpAddr, url: &Url) 
         let says = format!(
             "a signed statement: iss {}, aud {}, ext {}, name {}, email {}, groups [{groups}]",
             terms.issuer,
-            terms.audience,
+            site.audience,
             account.extension,
             account.name,
             if email.is_empty() { "none" } else { email }
@@ -331,6 +354,7 @@ fn facts(judgement: &Judgement<'_>, account: Option<&Account>) -> Table {
     );
     table.fact("As", who);
     table.fact("Door", Styled::or_dash(judgement.door));
+    table.fact("Site", Styled::or_dash(judgement.site.as_deref()));
     for (index, reading) in judgement.readings.iter().enumerate() {
         let rule = reading.rule.as_deref().unwrap_or("no rule speaks of it: signed-in");
         let name = if index == 0 { "Rule" } else { "" };
@@ -362,6 +386,7 @@ mod tests {
     use super::*;
     use crate::domain::policy::Policy;
     use crate::domain::rule::Rule;
+    use crate::domain::site::{Prefix, SiteName};
 
     fn config() -> Config {
         Config {
@@ -417,6 +442,38 @@ mod tests {
         assert_eq!(judged("#/debug/x", Some(&["staff"])), (Verdict::Forwarded, 6));
         let traced = judged_as(http::Method::TRACE, "/", Some(&["admins"]));
         assert_eq!(traced, (Verdict::NotThatWay, 0));
+    }
+
+    #[test]
+    fn the_site_is_named_and_a_path_of_two_sites_is_refused() {
+        let mut config = config();
+        let mut wiki = config.all_sites().remove(0);
+        wiki.name = SiteName::parse("wiki").unwrap();
+        wiki.path = Prefix::parse("/wiki").unwrap();
+        wiki.policy = Policy::default();
+        wiki.audience = "wiki".to_owned();
+        config.sites.push(wiki);
+        for (path, site, verdict) in [
+            ("/wiki/admin/x", Some("wiki"), Verdict::SignInFirst),
+            ("/debug/x", Some("main"), Verdict::Refused),
+            ("/login", Some("main"), Verdict::Ours),
+            ("//wiki/x", None, Verdict::BadRequest),
+        ] {
+            let explain = Explain {
+                url: format!("{}{path}", config.doors.out_of_office.origin()),
+                who: None,
+                from: "203.0.113.7".parse().unwrap(),
+                method: http::Method::GET,
+                json: false,
+            };
+            let judgement = explain.judge(&config, None).unwrap();
+            assert_eq!(
+                (judgement.site.as_deref(), judgement.verdict),
+                (site, verdict),
+                "{path}"
+            );
+            assert_eq!(judgement.door, Some("out of office"));
+        }
     }
 
     #[test]

@@ -27,8 +27,10 @@ impl Config {
         let mut checks = Checks::default();
         checks.certificates("server.tls_certificate", &self.server.tls_certificate);
         checks.private_key("server.tls_key", &self.server.tls_key);
-        if let Some(path) = &self.upstream.ca_file {
-            checks.certificates("upstream.ca_file", path);
+        for site in self.all_sites() {
+            if let Some(path) = &site.upstream.ca_file {
+                checks.certificates(&site.key("upstream.ca_file"), path);
+            }
         }
         if let Some(path) = &self.mail.ca_file {
             checks.certificates("mail.ca_file", path);

@@ -21,6 +21,7 @@ mod problem;
 mod routes;
 mod server;
 mod sessions;
+mod sites;
 mod store;
 #[cfg(test)]
 mod tests;
@@ -43,16 +44,19 @@ pub use problem::{ConfigErrors, Problem};
 pub use routes::{JWKS_PATH, RESERVED_PREFIX, Routes};
 pub use server::Server;
 pub use sessions::Sessions;
+pub use sites::Site;
 pub use store::{Secrets, Store};
 pub use upstream::Upstream;
 
-use crate::domain::doors::{Door, Doors};
+use crate::domain::doors::Doors;
 use crate::domain::policy::Policy;
 use crate::domain::ticket::TicketLife;
+use doors::Otherwise;
 use keys::Walker;
 use keys::reader::{Reader, line_of};
 use keys::schema::Schema;
 use keys::writer::Writer;
+use sites::Main;
 
 /// Everything the operator decides. Paths that do not start with a slash are relative to the
 /// directory the program is started in, not to the file.
@@ -90,6 +94,8 @@ pub struct Config {
     pub metrics: Metrics,
     /// `[log]`
     pub log: Log,
+    /// `[sites.NAME]`: sites beside the main one, which the sections above describe; default none.
+    pub sites: Vec<Site>,
 }
 
 impl Default for Config {
@@ -112,6 +118,7 @@ impl Default for Config {
             branding: Branding::default(),
             metrics: Metrics::default(),
             log: Log::default(),
+            sites: Vec::new(),
             doors,
         }
     }
@@ -200,7 +207,7 @@ impl Config {
 
     /// Every section in the order of the file. Later ones look at earlier ones for what follows from them.
     fn walk(&mut self, walker: &mut impl Walker) {
-        doors::walk(&mut self.doors, walker);
+        doors::walk(&mut self.doors, walker, Otherwise::Nothing);
         self.server.walk(walker);
         self.upstream.walk(walker, &self.server);
         self.mail.walk(walker);
@@ -216,6 +223,13 @@ impl Config {
         self.branding.walk(walker);
         self.metrics.walk(walker, &self.server);
         self.log.walk(walker);
+        let main = Main {
+            doors: &self.doors,
+            audience: &self.assertion.terms.audience,
+            routes: &self.routes,
+            server: &self.server,
+        };
+        sites::walk(&mut self.sites, walker, &main);
     }
 
     /// What is allowed and yet weakens the gateway; for the log at start and for `config check`.
@@ -239,23 +253,22 @@ impl Config {
             );
             warnings.push(Problem::of_key("metrics.listen", message));
         }
-        if self.policy.public().iter().any(|rule| rule.path() == "/*") {
-            let message = "\"/*\" opens the whole web client to everybody, signed in or not";
-            warnings.push(Problem::of_key("access.public", message));
-        }
-        let doors = [&self.doors.in_office, &self.doors.out_of_office].map(Door::host);
-        for rule in self.policy.rules() {
-            if let Some(host) = rule.hosts().iter().find(|host| !doors.contains(&host.as_str())) {
-                let message = format!("\"{rule}\" is never asked about {host}, which is the host of no door");
-                warnings.push(Problem::of_key("access.rules", message));
+        for site in self.all_sites() {
+            let (rules, public) = (site.key("access.rules"), site.key("access.public"));
+            if site.policy.public().iter().any(|rule| rule.path() == "/*") {
+                let message = "\"/*\" opens the whole web client to everybody, signed in or not";
+                warnings.push(Problem::of_key(&public, message));
             }
-        }
-        for (rule, earlier) in self.policy.hidden() {
-            let message = format!(
-                "\"{rule}\" never decides anything: \"{earlier}\" comes before it and speaks of all its requests; put the \
-                 narrower rule first"
-            );
-            warnings.push(Problem::of_key("access.rules", message));
+            for (rule, earlier) in site.policy.hidden() {
+                let message = format!(
+                    "\"{rule}\" never decides anything: \"{earlier}\" comes before it and speaks of all its requests; put \
+                     the narrower rule first"
+                );
+                warnings.push(Problem::of_key(&rules, message));
+            }
+            for message in site.idle_rules() {
+                warnings.push(Problem::of_key(&rules, message));
+            }
         }
         warnings
     }

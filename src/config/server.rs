@@ -70,7 +70,7 @@ impl Server {
         );
         walker.key(
             "tls_certificate",
-            "PEM file with the certificate, followed by its intermediates. It must be valid for both doors.",
+            "PEM file with the certificate, followed by its intermediates. It must be valid for every door.",
             &path(),
             Slot::Default(&mut self.tls_certificate),
         );

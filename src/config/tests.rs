@@ -64,13 +64,20 @@ fn keys_of_schema(schema: &Json, prefix: &str) -> BTreeSet<String> {
             keys.insert(format!("{prefix}{key}"));
         }
     }
+    if schema["additionalProperties"].is_object() {
+        // Under any name; the example has this one.
+        keys.extend(keys_of_schema(
+            &schema["additionalProperties"],
+            &format!("{prefix}wiki."),
+        ));
+    }
     keys
 }
 
 /// The example with every optional key written out.
 fn example_in_full() -> String {
     let lines = EXAMPLE.lines().map(|line| match line.strip_prefix('#') {
-        Some(key) if key.starts_with(|c: char| c.is_ascii_lowercase()) => key,
+        Some(key) if key.starts_with(|c: char| c.is_ascii_lowercase() || c == '[') => key,
         _ => line,
     });
     lines.collect::<Vec<_>>().join("\n")
@@ -509,11 +516,12 @@ fn conforms(value: &Json, schema: &Json) -> bool {
                 && elements.iter().all(|element| conforms(element, &schema["items"]))
         }),
         "object" => value.as_object().is_some_and(|object| {
-            assert_eq!(schema["additionalProperties"], false);
-            let known = &schema["properties"];
+            let (known, other) = (&schema["properties"], &schema["additionalProperties"]);
+            assert!(*other == false || other.is_object());
+            let of = |key: &String| known.get(key).or_else(|| other.is_object().then_some(other));
             object
                 .iter()
-                .all(|(key, value)| known.get(key).is_some_and(|schema| conforms(value, schema)))
+                .all(|(key, value)| of(key).is_some_and(|schema| conforms(value, schema)))
                 && schema["required"]
                     .as_array()
                     .unwrap()
@@ -538,6 +546,8 @@ fn the_schema_accepts_what_the_reader_accepts_and_refuses_strangers() {
         "[passwords]\nmin_chars = 7",
         "[log]\nlevel = \"loud\"",
         "[server]\nlisten = []",
+        "[sites.wiki]\npath = \"/wiki\"",
+        "[sites.wiki]\nupstream.url = \"http://a\"\nnonsense = 1",
     ] {
         assert!(!conforms(&json(&format!("{LEAST}{more}")), &schema), "{more}");
     }
@@ -604,5 +614,148 @@ proptest! {
             prop_assert!(!errors.0.is_empty());
             prop_assert_eq!(errors.to_string().lines().count(), errors.0.len());
         }
+    }
+}
+
+/// Two sites beside the main one.
+const SITES: &str = r#"
+[sites.wiki]
+doors.in_office = "https://wiki.office.example.com"
+doors.out_of_office = "https://wiki.example.com"
+upstream = { url = "http://127.0.0.1:5001", preserve_host = false }
+access.rules = ["groups editors /edit/*"]
+[sites.reports]
+path = "/reports"
+upstream.url = "http://127.0.0.1:5002"
+assertion.audience = "reports"
+"#;
+
+#[test]
+fn further_sites_are_described_like_the_main_one() {
+    let config = parse(&format!("{LEAST}{SITES}")).unwrap();
+    let sites = config.all_sites();
+    let names: Vec<_> = sites.iter().map(|site| site.name.as_str()).collect();
+    assert_eq!(names, ["main", "wiki", "reports"]);
+    let [main, wiki, reports] = sites.as_slice() else {
+        panic!("{sites:?}");
+    };
+    assert_eq!((&main.upstream, &main.doors), (&config.upstream, &config.doors));
+    assert_eq!(wiki.doors.out_of_office.origin(), "https://wiki.example.com");
+    assert!(!wiki.upstream.preserve_host && reports.upstream.preserve_host);
+    assert_eq!(reports.doors, config.doors, "those of the main site");
+    let audiences: Vec<_> = sites.iter().map(|site| site.audience.as_str()).collect();
+    assert_eq!(audiences, ["sekisho-upstream", "sekisho-upstream-wiki", "reports"]);
+    assert!(main.policy.rules().is_empty() && wiki.policy.rules().len() == 1);
+    assert_eq!(parse(&config.show()), Ok(config));
+    assert_eq!(Config::default().sites, [], "the example names a site only to show how");
+}
+
+#[test]
+fn what_is_wrong_with_a_site_is_said_with_its_line() {
+    for (more, expected) in [
+        ("[sites]", None),
+        (
+            "sites = 1",
+            Some("test.toml:1: sites: write [sites.wiki] on a line of its own"),
+        ),
+        (
+            "[sites.wiki]",
+            Some("test.toml:10: sites.wiki.upstream.url: it is missing; write in [sites.wiki.upstream]"),
+        ),
+        (
+            "[sites.Wiki]",
+            Some("test.toml:10: sites.Wiki: the name of a site is made of lower-case letters"),
+        ),
+        (
+            "[sites.main]",
+            Some("test.toml:10: sites.main: the main site has this name"),
+        ),
+        (
+            "[sites.\"a.b\"]",
+            Some("test.toml:10: sites.a.b: the name of a site is made of"),
+        ),
+        (
+            "[sites]\nwiki = 1",
+            Some("test.toml:11: sites.wiki: it is a section; write [sites.wiki] on a line of its own"),
+        ),
+        (
+            "[sites.wiki]\nupstream.url = \"http://a\"",
+            Some("test.toml:10: sites.wiki.path: https://phone.office.example.com/ is the site main as well"),
+        ),
+        (
+            "[sites.wiki]\npath = \"/Wiki\"\nupstream.url = \"http://a\"",
+            Some("test.toml:11: sites.wiki.path: \"/Wiki\": write the path plainly"),
+        ),
+        (
+            "[sites.wiki]\npath = \"/.well-known\"\nupstream.url = \"http://a\"",
+            Some("sites.wiki.path: \"/.well-known\" would cover /.well-known/sekisho/jwks.json"),
+        ),
+        (
+            "[sites.wiki]\npath = \"/.sekisho/x\"\nupstream.url = \"http://a\"",
+            Some("sites.wiki.path: \"/.sekisho/x\" is taken by the gateway itself"),
+        ),
+        (
+            "[sites.wiki]\npath = \"/w\"\nupstream.url = \"http://a\"\nassertion.audience = \"sekisho-upstream\"",
+            Some("test.toml:13: sites.wiki.assertion.audience: \"sekisho-upstream\" is the audience of the site main"),
+        ),
+        (
+            "[sites.wiki]\npath = \"/w\"\nupstream.url = \"http://a\"\nupstream.cafile = 1\naudience = \"x\"",
+            None,
+        ),
+        (
+            "[sites.wiki]\npath = \"/w\"\nupstream.url = \"http://0.0.0.0:8443\"",
+            Some("test.toml:12: sites.wiki.upstream.url: it is the gateway itself, which listens on 0.0.0.0:8443"),
+        ),
+    ] {
+        let text = match more.strip_prefix("sites =") {
+            Some(_) => format!("{more}\n{LEAST}"),
+            None => format!("{LEAST}{more}"),
+        };
+        match (expected, parse(&text)) {
+            (Some(expected), _) => {
+                let lines = complaints(&text);
+                assert!(lines.iter().any(|line| line.contains(expected)), "{more}: {lines:#?}");
+                assert_eq!(lines.len(), if more == "[sites.wiki]" { 2 } else { 1 }, "{lines:#?}");
+            }
+            (None, Ok(config)) => assert_eq!(config.sites, []),
+            (None, Err(errors)) => {
+                let told = errors.to_string();
+                for unknown in [
+                    "test.toml:13: sites.wiki.upstream.cafile: there is no such key; did you mean ca_file?",
+                    "test.toml:14: sites.wiki.audience: there is no such key",
+                ] {
+                    assert!(told.contains(unknown), "{told}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_rule_that_no_request_of_its_site_meets_is_warned_of() {
+    let warned = |rules: &str| {
+        let site = format!("[sites.wiki]\npath = \"/wiki\"\nupstream.url = \"http://a\"\naccess.rules = [{rules}]");
+        let config = parse(&format!("{LEAST}{site}")).unwrap();
+        let warnings = config.warnings();
+        warnings.iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    for rule in [
+        "deny /*",
+        "deny /wiki/*",
+        "deny /wiki",
+        "deny /*/edit",
+        "deny /wiki/a at phone.example.com",
+    ] {
+        assert_eq!(warned(&format!("{rule:?}")), [""; 0], "{rule}");
+    }
+    for rule in [
+        "deny /edit/*",
+        "deny /wikis/*",
+        "deny /",
+        "deny /wiki/a at wiki.example.com",
+    ] {
+        let told = warned(&format!("{rule:?}"));
+        assert_eq!(told.len(), 1, "{rule}: {told:?}");
+        assert!(told[0].starts_with("sites.wiki.access.rules: \"deny /"), "{told:?}");
     }
 }

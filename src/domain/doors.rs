@@ -39,7 +39,7 @@ impl Door {
 
     /// The host as a `Host` header carries it: with the port where it is not 443.
     pub fn authority(&self) -> String {
-        let host = self.0.host_str().unwrap_or_default();
+        let host = self.host();
         self.0
             .port()
             .map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))

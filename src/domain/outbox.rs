@@ -12,6 +12,7 @@ use super::browser::Browser;
 use super::client::ClientAddr;
 use super::device::Device;
 use super::session::later;
+use super::site::SiteName;
 use super::ticket::Purpose;
 
 /// A letter to be written. It names facts, never a token: links are made when the letter is written,
@@ -113,6 +114,8 @@ pub enum Matter {
         /// The device it was asked on, when somebody has signed in there before. Whether that was the account's own
         /// person is seen when the letter is worked on, like everything else about the account.
         device: Option<Device>,
+        /// At which site's host: the letter leads back there.
+        site: SiteName,
     },
     /// Tell the person that the password was changed.
     PasswordChanged {
@@ -185,6 +188,18 @@ impl Matter {
     /// Whether such a letter leaves at the rate of crowds, whatever it was that caused it.
     pub const fn is_paced(&self) -> bool {
         matches!(self, Self::Welcome { .. })
+    }
+
+    /// The site whose doors the letter's links lead to; `None` is the main one.
+    pub const fn site(&self) -> Option<&SiteName> {
+        match self {
+            Self::ResetRequested { site, .. } => Some(site),
+            Self::Welcome { .. }
+            | Self::PasswordChanged { .. }
+            | Self::NewDevice { .. }
+            | Self::EmailChanged { .. }
+            | Self::AccountUnlocked { .. } => None,
+        }
     }
 
     /// The account the letter is about, where that is known when it is accepted.

@@ -126,6 +126,7 @@ impl DeliverLetters {
                         to: &to,
                         account: &account,
                         content,
+                        site: letter.matter.site(),
                     })
                     .await
             }
@@ -146,6 +147,7 @@ impl DeliverLetters {
                             to: &to,
                             account: &account,
                             content,
+                            site: letter.matter.site(),
                         })
                         .await
                 }

@@ -18,6 +18,7 @@ use crate::domain::event::{Actor, Consequences, Fact};
 use crate::domain::fault::Fault;
 use crate::domain::limits::{Decision, Draw, LimitKey, Quota};
 use crate::domain::outbox::Matter;
+use crate::domain::site::SiteName;
 use crate::ports::{Limiter, Outbox};
 
 use super::World;
@@ -57,8 +58,15 @@ pub struct ForgotPassword {
 }
 
 impl ForgotPassword {
-    /// Takes what was typed as the address, and the device it was typed on, when somebody has signed in there before.
-    pub async fn run(&self, typed: &str, client: ClientAddr, device: Option<Device>) -> Result<ResetRequest, Fault> {
+    /// Takes what was typed as the address on a page of this site, and the device it was typed on, when somebody has
+    /// signed in there before.
+    pub async fn run(
+        &self,
+        typed: &str,
+        client: ClientAddr,
+        device: Option<Device>,
+        site: &SiteName,
+    ) -> Result<ResetRequest, Fault> {
         let email = Email::parse(typed).ok();
         let address = email.as_ref().map_or(typed, Email::key);
         let (key, of_address) = match &device {
@@ -103,7 +111,13 @@ impl ForgotPassword {
         if repeated {
             tracing::info!(%client, rule = "reset.again", "reset request repeated; the letter of the first is enough");
         } else {
-            let matter = Matter::ResetRequested { email, client, device };
+            let site = site.clone();
+            let matter = Matter::ResetRequested {
+                email,
+                client,
+                device,
+                site,
+            };
             then = then.and_letter(self.world.uuid(), matter, self.world.now());
         }
         if let Err(fault) = self.outbox.accept(then).await {

@@ -130,6 +130,7 @@ mod tests {
     use crate::domain::limits::{NameDigest, Nanos};
     use crate::domain::outbox::LetterId;
     use crate::domain::session::tests::{account, at};
+    use crate::domain::site::SiteName;
     use crate::domain::token::TOKEN_BYTES;
     use crate::ports::{Clock, Entropy};
 
@@ -272,6 +273,7 @@ mod tests {
             email: crate::domain::account::Email::parse("a@b.example").unwrap(),
             client: ClientAddr::new("192.0.2.1".parse().unwrap()),
             device: None,
+            site: SiteName::main(),
         }
     }
 

@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use crate::domain::account::{Account, Email};
 use crate::domain::client::ClientAddr;
 use crate::domain::outbox::LetterId;
+use crate::domain::site::SiteName;
 use crate::domain::token::TicketToken;
 
 /// Speaks to the mail server.
@@ -27,6 +28,8 @@ pub struct Mail<'a> {
     pub account: &'a Account,
     /// What it says.
     pub content: Content<'a>,
+    /// The site whose doors its links lead to; `None`, and one that is no longer configured, is the main one.
+    pub site: Option<&'a SiteName>,
 }
 
 /// What a letter says.

@@ -4,22 +4,30 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::domain::policy::Permit;
+use crate::domain::site::Place;
 use crate::flows::Bond;
 use crate::telemetry::metrics::Outcome;
 
 use super::bridge::After;
+use super::charter::{Charter, Site};
 use super::headers::Origin;
 use super::streams::Leash;
 
 /// The state of one request.
 #[derive(Debug)]
 pub struct Exchange {
+    /// What decides about it.
+    pub charter: Arc<Charter>,
     /// Names the request in logs and on error pages.
     pub request_id: Arc<str>,
     /// When its head was complete.
     pub started: Instant,
     /// Where it came from, once that is known.
     pub origin: Option<Origin>,
+    /// The host it asked for, by its number in the reception, once that is known.
+    pub host: Option<usize>,
+    /// The number of the site it is for, once that is known.
+    pub chosen: Option<usize>,
     /// How far it has come.
     pub stage: Stage,
     /// An upgrade or a stream, which may be silent for long.
@@ -47,11 +55,14 @@ pub enum Stage {
 
 impl Exchange {
     /// A request whose head is complete.
-    pub fn new(request_id: Arc<str>, started: Instant) -> Self {
+    pub fn new(charter: Arc<Charter>, request_id: Arc<str>, started: Instant) -> Self {
         Self {
+            charter,
             request_id,
             started,
             origin: None,
+            host: None,
+            chosen: None,
             stage: Stage::Received,
             stream: false,
             after: After::Keep,
@@ -59,6 +70,17 @@ impl Exchange {
             outcome: Outcome::Refused,
             leash: None,
         }
+    }
+
+    /// The site it is for.
+    pub fn site(&self) -> Option<&Site> {
+        self.charter.site(self.chosen?)
+    }
+
+    /// The site that our own pages on its host belong to.
+    pub fn front(&self) -> Option<Arc<Place>> {
+        let number = self.charter.reception().sites().root(self.host?)?;
+        self.charter.site(number).map(|site| Arc::clone(&site.place))
     }
 
     /// The proof that it was let through.

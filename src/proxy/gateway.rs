@@ -1,15 +1,13 @@
 //! The walk of a proxied request, phase by phase. Each phase is a few lines that call elsewhere.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use governor::DefaultKeyedRateLimiter;
 use http::header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE, ORIGIN, UPGRADE};
-use http::{HeaderName, HeaderValue, StatusCode};
+use http::{HeaderName, StatusCode};
 use pingora::connectors::TransportConnector;
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::proxy::{FailToProxy, ProxyHttp, Session};
@@ -20,73 +18,33 @@ use crate::domain::assertion::{Assertion, AssertionTerms};
 use crate::domain::client::ClientAddr;
 use crate::domain::doors::Doors;
 use crate::domain::fault::Fault;
-use crate::domain::policy::{Permit, Policy, Verdict};
+use crate::domain::policy::{Permit, Verdict};
 use crate::domain::principal::{Pass, Principal};
 use crate::domain::rule::Asked;
 use crate::domain::session::later;
-use crate::flows::{Authenticate, World};
+use crate::flows::World;
 use crate::ports::Signer;
 use crate::telemetry::metrics::{Outcome, StreamKind};
-use crate::web::{Failure, Owner, Portal, RequestId, cookie};
+use crate::web::{At, Failure, Owner, RequestId, cookie};
 
 use super::bridge::{self, After, BodyProblem};
-use super::client::TrustedProxies;
+use super::charter::{InForce, Site};
 use super::exchange::{Exchange, Stage};
 use super::guarded::Guarded;
-use super::headers::{self, Protected};
+use super::headers;
 use super::measure::Measures;
-use super::reception::{Reception, Refused, without_query};
+use super::reception::{Refused, without_query};
 use super::streams::{Leash, Streams};
 use super::tunnel;
-use super::upstream::UpstreamPeers;
 
-/// Signing assertions for the upstream.
-pub struct Issuing {
-    /// Who signs.
-    pub signer: Arc<dyn Signer>,
-    /// Issuer, audience and life.
-    pub terms: AssertionTerms,
-    /// The audience once more, ready to be shared with every pass.
-    pub audience: Arc<str>,
-}
-
-/// Time limits and bounds of the proxied path.
-#[derive(Clone, Copy, Debug)]
-pub struct GatewayTimes {
-    /// The largest request head, in bytes.
-    pub max_header_bytes: usize,
-    /// The most a client may take to send a form to one of our own pages.
-    pub body_timeout: Duration,
-}
-
-/// What the gateway is made of.
+/// What the gateway is made of, whatever the configuration.
 pub struct GatewayParts {
-    /// The public addresses; a request for another host is not for us.
-    pub doors: Doors,
-    /// Whose word about its client is believed.
-    pub trusted: TrustedProxies,
-    /// Who is asking.
-    pub authenticate: Arc<Authenticate>,
-    /// Who may go where.
-    pub policy: Policy,
-    /// Our own pages.
-    pub portal: Arc<Portal>,
+    /// What decides about requests.
+    pub charter: InForce,
     /// Signs assertions.
-    pub issuing: Issuing,
-    /// Name of the session cookie.
-    pub session_cookie: String,
-    /// What is stripped and set.
-    pub protected: Protected,
-    /// Where permitted requests go.
-    pub upstream: Arc<UpstreamPeers>,
-    /// `Some`: the `Host` the upstream sees; `None`: the one the browser used.
-    pub upstream_host: Option<HeaderValue>,
-    /// Guards our own pages; `None` when limits are off.
-    pub pages: Option<Arc<DefaultKeyedRateLimiter<IpAddr>>>,
+    pub signer: Arc<dyn Signer>,
     /// The open streams.
     pub streams: Arc<Streams>,
-    /// Time limits.
-    pub times: GatewayTimes,
     /// What is counted and noted.
     pub measures: Measures,
     /// Time and chance.
@@ -96,7 +54,6 @@ pub struct GatewayParts {
 /// The gateway as Pingora drives it.
 pub struct Gateway {
     parts: GatewayParts,
-    reception: Reception,
     connector: TransportConnector,
     run: String,
     requests: AtomicU64,
@@ -126,22 +83,20 @@ static X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 impl Gateway {
     /// From its parts.
     pub fn new(parts: GatewayParts) -> Self {
-        let reception = Reception::new(&parts.doors, parts.trusted.clone(), parts.times.max_header_bytes);
         // Request ids of two runs of the gateway differ in their first part.
         let run = parts.world.uuid().simple().to_string();
         let run = run.get(20..).unwrap_or_default().to_owned();
         Self {
             parts,
-            reception,
             connector: TransportConnector::new(None),
             run,
             requests: AtomicU64::new(0),
         }
     }
 
-    /// Whose word about its client is believed.
-    pub fn trusted(&self) -> TrustedProxies {
-        self.reception.trusted().clone()
+    /// What decides about requests.
+    pub fn charter(&self) -> InForce {
+        Arc::clone(&self.parts.charter)
     }
 
     /// The open streams.
@@ -151,35 +106,44 @@ impl Gateway {
 
     /// Walks 4 and 5: who is asking, and what the policy says to it. `Some` is an answer of ours.
     async fn judge(&self, session: &mut Session, exchange: &mut Exchange) -> Option<http::Response<Bytes>> {
-        let path = match self.reception.receive(session, exchange) {
+        let charter = Arc::clone(&exchange.charter);
+        let path = match charter.reception().receive(session, exchange) {
             Ok(path) => path,
             Err(Refused(failure)) => {
                 exchange.after = After::Close;
-                return Some(self.fail(Some(session), exchange, failure));
+                return Some(fail(Some(session), exchange, failure));
             }
         };
-        match self.parts.portal.owner(&path) {
+        match charter.portal.owner(&path) {
             // Boxed, so that the state of a proxied request has no room for what only our own pages need.
             Owner::Ours => {
                 exchange.outcome = Outcome::OwnPage;
                 return Some(Box::pin(self.own_page(session, exchange)).await);
             }
-            Owner::NearMiss => return Some(self.fail(Some(session), exchange, Failure::NotFound)),
+            Owner::NearMiss => return Some(fail(Some(session), exchange, Failure::NotFound)),
             Owner::Upstream => {}
         }
-        let presented = cookie::presented(&session.req_header().headers, &self.parts.session_cookie);
-        let standing = match self.parts.authenticate.run(&presented).await {
+        let sites = charter.reception().sites();
+        exchange.chosen = exchange.host.and_then(|host| sites.choose(host, &path));
+        let (Some(site), Some(origin)) = (exchange.site(), &exchange.origin) else {
+            tracing::info!(
+                request = &*exchange.request_id,
+                problem = "the path could be meant for several sites",
+                "refused"
+            );
+            return Some(fail(Some(session), exchange, Failure::BadRequest));
+        };
+        let presented = cookie::presented(&session.req_header().headers, &charter.session_cookie);
+        let standing = match charter.authenticate.run(&presented).await {
             Ok(standing) => standing,
             Err(fault) => {
+                let answer = unjudged(session, exchange, &fault);
                 exchange.outcome = Outcome::Failed;
-                return Some(self.fault(session, exchange, &fault));
+                return Some(answer);
             }
         };
-        let Some(origin) = &exchange.origin else {
-            return Some(self.fail(Some(session), exchange, Failure::BadRequest));
-        };
         let head = session.req_header();
-        let instead = if self.parts.policy.names_methods() {
+        let instead = if site.policy.names_methods() {
             headers::other_methods(&head.headers)
         } else {
             Vec::new()
@@ -190,10 +154,10 @@ impl Gateway {
             client: origin.client.ip(),
             instead: &instead,
         };
-        match self.parts.policy.judge(&path, &asked, standing.principal()) {
-            Verdict::Allow(_) if self.is_foreign_upgrade(session) => {
+        match site.policy.judge(&path, &asked, standing.principal()) {
+            Verdict::Allow(_) if is_foreign_upgrade(session, &site.place.doors) => {
                 exchange.outcome = Outcome::Denied;
-                Some(self.fail(Some(session), exchange, Failure::Forbidden))
+                Some(fail(Some(session), exchange, Failure::Forbidden))
             }
             Verdict::Allow(permit) => {
                 exchange.bond = standing.bond();
@@ -203,35 +167,23 @@ impl Gateway {
             }
             Verdict::Deny => {
                 exchange.outcome = Outcome::Denied;
-                Some(self.fail(Some(session), exchange, Failure::Forbidden))
+                Some(fail(Some(session), exchange, Failure::Forbidden))
             }
             Verdict::Challenge => {
                 exchange.outcome = Outcome::Challenged;
                 let parts = parts_for_portal(session, exchange);
-                Some(self.parts.portal.challenge(&parts, standing.refusal()))
+                Some(charter.portal.challenge(&parts, standing.refusal()))
             }
         }
     }
 
-    /// A WebSocket that a page of another origin opens. Browsers send cookies along from sibling sites, so the
-    /// handshake has to say where it comes from; programs without an `Origin` present a session of their own.
-    fn is_foreign_upgrade(&self, session: &Session) -> bool {
-        tunnel::is_handshake(session.req_header())
-            && session
-                .req_header()
-                .headers
-                .get_all(ORIGIN)
-                .iter()
-                .any(|origin| !origin.to_str().is_ok_and(|origin| self.parts.doors.has_origin(origin)))
-    }
-
     /// Our own pages: the body is read only here, within a bound and a time limit.
     async fn own_page(&self, session: &mut Session, exchange: &Exchange) -> http::Response<Bytes> {
-        if let (Some(limiter), Some(origin)) = (&self.parts.pages, &exchange.origin) {
+        if let (Some(limiter), Some(origin)) = (&exchange.charter.pages, &exchange.origin) {
             let granted = limiter.check_key(&origin.client.limit_key()).is_ok();
             self.parts.measures.page(granted);
             if !granted {
-                return self.fail(
+                return fail(
                     Some(session),
                     exchange,
                     Failure::TooManyRequests {
@@ -240,7 +192,7 @@ impl Gateway {
                 );
             }
         }
-        let body = match bridge::read_body(session, MOST_FORM_BYTES, self.parts.times.body_timeout).await {
+        let body = match bridge::read_body(session, MOST_FORM_BYTES, exchange.charter.body_timeout).await {
             Ok(body) => body,
             Err(problem) => {
                 let failure = match problem {
@@ -248,36 +200,21 @@ impl Gateway {
                     BodyProblem::TooSlow => Failure::RequestTimeout,
                     BodyProblem::Broken => Failure::BadRequest,
                 };
-                return self.fail(Some(session), exchange, failure);
+                return fail(Some(session), exchange, failure);
             }
         };
         let parts = parts_for_portal(session, exchange);
-        self.parts.portal.respond(http::Request::from_parts(parts, body)).await
-    }
-
-    fn fail(&self, session: Option<&Session>, exchange: &Exchange, failure: Failure) -> http::Response<Bytes> {
-        let parts = session.map(|session| parts_for_portal(session, exchange));
-        self.parts.portal.failure(parts.as_ref(), failure)
-    }
-
-    fn fault(&self, session: &Session, exchange: &Exchange, fault: &Fault) -> http::Response<Bytes> {
-        tracing::error!(
-            request = &*exchange.request_id,
-            fault = fault.chain(),
-            "could not judge a request"
-        );
-        self.fail(Some(session), exchange, UNAVAILABLE)
+        exchange
+            .charter
+            .portal
+            .respond(http::Request::from_parts(parts, body))
+            .await
     }
 
     /// The assertion for this permit: reused until half its life is over, then signed anew.
-    fn pass(&self, permit: &Permit, principal: &Principal) -> Result<Bytes, Fault> {
-        let Issuing {
-            signer,
-            terms,
-            audience,
-        } = &self.parts.issuing;
+    fn pass(&self, terms: &Arc<AssertionTerms>, permit: &Permit, principal: &Principal) -> Result<Bytes, Fault> {
         let now = self.parts.world.now();
-        if let Some(jwt) = principal.pass_for(audience, now) {
+        if let Some(jwt) = principal.pass_for(terms, now) {
             return Ok(jwt);
         }
         let jti = self.parts.world.uuid().to_string();
@@ -287,12 +224,13 @@ impl Gateway {
                 "this is a fault of the gateway",
             )
         })?;
-        let jwt = signer.sign(&assertion)?;
-        principal.keep_pass(Pass {
+        let jwt = self.parts.signer.sign(&assertion)?;
+        let pass = Pass {
             jwt: jwt.clone(),
-            audience: Arc::clone(audience),
+            terms: Arc::clone(terms),
             refresh_at: later(now, terms.life / 2),
-        });
+        };
+        principal.keep_pass(&pass, now);
         Ok(jwt)
     }
 
@@ -320,7 +258,8 @@ impl Gateway {
 
     /// Carries a WebSocket that was let through, to its end.
     async fn websocket(&self, session: &mut Session, exchange: &Exchange) -> pingora::Result<()> {
-        let Some(peer) = self.parts.upstream.peer(false) else {
+        let upstream = &admitted_site(exchange)?.upstream;
+        let Some(peer) = upstream.peer(false) else {
             return Error::e_explain(ErrorType::HTTPStatus(502), NEVER_RESOLVED);
         };
         let mut request = session.req_header().clone();
@@ -331,13 +270,13 @@ impl Gateway {
         self.set_upstream_headers(&mut request, exchange)?;
         let leash = self.bind(exchange, StreamKind::WebSocket);
         let ending = leash.ending();
-        let patience = self.parts.upstream.patience();
+        let patience = upstream.patience();
         let asking = Box::pin(tunnel::ask(&self.connector, &peer, request.into(), patience));
         let answer = tunnel::while_wanted(session, ending, asking).await?;
         self.parts.measures.upstream_answered();
         let mut head = answer.head()?;
         let signed_in = exchange.permit().is_some_and(|permit| permit.principal().is_some());
-        self.parts.protected.guard_response(&mut head, signed_in)?;
+        exchange.charter.protected.guard_response(&mut head, signed_in)?;
         if !answer.has_switched() {
             session.set_keepalive(None);
         }
@@ -354,6 +293,7 @@ impl Gateway {
         let permit = exchange
             .permit()
             .ok_or_else(|| Error::explain(ErrorType::InternalError, "nothing is forwarded without a permit"))?;
+        let (site, protected) = (admitted_site(exchange)?, &exchange.charter.protected);
         let origin = exchange
             .origin
             .as_ref()
@@ -361,7 +301,7 @@ impl Gateway {
         let identity = match permit.principal() {
             None => None,
             Some(principal) => {
-                let jwt = self.pass(permit, principal).map_err(|fault| {
+                let jwt = self.pass(&site.assertion, permit, principal).map_err(|fault| {
                     tracing::error!(
                         request = &*exchange.request_id,
                         fault = fault.chain(),
@@ -382,12 +322,12 @@ impl Gateway {
             request.set_raw_path(target.as_bytes())?;
         }
         headers::rewrite(request, |headers| {
-            self.parts.protected.strip(headers);
+            protected.strip(headers);
             if let Some((jwt, account)) = identity {
-                self.parts.protected.set_identity(headers, jwt, account)?;
+                protected.set_identity(headers, jwt, account)?;
             }
             origin.set(headers)?;
-            origin.set_host(headers, self.parts.upstream_host.as_ref());
+            origin.set_host(headers, site.upstream_host.as_ref());
             headers.insert(&X_REQUEST_ID, headers::value(exchange.request_id.to_string())?);
             Ok(())
         })
@@ -401,7 +341,7 @@ impl ProxyHttp for Gateway {
     fn new_ctx(&self) -> Exchange {
         let number = self.requests.fetch_add(1, Ordering::Relaxed);
         let id = format!("{}-{number:x}", self.run);
-        Exchange::new(id.into(), Instant::now())
+        Exchange::new(self.parts.charter.load_full(), id.into(), Instant::now())
     }
 
     async fn early_request_filter(&self, session: &mut Session, exchange: &mut Exchange) -> pingora::Result<()> {
@@ -445,10 +385,7 @@ impl ProxyHttp for Gateway {
     }
 
     async fn upstream_peer(&self, _session: &mut Session, exchange: &mut Exchange) -> pingora::Result<Box<HttpPeer>> {
-        if exchange.permit().is_none() {
-            return Error::e_explain(ErrorType::InternalError, "no peer without a permit");
-        }
-        match self.parts.upstream.peer(exchange.stream) {
+        match admitted_site(exchange)?.upstream.peer(exchange.stream) {
             Some(peer) => Ok(Box::new(peer)),
             None => Error::e_explain(ErrorType::HTTPStatus(502), NEVER_RESOLVED),
         }
@@ -478,9 +415,9 @@ impl ProxyHttp for Gateway {
         let signed_in = exchange.permit().is_some_and(|permit| permit.principal().is_some());
         self.leash(session, response, exchange);
         if response.status.is_informational() {
-            return self.parts.protected.drop_forged_cookies(response);
+            return exchange.charter.protected.drop_forged_cookies(response);
         }
-        self.parts.protected.guard_response(response, signed_in)
+        exchange.charter.protected.guard_response(response, signed_in)
     }
 
     /// Ends a stream that HTTP/2 carries beside others: nothing goes out any more once its session has ended.
@@ -503,11 +440,11 @@ impl ProxyHttp for Gateway {
     async fn fail_to_proxy(&self, session: &mut Session, error: &Error, exchange: &mut Exchange) -> FailToProxy {
         let mut error_code = 0;
         let begun = session.response_written().is_some();
-        self.parts.measures.failed(error, begun, exchange);
+        exchange.outcome = self.parts.measures.failed(error, begun, exchange.outcome);
         if let Some(failure) = failure_of(error) {
             tracing::warn!(request = &*exchange.request_id, error = %error.etype().as_str(), source = error.esource().as_str(), cause = %first_line(error), "could not proxy a request");
             if session.response_written().is_none() {
-                let response = self.fail(Some(session), exchange, failure);
+                let response = fail(Some(session), exchange, failure);
                 error_code = response.status().as_u16();
                 let _ = bridge::write(session, response, After::Close).await;
             }
@@ -539,6 +476,7 @@ impl ProxyHttp for Gateway {
             target: "sekisho::access",
             request = &*exchange.request_id,
             client = exchange.origin.as_ref().map(|origin| tracing::field::display(origin.client)),
+            site = exchange.site().map(|site| site.place.name.as_str()),
             method = %head.method,
             path = without_query(&path),
             status,
@@ -559,12 +497,49 @@ impl ProxyHttp for Gateway {
     }
 }
 
+fn fail(session: Option<&Session>, exchange: &Exchange, failure: Failure) -> http::Response<Bytes> {
+    let parts = session.map(|session| parts_for_portal(session, exchange));
+    exchange.charter.portal.failure(parts.as_ref(), failure)
+}
+
+fn unjudged(session: &Session, exchange: &Exchange, fault: &Fault) -> http::Response<Bytes> {
+    tracing::error!(
+        request = &*exchange.request_id,
+        fault = fault.chain(),
+        "could not judge a request"
+    );
+    fail(Some(session), exchange, UNAVAILABLE)
+}
+
+/// Where a request that was let through goes.
+fn admitted_site(exchange: &Exchange) -> pingora::Result<&Site> {
+    match (exchange.permit(), exchange.site()) {
+        (Some(_), Some(site)) => Ok(site),
+        _ => Error::e_explain(ErrorType::InternalError, "no site without a permit"),
+    }
+}
+
+/// A WebSocket that a page of another origin opens, another site's among them. Browsers send cookies along from sibling
+/// sites, so the handshake has to say where it comes from; programs without an `Origin` present a session of their own.
+fn is_foreign_upgrade(session: &Session, doors: &Doors) -> bool {
+    tunnel::is_handshake(session.req_header())
+        && session
+            .req_header()
+            .headers
+            .get_all(ORIGIN)
+            .iter()
+            .any(|origin| !origin.to_str().is_ok_and(|origin| doors.has_origin(origin)))
+}
+
 /// The head of a request as the pages see it.
 fn parts_for_portal(session: &Session, exchange: &Exchange) -> http::request::Parts {
     let mut parts = bridge::parts(session);
     parts.extensions.insert(RequestId(Arc::clone(&exchange.request_id)));
     if let Some(origin) = &exchange.origin {
         parts.extensions.insert::<ClientAddr>(origin.client);
+    }
+    if let Some(place) = exchange.front() {
+        parts.extensions.insert(At(place));
     }
     parts
 }

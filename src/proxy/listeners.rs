@@ -29,7 +29,7 @@ use tokio::sync::watch;
 use crate::domain::fault::Fault;
 use crate::telemetry::metrics::HandshakeFailure;
 
-use super::client::TrustedProxies;
+use super::charter::InForce;
 use super::connections::Connections;
 use super::gateway::Gateway;
 use super::guarded::Guarded;
@@ -113,7 +113,7 @@ pub struct Front {
     acceptor: Arc<Acceptor>,
     connections: Arc<Connections>,
     streams: Arc<Streams>,
-    trusted: TrustedProxies,
+    charter: InForce,
     header_timeout: Duration,
 }
 
@@ -135,7 +135,7 @@ impl Front {
             upstream_keepalive_pool_size: 512,
             ..ServerConf::default()
         };
-        let (streams, trusted) = (gateway.streams(), gateway.trusted());
+        let (streams, charter) = (gateway.streams(), gateway.charter());
         let mut proxy = HttpProxy::new(gateway, Arc::new(conf));
         let mut options = HttpServerOptions::default();
         options.h2_idle_timeout = Some(H2_IDLE);
@@ -146,7 +146,7 @@ impl Front {
             acceptor: Arc::new(acceptor(tls)?),
             connections,
             streams,
-            trusted,
+            charter,
             header_timeout,
         })
     }
@@ -192,10 +192,8 @@ impl Front {
     }
 
     fn take(self: &Arc<Self>, socket: TcpStream, peer: SocketAddr, stop: &watch::Receiver<bool>) {
-        let Some(open) = self
-            .connections
-            .enter(peer.ip(), self.trusted.trusts(peer.ip().to_canonical()))
-        else {
+        let trusted = self.charter.load().trusted.trusts(peer.ip().to_canonical());
+        let Some(open) = self.connections.enter(peer.ip(), trusted) else {
             tracing::debug!(%peer, "connection refused: too many are open");
             return;
         };

@@ -52,22 +52,22 @@ impl Measures {
         self.health.note(Part::Upstream, true, || self.world.now().as_second());
     }
 
-    /// A request could not be proxied. `begun`: its answer had begun.
-    pub fn failed(&self, error: &Error, begun: bool, exchange: &mut Exchange) {
+    /// A request could not be proxied, which was `outcome` so far. `begun`: its answer had begun. Answers what it is now.
+    pub fn failed(&self, error: &Error, begun: bool, outcome: Outcome) -> Outcome {
         if let Some(kind) = upstream_error(error) {
             self.requests.upstream_failed(kind);
             self.health.note(Part::Upstream, false, || self.world.now().as_second());
         }
-        exchange.outcome = match (error.esource(), error.etype()) {
+        match (error.esource(), error.etype()) {
             // Its stream was cut, by its client or with its session: it had been forwarded.
-            (ErrorSource::Downstream, _) if begun => exchange.outcome,
+            (ErrorSource::Downstream, _) if begun => outcome,
             (
                 ErrorSource::Downstream,
                 ErrorType::WriteError | ErrorType::ReadError | ErrorType::ConnectionClosed | ErrorType::WriteTimedout,
             ) => Outcome::Aborted,
             (ErrorSource::Downstream, _) | (_, ErrorType::HTTPStatus(413)) => Outcome::Refused,
             _ => Outcome::Failed,
-        };
+        }
     }
 
     /// The request is over.
@@ -114,8 +114,6 @@ fn upstream_error(error: &Error) -> Option<UpstreamError> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Instant;
-
     use super::*;
 
     fn error(kind: ErrorType, source: ErrorSource) -> Error {
@@ -187,10 +185,8 @@ mod tests {
                 Some(false),
             ),
         ] {
-            let mut exchange = Exchange::new("1".into(), Instant::now());
-            exchange.outcome = Outcome::Forwarded;
-            measures.failed(&error(kind, source), begun, &mut exchange);
-            assert_eq!(exchange.outcome, outcome);
+            let became = measures.failed(&error(kind, source), begun, Outcome::Forwarded);
+            assert_eq!(became, outcome);
             assert_eq!(health.is_well(Part::Upstream), well);
         }
         measures.upstream_answered();

@@ -1,11 +1,13 @@
 //! The proxied path, and the only module that names Pingora.
 //!
-//! A request walks through `gateway`: its head is refused when upstreams could read it in two ways
-//! (`reception`, `framing`), its client is told (`client`), its session is looked up, the policy judges it, and
+//! A request walks through `gateway` under the charter in force when it came in (`charter`): its head is refused when
+//! upstreams could read it in two ways (`reception`, `framing`), its client is told (`client`), the site it is for is
+//! chosen, its session is looked up, the policy judges it, and
 //! only a permit lets it on (`exchange`). What the upstream may rely on is set at the very last
 //! moment (`headers`).
 
 mod bridge;
+mod charter;
 mod client;
 mod closing;
 mod connections;
@@ -21,9 +23,10 @@ mod streams;
 mod tunnel;
 mod upstream;
 
+pub use charter::{Charter, CharterTerms, InForce, PageLimiter, Site};
 pub use client::TrustedProxies;
 pub use connections::{ConnectionLimits, Connections};
-pub use gateway::{Gateway, GatewayParts, GatewayTimes, Issuing};
+pub use gateway::{Gateway, GatewayParts};
 pub use headers::Protected;
 pub use listeners::{Front, TlsFiles, bind};
 pub use measure::Measures;

@@ -1,12 +1,13 @@
-//! The first look at a request: what could be read in two ways is refused, and where it comes from is told.
+//! The first look at a request: what could be read in two ways is refused, and where it comes from and for which site
+//! it is are told.
 
 use http::header::HOST;
 use http::{HeaderValue, Version};
 use pingora::http::RequestHeader;
 use pingora::proxy::Session;
 
-use crate::domain::doors::Doors;
 use crate::domain::method;
+use crate::domain::site::{Place, SiteMap};
 use crate::domain::target::RequestPath;
 use crate::web::Failure;
 
@@ -17,7 +18,7 @@ use super::headers::Origin;
 
 /// Receives requests.
 pub struct Reception {
-    authorities: [String; 2],
+    sites: SiteMap,
     trusted: TrustedProxies,
     max_header_bytes: usize,
 }
@@ -26,21 +27,22 @@ pub struct Reception {
 pub struct Refused(pub Failure);
 
 impl Reception {
-    /// A request for another host than the doors' is not for us.
-    pub fn new(doors: &Doors, trusted: TrustedProxies, max_header_bytes: usize) -> Self {
+    /// A request for another host than the sites' is not for us.
+    pub fn new<'a>(
+        sites: impl IntoIterator<Item = &'a Place>,
+        trusted: TrustedProxies,
+        max_header_bytes: usize,
+    ) -> Self {
         Self {
-            authorities: [
-                doors.in_office.authority().to_lowercase(),
-                doors.out_of_office.authority().to_lowercase(),
-            ],
+            sites: SiteMap::new(sites),
             trusted,
             max_header_bytes,
         }
     }
 
-    /// Whose word about its client is believed.
-    pub const fn trusted(&self) -> &TrustedProxies {
-        &self.trusted
+    /// All sites.
+    pub const fn sites(&self) -> &SiteMap {
+        &self.sites
     }
 
     /// Walks 1 to 3: refuses what could be read in two ways, and tells where the request comes from.
@@ -65,7 +67,9 @@ impl Reception {
                 allow: "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS",
             }));
         }
-        exchange.origin = Some(self.origin(session)?);
+        let (origin, host) = self.origin(session)?;
+        exchange.origin = Some(origin);
+        exchange.host = Some(host);
         let path = std::str::from_utf8(head.raw_path()).ok().map(without_query);
         let path = path.ok_or(Refused(Failure::BadRequest))?;
         let path = strip_absolute(path).ok_or(Refused(Failure::BadRequest))?;
@@ -75,8 +79,8 @@ impl Reception {
         })
     }
 
-    /// The client, and the host it asked for, which must be one of the doors.
-    fn origin(&self, session: &Session) -> Result<Origin, Refused> {
+    /// The client, and the host it asked for, which must be a site's.
+    fn origin(&self, session: &Session) -> Result<(Origin, usize), Refused> {
         let head = session.req_header();
         let peer = session
             .client_addr()
@@ -99,17 +103,16 @@ impl Reception {
             (Some(host), _) | (None, Some(host)) => host,
             (None, None) => return Err(Refused(Failure::BadRequest)),
         };
-        if !self.authorities.iter().any(|door| door.eq_ignore_ascii_case(host)) {
-            return Err(Refused(Failure::Misdirected));
-        }
-        Ok(Origin {
+        let number = self.sites.host(host).ok_or(Refused(Failure::Misdirected))?;
+        let origin = Origin {
             client: self.trusted.resolve(peer, &head.headers),
             peer,
             host: match (authority, field) {
                 (None, Some(field)) => field.clone(),
                 _ => HeaderValue::from_str(host).map_err(|_| Refused(Failure::BadRequest))?,
             },
-        })
+        };
+        Ok((origin, number))
     }
 }
 

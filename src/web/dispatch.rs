@@ -61,7 +61,8 @@ impl Portal {
     }
 
     /// Answers a request to one of our own paths, whose body was collected under a cap. Expects
-    /// [`ClientAddr`](crate::domain::client::ClientAddr) and [`RequestId`](super::RequestId) as extensions.
+    /// [`ClientAddr`](crate::domain::client::ClientAddr), [`At`](super::At) and [`RequestId`](super::RequestId) as
+    /// extensions.
     pub async fn respond(&self, request: Request<Bytes>) -> Response<Bytes> {
         let answered = self.router.clone().oneshot(request.map(Body::from)).await;
         let (head, body) = answered.unwrap_or_else(|never| match never {}).into_parts();
@@ -141,7 +142,7 @@ pub(super) async fn serve(
     let request = Request::from_parts(head, body);
     let fresh = || desk.flows.sign_in.world.uuid();
     let Some(mut visit) = Visit::read(&request, &desk.settings, &desk.names, &desk.tokens, fresh) else {
-        tracing::error!("a request reached the pages without a client address");
+        tracing::error!("a request reached the pages without a client address or a site");
         return refuse(&desk, &request.into_parts().0, Problem::Failed(Failure::Internal));
     };
     let voice = visit.voice.clone();
@@ -189,7 +190,7 @@ async fn admit(
     body: &[u8],
 ) -> Result<Option<Answer>, Fault> {
     if let Action::Submit { .. } = action
-        && !csrf::same_origin(&visit.headers, &desk.settings.doors)
+        && !csrf::same_origin(&visit.headers, &visit.at.doors)
     {
         return Ok(Some(Answer::problem(Problem::ForeignOrigin)));
     }

@@ -6,9 +6,9 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use zeroize::Zeroizing;
 
-use crate::domain::doors::Doors;
 use crate::domain::language::Language;
 use crate::domain::session::Lifetime;
+use crate::domain::site::Place;
 use crate::flows::{Authenticate, ForgotPassword, OwnAccount, SetPassword, SignIn, SignOut};
 
 use super::overrides::Theme;
@@ -17,8 +17,6 @@ use super::overrides::Theme;
 pub struct PortalSettings {
     /// Paths of the pages that take the place of the web client's own.
     pub routes: PortalRoutes,
-    /// The addresses whose `Origin` is our own.
-    pub doors: Doors,
     /// Name, logo and colour.
     pub branding: Branding,
     /// Pages, texts and files in the place of ours.
@@ -105,6 +103,11 @@ pub trait Health: Send + Sync {
 /// Names one request in logs, on error pages and in JSON problems. The proxy sets it as a request extension.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RequestId(pub Arc<str>);
+
+/// The site that the pages on the host of a request belong to: its doors are what our own pages are sent from, and what
+/// a letter asked for here leads to. The proxy sets it as a request extension.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct At(pub Arc<Place>);
 
 /// Why a portal cannot be built.
 #[derive(Debug, thiserror::Error)]

@@ -10,6 +10,7 @@ use uuid::Uuid;
 use crate::domain::client::ClientAddr;
 use crate::domain::fault::Fault;
 use crate::domain::principal::Principal;
+use crate::domain::site::Place;
 use crate::domain::token::{TicketToken, TokenDigest};
 use crate::flows::Presented;
 
@@ -17,7 +18,7 @@ use super::cookie;
 use super::csrf::{self, FormTokens};
 use super::form::Fields;
 use super::problem::{Failure, Problem};
-use super::settings::PortalSettings;
+use super::settings::{At, PortalSettings};
 use super::voice::{CookieNames, Medium, Query, Voice, prefers_json};
 
 /// A request to one of our own pages.
@@ -34,6 +35,8 @@ pub(super) struct Visit {
     pub headers: HeaderMap,
     /// From where.
     pub client: ClientAddr,
+    /// The site that the pages on its host belong to.
+    pub at: Arc<Place>,
     /// The seed of this browser's form tokens.
     pub seed: Seed,
     /// What was posted, once it has been read and found to come from our own page.
@@ -64,7 +67,7 @@ pub(super) enum Submission {
 }
 
 impl Visit {
-    /// Reads the head. `None` when the proxy did not say who the client is.
+    /// Reads the head. `None` when the proxy did not say who the client is, or whose pages it asks for.
     pub(super) fn read(
         request: &Request<Bytes>,
         settings: &PortalSettings,
@@ -74,6 +77,7 @@ impl Visit {
     ) -> Option<Self> {
         let (head, ()) = without_body(request).into_parts();
         let client = *head.extensions.get::<ClientAddr>()?;
+        let At(at) = head.extensions.get::<At>()?.clone();
         let mut voice = Voice::of(&head, true, settings, names);
         voice.medium = if prefers_json(&head.headers) {
             Medium::Json
@@ -96,6 +100,7 @@ impl Visit {
             method: head.method,
             headers: head.headers,
             client,
+            at,
             seed,
             sent: Submission::None,
             principal: None,

@@ -21,7 +21,7 @@ use crate::harness::upstream::{hex, pattern};
 use crate::harness::{House, IN, OUT, SESSION, Visitor, eventually, now, soon};
 
 /// The published keys.
-async fn jwks(house: &House) -> JwkSet {
+pub async fn jwks(house: &House) -> JwkSet {
     let answer = house.visitor().fetch("/.well-known/sekisho/jwks.json").await;
     assert_eq!(answer.status, 200, "{answer:?}");
     assert!(!answer.text().contains("\"d\""), "no private part is published");
@@ -29,7 +29,7 @@ async fn jwks(house: &House) -> JwkSet {
 }
 
 /// Verifies an assertion as an upstream must: by the published key it names, with one algorithm.
-fn verify(jwt: &str, keys: &JwkSet, issuer: &str, audience: &str) -> jsonwebtoken::errors::Result<Value> {
+pub fn verify(jwt: &str, keys: &JwkSet, issuer: &str, audience: &str) -> jsonwebtoken::errors::Result<Value> {
     let header = decode_header(jwt)?;
     assert_eq!(header.alg, Algorithm::ES256);
     let key = keys

@@ -13,7 +13,6 @@ use sekisho::config::Hashing;
 use sekisho::crypto::entropy::OsEntropy;
 use sekisho::crypto::hashing::Argon2Hasher;
 use sekisho::crypto::secrets::Pepper;
-use sekisho::domain::doors::{Door, Doors};
 use sekisho::domain::language::Language;
 use sekisho::domain::password::PasswordRules;
 use sekisho::domain::session::Lifetime;
@@ -113,10 +112,6 @@ fn routes() -> Vec<RouteInfo> {
             logout: "/logout".into(),
             set_password: "/set-password".into(),
             forgot_password: "/forgot-password".into(),
-        },
-        doors: Doors {
-            in_office: Door::parse("https://in.test").unwrap(),
-            out_of_office: Door::parse("https://out.test").unwrap(),
         },
         branding: Branding {
             name: "Sekisho".into(),

@@ -5,6 +5,7 @@ pub mod forms;
 pub mod reader;
 pub mod schema;
 pub mod units;
+pub mod within;
 pub mod writer;
 
 use forms::Form;
@@ -21,15 +22,31 @@ pub enum Slot<'a, T> {
     Optional(&'a mut Option<T>, T),
 }
 
+/// Sections of one kind, `[kind.NAME]`, as many as the operator likes and under names of his own.
+pub struct Family {
+    /// What they are.
+    pub kind: &'static str,
+    /// For the documentation of all of them.
+    pub doc: &'static str,
+    /// A name, for the example that stands for all.
+    pub example: &'static str,
+    /// Says what is wrong with a name.
+    pub check_name: fn(&str) -> Result<(), String>,
+}
+
 /// Walks over the keys of all sections, in the order of the file.
 pub trait Walker {
     /// The keys that follow belong to `[name]`. Named once for each section.
-    fn section(&mut self, name: &'static str, doc: &'static str);
+    fn section(&mut self, name: &str, doc: &'static str);
+
+    /// Calls `member` for each section of the family, with its name. `known` are the names that are there when nothing
+    /// is read.
+    fn family(&mut self, family: &Family, known: &[String], member: impl FnMut(&mut Self, &str));
 
     /// A key of the current section.
     fn key<F: Form>(&mut self, name: &'static str, doc: &'static str, form: &F, slot: Slot<'_, F::Value>);
 
     /// A rule between keys, given with their sections. `rule` says what breaks it; it is not asked
     /// when one of the keys could not be read, so that one mistake is one line.
-    fn check(&mut self, _keys: &[&'static str], _rule: impl FnOnce() -> Result<(), String>) {}
+    fn check(&mut self, _keys: &[&str], _rule: impl FnOnce() -> Result<(), String>) {}
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 use toml::de::DeTable;
 
 use super::forms::{Form, Given};
-use super::{Slot, Walker};
+use super::{Family, Slot, Walker};
 use crate::config::problem::Problem;
 
 /// The file being read.
@@ -15,14 +15,17 @@ pub struct Reader<'t> {
     text: &'t str,
     root: &'t DeTable<'t>,
     section: Section<'t>,
-    sections: Vec<&'static str>,
+    /// Every section asked for, with its line.
+    sections: Vec<(String, Option<usize>)>,
+    /// Members of a family that are none, already reported.
+    misnamed: Vec<String>,
     keys: BTreeMap<String, Read>,
     problems: Vec<Problem>,
 }
 
 /// The section whose keys are being read.
 struct Section<'t> {
-    name: &'static str,
+    name: String,
     found: Found<'t>,
     line: Option<usize>,
 }
@@ -45,7 +48,7 @@ impl<'t> Reader<'t> {
     /// Reads `root`, which was parsed from `text`, the content of `file`.
     pub fn new(file: &'t Path, text: &'t str, root: &'t DeTable<'t>) -> Self {
         let section = Section {
-            name: "",
+            name: String::new(),
             found: Found::Nothing,
             line: None,
         };
@@ -55,6 +58,7 @@ impl<'t> Reader<'t> {
             root,
             section,
             sections: Vec::new(),
+            misnamed: Vec::new(),
             keys: BTreeMap::new(),
             problems: Vec::new(),
         }
@@ -89,8 +93,9 @@ impl<'t> Reader<'t> {
             let plain = !key.get_ref().contains('.');
             match as_section {
                 _ if plain && self.keys.contains_key(&path) => {}
+                _ if self.misnamed.contains(&path) => {}
                 Some(table) if plain && self.is_section(&path) => self.report_unknown(&path, table),
-                None if plain && self.sections.contains(&path.as_str()) => {} // reported as no section
+                None if plain && self.sections.iter().any(|(known, _)| *known == path) => {} // reported as no section
                 _ => {
                     let line = self.line_of(key.span().start);
                     let message = self.describe_unknown(prefix, key.get_ref(), as_section.is_some());
@@ -105,13 +110,16 @@ impl<'t> Reader<'t> {
         let under = format!("{path}.");
         self.sections
             .iter()
-            .any(|known| *known == path || known.starts_with(&under))
+            .any(|(known, _)| *known == path || known.starts_with(&under))
     }
 
     fn describe_unknown(&self, prefix: &str, key: &str, is_section: bool) -> String {
         let path = join(prefix, key);
         let (kind, near) = if is_section {
-            ("section", nearest(&path, self.sections.iter().copied()))
+            (
+                "section",
+                nearest(&path, self.sections.iter().map(|(known, _)| known.as_str())),
+            )
         } else {
             let siblings = self.keys.keys().filter_map(|known| {
                 let (section, name) = known.rsplit_once('.')?;
@@ -129,6 +137,13 @@ impl<'t> Reader<'t> {
         format!("there is no such {kind}{hint}")
     }
 
+    /// The line of the section that a key would be written in.
+    fn line_of_section(&self, key: &str) -> Option<usize> {
+        let (section, _) = key.rsplit_once('.')?;
+        let (_, line) = self.sections.iter().find(|(known, _)| known == section)?;
+        *line
+    }
+
     fn entry(&self, name: &str) -> Option<(usize, &'t Given<'t>)> {
         let Found::Table(table) = self.section.found else {
             return None;
@@ -139,8 +154,7 @@ impl<'t> Reader<'t> {
 }
 
 impl Walker for Reader<'_> {
-    fn section(&mut self, name: &'static str, _doc: &'static str) {
-        self.sections.push(name);
+    fn section(&mut self, name: &str, _doc: &'static str) {
         let (mut found, mut line) = (Found::Table(self.root), None);
         for part in name.split('.') {
             let Found::Table(table) = found else { break };
@@ -159,11 +173,48 @@ impl Walker for Reader<'_> {
                 format!("it is a section; write [{name}] on a line of its own"),
             );
         }
-        self.section = Section { name, found, line };
+        self.sections.push((name.to_owned(), line));
+        self.section = Section {
+            name: name.to_owned(),
+            found,
+            line,
+        };
+    }
+
+    fn family(&mut self, family: &Family, _known: &[String], mut member: impl FnMut(&mut Self, &str)) {
+        let kind = family.kind;
+        let Some((key, given)) = self.root.get_key_value(kind) else {
+            return;
+        };
+        let line = self.line_of(key.span().start);
+        self.sections.push((kind.to_owned(), Some(line)));
+        let Some(table) = given.get_ref().as_table() else {
+            let message = format!(
+                "write [{kind}.{}] on a line of its own, with a name of yours",
+                family.example
+            );
+            return self.report(Some(line), kind, message);
+        };
+        let mut names: Vec<_> = table.keys().collect();
+        names.sort_by_key(|name| name.span().start);
+        for name in names {
+            let path = join(kind, name.get_ref());
+            let is_section = table.get(name).is_some_and(|value| value.get_ref().is_table());
+            let why = match (family.check_name)(name.get_ref()) {
+                Err(why) => why,
+                Ok(()) if is_section => {
+                    member(self, name.get_ref());
+                    continue;
+                }
+                Ok(()) => format!("it is a section; write [{path}] on a line of its own"),
+            };
+            self.report(Some(self.line_of(name.span().start)), &printable(&path), why);
+            self.misnamed.push(path);
+        }
     }
 
     fn key<F: Form>(&mut self, name: &'static str, _doc: &'static str, form: &F, slot: Slot<'_, F::Value>) {
-        let path = join(self.section.name, name);
+        let path = join(&self.section.name, name);
         let mut read = Read {
             line: None,
             failed: false,
@@ -184,7 +235,7 @@ impl Walker for Reader<'_> {
                 Slot::Required(example) => {
                     read.failed = true;
                     if !matches!(self.section.found, Found::Broken) {
-                        let (section, example) = (self.section.name, form.write(example));
+                        let (section, example) = (self.section.name.as_str(), form.write(example));
                         let message = format!("it is missing; write in [{section}], for example: {name} = {example}");
                         self.report(self.section.line, &path, message);
                     }
@@ -196,7 +247,7 @@ impl Walker for Reader<'_> {
         self.keys.insert(path, read);
     }
 
-    fn check(&mut self, keys: &[&'static str], rule: impl FnOnce() -> Result<(), String>) {
+    fn check(&mut self, keys: &[&str], rule: impl FnOnce() -> Result<(), String>) {
         let reads: Vec<_> = keys
             .iter()
             .filter_map(|key| self.keys.get(*key).map(|read| (*key, *read)))
@@ -207,6 +258,7 @@ impl Walker for Reader<'_> {
         if let Err(message) = rule() {
             let blamed = reads.iter().find(|(_, read)| read.line.is_some()).or(reads.first());
             let (key, line) = blamed.map_or(("", None), |(key, read)| (*key, read.line));
+            let line = line.or_else(|| self.line_of_section(key));
             self.report(line, key, message);
         }
     }

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value as Json, json};
 
 use super::forms::Form;
-use super::{Slot, Walker};
+use super::{Family, Slot, Walker};
 
 /// The schema being built.
 #[derive(Default)]
@@ -12,7 +12,7 @@ pub struct Schema {
 }
 
 struct Section {
-    name: &'static str,
+    name: String,
     doc: &'static str,
     keys: Map<String, Json>,
     required: Vec<&'static str>,
@@ -37,18 +37,29 @@ fn object(doc: &str) -> Json {
     json!({ "type": "object", "description": doc, "additionalProperties": false, "properties": {}, "required": [] })
 }
 
+/// Stands for every name that an operator might choose.
+const ANY: &str = "*";
+
 /// Puts a section in its place; `a.b` goes into `a`, which comes before it.
 fn add(root: &mut Json, section: Section) {
     let mut parent = root;
-    let mut name = section.name;
+    let mut name = section.name.as_str();
     while let Some((outer, inner)) = name.split_once('.') {
-        parent = &mut parent["properties"][outer];
+        parent = if outer == ANY {
+            &mut parent["additionalProperties"]
+        } else {
+            &mut parent["properties"][outer]
+        };
         name = inner;
     }
     let must_be_written = !section.required.is_empty();
     let mut schema = object(section.doc);
     schema["properties"] = Json::Object(section.keys);
     schema["required"] = json!(section.required);
+    if name == ANY {
+        parent["additionalProperties"] = schema;
+        return;
+    }
     parent["properties"][name] = schema;
     if let (true, Some(required)) = (must_be_written, parent["required"].as_array_mut()) {
         required.push(json!(name));
@@ -56,13 +67,18 @@ fn add(root: &mut Json, section: Section) {
 }
 
 impl Walker for Schema {
-    fn section(&mut self, name: &'static str, doc: &'static str) {
+    fn section(&mut self, name: &str, doc: &'static str) {
         self.sections.push(Section {
-            name,
+            name: name.to_owned(),
             doc,
             keys: Map::new(),
             required: Vec::new(),
         });
+    }
+
+    fn family(&mut self, family: &Family, _known: &[String], mut member: impl FnMut(&mut Self, &str)) {
+        self.section(family.kind, family.doc);
+        member(self, ANY);
     }
 
     fn key<F: Form>(&mut self, name: &'static str, doc: &'static str, form: &F, slot: Slot<'_, F::Value>) {

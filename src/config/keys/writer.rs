@@ -1,9 +1,10 @@
 //! Writes the configuration as TOML: bare, as it is in effect, or documented, as operators get it.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use super::forms::Form;
-use super::{Slot, Walker};
+use super::{Family, Slot, Walker};
 
 /// The widest a line of documentation becomes.
 const WIDTH: usize = 96;
@@ -12,6 +13,10 @@ const WIDTH: usize = 96;
 pub struct Writer {
     text: String,
     documented: bool,
+    /// Within an example that is commented out as a whole.
+    aside: bool,
+    /// Explanations already given: none is given twice.
+    given: BTreeSet<&'static str>,
 }
 
 impl Writer {
@@ -20,6 +25,8 @@ impl Writer {
         Self {
             text: String::new(),
             documented: false,
+            aside: false,
+            given: BTreeSet::new(),
         }
     }
 
@@ -28,6 +35,8 @@ impl Writer {
         let mut writer = Self {
             text: String::new(),
             documented: true,
+            aside: false,
+            given: BTreeSet::new(),
         };
         for paragraph in preface.split('\n') {
             writer.comment(paragraph);
@@ -58,25 +67,45 @@ impl Writer {
         self.text.push('\n');
     }
 
+    fn rule(&mut self) {
+        self.push(&format!("# {}", "-".repeat(WIDTH - 2)));
+    }
+
     fn assign(&mut self, mark: &str, name: &str, value: &toml::Value) {
+        let mark = if self.aside { "#" } else { mark };
         let _infallible = writeln!(self.text, "{mark}{name} = {value}");
     }
 }
 
 impl Walker for Writer {
-    fn section(&mut self, name: &'static str, doc: &'static str) {
+    fn section(&mut self, name: &str, doc: &'static str) {
         if !self.text.is_empty() {
             self.push("");
         }
-        if self.documented {
-            self.push(&format!("# {}", "-".repeat(WIDTH - 2)));
+        if self.documented && !self.aside {
+            self.rule();
+        }
+        if self.documented && self.given.insert(doc) {
             self.comment(doc);
         }
-        self.push(&format!("[{name}]"));
+        let mark = if self.aside { "#" } else { "" };
+        self.push(&format!("{mark}[{name}]"));
+    }
+
+    fn family(&mut self, family: &Family, known: &[String], mut member: impl FnMut(&mut Self, &str)) {
+        if !self.documented {
+            return known.iter().for_each(|name| member(self, name));
+        }
+        self.push("");
+        self.rule();
+        self.comment(family.doc);
+        self.aside = true;
+        member(self, family.example);
+        self.aside = false;
     }
 
     fn key<F: Form>(&mut self, name: &'static str, doc: &'static str, form: &F, slot: Slot<'_, F::Value>) {
-        if self.documented {
+        if self.documented && self.given.insert(doc) {
             self.push("");
             self.comment(doc);
         }

@@ -18,6 +18,7 @@ use crate::domain::browser::Browser;
 use crate::domain::doors::Doors;
 use crate::domain::fault::Fault;
 use crate::domain::language::Language;
+use crate::domain::site::SiteName;
 use crate::domain::token::TicketToken;
 use crate::ports::Content;
 
@@ -33,6 +34,7 @@ pub struct LetterPress {
     accent: String,
     support: Option<String>,
     doors: Doors,
+    sites: BTreeMap<SiteName, Doors>,
     login: String,
     set_password: String,
     zone: TimeZone,
@@ -82,10 +84,18 @@ impl LetterPress {
             accent: branding.accent.clone(),
             support: branding.support.as_deref().map(phrase::one_line),
             doors,
+            sites: BTreeMap::new(),
             login: routes.login.clone(),
             set_password: routes.set_password.clone(),
             zone,
         })
+    }
+
+    /// The doors of sites beside the main one.
+    #[must_use]
+    pub fn with_sites(mut self, sites: BTreeMap<SiteName, Doors>) -> Self {
+        self.sites = sites;
+        self
     }
 
     /// Our own templates, by file name.
@@ -105,25 +115,28 @@ impl LetterPress {
         &self.brand
     }
 
-    /// Writes one letter in the account's language.
+    /// Writes one letter in the account's language, with links through the doors of this site; of the main one where
+    /// none is named, or none of this name is configured any more.
     ///
     /// # Errors
     /// When a template asks for something it was not given.
-    pub fn write(&self, account: &Account, content: &Content<'_>) -> Result<Written, Fault> {
+    pub fn write(&self, account: &Account, content: &Content<'_>, site: Option<&SiteName>) -> Result<Written, Fault> {
         let language = account.language;
+        let doors = site.and_then(|site| self.sites.get(site)).unwrap_or(&self.doors);
         let (kind, facts) = match content {
-            Content::Welcome { token, life } => ("welcome", self.invitation(token, language, *life)),
-            Content::Reset { token, life } => ("reset", self.invitation(token, language, *life)),
-            Content::PasswordChanged { at } => ("password_changed", self.notice(*at, language)),
+            Content::Welcome { token, life } => ("welcome", self.invitation(doors, token, language, *life)),
+            Content::Reset { token, life } => ("reset", self.invitation(doors, token, language, *life)),
+            Content::PasswordChanged { at } => ("password_changed", self.notice(doors, *at, language)),
             Content::NewDevice { at, client, user_agent } => {
                 let device = phrase::device(language, Browser::of(user_agent));
-                let facts = context! { device, address => client.to_string(), ..self.notice(*at, language) };
+                let facts = context! { device, address => client.to_string(), ..self.notice(doors, *at, language) };
                 ("new_device", facts)
             }
-            Content::EmailChanged { at, current } => {
-                ("email_changed", context! { current, ..self.notice(*at, language) })
-            }
-            Content::AccountUnlocked { at } => ("account_unlocked", self.notice(*at, language)),
+            Content::EmailChanged { at, current } => (
+                "email_changed",
+                context! { current, ..self.notice(doors, *at, language) },
+            ),
+            Content::AccountUnlocked { at } => ("account_unlocked", self.notice(doors, *at, language)),
         };
         let common = self.common(account);
         let plain = self.render(
@@ -158,21 +171,14 @@ impl LetterPress {
     }
 
     /// The two links that carry the right to set a password.
-    fn invitation(&self, token: &TicketToken, language: Language, life: std::time::Duration) -> Value {
+    fn invitation(&self, doors: &Doors, token: &TicketToken, language: Language, life: std::time::Duration) -> Value {
         let path = format!("{}?ticket={}", self.set_password, token.expose());
-        context! { life => phrase::duration(language, life), ..self.links(&path) }
+        context! { life => phrase::duration(language, life), ..links(doors, &path) }
     }
 
     /// What happened when, with the way to the sign-in page. No token.
-    fn notice(&self, at: Timestamp, language: Language) -> Value {
-        context! { when => phrase::moment(language, at, &self.zone), ..self.links(&self.login) }
-    }
-
-    fn links(&self, path: &str) -> Value {
-        context! {
-            in_office => self.doors.in_office.link(path),
-            out_of_office => self.doors.out_of_office.link(path),
-        }
+    fn notice(&self, doors: &Doors, at: Timestamp, language: Language) -> Value {
+        context! { when => phrase::moment(language, at, &self.zone), ..links(doors, &self.login) }
     }
 
     fn render(&self, name: &str, facts: &Value) -> Result<String, Fault> {
@@ -213,6 +219,13 @@ impl LetterPress {
             format!("letters/{file}"),
             format!("{line}there is no {missing} here; there are: {names}"),
         )
+    }
+}
+
+fn links(doors: &Doors, path: &str) -> Value {
+    context! {
+        in_office => doors.in_office.link(path),
+        out_of_office => doors.out_of_office.link(path),
     }
 }
 

@@ -63,7 +63,7 @@ impl LetterPress {
             "account-unlocked" => Content::AccountUnlocked { at },
             _ => return Err(unknown()),
         };
-        self.write(&person(language).ok_or_else(unknown)?, &content)
+        self.write(&person(language).ok_or_else(unknown)?, &content, None)
     }
 
     /// Everything that is wrong with the templates, a line each: what cannot be written, which links are lost, what

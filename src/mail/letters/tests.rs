@@ -90,7 +90,7 @@ fn written(press: &LetterPress, account: &Account, kind: &str) -> Written {
         "account_unlocked" => Content::AccountUnlocked { at },
         _ => Content::PasswordChanged { at },
     };
-    press.write(account, &content).unwrap()
+    press.write(account, &content, None).unwrap()
 }
 
 #[rstest]
@@ -243,4 +243,40 @@ fn a_person_without_a_name_is_addressed_by_extension() {
     person.name = " ".into();
     let letter = written(&press_of(&branding()), &person, "reset");
     assert!(letter.text.starts_with("Hello 101,\n"), "{}", letter.text);
+}
+
+#[rstest]
+#[case(Some("wiki"), "https://wiki.example/", "https://wiki.office.example/")]
+#[case(Some("main"), "https://phone", "https://phone")]
+#[case(Some("gone"), "https://phone", "https://phone")]
+#[case(None, "https://phone", "https://phone")]
+fn links_lead_to_the_site_that_was_asked_and_to_the_main_one_when_it_is_gone(
+    #[case] site: Option<&str>,
+    #[case] out_of_office: &str,
+    #[case] in_office: &str,
+) {
+    let door = |text| Door::parse(text).unwrap();
+    let wiki = Doors {
+        in_office: door("https://wiki.office.example"),
+        out_of_office: door("https://wiki.example"),
+    };
+    let name = |text| SiteName::parse(text).unwrap();
+    let press = press_of(&branding()).with_sites([(name("wiki"), wiki)].into());
+    let (token, life) = (token(), Duration::from_mins(30));
+    let content = Content::Reset { token: &token, life };
+    let letter = press.write(&account(Language::En), &content, site.map(name).as_ref());
+    let text = letter.unwrap().text;
+    let links: Vec<&str> = text
+        .split_whitespace()
+        .filter(|word| word.contains("ticket="))
+        .collect();
+    assert_eq!(links.len(), 2, "{text}");
+    for start in [out_of_office, in_office] {
+        assert!(links.iter().any(|link| link.starts_with(start)), "{text}");
+    }
+    assert_eq!(
+        links.iter().any(|link| link.contains("wiki")),
+        site == Some("wiki"),
+        "{text}"
+    );
 }

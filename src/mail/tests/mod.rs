@@ -123,6 +123,7 @@ async fn send_to(mailer: &SmtpMailer, person: &Account) -> Result<Receipt, Refus
             to,
             account: person,
             content,
+            site: None,
         })
         .await
 }

@@ -118,7 +118,7 @@ impl CachedSessions {
     /// Lets every session be given a fresh assertion with its next request: after the signing keys changed.
     pub fn drop_passes(&self) {
         for (_, entry) in &self.entries {
-            entry.principal.drop_pass();
+            entry.principal.drop_passes();
         }
     }
 

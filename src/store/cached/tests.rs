@@ -8,7 +8,9 @@ use uuid::Uuid;
 
 use super::*;
 use crate::domain::account::{Account, AccountState};
+use crate::domain::assertion::AssertionTerms;
 use crate::domain::event::Consequences;
+use crate::domain::principal::Pass;
 use crate::domain::session::tests::{account, at, session};
 use crate::domain::session::{Lifetime, Session, SessionId, SessionState};
 use crate::ports::{Renewal, Room};
@@ -296,17 +298,23 @@ async fn the_time_last_seen_survives_being_dropped() {
 async fn a_key_change_is_told_and_every_pass_can_be_dropped() {
     let (shelf, hands, cached) = following().await;
     let fetched = cached.fetch(&digest()).await.unwrap().unwrap();
-    fetched.keep_pass(crate::domain::principal::Pass {
-        jwt: bytes::Bytes::from_static(b"jwt"),
+    let terms = Arc::new(AssertionTerms {
+        issuer: "door".into(),
         audience: "phone".into(),
-        refresh_at: at(1000),
+        life: Duration::from_mins(1),
     });
+    let pass = Pass {
+        jwt: bytes::Bytes::from_static(b"jwt"),
+        terms: Arc::clone(&terms),
+        refresh_at: at(1000),
+    };
+    fetched.keep_pass(&pass, at(0));
     shelf.log.lock().push(Changed::Keys);
     assert!(cached.follow(hands.set(2)).await.unwrap().keys_changed);
     assert!(!cached.follow(hands.set(3)).await.unwrap().keys_changed);
-    assert!(fetched.pass_for("phone", at(0)).is_some());
+    assert!(fetched.pass_for(&terms, at(0)).is_some());
     cached.drop_passes();
-    assert!(cached.known(&digest()).unwrap().pass_for("phone", at(0)).is_none());
+    assert!(cached.known(&digest()).unwrap().pass_for(&terms, at(0)).is_none());
 }
 
 #[tokio::test]

@@ -10,6 +10,7 @@ use crate::domain::bounce::{Action, DeadAddress, Ignored, Report, StatusCode};
 use crate::domain::device::Device;
 use crate::domain::key::{KeyRecord, SigningAlgorithm};
 use crate::domain::outbox::Batch;
+use crate::domain::site::SiteName;
 use crate::ports::{
     AccountBatch, AccountListing, AccountRecord, Changed, DueLetter, LetterListing, PasswordChange, Renewal,
     TicketListing, TicketRecord,
@@ -446,6 +447,7 @@ impl Cast {
                 email: Email::parse("Who@Example.com").unwrap(),
                 client,
                 device: Some(Device::fresh([3; 32]).with(account, Some(now))),
+                site: SiteName::parse("wiki").unwrap(),
             },
         };
         let id = fresh_uuid();

@@ -4,6 +4,7 @@ use super::*;
 use crate::domain::client::ClientAddr;
 use crate::domain::device::Device;
 use crate::domain::outbox::{Batch, QueuedLetter};
+use crate::domain::site::SiteName;
 use crate::domain::ticket::Purpose;
 use crate::ports::{AccountBatch, DueLetter, LetterStatus};
 
@@ -88,6 +89,13 @@ async fn a_letter_comes_out_as_it_went_in(ports: Ports) {
             email: Email::parse("Yuki@Example.com").unwrap(),
             client: ClientAddr::new("192.0.2.7".parse().unwrap()),
             device: Some(Device::fresh([7; 32]).with(account, Some(at(1)))),
+            site: SiteName::main(),
+        },
+        Matter::ResetRequested {
+            email: Email::parse("yuki@example.com").unwrap(),
+            client: ClientAddr::new("192.0.2.7".parse().unwrap()),
+            device: None,
+            site: SiteName::parse("wiki").unwrap(),
         },
         Matter::PasswordChanged { account },
         Matter::NewDevice {

@@ -384,7 +384,7 @@ impl DatabaseCopy {
     /// # Errors
     /// When it cannot be read.
     pub async fn letters(&mut self) -> Result<Read<()>, Fault> {
-        let all = "SELECT id, matter, account, email, client, user_agent, device, created_at FROM letters";
+        let all = "SELECT * FROM letters";
         self.understand(all, "id", |row| rows::letter(row).map(|_| ())).await
     }
 

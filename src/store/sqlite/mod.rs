@@ -220,6 +220,7 @@ fn migrations() -> Migrator {
         step(5, "links", include_str!("migrations/0005_links.sql")),
         step(6, "bounces", include_str!("migrations/0006_bounces.sql")),
         step(7, "asking device", include_str!("migrations/0007_asking_device.sql")),
+        step(8, "sites", include_str!("migrations/0008_sites.sql")),
     ])
 }
 

@@ -22,6 +22,7 @@ use crate::domain::key::KeyRecord;
 use crate::domain::outbox::{Letter, LetterId, Matter};
 use crate::domain::password::PasswordHash;
 use crate::domain::session::{Session, SessionId};
+use crate::domain::site::SiteName;
 use crate::domain::ticket::{Purpose, Ticket, TicketEnd, Way};
 use crate::domain::token::TokenDigest;
 use crate::ports::{Changed, Credential, LetterListing, LetterStatus, TicketListing};
@@ -47,8 +48,8 @@ pub(super) use session_columns;
 /// The columns [`letter_listing`] reads.
 macro_rules! letter_columns {
     () => {
-        "id, matter, account, email, client, user_agent, device, created_at, status, attempts, due_at, words, ended_at, paced, \
-         sent_to, bounce, bounce_status, bounce_words, bounced_at"
+        "id, matter, account, email, client, user_agent, device, site, created_at, status, attempts, due_at, words, ended_at, \
+         paced, sent_to, bounce, bounce_status, bounce_words, bounced_at"
     };
 }
 pub(super) use letter_columns;
@@ -221,6 +222,7 @@ pub(super) fn letter(row: &SqliteRow) -> Result<Letter, Trouble> {
             email: parsed(row, "email", |text| Email::parse(text).ok())?,
             client: parsed(row, "client", client)?,
             device: device(row)?,
+            site: site(row)?,
         },
         other => return Err(unreadable("matter", other)),
     };
@@ -231,6 +233,15 @@ pub(super) fn letter(row: &SqliteRow) -> Result<Letter, Trouble> {
     })
 }
 
+/// Older backups do not name one.
+fn site(row: &SqliteRow) -> Result<SiteName, Trouble> {
+    match row.try_get::<Option<&str>, _>("site") {
+        Ok(Some(text)) => SiteName::parse(text).map_err(|_| unreadable("site", text)),
+        Ok(None) | Err(sqlx::Error::ColumnNotFound(_)) => Ok(SiteName::main()),
+        Err(error) => Err(error.into()),
+    }
+}
+
 /// The columns a matter is stored in, apart from its name.
 pub(super) struct MatterColumns<'a> {
     pub(super) account: Option<String>,
@@ -238,6 +249,7 @@ pub(super) struct MatterColumns<'a> {
     pub(super) client: Option<String>,
     pub(super) user_agent: Option<&'a str>,
     pub(super) device: Option<Vec<u8>>,
+    pub(super) site: Option<&'a str>,
 }
 
 pub(super) fn matter(matter: &Matter) -> MatterColumns<'_> {
@@ -256,6 +268,7 @@ pub(super) fn matter(matter: &Matter) -> MatterColumns<'_> {
             Matter::ResetRequested { device, .. } => device.as_ref().map(Device::to_bytes),
             _ => None,
         },
+        site: matter.site().filter(|site| !site.is_main()).map(SiteName::as_str),
     }
 }
 

@@ -34,8 +34,9 @@ pub(in super::super) async fn submit(desk: Arc<Desk>, visit: Arc<Visit>) -> Resu
         Submission::None => return Ok(Answer::problem(Problem::NotAcceptable)),
     };
     let flow = &desk.flows.forgot_password;
+    let (email, site) = (fields.text("email"), &visit.at.name);
     let device = desk.device(&visit);
-    Ok(match flow.run(fields.text("email"), visit.client, device).await {
+    Ok(match flow.run(email, visit.client, device, site).await {
         Ok(ResetRequest::Accepted) if visit.wants_page() => {
             Answer::page(Page::new("forgot_password_sent.html", context! {}))
         }

@@ -28,6 +28,7 @@ use crate::domain::doors::{Door, Doors};
 use crate::domain::language::Language;
 use crate::domain::password::PasswordRules;
 use crate::domain::session::{Lifetime, later};
+use crate::domain::site::{Place, Prefix, SiteName};
 use crate::domain::target::RequestPath;
 use crate::domain::ticket::{Purpose, Ticket};
 use crate::domain::token::TicketToken;
@@ -36,7 +37,7 @@ use crate::flows::{
     SignOut, TicketLimits, World,
 };
 
-use super::{Branding, Health, Portal, PortalFlows, PortalRoutes, PortalSettings, RequestId, Theme};
+use super::{At, Branding, Health, Portal, PortalFlows, PortalRoutes, PortalSettings, RequestId, Theme};
 use fakes::Fakes;
 
 const PASSWORD: &str = "correct horse battery staple";
@@ -84,10 +85,6 @@ fn settings() -> PortalSettings {
             logout: "/logout".into(),
             set_password: "/set-password".into(),
             forgot_password: "/forgot-password".into(),
-        },
-        doors: Doors {
-            in_office: Door::parse("https://phone.office.example").unwrap(),
-            out_of_office: Door::parse("https://phone.example.com").unwrap(),
         },
         branding: Branding {
             name: "Sekisho".into(),
@@ -222,6 +219,18 @@ fn flows(fakes: &Arc<Fakes>) -> PortalFlows {
     }
 }
 
+/// The site whose pages are asked for.
+fn place() -> Place {
+    Place {
+        name: SiteName::main(),
+        doors: Doors {
+            in_office: Door::parse("https://phone.office.example").unwrap(),
+            out_of_office: Door::parse("https://phone.example.com").unwrap(),
+        },
+        path: Prefix::root(),
+    }
+}
+
 /// A request as the proxy hands it over.
 fn request(method: &str, target: &str, headers: &[(&str, &str)], body: impl Into<Bytes>) -> Request<Bytes> {
     let mut request = Request::builder().method(method).uri(target);
@@ -231,6 +240,7 @@ fn request(method: &str, target: &str, headers: &[(&str, &str)], body: impl Into
     let mut request = request.body(body.into()).unwrap();
     let client = ClientAddr::new("192.0.2.7".parse().unwrap());
     request.extensions_mut().insert(client);
+    request.extensions_mut().insert(At(Arc::new(place())));
     request.extensions_mut().insert(RequestId("01J9REQUEST".into()));
     request
 }

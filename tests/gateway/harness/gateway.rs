@@ -13,7 +13,7 @@ use parking_lot::Mutex;
 use rustls::RootCertStore;
 use tempfile::TempDir;
 
-use super::{IN, OUT, eventually};
+use super::{IN, OUT, WIKI_IN, WIKI_OUT, eventually};
 
 /// One gateway: a home directory, and a server process while it runs.
 pub struct Gateway {
@@ -311,7 +311,7 @@ fn certificates(home: &Path) -> RootCertStore {
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     let authority = params.self_signed(&authority_key).unwrap();
     let key = KeyPair::generate().unwrap();
-    let leaf = CertificateParams::new(vec![IN.to_owned(), OUT.to_owned()])
+    let leaf = CertificateParams::new([IN, OUT, WIKI_IN, WIKI_OUT].map(str::to_owned))
         .unwrap()
         .signed_by(&key, &Issuer::from_params(&params, &authority_key))
         .unwrap();

@@ -19,6 +19,10 @@ pub use visitor::{Answer, Visitor};
 pub const IN: &str = "in.test";
 /// The out-of-office door's host.
 pub const OUT: &str = "out.test";
+/// The in-office door's host of the second site, where a story has one.
+pub const WIKI_IN: &str = "wiki.in.test";
+/// The out-of-office door's host of the second site.
+pub const WIKI_OUT: &str = "wiki.test";
 /// Name of the session cookie.
 pub const SESSION: &str = "__Host-sekisho";
 /// Header of the assertion.

@@ -1,0 +1,367 @@
+//! What a configuration decides, built from it as a whole and put in force in one moment.
+//!
+//! [`decide`] may fail at any point and touches nothing that serves, so that a configuration which cannot be used leaves
+//! the one in force as it is.
+
+use std::num::NonZeroU32;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicI64;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use async_trait::async_trait;
+use governor::{Quota as GovernorQuota, RateLimiter};
+use http::{HeaderName, HeaderValue};
+use zeroize::Zeroizing;
+
+use crate::config::{self, Config};
+use crate::crypto::blocklist::Blocklist;
+use crate::crypto::entropy::OsEntropy;
+use crate::domain::assertion::AssertionTerms;
+use crate::domain::fault::Fault;
+use crate::domain::limits::Quota;
+use crate::domain::password::{KnownPasswords, Listed, PasswordRules};
+use crate::flows::{
+    Authenticate, DeliverLetters, ForgotPassword, Housekeeping, MailBudget, MailLimits, OwnAccount, Pace, ResetLimits,
+    SetPassword, SignIn, SignInLimits, SignOut, TicketLimits,
+};
+use crate::mail::letters::Templates;
+use crate::mail::smtp::SmtpMailer;
+use crate::ports::Sessions;
+use crate::proxy::{
+    Charter, CharterTerms, InForce, PageLimiter, Protected, Site, TrustedProxies, UpstreamPeers, UpstreamTerms,
+};
+use crate::store::SqliteStore;
+use crate::web::{Branding, Health, Logo, Portal, PortalFlows, PortalRoutes, PortalSettings, Theme};
+
+use super::lasting::Lasting;
+use super::office::return_path;
+use super::theme::{self, ThemeFiles};
+
+/// Everything a configuration decides.
+pub(super) struct Decided {
+    /// The configuration itself.
+    pub config: Config,
+    /// About requests.
+    pub charter: Arc<Charter>,
+    /// About the work in the background.
+    pub chores: Arc<Chores>,
+}
+
+/// What is done in the background, as the configuration has it.
+pub(super) struct Chores {
+    /// Letters.
+    pub letters: DeliverLetters,
+    /// Sweeping the store.
+    pub housekeeping: Housekeeping,
+    /// The age at which a signing key is replaced.
+    pub rotate_every: Duration,
+}
+
+/// What is in force: read anew by every request and every round in the background.
+pub(super) struct Current {
+    /// About requests.
+    pub charter: InForce,
+    /// About the work in the background.
+    pub chores: ArcSwap<Chores>,
+}
+
+impl Current {
+    /// The first.
+    pub fn new(decided: &Decided) -> Self {
+        Self {
+            charter: Arc::new(ArcSwap::new(Arc::clone(&decided.charter))),
+            chores: ArcSwap::new(Arc::clone(&decided.chores)),
+        }
+    }
+}
+
+/// Builds what a configuration decides, without touching anything that serves. What is equal in the configuration
+/// `before`, and would lose what it has learned by being built again, is taken over from it.
+///
+/// # Errors
+/// The first thing that cannot be had: a file, a theme, a template.
+pub(super) async fn decide(config: Config, lasting: &Lasting, before: Option<&Decided>) -> Result<Decided, Fault> {
+    let theme = ThemeFiles::of(&config)?;
+    let authenticate = Arc::new(Authenticate::new(
+        lasting.sessions.clone(),
+        lasting.world.clone(),
+        config.sessions.lifetime,
+        lasting.seen.clone(),
+    ));
+    let mut rules = config.passwords.rules.clone();
+    rules.listed = known_passwords(&config.passwords.blocklist)?;
+    let flows = flows(&config, lasting, Arc::clone(&authenticate), rules);
+    let derive = |purpose: &str| lasting.sealing.derive(purpose);
+    let portal = Portal::new(settings(&config, theme.pages, derive)?, flows)
+        .map_err(|problem| Fault::corrupt("the gateway's own pages cannot be built", problem))?;
+    let chores = Arc::new(chores(&config, lasting, &theme.letters)?);
+    let assertion = &config.assertion;
+    let header = HeaderName::from_bytes(assertion.header.as_bytes())
+        .map_err(|error| Fault::corrupt(format!("assertion.header = {:?}", assertion.header), error))?;
+    let charter = Arc::new(Charter::new(CharterTerms {
+        sites: sites(&config, before).await?,
+        trusted: TrustedProxies::new(config.server.trusted_proxies.clone()),
+        authenticate,
+        portal: Arc::new(portal),
+        session_cookie: config.sessions.cookie.clone(),
+        protected: Protected::new(header, &config.sessions.cookie, assertion.plain_headers),
+        pages: pages(&config, before),
+        max_header_bytes: config.server.max_header_bytes,
+        body_timeout: config.server.body_timeout,
+    }));
+    Ok(Decided {
+        config,
+        charter,
+        chores,
+    })
+}
+
+/// The sites, the main one first. An upstream that is described as before keeps what it knows of its servers.
+async fn sites(config: &Config, before: Option<&Decided>) -> Result<Vec<Site>, Fault> {
+    let known: Vec<_> = before.map_or_else(Vec::new, |before| {
+        let described = before.config.all_sites();
+        described.into_iter().zip(&before.charter.sites).collect()
+    });
+    let mut sites = Vec::new();
+    for site in config.all_sites() {
+        let same = known.iter().find(|(known, _)| known.upstream == site.upstream);
+        let upstream = match same {
+            Some((_, known)) => Arc::clone(&known.upstream),
+            None => Arc::new(upstream(&site.upstream).await?),
+        };
+        let own_host = if site.upstream.preserve_host {
+            None
+        } else {
+            let host = HeaderValue::from_str(&upstream.authority());
+            Some(host.map_err(|error| Fault::corrupt(site.key("upstream.url"), error))?)
+        };
+        sites.push(Site {
+            place: Arc::new(site.place()),
+            assertion: Arc::new(AssertionTerms {
+                audience: site.audience,
+                ..config.assertion.terms.clone()
+            }),
+            policy: site.policy,
+            upstream,
+            upstream_host: own_host,
+        });
+    }
+    Ok(sites)
+}
+
+async fn upstream(upstream: &config::Upstream) -> Result<UpstreamPeers, Fault> {
+    let terms = UpstreamTerms {
+        tls: upstream.tls,
+        host: upstream.host.clone(),
+        port: upstream.port,
+        connect_timeout: upstream.connect_timeout,
+        response_timeout: upstream.response_timeout,
+    };
+    UpstreamPeers::new(terms, upstream.ca_file.as_deref()).await
+}
+
+/// The lists that a new password must not be on.
+fn known_passwords(paths: &[PathBuf]) -> Result<Listed, Fault> {
+    let mut lists: Vec<Arc<dyn KnownPasswords>> = Vec::with_capacity(paths.len());
+    for path in paths {
+        let list = Blocklist::load(path)?;
+        tracing::info!(file = %path.display(), passwords = list.passwords(), "list of known passwords read");
+        lists.push(Arc::new(list));
+    }
+    Ok(Listed::new(lists))
+}
+
+fn flows(config: &Config, lasting: &Lasting, authenticate: Arc<Authenticate>, rules: PasswordRules) -> PortalFlows {
+    let Lasting {
+        world, store, sessions, ..
+    } = lasting;
+    let limits = &config.limits;
+    let (limiter, hasher) = (Arc::clone(&lasting.limiter), Arc::clone(&lasting.hasher));
+    let refusals = Arc::clone(&lasting.refusals);
+    let signer = Arc::clone(&lasting.signer);
+    let sign_in_limits = limits.enabled.then_some(SignInLimits {
+        client: limits.sign_in_client,
+        account: limits.sign_in_account,
+        client_account: limits.sign_in_client_account,
+    });
+    let set_password = Arc::new(SetPassword {
+        tickets: store.clone(),
+        events: store.clone(),
+        limiter: Arc::clone(&limiter),
+        hasher: Arc::clone(&hasher),
+        world: world.clone(),
+        rules,
+        limits: limits.enabled.then_some(TicketLimits {
+            client: limits.ticket_client,
+        }),
+    });
+    PortalFlows {
+        authenticate,
+        sign_in: Arc::new(SignIn {
+            accounts: store.clone(),
+            sessions: store.clone(),
+            events: store.clone(),
+            limiter: Arc::clone(&limiter),
+            hasher: Arc::clone(&hasher),
+            refusals: Arc::clone(&refusals),
+            world: world.clone(),
+            limits: sign_in_limits,
+            sessions_per_account: config.sessions.per_account,
+            throttled_noted_at: AtomicI64::new(0),
+        }),
+        sign_out: Arc::new(SignOut {
+            sessions: store.clone(),
+            principals: sessions.clone(),
+            world: world.clone(),
+        }),
+        forgot_password: Arc::new(ForgotPassword {
+            outbox: store.clone(),
+            limiter: Arc::clone(&limiter),
+            world: world.clone(),
+            limits: limits.enabled.then_some(ResetLimits {
+                client: limits.reset_client,
+                email: limits.reset_email,
+                again: limits.reset_again,
+            }),
+        }),
+        own_account: Arc::new(OwnAccount {
+            accounts: store.clone(),
+            sessions: store.clone(),
+            principals: sessions.clone(),
+            events: store.clone(),
+            limiter,
+            hasher,
+            refusals,
+            set_password: Arc::clone(&set_password),
+            world: world.clone(),
+            limits: sign_in_limits,
+            lifetime: config.sessions.lifetime,
+            fresh_for: config.sessions.fresh_for,
+        }),
+        set_password,
+        jwks: Arc::new(move || signer.jwks_json()),
+        health: Arc::new(StoreHealth(store.clone())),
+    }
+}
+
+pub(super) fn settings(
+    config: &Config,
+    theme: Theme,
+    derive: impl Fn(&str) -> [u8; 32],
+) -> Result<PortalSettings, Fault> {
+    let routes = &config.routes;
+    Ok(PortalSettings {
+        routes: PortalRoutes {
+            login: routes.login.clone(),
+            logout: routes.logout.clone(),
+            set_password: routes.set_password.clone(),
+            forgot_password: routes.forgot_password.clone(),
+        },
+        branding: Branding {
+            name: config.branding.name.clone(),
+            logo: config.branding.logo.as_deref().map(logo).transpose()?,
+            accent: config.branding.accent.clone(),
+            support: config.branding.support.clone(),
+        },
+        theme,
+        cookie: config.sessions.cookie.clone(),
+        language: config.branding.language,
+        lifetime: config.sessions.lifetime,
+        form_key: Zeroizing::new(derive("forms")),
+        device_key: Zeroizing::new(derive("devices")),
+        notice_key: Zeroizing::new(derive("notices")),
+    })
+}
+
+fn logo(path: &std::path::Path) -> Result<Logo, Fault> {
+    let bytes = std::fs::read(path)
+        .map_err(|error| Fault::unavailable(format!("could not read branding.logo from {}", path.display()), error))?;
+    let media_type = if bytes.starts_with(b"\x89PNG") {
+        "image/png"
+    } else {
+        "image/svg+xml"
+    };
+    Ok(Logo {
+        bytes: bytes.into(),
+        media_type,
+    })
+}
+
+fn mail_limits(config: &Config) -> Option<MailLimits> {
+    let limits = &config.limits;
+    limits.enabled.then_some(MailLimits {
+        account: limits.mail_account,
+        client: limits.mail_client,
+        day: limits.mail_day,
+    })
+}
+
+fn chores(config: &Config, lasting: &Lasting, templates: &Templates) -> Result<Chores, Fault> {
+    let Lasting { world, store, .. } = lasting;
+    let press = theme::press(config, templates)?;
+    if let Some(problem) = config
+        .branding
+        .theme
+        .as_ref()
+        .and_then(|_| press.problems().into_iter().next())
+    {
+        return Err(theme::refusal(problem));
+    }
+    let returns = return_path(config, &lasting.sealing)?;
+    if returns.is_none() {
+        tracing::info!("mail.bounces is not set: what bounces after the mail server took it is not seen here");
+    }
+    let mailer = SmtpMailer::new(&config.mail, press, returns, world.clock(), Arc::new(OsEntropy))?;
+    Ok(Chores {
+        letters: DeliverLetters {
+            outbox: store.clone(),
+            accounts: store.clone(),
+            tickets: store.clone(),
+            mailer: lasting.monitor.mailer(Arc::new(mailer)),
+            world: world.clone(),
+            life: config.links,
+            budget: MailBudget::new(Arc::clone(&lasting.limiter), mail_limits(config)),
+            pace: Pace::new(config.mail.rate),
+        },
+        housekeeping: Housekeeping {
+            sessions: store.clone(),
+            tickets: store.clone(),
+            outbox: store.clone(),
+            world: world.clone(),
+            lifetime: config.sessions.lifetime,
+        },
+        rotate_every: config.assertion.rotate_every,
+    })
+}
+
+/// The guard of our own pages. It keeps its counts as long as the quota stays the same.
+fn pages(config: &Config, before: Option<&Decided>) -> Option<Arc<PageLimiter>> {
+    let quota = config.limits.enabled.then_some(config.limits.pages_client)?;
+    let kept = before.filter(|before| before.config.limits.pages_client == quota);
+    kept.and_then(|before| before.charter.pages.clone())
+        .or_else(|| Some(Arc::new(page_limiter(quota))))
+}
+
+fn page_limiter(quota: Quota) -> PageLimiter {
+    let burst = NonZeroU32::new(quota.burst()).unwrap_or(NonZeroU32::MIN);
+    let quota = GovernorQuota::with_period(quota.interval())
+        .unwrap_or_else(|| GovernorQuota::per_second(NonZeroU32::MIN))
+        .allow_burst(burst);
+    RateLimiter::keyed(quota)
+}
+
+/// Ready means that people can be served: the store answers.
+struct StoreHealth(Arc<SqliteStore>);
+
+#[async_trait]
+impl Health for StoreHealth {
+    fn live(&self) -> bool {
+        true
+    }
+
+    async fn ready(&self) -> Vec<(&'static str, bool)> {
+        vec![("store", self.0.changes_since(None).await.is_ok())]
+    }
+}

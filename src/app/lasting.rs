@@ -1,0 +1,119 @@
+//! What outlives a configuration while the gateway runs: the store, secrets and keys, hashing threads, counted attempts,
+//! remembered sessions, open streams. A new configuration is built on it and leaves it as it is.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use crate::config::Config;
+use crate::crypto::entropy::OsEntropy;
+use crate::crypto::hashing::Argon2Hasher;
+use crate::crypto::jwt::JwtSigner;
+use crate::crypto::secrets::SealingKey;
+use crate::domain::fault::Fault;
+use crate::flows::{RecordSeen, Refusals, SeenSender, World};
+use crate::ports::{Floor, Hasher, Limiter};
+use crate::proxy::Streams;
+use crate::store::{CachedSessions, MemoryLimiter, SqliteStore};
+
+use super::floor::StoredHashes;
+use super::keys::SigningKeys;
+use super::monitor::Monitor;
+use super::office::{open_secrets, world};
+use super::tasks::{self, Tasks};
+
+/// Most meters the limits keep: about 100 bytes each.
+const METERS: usize = 500_000;
+/// Most sessions kept in memory; others are read from the store at each use.
+const SESSIONS_IN_MEMORY: u64 = 200_000;
+/// Uses of sessions are written down this often.
+const SEEN: Duration = Duration::from_secs(1);
+
+/// What outlives a configuration.
+pub(super) struct Lasting {
+    /// Time and chance.
+    pub world: World,
+    /// What is stored.
+    pub store: Arc<SqliteStore>,
+    /// What other lasting keys are derived from.
+    pub sealing: Arc<SealingKey>,
+    /// Counted attempts: a new configuration forgets none.
+    pub meters: Arc<MemoryLimiter>,
+    /// The same, with its decisions counted.
+    pub limiter: Arc<dyn Limiter>,
+    /// The hashing threads.
+    pub hasher: Arc<dyn Hasher>,
+    /// How long refusals take.
+    pub refusals: Arc<Refusals>,
+    /// Who watches over it all.
+    pub monitor: Arc<Monitor>,
+    /// The signing keys.
+    pub keys: Arc<SigningKeys>,
+    /// Signs with them.
+    pub signer: Arc<JwtSigner>,
+    /// The sessions in use.
+    pub sessions: Arc<CachedSessions>,
+    /// Where uses of sessions are noted.
+    pub seen: SeenSender,
+    /// The open streams.
+    pub streams: Arc<Streams>,
+}
+
+impl Lasting {
+    /// Opens and starts it all, once in the life of a process. Of the configuration it keeps what needs a restart to
+    /// change: the secrets' directory, hashing, the algorithm of new keys and the grace in an outage.
+    pub async fn open(
+        config: &Config,
+        store: &Arc<SqliteStore>,
+        tasks: &Tasks,
+        drained: &CancellationToken,
+        monitor: &Arc<Monitor>,
+    ) -> Result<Self, Fault> {
+        let world = world();
+        let secrets = open_secrets(config, store).await?;
+        for file in &secrets.made {
+            tracing::info!(file = %file.display(), "secret made; keep a copy of it somewhere safe, apart from the store");
+        }
+        let sealing = Arc::new(secrets.sealing_key);
+        let hasher = Argon2Hasher::start(config.passwords.hashing, secrets.pepper, Arc::new(OsEntropy))?;
+        let hasher = Arc::new(hasher);
+        tasks::follow_pepper(tasks, config.secrets.directory.clone(), Arc::clone(&hasher));
+        let keys = Arc::new(SigningKeys {
+            store: store.clone(),
+            sealing: Arc::clone(&sealing),
+            algorithm: config.assertion.algorithm,
+            world: world.clone(),
+        });
+        keys.keep(config.assertion.rotate_every).await?;
+        monitor.watch(config, tasks, store, &hasher, &keys).await?;
+        let signer = Arc::new(JwtSigner::new(keys.ring().await?));
+        let sessions = Arc::new(CachedSessions::new(
+            store.clone(),
+            world.clock(),
+            SESSIONS_IN_MEMORY,
+            config.sessions.outage_grace,
+        ));
+        let (record_seen, seen) = RecordSeen::new(store.clone());
+        tasks.run(record_seen.run(SEEN, drained.clone()));
+        let floor = Arc::new(StoredHashes::new(Arc::clone(store), Arc::clone(&hasher)));
+        // Measured before the first attempt, while the machine has nothing else to do.
+        floor.current().await?;
+        let meters = Arc::new(MemoryLimiter::new(METERS, sealing.derive("limits")));
+        Ok(Self {
+            limiter: monitor.limiter(meters.clone()),
+            meters,
+            store: Arc::clone(store),
+            streams: Arc::new(Streams::new(monitor.metrics.proxy.streams.clone())),
+            world,
+            sealing,
+            hasher: monitor.hasher(hasher),
+            refusals: Arc::new(Refusals::new(floor)),
+            monitor: Arc::clone(monitor),
+            keys,
+            signer,
+            sessions,
+            seen,
+        })
+    }
+}

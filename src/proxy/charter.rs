@@ -1,0 +1,105 @@
+//! The charter: what one configuration decides about requests. It is replaced as a whole, and a request keeps the one
+//! it came in under from its first byte to its last.
+//!
+//! What must outlive a configuration (open streams, connections, keys, counted attempts) is not in it.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use governor::DefaultKeyedRateLimiter;
+use http::HeaderValue;
+
+use crate::domain::assertion::AssertionTerms;
+use crate::domain::policy::Policy;
+use crate::domain::site::Place;
+use crate::flows::Authenticate;
+use crate::web::Portal;
+
+use super::client::TrustedProxies;
+use super::headers::Protected;
+use super::reception::Reception;
+use super::upstream::UpstreamPeers;
+
+/// The charter in force. Storing another one puts that in force for every request that comes in from then on.
+pub type InForce = Arc<ArcSwap<Charter>>;
+
+/// Guards our own pages, by client.
+pub type PageLimiter = DefaultKeyedRateLimiter<IpAddr>;
+
+/// What one configuration decides about requests.
+pub struct Charter {
+    terms: CharterTerms,
+    reception: Reception,
+}
+
+/// What a charter is made of.
+pub struct CharterTerms {
+    /// The sites, the main one first.
+    pub sites: Vec<Site>,
+    /// Whose word about its client is believed.
+    pub trusted: TrustedProxies,
+    /// Who is asking, and for how long a session counts.
+    pub authenticate: Arc<Authenticate>,
+    /// Our own pages, on every host.
+    pub portal: Arc<Portal>,
+    /// Name of the session cookie.
+    pub session_cookie: String,
+    /// What is stripped and set.
+    pub protected: Protected,
+    /// Guards our own pages; `None` when limits are off.
+    pub pages: Option<Arc<PageLimiter>>,
+    /// The largest request head, in bytes.
+    pub max_header_bytes: usize,
+    /// The most a client may take to send a form to one of our own pages.
+    pub body_timeout: Duration,
+}
+
+/// A site: a web client, and what holds for it alone.
+pub struct Site {
+    /// Its name, its hosts and its part of them.
+    pub place: Arc<Place>,
+    /// Who may go where.
+    pub policy: Policy,
+    /// Under which terms assertions are signed for it. Their audience is no other site's.
+    pub assertion: Arc<AssertionTerms>,
+    /// Where permitted requests go.
+    pub upstream: Arc<UpstreamPeers>,
+    /// `Some`: the `Host` the upstream sees; `None`: the one the browser used.
+    pub upstream_host: Option<HeaderValue>,
+}
+
+impl Charter {
+    /// From what the configuration decides.
+    pub fn new(terms: CharterTerms) -> Self {
+        let places = terms.sites.iter().map(|site| &*site.place);
+        let reception = Reception::new(places, terms.trusted.clone(), terms.max_header_bytes);
+        Self { terms, reception }
+    }
+
+    /// The first look at requests.
+    pub(super) const fn reception(&self) -> &Reception {
+        &self.reception
+    }
+
+    /// A site, by its number.
+    pub(super) fn site(&self, number: usize) -> Option<&Site> {
+        self.terms.sites.get(number)
+    }
+}
+
+impl std::ops::Deref for Charter {
+    type Target = CharterTerms;
+
+    fn deref(&self) -> &CharterTerms {
+        &self.terms
+    }
+}
+
+impl std::fmt::Debug for Charter {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let names = self.terms.sites.iter().map(|site| site.place.name.as_str());
+        f.debug_list().entries(names).finish()
+    }
+}
