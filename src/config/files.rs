@@ -31,12 +31,12 @@ impl Config {
             if let Some(path) = &site.upstream.ca_file {
                 checks.certificates(&site.key("upstream.ca_file"), path);
             }
-        }
-        if let Some(path) = &self.upstream.client_certificate {
-            checks.certificates("upstream.client_certificate", path);
-        }
-        if let Some(path) = &self.upstream.client_key {
-            checks.private_key("upstream.client_key", path);
+            if let Some(path) = &site.upstream.client_certificate {
+                checks.certificates(&site.key("upstream.client_certificate"), path);
+            }
+            if let Some(path) = &site.upstream.client_key {
+                checks.private_key(&site.key("upstream.client_key"), path);
+            }
         }
         if let Some(path) = &self.mail.ca_file {
             checks.certificates("mail.ca_file", path);
@@ -250,6 +250,7 @@ mod tests {
     use tempfile::TempDir;
 
     use super::*;
+    use crate::domain::site::SiteName;
 
     /// A machine on which everything the configuration names is as it should be.
     struct Machine {
@@ -320,11 +321,17 @@ mod tests {
     }
 
     #[test]
-    fn the_key_shown_to_the_upstream_is_private_too() {
-        let machine = Machine::new();
-        let key = machine.config.upstream.client_key.as_ref().unwrap();
-        fs::set_permissions(key, fs::Permissions::from_mode(0o644)).unwrap();
+    fn the_key_shown_to_the_upstream_of_any_site_is_private_too() {
+        let mut machine = Machine::new();
+        let key = machine.config.upstream.client_key.clone().unwrap();
+        fs::set_permissions(&key, fs::Permissions::from_mode(0o644)).unwrap();
         assert!(machine.complaint().starts_with("upstream.client_key: "));
+
+        let mut further = machine.config.all_sites().remove(0);
+        further.name = SiteName::parse("crm").unwrap();
+        machine.config.sites.push(further);
+        machine.config.upstream.client_key = None;
+        assert!(machine.complaint().starts_with("sites.crm.upstream.client_key: "));
     }
 
     #[test]

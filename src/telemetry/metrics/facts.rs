@@ -28,7 +28,7 @@ pub struct FactMetrics {
     pub sessions_swept: Counter,
 }
 
-const EVENTS: [&str; 32] = [
+const EVENTS: [&str; 33] = [
     "account.created",
     "account.disabled",
     "account.enabled",
@@ -59,6 +59,7 @@ const EVENTS: [&str; 32] = [
     "key.rotated",
     "pepper.rotated",
     "pepper.dropped",
+    "upstream.tried",
     "backup.created",
     "backup.restored",
 ];
