@@ -3,6 +3,7 @@
 //! [`decide`] may fail at any point and touches nothing that serves, so that a configuration which cannot be used leaves
 //! the one in force as it is.
 
+use std::fs;
 use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -145,6 +146,20 @@ async fn sites(config: &Config, lasting: &Lasting, before: Option<&Decided>) -> 
         });
     }
     Ok(sites)
+}
+
+/// Which of the lists of known passwords would stop the start, and why, a line each; those that cannot be opened are
+/// told with all other files.
+pub fn check_blocklists(config: &Config) -> Vec<String> {
+    let there = config
+        .passwords
+        .blocklist
+        .iter()
+        .filter(|path| fs::File::open(path).is_ok());
+    there
+        .filter_map(|path| Blocklist::load(path).err())
+        .map(|fault| format!("passwords.blocklist: {}", fault.chain()))
+        .collect()
 }
 
 /// The lists that a new password must not be on.

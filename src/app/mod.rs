@@ -20,6 +20,7 @@ pub use backup::{
     BackupProblem, Check, Created, Manifest, Origin, PepperStanding, Restored, Restoring, SealingStanding, Step,
     Verdict, create as create_backup, prove as prove_backup, restore as restore_backup,
 };
+pub use charter::check_blocklists;
 pub use keys::SigningKeys;
 pub use office::{BounceDesk, Office, Printed, world};
 pub use peppers::{PepperRotation, Reliance, Standing};

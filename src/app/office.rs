@@ -150,6 +150,7 @@ impl Office {
         ImportAccounts {
             accounts: self.store.clone(),
             outbox: self.store.clone(),
+            tickets: self.store.clone(),
             world: world(),
             rate: config.mail.rate,
         }

@@ -59,7 +59,7 @@ fn check(path: &Path, output: &mut Output) -> anyhow::Result<ExitCode> {
     let (errors, warnings, sites) = match Config::load(path) {
         Ok(config) => {
             let files = config.check_files().iter().map(ToString::to_string).collect::<Vec<_>>();
-            let errors = [files, app::check_theme(&config)].concat();
+            let errors = [files, app::check_blocklists(&config), app::check_theme(&config)].concat();
             (errors, config.warnings(), sites(&config))
         }
         Err(errors) => (errors.0.iter().map(ToString::to_string).collect(), Vec::new(), None),

@@ -162,7 +162,8 @@ fn setting(wish: Wish, memory_kib: u32, passes: u32, threads: usize, timing: Tim
 const MOST_REFUSED: f64 = 0.01;
 
 /// The shortest queue with which no more than [`MOST_REFUSED`] are refused, for arrivals at random: the blocking of an
-/// M/M/c/K queue, which is more than that of hashes, whose times vary less.
+/// M/M/c/K queue, which is more than that of hashes, whose times vary less. None where more come than are hashed: no
+/// queue is long enough for them, and a longer one only lets everybody wait longer.
 #[expect(clippy::cast_precision_loss, reason = "few threads")]
 fn least_queue(peak: f64, per_second: f64, threads: usize) -> usize {
     let offered = peak * threads as f64 / per_second.max(f64::EPSILON);
@@ -172,6 +173,9 @@ fn least_queue(peak: f64, per_second: f64, threads: usize) -> usize {
         sum += term;
     }
     let load = offered / threads.max(1) as f64;
+    if load >= 1.0 {
+        return 0;
+    }
     let mut queue = 0;
     while term / sum > MOST_REFUSED && queue < MOST_WAITING {
         term *= load;
@@ -365,6 +369,20 @@ mod tests {
         let busy = least_queue(40.0, 50.0, 4);
         assert!((8..40).contains(&busy), "{busy}");
         assert_eq!(least_queue(0.0, 10.0, 2), 0);
+    }
+
+    #[test]
+    fn a_peak_that_no_queue_is_long_enough_for_lets_nobody_wait_longer_than_wished() {
+        // 25 hashes a second, or 100: the peak is more than either.
+        for (speed, peak) in [(243.2, 40.0), (972.8, 100.5)] {
+            let wish = Wish { peak, ..WISH };
+            let Advice::CannotBeMet { floor: Some(floor), .. } = advise(wish, machine(speed)).unwrap() else {
+                panic!("too slow");
+            };
+            let waiting = f64::from(u32::try_from(floor.queue).unwrap());
+            let wait = floor.one.as_secs_f64() + waiting / floor.per_second;
+            assert!(wait <= WISH.p95.as_secs_f64(), "{wait} s: {floor:?}");
+        }
     }
 
     #[test]

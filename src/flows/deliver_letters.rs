@@ -101,6 +101,10 @@ impl DeliverLetters {
             delivery.withheld += 1;
             return self.withhold(letter, Some(&account), Reason::LinkFresh).await;
         }
+        if self.has_newer_link(letter, &account).await? {
+            delivery.withheld += 1;
+            return self.withhold(letter, Some(&account), Reason::LinkReplaced).await;
+        }
         let drawn = match self.budget.charge(letter, &account, device, &self.world) {
             Budget::Room(drawn) => drawn,
             Budget::Refused(rule) => {
@@ -226,6 +230,17 @@ impl DeliverLetters {
         let now = self.world.now();
         let since = earlier(now, self.life.kept_from_strangers());
         self.tickets.stands(account.id, since, now, letter.id).await
+    }
+
+    /// Whether an operator's Welcome has waited so long that a link made since then works: on paper, or in a letter
+    /// asked for later. What was wished last counts, and its link is not spent by an older wish.
+    async fn has_newer_link(&self, letter: &Letter, account: &Account) -> Result<bool, Fault> {
+        if !matches!(letter.matter, Matter::Welcome { .. }) {
+            return Ok(false);
+        }
+        self.tickets
+            .stands(account.id, letter.created_at, self.world.now(), letter.id)
+            .await
     }
 
     /// Makes the link's token and stores its digest, before the letter leaves.

@@ -164,6 +164,24 @@ async fn a_backup_made_while_the_server_runs_serves_on_a_new_machine_where_nobod
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_backup_gets_no_name_under_which_the_next_command_would_remove_it() {
+    let house = House::closed("").await;
+    house.invite("101", &[]).await;
+    for name in [
+        ".sekisho-backup-daily",
+        ".backup-daily",
+        ".restore-daily",
+        "sekisho-prove-daily",
+    ] {
+        let file = house.gateway.home().join(name);
+        let create = ["backup", "create", file.to_str().unwrap()];
+        let said = house.gateway.cli(&create).await.failed();
+        assert!(said.contains("is no name for a backup"), "{said}");
+        assert!(!file.exists());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn nothing_is_overwritten_or_replaced_unasked_and_nothing_is_lost() {
     let house = House::open().await;
     house.welcome("101").await;

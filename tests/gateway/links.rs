@@ -192,6 +192,36 @@ async fn somebody_without_a_mailbox_gets_a_sheet_with_a_code_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_letter_that_waited_while_a_link_was_printed_does_not_spend_the_paper() {
+    let house = House::closed("").await;
+    let email = house.invite("101", &[]).await;
+    let shown = house
+        .gateway
+        .cli(&["account", "welcome", "101", "--print"])
+        .await
+        .succeeded();
+    let link = shown.lines().find(|line| line.starts_with("https://in.test/")).unwrap();
+    house.gateway.start().await;
+    house.event("link.withheld", Some("welcome link-replaced")).await;
+    assert!(house.mailbox.letters_to(&email).is_empty());
+
+    // Nor does an import of those who have not been written to.
+    let file = house.gateway.home().join("people.csv");
+    fs::write(&file, format!("extension,email\n101,{email}\n")).unwrap();
+    let import = [
+        "account",
+        "import",
+        file.to_str().unwrap(),
+        "--welcome",
+        "--apply",
+        "--json",
+    ];
+    let report: Value = house.gateway.cli_json(&import).await;
+    assert_eq!(report["counts"]["welcome"], 0, "{report}");
+    assert!(house.visitor().set_password(link, PASSWORD).await.is_done());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_held_enter_key_sends_one_letter_and_every_answer_is_the_same() {
     let house = House::with("[limits]\nequal_resets = \"1 per 1h\"").await;
     let person = house.welcome("101").await;

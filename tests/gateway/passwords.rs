@@ -251,6 +251,13 @@ async fn common_and_listed_passwords_are_refused_and_a_damaged_list_stops_the_st
     let last = bytes.len() - 40;
     bytes[last] ^= 1;
     fs::write(&filter, bytes).unwrap();
+    let checked = house.gateway.cli(&["config", "check"]).await;
+    assert_eq!(
+        checked.code,
+        Some(1),
+        "the check says what the start would: {checked:?}"
+    );
+    assert!(checked.err.contains("passwords.blocklist") && checked.err.contains("sekisho passwords build"));
     let refused = house.gateway.cli(&["serve"]).await.failed();
     assert!(
         refused.contains("known.filter") && refused.contains("sekisho passwords build"),

@@ -28,8 +28,11 @@ pub struct Created {
 /// Makes a backup of the store into `file`, whether a server runs on it or not.
 ///
 /// # Errors
-/// [`BackupProblem::Exists`] unless `force`, or what does not work.
+/// [`BackupProblem::Exists`] unless `force`, [`BackupProblem::Reserved`], or what does not work.
 pub async fn create(config: &Config, file: &Path, force: bool) -> Result<Created, BackupProblem> {
+    if workplace::is_reserved(file) {
+        return Err(BackupProblem::Reserved(file.to_owned()));
+    }
     if !force && file.symlink_metadata().is_ok() {
         return Err(BackupProblem::Exists(file.to_owned()));
     }

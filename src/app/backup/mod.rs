@@ -31,6 +31,9 @@ pub enum BackupProblem {
     /// A file of that name is there.
     #[error("{} is there already, and a backup is never overwritten unasked; name another file, or add --force", .0.display())]
     Exists(PathBuf),
+    /// The name is that of what a command works on, and the next one removes what has such a name.
+    #[error("{} is no name for a backup: what begins so is removed as left by a killed command; name another file", .0.display())]
+    Reserved(PathBuf),
     /// The file is no backup that can be used.
     #[error("{} is not used", .file.display())]
     Archive {

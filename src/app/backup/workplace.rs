@@ -2,6 +2,7 @@
 //! process for as long as it lives, so that the next command tells what somebody works in from what nobody will ever
 //! remove.
 
+use std::ffi::OsStr;
 use std::fs::{self, DirEntry, File, Metadata, OpenOptions, Permissions};
 use std::io;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
@@ -67,6 +68,13 @@ pub fn draft(inside: &Path) -> io::Result<NamedTempFile> {
         }
     }
     Err(io::ErrorKind::ResourceBusy.into())
+}
+
+/// Whether what has this name may be taken for a leftover, and so is no place for what is to stay.
+pub fn is_reserved(file: &Path) -> bool {
+    let name = file.file_name().map(OsStr::as_encoded_bytes).unwrap_or_default();
+    let prefixes = [MAKING, RESTORING, PROVING, DRAFT];
+    prefixes.iter().any(|prefix| name.starts_with(prefix.as_bytes()))
 }
 
 /// Locks what was opened, and asks whether it is still what the path leads to.

@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use jiff::Timestamp;
 
 use super::sheet::{RefusedLine, Row, RowProblem, Sheet};
-use crate::domain::account::{Account, AccountEdit, AccountId, AccountState, EmailEdit, Field, Role};
+use crate::domain::account::{Account, AccountEdit, AccountId, AccountState, EmailEdit, Extension, Field, Role};
 use crate::domain::language::Language;
 use crate::ports::{AccountListing, AccountRecord};
 
@@ -14,7 +14,7 @@ use crate::ports::{AccountListing, AccountRecord};
 pub struct Wish {
     /// Whoever is not in the file is disabled.
     pub sync: bool,
-    /// Whoever is invited and has never been written to gets a Welcome letter.
+    /// Whoever of the file is invited and has no link so far gets a Welcome letter.
     pub welcome: bool,
     /// The language of new people whose row names none.
     pub language: Language,
@@ -62,7 +62,7 @@ pub struct Person {
 pub struct Known<'a> {
     /// Everybody.
     pub listings: &'a [AccountListing],
-    /// Whose Welcome letter waits or has been delivered.
+    /// Whose Welcome letter waits or has been delivered, and who has a link on paper that works.
     pub written_to: &'a HashSet<AccountId>,
     /// The time of the import.
     pub now: Timestamp,
@@ -72,6 +72,7 @@ impl Difference {
     /// Compares. `fresh` gives ids to new people.
     pub fn between(known: &Known<'_>, sheet: Sheet, wish: Wish, fresh: impl FnMut() -> AccountId) -> Self {
         let missing = if wish.sync { missing(known, &sheet) } else { Vec::new() };
+        let named: HashSet<Extension> = sheet.rows.iter().map(|row| row.extension.clone()).collect();
         let mut difference = Self {
             new: Vec::new(),
             changed: Vec::new(),
@@ -95,7 +96,7 @@ impl Difference {
         let after = difference.after(known);
         difference.shared_addresses = shared_addresses(after.values().map(|record| &record.after));
         if wish.welcome {
-            difference.welcome = welcome(&difference, known, &after);
+            difference.welcome = welcome(&difference, known, &named, &after);
         }
         difference
     }
@@ -285,22 +286,27 @@ fn newcomer(row: Row, language: Language, id: AccountId, now: Timestamp) -> Opti
     })
 }
 
-/// Invited people of the file, known or new, with an address nobody has written to yet. In the order of the file.
-fn welcome(difference: &Difference, known: &Known<'_>, after: &HashMap<AccountId, AccountRecord>) -> Vec<AccountId> {
+/// Invited people of the file, known or new, with an address nobody has written to yet, in the order of their
+/// numbers. Others who are invited are none of this import's business: somebody added them without a letter on purpose.
+fn welcome(
+    difference: &Difference,
+    known: &Known<'_>,
+    named: &HashSet<Extension>,
+    after: &HashMap<AccountId, AccountRecord>,
+) -> Vec<AccountId> {
     let moved: HashSet<AccountId> = difference
         .changed
         .iter()
         .filter(|person| person.fields.contains(&Field::Email))
         .map(|person| person.record.after.id)
         .collect();
-    let missing: HashSet<AccountId> = difference.kept.iter().map(|account| account.id).collect();
     let mut people: Vec<&Account> = after
         .values()
         .map(|record| &record.after)
         .filter(|account| {
             account.state == AccountState::Invited
                 && account.email.is_some()
-                && !missing.contains(&account.id)
+                && named.contains(&account.extension)
                 && (!known.written_to.contains(&account.id) || moved.contains(&account.id))
         })
         .collect();
@@ -328,7 +334,7 @@ fn can_administrate(account: &Account, has_password: bool) -> bool {
 mod tests {
     use super::super::sheet::tests::sheet;
     use super::*;
-    use crate::domain::account::{Email, Extension};
+    use crate::domain::account::Email;
     use crate::domain::session::tests::at;
     use uuid::Uuid;
 
@@ -447,6 +453,13 @@ mod tests {
             &written,
         );
         assert_eq!(moved.welcome.len(), 1, "the letter to the old address helps nobody");
+    }
+
+    #[test]
+    fn whoever_is_not_in_the_file_gets_no_letter_from_it() {
+        let known = ["101", "102"].map(|extension| listing(extension, Role::User, AccountState::Invited));
+        let text = "extension,name\n102,Person 102\n";
+        assert_eq!(compare(&known, text, false).welcome, [known[1].account.id]);
     }
 
     #[test]

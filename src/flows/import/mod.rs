@@ -29,7 +29,8 @@ use crate::domain::fault::Fault;
 use crate::domain::limits::Quota;
 use crate::domain::outbox::{GIVE_UP_AFTER, Letter, LetterId, Matter};
 use crate::domain::session::later;
-use crate::ports::{AccountBatch, AccountRecord, Accounts, BatchOutcome, DueLetter, LetterStatus, Outbox};
+use crate::domain::ticket::{Ticket, TicketState, Way};
+use crate::ports::{AccountBatch, AccountRecord, Accounts, BatchOutcome, DueLetter, LetterStatus, Outbox, Tickets};
 
 use difference::Known;
 
@@ -39,6 +40,8 @@ pub struct ImportAccounts {
     pub accounts: Arc<dyn Accounts>,
     /// Who has been written to.
     pub outbox: Arc<dyn Outbox>,
+    /// Who has a link on paper.
+    pub tickets: Arc<dyn Tickets>,
     /// Time and chance.
     pub world: World,
     /// How many letters in how much time the mail server bears.
@@ -122,7 +125,8 @@ impl ImportAccounts {
         })
     }
 
-    /// Whose Welcome letter waits or was delivered, and until when letters wait. One that bounced has reached nobody.
+    /// Whose Welcome letter waits or was delivered, or who has a link on paper, which a letter would spend; and until
+    /// when letters wait. A letter that bounced has reached nobody.
     async fn letters(&self, now: Timestamp) -> Result<(HashSet<AccountId>, Option<Timestamp>), Fault> {
         let (mut written_to, mut until, mut crowd) = (HashSet::new(), None, 0_u32);
         for listing in self.outbox.list(usize::MAX).await? {
@@ -137,6 +141,9 @@ impl ImportAccounts {
                 written_to.insert(account);
             }
         }
+        let newest = self.tickets.newest().await?;
+        let on_paper = |ticket: &&Ticket| ticket.way == Some(Way::Page) && ticket.state_at(now) == TicketState::Live;
+        written_to.extend(newest.iter().filter(on_paper).map(|ticket| ticket.account));
         Ok((written_to, until.max(self.paced(now, crowd))))
     }
 
