@@ -322,7 +322,7 @@ mod tests {
             "config schema",
             "healthcheck",
             "explain --url https://phone.example.com/admin --as 101 --from 203.0.113.7 --method POST --json",
-            "upstream verify http://127.0.0.1:5000 --path /me --accept-status 200 --marker x --remote-user 101 --elsewhere --json",
+            "upstream verify http://127.0.0.1:5000 --site wiki --path /me --accept-status 200 --marker x --remote-user 101 --elsewhere --json",
             "account add 101 --name Yuki",
             "account add 101 --name Yuki --email y@a.example --language ja --role admin --group a --group b --no-welcome --json",
             "account list --json",

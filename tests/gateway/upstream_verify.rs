@@ -423,6 +423,29 @@ async fn the_sample_web_client_comes_out_clean_and_every_try_is_an_event() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_web_client_of_a_further_site_is_tried_with_its_own_audience() {
+    let (house, keys) = house_with_two_keys().await;
+    let weak = Weak::open(Weakness::Nothing, &keys, Ipv4Addr::LOCALHOST).await;
+    house.gateway.configure(&format!(
+        "[sites.wiki]\npath = \"/wiki\"\nupstream.url = \"http://{}\"\nassertion.audience = \"{AUDIENCE}\"\n\
+         [assertion]\naudience = \"somebody-else\"",
+        weak.address
+    ));
+    // The address says which site it is.
+    let (code, report) = report(&house, weak.address).await;
+    assert_eq!((code, &report["proved"]), (0, &true.into()), "{report:#}");
+    assert!(report["url"].as_str().unwrap().ends_with("/wiki"), "{report:#}");
+    let other = verify(&house, weak.address, &["--site", "main"]).await;
+    assert_eq!(
+        other.code,
+        Some(2),
+        "for the main site's audience the statement is no genuine one: {other:#?}"
+    );
+    let none = verify(&house, weak.address, &["--site", "shop"]).await.failed();
+    assert!(none.contains("main, wiki"), "{none}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_genuine_statement_goes_nowhere_unasked() {
     let house = House::closed("").await;
     let refused = house

@@ -20,9 +20,11 @@ use tokio::net::TcpStream;
 use url::{Host, Url};
 
 use crate::app::world;
-use crate::config::{Address, Config};
+use crate::config::{Address, Config, Site};
 use crate::crypto::jwt::forge::{Flaw, NO_EXTENSION, TEST_NAME};
 use crate::crypto::jwt::{Forger, KeyRing};
+use crate::domain::assertion::AssertionTerms;
+use crate::domain::site::SiteName;
 use crate::flows::World;
 
 use super::output::Output;
@@ -64,9 +66,12 @@ impl Command {
 pub struct Verify {
     /// Its address, without the gateway: upstream.url, as a rule
     url: Url,
-    /// A path that everybody signed in may see, and nobody else
-    #[arg(long, value_name = "PATH", default_value = "/")]
-    path: String,
+    /// The site whose web client it is; without it, the site that has this address, or else the main one
+    #[arg(long, value_name = "NAME", value_parser = SiteName::parse)]
+    site: Option<SiteName>,
+    /// A path that everybody signed in may see, and nobody else; without it, where the site begins
+    #[arg(long, value_name = "PATH")]
+    path: Option<String>,
     /// The status that shows an accept, where it is not that of the genuine statement
     #[arg(long, value_name = "STATUS")]
     accept_status: Option<StatusCode>,
@@ -87,13 +92,13 @@ pub struct Verify {
 impl Verify {
     fn run(&self, path: &Path, output: &mut Output) -> anyhow::Result<ExitCode> {
         let config = open::config(path)?;
-        let url = self.target(&config)?;
-        let way = Way::to(url, &config)?;
+        let site = self.site(&config)?;
+        let way = Way::to(self.target(&site)?, &site)?;
         let origin = way.url().origin().ascii_serialization();
         let ring = open::office(path, async |office, config| {
             Ok(office.test_ring(config, origin).await?)
         })?;
-        let report = runtime::brief()?.block_on(self.attack(&way, ring, &config))?;
+        let report = runtime::brief()?.block_on(self.attack(&way, ring, &config, &site))?;
         if self.json {
             output.json(&report)?;
         } else {
@@ -102,7 +107,20 @@ impl Verify {
         Ok(report.exit_code())
     }
 
-    fn target(&self, config: &Config) -> anyhow::Result<Url> {
+    /// Each site has an audience of its own, and its web client refuses statements for another.
+    fn site(&self, config: &Config) -> anyhow::Result<Site> {
+        let sites = config.all_sites();
+        let chosen = match &self.site {
+            Some(name) => sites.iter().find(|site| site.name == *name),
+            None => sites.iter().find(|site| has(site, &self.url)).or(sites.first()),
+        };
+        chosen.cloned().with_context(|| {
+            let names: Vec<_> = sites.iter().map(|site| site.name.as_str()).collect();
+            format!("there is no such site; there is {}", names.join(", "))
+        })
+    }
+
+    fn target(&self, site: &Site) -> anyhow::Result<Url> {
         let url = &self.url;
         if !matches!(url.scheme(), "http" | "https") || url.host().is_none() {
             bail!("the address must start with http:// or https:// and name a host");
@@ -112,26 +130,32 @@ impl Verify {
                 "the address is a scheme, a host and a port, such as http://127.0.0.1:5000; the path goes into --path"
             );
         }
-        if !self.path.starts_with('/') {
-            bail!("--path starts with a slash");
+        let path = self.path.as_deref().unwrap_or(site.path.as_str());
+        // Two of them would name another host.
+        if !path.starts_with('/') || path.starts_with("//") {
+            bail!("--path starts with a slash, and with one only");
         }
-        if !self.elsewhere && !is_here(url) && !is_configured(url, config) {
+        if !self.elsewhere && !is_here(url) && !has(site, url) {
             bail!(
                 "{} is neither upstream.url nor on this machine. A genuine statement about nobody, valid for 30 seconds, \
                  would be sent there; say --elsewhere when that is what you want",
                 url.origin().ascii_serialization()
             );
         }
-        url.join(&self.path).context("--path is no path")
+        url.join(path).context("--path is no path")
     }
 
-    async fn attack(&self, way: &Way, ring: KeyRing, config: &Config) -> anyhow::Result<Report> {
+    async fn attack(&self, way: &Way, ring: KeyRing, config: &Config, site: &Site) -> anyhow::Result<Report> {
         let address = match knock(way.url()).await {
             Ok(address) => address,
             Err(why) => return Ok(Report::silent(way.url(), &format!("{why:#}"))),
         };
         let lure = Lure::at(address.ip()).await?;
-        let forger = Forger::new(ring, config.assertion.terms.clone(), lure.url().to_owned())?;
+        let terms = AssertionTerms {
+            audience: site.audience.clone(),
+            ..config.assertion.terms.clone()
+        };
+        let forger = Forger::new(ring, terms, lure.url().to_owned())?;
         let siege = Siege {
             lure: lure.set(forger.strangers_jwks(), forger.strangers_certificate()),
             header: HeaderName::try_from(&config.assertion.header)?,
@@ -315,14 +339,15 @@ fn is_here(url: &Url) -> bool {
     }
 }
 
-fn is_configured(url: &Url, config: &Config) -> bool {
+/// Whether it is a server of this site.
+fn has(site: &Site, url: &Url) -> bool {
     let named = match url.host() {
         Some(Host::Domain(name)) => name.to_owned(),
         Some(Host::Ipv4(address)) => address.to_string(),
         Some(Host::Ipv6(address)) => address.to_string(),
         None => return false,
     };
-    config.upstream.servers.iter().any(|server| match server {
+    site.upstream.servers.iter().any(|server| match server {
         Address::Host { tls, host, port } => {
             (url.scheme() == "https", named.as_str(), url.port_or_known_default()) == (*tls, host.as_str(), Some(*port))
         }
@@ -357,24 +382,46 @@ impl Report {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::site::Prefix;
 
-    fn verify(url: &str, elsewhere: bool) -> anyhow::Result<Url> {
+    fn verify(url: &str, elsewhere: bool) -> anyhow::Result<(Site, Url)> {
         let verify = Verify {
             url: url.parse()?,
-            path: "/me".to_owned(),
+            site: None,
+            path: None,
             accept_status: None,
             marker: None,
             remote_user: NO_EXTENSION.to_owned(),
             elsewhere,
             json: false,
         };
-        let mut config = Config::default();
-        config.upstream.servers = vec![Address::Host {
+        let server = |host: &str| Address::Host {
             tls: false,
-            host: "192.0.2.7".to_owned(),
+            host: host.to_owned(),
             port: 5000,
-        }];
-        verify.target(&config)
+        };
+        let mut config = Config::default();
+        config.upstream.servers = vec![Address::Socket("/run/web".into()), server("192.0.2.7")];
+        let mut wiki = config.all_sites().remove(0);
+        wiki.name = SiteName::parse("wiki").unwrap();
+        wiki.path = Prefix::parse("/wiki").unwrap();
+        wiki.upstream.servers = vec![server("192.0.2.8")];
+        config.sites.push(wiki);
+        let site = verify.site(&config)?;
+        let target = verify.target(&site)?;
+        Ok((site, target))
+    }
+
+    #[test]
+    fn the_site_is_the_one_that_has_the_address() {
+        for (url, name, target) in [
+            ("http://192.0.2.7:5000", "main", "http://192.0.2.7:5000/"),
+            ("http://192.0.2.8:5000", "wiki", "http://192.0.2.8:5000/wiki"),
+            ("http://127.0.0.1:5000", "main", "http://127.0.0.1:5000/"),
+        ] {
+            let (site, found) = verify(url, false).unwrap();
+            assert_eq!((site.name.as_str(), found.as_str()), (name, target));
+        }
     }
 
     #[test]
@@ -385,8 +432,7 @@ mod tests {
             "https://localhost",
             "http://[::1]:5000",
         ] {
-            let target = verify(url, false).unwrap();
-            assert_eq!(target.path(), "/me");
+            verify(url, false).unwrap();
         }
         for url in ["http://192.0.2.7:5001", "https://192.0.2.7:5000", "http://web.example"] {
             assert!(

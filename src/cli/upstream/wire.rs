@@ -2,16 +2,17 @@
 
 use std::fs;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
 use http::header::{HOST, LOCATION};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use reqwest::redirect::Policy;
-use reqwest::{Certificate, Client};
+use reqwest::{Certificate, Client, Identity};
 use url::Url;
 
-use crate::config::Config;
+use crate::config::{Site, Upstream};
 
 /// An answer that takes longer is none.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -52,21 +53,21 @@ impl Answer {
 }
 
 impl Way {
-    /// To this address, with what the gateway sends beside the assertion.
+    /// To this address of a site's web client, with what the gateway sends beside the assertion.
     ///
     /// # Errors
-    /// `upstream.ca_file` cannot be read.
-    pub fn to(url: Url, config: &Config) -> anyhow::Result<Self> {
-        let door = config.doors.out_of_office.authority();
+    /// A file that the connection needs cannot be read.
+    pub fn to(url: Url, site: &Site) -> anyhow::Result<Self> {
+        let door = site.doors.out_of_office.authority();
         let door = HeaderValue::from_str(&door).context("the door is no host")?;
         let mut usual = HeaderMap::new();
-        if config.upstream.preserve_host {
+        if site.upstream.preserve_host {
             usual.insert(HOST, door.clone());
         }
         usual.insert("x-forwarded-host", door);
         usual.insert("x-forwarded-proto", HeaderValue::from_static("https"));
         Ok(Self {
-            client: client(config)?,
+            client: client(&site.upstream)?,
             url,
             usual,
         })
@@ -128,7 +129,7 @@ async fn read(mut response: reqwest::Response) -> Answer {
     }
 }
 
-fn client(config: &Config) -> anyhow::Result<Client> {
+fn client(upstream: &Upstream) -> anyhow::Result<Client> {
     let mut builder = Client::builder()
         .http1_only()
         .no_proxy()
@@ -136,8 +137,8 @@ fn client(config: &Config) -> anyhow::Result<Client> {
         // What one attack does to a connection must not touch the next.
         .pool_max_idle_per_host(0)
         .timeout(PATIENCE);
-    if let Some(path) = &config.upstream.ca_file {
-        let pem = fs::read(path).with_context(|| format!("cannot read upstream.ca_file, {}", path.display()))?;
+    if let Some(path) = &upstream.ca_file {
+        let pem = read_file("upstream.ca_file", path)?;
         let certificates =
             Certificate::from_pem_bundle(&pem).with_context(|| format!("{} holds no certificates", path.display()))?;
         if certificates.is_empty() {
@@ -145,7 +146,18 @@ fn client(config: &Config) -> anyhow::Result<Client> {
         }
         builder = builder.tls_certs_only(certificates);
     }
+    if let (Some(certificate), Some(key)) = (&upstream.client_certificate, &upstream.client_key) {
+        let mut pem = read_file("upstream.client_certificate", certificate)?;
+        pem.push(b'\n');
+        pem.extend(read_file("upstream.client_key", key)?);
+        let identity = Identity::from_pem(&pem);
+        builder = builder.identity(identity.context("upstream.client_certificate and client_key make no identity")?);
+    }
     Ok(builder.build()?)
+}
+
+fn read_file(key: &str, path: &Path) -> anyhow::Result<Vec<u8>> {
+    fs::read(path).with_context(|| format!("cannot read {key}, {}", path.display()))
 }
 
 /// The deepest cause says most: refused, timed out, not trusted.
