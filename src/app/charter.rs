@@ -108,6 +108,7 @@ pub(super) async fn decide(config: Config, lasting: &Lasting, before: Option<&De
         session_cookie: config.sessions.cookie.clone(),
         protected: Protected::new(header, &config.sessions.cookie, assertion.plain_headers),
         pages: pages(&config, before),
+        active_streams: config.sessions.active_streams.clone(),
         max_header_bytes: config.server.max_header_bytes,
         body_timeout: config.server.body_timeout,
     }));

@@ -6,6 +6,7 @@ use super::keys::forms::{List, Text};
 use super::keys::{Slot, Walker};
 use crate::domain::policy::Policy;
 use crate::domain::rule::Rule;
+use crate::domain::sharing::Sharing;
 
 pub(super) fn walk(policy: &mut Policy, walker: &mut impl Walker) {
     walker.section(
@@ -34,7 +35,21 @@ pub(super) fn walk(policy: &mut Policy, walker: &mut impl Walker) {
         },
         Slot::Default(&mut public),
     );
-    *policy = Policy::new(rules, public);
+    let mut shared = policy.shared().to_vec();
+    walker.key(
+        "cross_origin",
+        "Pages of other origins that may use a part of the web client: \"ORIGINS PATH [with preflight]\". Where the gateway \
+         itself answers such a page (sign in first, forbidden, not available), it lets the page read the answer, and such a \
+         page may open WebSockets. What the web client answers has its own CORS headers. \"with preflight\" also answers the \
+         question that browsers ask before a request (OPTIONS) without a session. Example: \"https://app.example.com \
+         /api/*\". There is no star for every origin.",
+        &List {
+            of: sharing(),
+            least: 0,
+        },
+        Slot::Default(&mut shared),
+    );
+    *policy = Policy::new(rules, public).sharing(shared);
 }
 
 fn rule() -> Text<Rule> {
@@ -42,6 +57,14 @@ fn rule() -> Text<Rule> {
         parse: |text| Rule::parse(text).map_err(|why| format!("{text:?}: {why}")),
         print: Rule::to_string,
         schema: json!({ "examples": ["groups admins /admin/*", "deny /debug/*"] }),
+    }
+}
+
+fn sharing() -> Text<Sharing> {
+    Text {
+        parse: |text| Sharing::parse(text).map_err(|why| format!("{text:?}: {why}")),
+        print: Sharing::to_string,
+        schema: json!({ "examples": ["https://app.example.com /api/*", "https://app.example.com /api/* with preflight"] }),
     }
 }
 

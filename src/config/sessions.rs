@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::keys::forms::{Count, Text, Time};
+use super::keys::forms::{Count, List, Text, Time};
 use super::keys::{Slot, Walker, units};
+use crate::domain::rule::Pattern;
 use crate::domain::session::Lifetime;
 
 /// `[sessions]`
@@ -19,6 +20,8 @@ pub struct Sessions {
     pub fresh_for: Duration,
     /// The most living sessions of one account. Default 20.
     pub per_account: usize,
+    /// Paths whose streams keep a session in use. Default none.
+    pub active_streams: Vec<Pattern>,
     /// Name of the cookie. Default `__Host-sekisho`; must start with `__Host-`.
     pub cookie: String,
 }
@@ -30,6 +33,7 @@ impl Default for Sessions {
             outage_grace: Duration::from_mins(1),
             fresh_for: Duration::from_mins(10),
             per_account: 20,
+            active_streams: Vec::new(),
             cookie: "__Host-sekisho".to_owned(),
         }
     }
@@ -95,6 +99,18 @@ impl Sessions {
             Slot::Default(&mut self.per_account),
         );
         walker.key(
+            "active_streams",
+            "Paths of WebSockets and event streams that are use while something passes on them, such as a call: \"/ws\", \
+             \"/calls/*\". What passes in either direction postpones the idle limit, never the absolute one. A silent stream \
+             does not, nor do pings, pongs and the comments of event streams; what a page sends as a message to keep its \
+             connection alive cannot be told from any other message.",
+            &List {
+                of: stream_path(),
+                least: 0,
+            },
+            Slot::Default(&mut self.active_streams),
+        );
+        walker.key(
             "cookie",
             "Name of the cookie. The prefix __Host- makes browsers refuse it from anywhere but this host and over \
              anything but https.",
@@ -105,6 +121,14 @@ impl Sessions {
             },
             Slot::Default(&mut self.cookie),
         );
+    }
+}
+
+fn stream_path() -> Text<Pattern> {
+    Text {
+        parse: |text| Pattern::parse(text).map_err(|why| format!("{text:?}: {why}")),
+        print: |path| path.as_str().to_owned(),
+        schema: json!({ "pattern": "^/", "examples": ["/ws", "/calls/*"] }),
     }
 }
 

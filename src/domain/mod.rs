@@ -24,6 +24,7 @@ pub mod policy;
 pub mod principal;
 pub mod rule;
 pub mod session;
+pub mod sharing;
 pub mod site;
 pub mod target;
 pub mod ticket;

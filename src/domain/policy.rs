@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::principal::Principal;
 use super::rule::{Asked, Rule, Who};
+use super::sharing::Sharing;
 use super::target::RequestPath;
 
 /// What the operator wrote about access. The first rule that speaks of a request decides; of what no rule speaks
@@ -13,6 +14,7 @@ use super::target::RequestPath;
 pub struct Policy {
     rules: Vec<Rule>,
     public: Vec<Rule>,
+    shared: Vec<Sharing>,
 }
 
 /// The judgement on a request.
@@ -53,7 +55,28 @@ pub enum Gate {
 impl Policy {
     /// From the operator's rules, and the paths open to everybody, which are asked last.
     pub const fn new(rules: Vec<Rule>, public: Vec<Rule>) -> Self {
-        Self { rules, public }
+        Self {
+            rules,
+            public,
+            shared: Vec::new(),
+        }
+    }
+
+    /// The same, with what pages of other origins may use.
+    #[must_use]
+    pub fn sharing(self, shared: Vec<Sharing>) -> Self {
+        Self { shared, ..self }
+    }
+
+    /// What pages of other origins may use.
+    pub fn shared(&self) -> &[Sharing] {
+        &self.shared
+    }
+
+    /// The line by which a page of this origin may use this path: one that answers preflights, when there is one.
+    pub fn shares(&self, path: &RequestPath<'_>, origin: &str) -> Option<&Sharing> {
+        let lines = self.shared.iter().filter(|line| line.covers(path, origin));
+        lines.max_by_key(|line| line.preflight)
     }
 
     /// The rules as the operator wrote them.

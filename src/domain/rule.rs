@@ -51,10 +51,10 @@ pub struct Asked<'a> {
     pub instead: &'a [String],
 }
 
-/// Which paths a rule speaks of. A star stands for one segment or a part of one, and as the last segment for
+/// Which paths the operator speaks of. A star stands for one segment or a part of one, and as the last segment for
 /// everything below.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Pattern {
+pub struct Pattern {
     text: String,
 }
 
@@ -256,7 +256,11 @@ fn plain_network(net: IpNet) -> IpNet {
 }
 
 impl Pattern {
-    fn parse(text: impl Into<String>) -> Result<Self, String> {
+    /// Reads a path with stars in it.
+    ///
+    /// # Errors
+    /// A sentence that says what is wrong with it.
+    pub fn parse(text: impl Into<String>) -> Result<Self, String> {
         let text = text.into();
         if !text.starts_with('/') {
             return Err("a path starts with a slash".into());
@@ -277,6 +281,16 @@ impl Pattern {
             return Err("a star at the end stands after a slash, or before an ending: /assets/*, /files/*.css".into());
         }
         Ok(Self { text })
+    }
+
+    /// As the operator wrote it.
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// Whether it speaks of a path, whatever way an upstream reads that: for what a match opens.
+    pub fn holds(&self, path: &RequestPath<'_>) -> bool {
+        path.readings().iter().all(|reading| self.matches(reading))
     }
 
     fn matches(&self, reading: &str) -> bool {

@@ -139,21 +139,44 @@ impl Authenticate {
     pub async fn run(&self, presented: &Presented) -> Result<Standing, Fault> {
         let standing = self.look(presented).await?;
         if let Some(principal) = standing.principal() {
-            let now = self.world.now();
-            if principal.see(now, self.record_every) {
-                self.seen.note(principal.session.id, now);
-            }
+            self.note_use(principal);
         }
         Ok(standing)
     }
 
-    /// Whether an open stream may stay open. Being open does not count as use.
-    pub async fn holds(&self, bond: &Bond) -> Result<bool, Fault> {
-        let standing = match bond {
-            Bond::Session(id) => self.judge_session(*id).await?,
-            Bond::Token(token) => self.judge(token).await?,
+    /// Why an open stream must end; `None` while it may stay open. Being open does not count as use.
+    pub async fn severed(&self, bond: &Bond) -> Result<Option<Refusal>, Fault> {
+        let (standing, gone) = match bond {
+            Bond::Session(id) => (self.judge_session(*id).await?, Refusal::Ended),
+            Bond::Token(token) => (self.judge(token).await?, Refusal::Renewed),
         };
-        Ok(standing.principal().is_some())
+        // It was known when the stream began.
+        Ok(standing.refusal().map(|refusal| match refusal {
+            Refusal::Unknown => gone,
+            other => other,
+        }))
+    }
+
+    /// Something passed on a stream of this session that counts as use. Answered from memory and never waits; a session
+    /// that memory does not know, or that is over, is not prolonged.
+    pub fn used(&self, session: SessionId) {
+        if let Some(principal) = self.principals.known_session(session)
+            && let Standing::Known(principal) = self.weigh(principal)
+        {
+            self.note_use(&principal);
+        }
+    }
+
+    /// Use is worth noting again after this time.
+    pub const fn use_every(&self) -> Duration {
+        self.record_every
+    }
+
+    fn note_use(&self, principal: &Principal) {
+        let now = self.world.now();
+        if principal.see(now, self.record_every) {
+            self.seen.note(principal.session.id, now);
+        }
     }
 
     /// Judges without counting as use.

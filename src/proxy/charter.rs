@@ -12,6 +12,7 @@ use governor::DefaultKeyedRateLimiter;
 
 use crate::domain::assertion::AssertionTerms;
 use crate::domain::policy::Policy;
+use crate::domain::rule::Pattern;
 use crate::domain::site::Place;
 use crate::flows::Authenticate;
 use crate::web::Portal;
@@ -49,6 +50,8 @@ pub struct CharterTerms {
     pub protected: Protected,
     /// Guards our own pages; `None` when limits are off.
     pub pages: Option<Arc<PageLimiter>>,
+    /// Paths whose streams keep a session in use.
+    pub active_streams: Vec<Pattern>,
     /// The largest request head, in bytes.
     pub max_header_bytes: usize,
     /// The most a client may take to send a form to one of our own pages.

@@ -1,10 +1,46 @@
 //! Says goodbye on a WebSocket in words that JavaScript can read: a close frame, put in only where a frame of the
 //! upstream's has just ended.
 
+use crate::flows::Refusal;
+
 /// Follows what is written to a client after an upgrade, byte by byte, to know where frames end (RFC 6455 section 5.2).
 #[derive(Debug)]
 pub struct FrameEdge {
     place: Place,
+    /// Whether the frame at hand carries data, and is neither close, ping nor pong.
+    data: bool,
+}
+
+/// How a WebSocket is closed: a code and a few words that JavaScript can read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Farewell {
+    /// The code.
+    pub code: u16,
+    /// The words, within what a close frame has room for.
+    pub reason: &'static str,
+}
+
+impl Farewell {
+    /// There is no session, or none any more.
+    pub fn without_session(refusal: Option<Refusal>) -> Self {
+        Self {
+            code: SESSION_ENDED,
+            reason: refusal.map_or("absent", Refusal::as_str),
+        }
+    }
+
+    /// The gateway stops, perhaps to start again.
+    pub const fn restart() -> Self {
+        Self {
+            code: SERVICE_RESTART,
+            reason: "restart",
+        }
+    }
+
+    /// As a server sends it.
+    pub fn frame(self) -> Vec<u8> {
+        close_frame(self.code, self.reason)
+    }
 }
 
 #[derive(Debug)]
@@ -26,15 +62,24 @@ pub const SERVICE_RESTART: u16 = 1012;
 impl FrameEdge {
     /// The `101` head has been written: the next byte starts a frame.
     pub const fn new() -> Self {
-        Self { place: Place::Edge }
+        Self {
+            place: Place::Edge,
+            data: false,
+        }
     }
 
-    /// Bytes that were written.
-    pub fn wrote(&mut self, mut bytes: &[u8]) {
+    /// Bytes that were written. Answers whether some of them belong to a frame with data.
+    pub fn wrote(&mut self, mut bytes: &[u8]) -> bool {
+        let mut data = false;
         while let Some((first, rest)) = bytes.split_first() {
             match &mut self.place {
                 Place::Edge => self.place = Place::Header(Vec::with_capacity(14)),
                 Place::Header(header) => {
+                    if header.is_empty() {
+                        // Opcodes from 8 on are control frames (RFC 6455 section 5.5).
+                        self.data = first & 0x08 == 0;
+                    }
+                    data |= self.data;
                     header.push(*first);
                     bytes = rest;
                     if let Some(length) = payload(header) {
@@ -46,6 +91,7 @@ impl FrameEdge {
                     }
                 }
                 Place::Payload(left) => {
+                    data |= self.data;
                     let here = usize::try_from(*left).unwrap_or(usize::MAX).min(bytes.len());
                     *left -= here as u64;
                     bytes = bytes.get(here..).unwrap_or_default();
@@ -55,6 +101,7 @@ impl FrameEdge {
                 }
             }
         }
+        data
     }
 
     /// Whether a frame may be put in here.
@@ -76,7 +123,7 @@ fn payload(header: &[u8]) -> Option<u64> {
 }
 
 /// A close frame with this code and reason, as a server sends it.
-pub fn close_frame(code: u16, reason: &str) -> Vec<u8> {
+fn close_frame(code: u16, reason: &str) -> Vec<u8> {
     let reason = reason.as_bytes().get(..reason.len().min(123)).unwrap_or_default();
     let mut frame = vec![0x88, u8::try_from(2 + reason.len()).unwrap_or(125)];
     frame.extend(code.to_be_bytes());
@@ -105,6 +152,45 @@ mod tests {
         }
         frame.extend(vec![0x88; length]);
         frame
+    }
+
+    #[test]
+    fn pings_pongs_and_closes_are_told_from_data() {
+        let mut edge = FrameEdge::new();
+        for (bytes, data) in [
+            (&[0x89, 0][..], false),
+            (&[0x8a, 0x82, 1, 2, 3, 4, 9, 9], false),
+            (&[0x81], true),
+            (&[2, b'h'], true),
+            (&[b'i', 0x89], true),
+            (&[1, b'p'], false),
+            (&[0x80, 0], true),
+            (&[0x88, 0], false),
+        ] {
+            assert_eq!(edge.wrote(bytes), data, "{bytes:?}");
+        }
+    }
+
+    #[test]
+    fn every_reason_fits_into_a_close_frame() {
+        for refusal in [
+            None,
+            Some(Refusal::Unclear),
+            Some(Refusal::Unknown),
+            Some(Refusal::Idle),
+            Some(Refusal::Expired),
+            Some(Refusal::Ended),
+            Some(Refusal::Renewed),
+        ] {
+            let farewell = Farewell::without_session(refusal);
+            let frame = farewell.frame();
+            assert_eq!(
+                frame[..4],
+                [0x88, u8::try_from(2 + farewell.reason.len()).unwrap(), 0x11, 0x31]
+            );
+            assert_eq!(&frame[4..], farewell.reason.as_bytes());
+        }
+        assert_eq!(close_frame(4401, &"x".repeat(200)).len(), 127);
     }
 
     #[test]

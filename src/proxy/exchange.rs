@@ -3,14 +3,18 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use tokio_util::task::AbortOnDropHandle;
+
 use crate::domain::policy::Permit;
 use crate::domain::site::Place;
 use crate::flows::Bond;
 use crate::telemetry::metrics::Outcome;
+use crate::web::Across;
 
 use super::bridge::After;
 use super::charter::{Charter, Site};
 use super::headers::Origin;
+use super::pulse::{Pulse, Told};
 use super::streams::Leash;
 use super::upstream::Route;
 
@@ -41,6 +45,14 @@ pub struct Exchange {
     pub outcome: Outcome,
     /// Binds a stream to its session.
     pub leash: Option<Leash>,
+    /// Ends the upstream's part of a stream with its session.
+    pub cut: Option<AbortOnDropHandle<()>>,
+    /// Hears of traffic that counts as use.
+    pub pulse: Option<Pulse>,
+    /// What of a stream says something.
+    pub told: Told,
+    /// The page of another origin that asks, where it may.
+    pub across: Option<Box<Across>>,
 }
 
 /// How far a request has come.
@@ -70,6 +82,10 @@ impl Exchange {
             bond: None,
             outcome: Outcome::Refused,
             leash: None,
+            cut: None,
+            pulse: None,
+            told: Told::Everything,
+            across: None,
         }
     }
 
@@ -82,6 +98,12 @@ impl Exchange {
     pub fn front(&self) -> Option<Arc<Place>> {
         let number = self.charter.reception().sites().root(self.host?)?;
         self.charter.site(number).map(|site| Arc::clone(&site.place))
+    }
+
+    /// Whether it is a stream whose session has ended.
+    pub fn has_ended(&self) -> bool {
+        let leash = self.leash.as_ref();
+        leash.is_some_and(|leash| leash.ending().token().is_cancelled())
     }
 
     /// The proof that it was let through.

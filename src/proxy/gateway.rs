@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use http::header::{CONTENT_LENGTH, CONTENT_TYPE, ORIGIN, UPGRADE};
-use http::{HeaderName, StatusCode};
+use http::header::{CONTENT_LENGTH, ORIGIN, UPGRADE};
+use http::{HeaderName, HeaderValue, StatusCode};
 use pingora::connectors::TransportConnector;
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::protocols::Digest;
@@ -18,23 +18,25 @@ use pingora::{Error, ErrorSource, ErrorType};
 
 use crate::domain::assertion::{Assertion, AssertionTerms};
 use crate::domain::client::ClientAddr;
-use crate::domain::doors::Doors;
 use crate::domain::fault::Fault;
 use crate::domain::policy::{Permit, Verdict};
 use crate::domain::principal::{Pass, Principal};
 use crate::domain::rule::Asked;
 use crate::domain::session::later;
-use crate::flows::World;
+use crate::domain::target::RequestPath;
+use crate::flows::{Bond, Refusal, World};
 use crate::ports::Signer;
 use crate::telemetry::metrics::{Outcome, StreamKind};
-use crate::web::{At, Failure, Owner, RequestId, cookie};
+use crate::web::{Across, Approach, At, Failure, Owner, RequestId, cookie};
 
 use super::bridge::{self, After, BodyProblem};
-use super::charter::{InForce, Site};
+use super::charter::{Charter, InForce, Site};
+use super::closing::Farewell;
 use super::exchange::{Exchange, Stage};
 use super::guarded::Guarded;
-use super::headers;
+use super::headers::{self, Origin};
 use super::measure::Measures;
+use super::pulse::{Pulse, Told};
 use super::reception::{Refused, without_query};
 use super::streams::{Leash, Streams};
 use super::tunnel;
@@ -126,7 +128,8 @@ impl Gateway {
         }
         let sites = charter.reception().sites();
         exchange.chosen = exchange.host.and_then(|host| sites.choose(host, &path));
-        let (Some(site), Some(origin)) = (exchange.site(), &exchange.origin) else {
+        let site = exchange.chosen.and_then(|number| charter.site(number));
+        let (Some(site), Some(origin)) = (site, &exchange.origin) else {
             tracing::info!(
                 request = &*exchange.request_id,
                 problem = "the path could be meant for several sites",
@@ -134,6 +137,7 @@ impl Gateway {
             );
             return Some(fail(Some(session), exchange, Failure::BadRequest));
         };
+        exchange.across = across(session, site, origin, &path);
         let presented = cookie::presented(&session.req_header().headers, &charter.session_cookie);
         let standing = match charter.authenticate.run(&presented).await {
             Ok(standing) => standing,
@@ -156,12 +160,13 @@ impl Gateway {
             instead: &instead,
         };
         match site.policy.judge(&path, &asked, standing.principal()) {
-            Verdict::Allow(_) if is_foreign_upgrade(session, &site.place.doors) => {
+            Verdict::Allow(_) if is_foreign_upgrade(session, exchange, site) => {
                 exchange.outcome = Outcome::Denied;
                 Some(fail(Some(session), exchange, Failure::Forbidden))
             }
             Verdict::Allow(permit) => {
                 exchange.bond = standing.bond();
+                exchange.pulse = pulse(&charter, &path, exchange.bond);
                 exchange.outcome = Outcome::Forwarded;
                 exchange.stage = Stage::Admitted(permit);
                 None
@@ -172,8 +177,7 @@ impl Gateway {
             }
             Verdict::Challenge => {
                 exchange.outcome = Outcome::Challenged;
-                let parts = parts_for_portal(session, exchange);
-                Some(charter.portal.challenge(&parts, standing.refusal()))
+                Some(challenge(session, exchange, site, standing.refusal()))
             }
         }
     }
@@ -239,14 +243,17 @@ impl Gateway {
     fn leash(&self, session: &Session, response: &ResponseHeader, exchange: &mut Exchange) {
         let endless = response.status.is_success() && !response.headers.contains_key(CONTENT_LENGTH);
         if endless {
-            let events = response
-                .headers
-                .get(CONTENT_TYPE)
-                .is_some_and(|media_type| media_type.as_bytes().starts_with(b"text/event-stream"));
-            let kind = if events { StreamKind::Events } else { StreamKind::Other };
+            exchange.told = Told::of(&response.headers);
+            let kind = match exchange.told {
+                Told::Events { .. } => StreamKind::Events,
+                Told::Everything => StreamKind::Other,
+            };
             let leash = self.bind(exchange, kind);
             if let Some(stream) = session.stream() {
                 Guarded::bind(stream, leash.ending());
+            } else {
+                // HTTP/2 carries it beside others. However silent it is, its upstream's part can be ended.
+                exchange.cut = exchange.route.cut_with(leash.ending().token().clone());
             }
             exchange.leash = Some(leash);
         }
@@ -284,7 +291,7 @@ impl Gateway {
         let written = session.write_response_header(Box::new(head), false).await;
         written.map_err(Error::into_down)?;
         if answer.has_switched() {
-            answer.carry(session, ending).await
+            answer.carry(session, ending, exchange.pulse.as_ref()).await
         } else {
             answer.hand_on(session, ending, patience).await
         }
@@ -375,6 +382,9 @@ impl ProxyHttp for Gateway {
             return Box::pin(self.websocket(session, exchange)).await.map(|()| true);
         };
         exchange.stage = Stage::Answered;
+        if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+            return Box::pin(tunnel::turn_away(session, response)).await.map(|()| true);
+        }
         bridge::write(session, response, exchange.after).await?;
         Ok(true)
     }
@@ -427,6 +437,13 @@ impl ProxyHttp for Gateway {
         exchange: &mut Exchange,
         reused: bool,
     ) -> Box<Error> {
+        if exchange.has_ended() {
+            // Cut here: no server has failed.
+            error.etype = ErrorType::ConnectionClosed;
+            error.as_down();
+            error.set_retry(false);
+            return error;
+        }
         let broken = Broken {
             method: &session.req_header().method,
             is_body_kept: !session.as_ref().retry_buffer_truncated(),
@@ -466,21 +483,25 @@ impl ProxyHttp for Gateway {
         exchange.charter.protected.guard_response(response, signed_in)
     }
 
-    /// Ends a stream that HTTP/2 carries beside others: nothing goes out any more once its session has ended.
+    /// Hears of the traffic of streams, and ends those that HTTP/2 carries beside others: nothing goes out any more once
+    /// the session has ended.
     fn response_body_filter(
         &self,
         _session: &mut Session,
-        _body: &mut Option<Bytes>,
+        body: &mut Option<Bytes>,
         _end: bool,
         exchange: &mut Exchange,
     ) -> pingora::Result<Option<Duration>> {
-        match &exchange.leash {
-            Some(leash) if leash.ending().token().is_cancelled() => {
-                Error::e_explain(ErrorType::ConnectionClosed, "the session of this stream has ended")
-                    .map_err(Error::into_down)
-            }
-            _ => Ok(None),
+        if exchange.has_ended() {
+            return Error::e_explain(ErrorType::ConnectionClosed, "the session of this stream has ended")
+                .map_err(Error::into_down);
         }
+        if let (Some(_), Some(pulse), Some(body)) = (&exchange.leash, &exchange.pulse, body)
+            && exchange.told.says(body)
+        {
+            pulse.beat();
+        }
+        Ok(None)
     }
 
     async fn fail_to_proxy(&self, session: &mut Session, error: &Error, exchange: &mut Exchange) -> FailToProxy {
@@ -570,14 +591,53 @@ fn admitted_site(exchange: &Exchange) -> pingora::Result<&Site> {
 
 /// A WebSocket that a page of another origin opens, another site's among them. Browsers send cookies along from sibling
 /// sites, so the handshake has to say where it comes from; programs without an `Origin` present a session of their own.
-fn is_foreign_upgrade(session: &Session, doors: &Doors) -> bool {
+fn is_foreign_upgrade(session: &Session, exchange: &Exchange, site: &Site) -> bool {
+    let origins = session.req_header().headers.get_all(ORIGIN);
     tunnel::is_handshake(session.req_header())
-        && session
-            .req_header()
-            .headers
-            .get_all(ORIGIN)
-            .iter()
-            .any(|origin| !origin.to_str().is_ok_and(|origin| doors.has_origin(origin)))
+        && exchange.across.is_none()
+        && origins.iter().any(|origin| !is_own(origin, site))
+}
+
+fn is_own(origin: &HeaderValue, site: &Site) -> bool {
+    origin.to_str().is_ok_and(|origin| site.place.doors.has_origin(origin))
+}
+
+/// The page of another origin that asks, where the operator lets it.
+fn across(session: &Session, site: &Site, origin: &Origin, path: &RequestPath<'_>) -> Option<Box<Across>> {
+    let mut origins = session.req_header().headers.get_all(ORIGIN).iter();
+    let sole = origins.next().filter(|_| origins.next().is_none())?;
+    let line = site.policy.shares(path, sole.to_str().ok()?)?;
+    let door = origin.host.to_str().ok()?;
+    (!is_own(sole, site)).then(|| {
+        Box::new(Across {
+            origin: sole.clone(),
+            door: format!("https://{door}"),
+            preflight: line.preflight,
+        })
+    })
+}
+
+/// Hears of the traffic of a stream at this path, where that counts as use.
+fn pulse(charter: &Charter, path: &RequestPath<'_>, bond: Option<Bond>) -> Option<Pulse> {
+    let active = || charter.active_streams.iter().any(|active| active.holds(path));
+    match bond {
+        Some(Bond::Session(id)) if active() => Some(Pulse::new(Arc::clone(&charter.authenticate), id)),
+        _ => None,
+    }
+}
+
+/// There is no session, and one is needed. A page that opens a WebSocket reads why in how that is closed.
+fn challenge(session: &Session, exchange: &Exchange, site: &Site, refusal: Option<Refusal>) -> http::Response<Bytes> {
+    let parts = parts_for_portal(session, exchange);
+    // Programs say no origin; a status serves them better.
+    let by_page = parts.headers.contains_key(ORIGIN) && !is_foreign_upgrade(session, exchange, site);
+    if by_page
+        && Approach::of(&parts) == Approach::WebSocket
+        && let Some(accepted) = tunnel::accept(&parts.headers, Farewell::without_session(refusal))
+    {
+        return accepted;
+    }
+    exchange.charter.portal.challenge(&parts, refusal)
 }
 
 /// The head of a request as the pages see it.
@@ -586,6 +646,9 @@ fn parts_for_portal(session: &Session, exchange: &Exchange) -> http::request::Pa
     parts.extensions.insert(RequestId(Arc::clone(&exchange.request_id)));
     if let Some(origin) = &exchange.origin {
         parts.extensions.insert::<ClientAddr>(origin.client);
+    }
+    if let Some(across) = &exchange.across {
+        parts.extensions.insert::<Across>((**across).clone());
     }
     if let Some(place) = exchange.front() {
         parts.extensions.insert(At(place));

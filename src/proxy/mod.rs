@@ -18,6 +18,7 @@ mod guarded;
 mod headers;
 mod listeners;
 mod measure;
+mod pulse;
 mod reception;
 mod streams;
 mod tunnel;

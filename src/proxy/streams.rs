@@ -5,8 +5,8 @@
 //! session and not to its token, so that a person who gives the password again keeps a call; see [`Bond`] for the
 //! exception.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use dashmap::DashMap;
 use tokio_util::sync::CancellationToken;
@@ -15,7 +15,7 @@ use crate::domain::fault::Fault;
 use crate::flows::{Authenticate, Bond};
 use crate::telemetry::metrics::{StreamEnd, StreamKind, StreamMetrics};
 
-use super::closing::{SERVICE_RESTART, SESSION_ENDED};
+use super::closing::{Farewell, SERVICE_RESTART, SESSION_ENDED};
 
 /// The open streams.
 #[derive(Default)]
@@ -30,7 +30,7 @@ pub struct Streams {
 #[derive(Clone, Debug, Default)]
 pub struct Ending {
     token: CancellationToken,
-    code: Arc<AtomicU16>,
+    farewell: Arc<OnceLock<Farewell>>,
 }
 
 impl Ending {
@@ -39,14 +39,14 @@ impl Ending {
         &self.token
     }
 
-    /// The close code for a WebSocket, once the token has fired.
-    pub fn code(&self) -> u16 {
-        self.code.load(Ordering::Acquire)
+    /// How a WebSocket is closed, once the token has fired.
+    pub fn farewell(&self) -> Option<Farewell> {
+        self.farewell.get().copied()
     }
 
-    /// Ends it, with this close code.
-    pub(super) fn end(&self, code: u16) {
-        self.code.store(code, Ordering::Release);
+    /// Ends it so. The first word counts.
+    pub(super) fn end(&self, farewell: Farewell) {
+        let _ = self.farewell.set(farewell);
         self.token.cancel();
     }
 }
@@ -80,9 +80,9 @@ impl std::fmt::Debug for Leash {
 impl Drop for Leash {
     fn drop(&mut self) {
         self.streams.open.remove(&self.id);
-        let why = match self.ending.code() {
-            SESSION_ENDED => StreamEnd::SessionEnded,
-            SERVICE_RESTART => StreamEnd::Stopping,
+        let why = match self.ending.farewell().map(|farewell| farewell.code) {
+            Some(SESSION_ENDED) => StreamEnd::SessionEnded,
+            Some(SERVICE_RESTART) => StreamEnd::Stopping,
             _ => StreamEnd::Closed,
         };
         self.streams.metrics.ended(self.kind, why);
@@ -106,7 +106,7 @@ impl Streams {
         self.open.insert(id, (bond, ending.clone()));
         // Looked at after the insertion: whoever stops them all either sees this one or has said so before.
         if self.stopping.load(Ordering::SeqCst) {
-            ending.end(SERVICE_RESTART);
+            ending.end(Farewell::restart());
         }
         Leash {
             streams: Arc::clone(self),
@@ -128,15 +128,17 @@ impl Streams {
             .collect();
         let mut fault = None;
         for (id, bond) in open {
-            let live = match authenticate.holds(&bond).await {
-                Ok(live) => live,
+            let severed = match authenticate.severed(&bond).await {
+                Ok(severed) => severed,
                 Err(down) => {
                     fault = Some(down);
                     continue;
                 }
             };
-            if !live && let Some((_, (_, ending))) = self.open.remove(&id) {
-                ending.end(SESSION_ENDED);
+            if severed.is_some()
+                && let Some((_, (_, ending))) = self.open.remove(&id)
+            {
+                ending.end(Farewell::without_session(severed));
             }
         }
         fault.map_or(Ok(()), Err)
@@ -146,7 +148,7 @@ impl Streams {
     pub fn end_all(&self) {
         self.stopping.store(true, Ordering::SeqCst);
         for entry in &self.open {
-            entry.value().1.end(SERVICE_RESTART);
+            entry.value().1.end(Farewell::restart());
         }
     }
 

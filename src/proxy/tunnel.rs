@@ -8,8 +8,13 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
 use bytes::{Bytes, BytesMut};
-use http::header::{CONNECTION, CONTENT_LENGTH, HeaderName, TRANSFER_ENCODING, UPGRADE};
+use http::header::{
+    CONNECTION, CONTENT_LENGTH, HeaderName, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION,
+    TRANSFER_ENCODING, UPGRADE,
+};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Version};
 use http_body_util::{BodyExt, Empty};
 use hyper::body::Incoming;
@@ -20,12 +25,14 @@ use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::protocols::Stream;
 use pingora::proxy::Session;
 use pingora::{Error, ErrorType, OrErr};
+use sha1::{Digest, Sha1};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::timeout;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::closing::{FrameEdge, close_frame};
+use super::closing::{Farewell, FrameEdge};
 use super::guarded::Guarded;
+use super::pulse::Pulse;
 use super::streams::Ending;
 use super::upstream::{Pool, Route};
 
@@ -40,6 +47,9 @@ const LINGER: Duration = Duration::from_secs(5);
 
 /// A client that does not read is not waited for longer than this when its session has ended.
 const GOODBYE: Duration = Duration::from_secs(1);
+
+/// What a key is digested with, so that only who speaks WebSocket can answer it (RFC 6455 section 1.3).
+const WEBSOCKET_ID: &str = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 
 /// Fields that concern one connection alone (RFC 9110 section 7.6.1).
 const HOP_BY_HOP: [HeaderName; 8] = [
@@ -247,7 +257,7 @@ impl Answer {
     ///
     /// # Errors
     /// When the upstream's end of the stream cannot be had.
-    pub async fn carry(self, session: &mut Session, ending: &Ending) -> pingora::Result<()> {
+    pub async fn carry(self, session: &mut Session, ending: &Ending, pulse: Option<&Pulse>) -> pingora::Result<()> {
         let Self { response, connection } = self;
         let upstream = hyper::upgrade::on(response)
             .await
@@ -257,9 +267,64 @@ impl Answer {
         let Some((client, ahead)) = take_over(session).await else {
             return Error::e_explain(ErrorType::InternalError, "a connection that cannot be taken over");
         };
-        carry(client, TokioIo::new(upstream), ahead, ending.clone()).await;
+        carry(client, TokioIo::new(upstream), ahead, ending.clone(), pulse).await;
         Ok(())
     }
+}
+
+/// Accepts a handshake only to say at once why nothing comes of it: JavaScript learns nothing from any other refusal.
+///
+/// # Errors
+/// When the client is gone before the answer's head.
+pub async fn turn_away(session: &mut Session, answer: http::Response<Bytes>) -> pingora::Result<()> {
+    let (parts, frame) = answer.into_parts();
+    let mut head = ResponseHeader::build(parts.status, Some(parts.headers.len()))?;
+    for (name, value) in &parts.headers {
+        head.append_header(name.clone(), value.clone())?;
+    }
+    let written = session.write_response_header(Box::new(head), false).await;
+    written.map_err(Error::into_down)?;
+    let Some((client, _)) = take_over(session).await else {
+        return Error::e_explain(ErrorType::InternalError, "a connection that cannot be taken over");
+    };
+    part(client, &frame).await;
+    Ok(())
+}
+
+/// The answer that accepts a handshake, with the close frame as its body; `None` when the handshake is not a sound one
+/// (RFC 6455 section 4.2.1).
+pub fn accept(request: &HeaderMap, farewell: Farewell) -> Option<http::Response<Bytes>> {
+    let sole = |name: HeaderName| {
+        let mut values = request.get_all(name).iter();
+        values.next().filter(|_| values.next().is_none())
+    };
+    if sole(SEC_WEBSOCKET_VERSION)?.as_bytes() != b"13" {
+        return None;
+    }
+    let key = sole(SEC_WEBSOCKET_KEY)?.as_bytes();
+    if BASE64_STANDARD.decode(key).ok()?.len() != 16 {
+        return None;
+    }
+    let digest = Sha1::new().chain_update(key).chain_update(WEBSOCKET_ID).finalize();
+    let mut answer = http::Response::new(Bytes::from(farewell.frame()));
+    *answer.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+    let headers = answer.headers_mut();
+    headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
+    headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
+    headers.insert(SEC_WEBSOCKET_ACCEPT, BASE64_STANDARD.encode(digest).try_into().ok()?);
+    Some(answer)
+}
+
+/// Says the last word and waits a moment for the client's own. Whoever closes over bytes that were not read takes back
+/// what was said before.
+async fn part<C: AsyncRead + AsyncWrite + Unpin>(mut client: C, frame: &[u8]) {
+    let parting = async {
+        client.write_all(frame).await?;
+        client.flush().await?;
+        client.read(&mut [0; 512]).await
+    };
+    let _ = timeout(GOODBYE, parting).await;
+    let _ = timeout(GOODBYE, client.shutdown()).await;
 }
 
 const fn is_bodiless(status: StatusCode) -> bool {
@@ -279,21 +344,29 @@ async fn take_over(session: &mut Session) -> Option<(Stream, Bytes)> {
 }
 
 /// Both directions until one of them ends, and then a little longer; or until the session ends.
-async fn carry<C, U>(client: C, upstream: U, ahead: Bytes, ending: Ending)
+async fn carry<C, U>(client: C, upstream: U, ahead: Bytes, ending: Ending, pulse: Option<&Pulse>)
 where
     C: AsyncRead + AsyncWrite + Unpin,
     U: AsyncRead + AsyncWrite + Unpin,
 {
     let (mut from_client, mut to_client) = tokio::io::split(client);
     let (mut from_upstream, mut to_upstream) = tokio::io::split(upstream);
-    let mut edge = FrameEdge::new();
+    let (mut edge, mut sent) = (FrameEdge::new(), FrameEdge::new());
+    let beat = |data| {
+        if data && let Some(pulse) = pulse {
+            pulse.beat();
+        }
+    };
     let ended = {
         let up = async {
             timeout(PATIENCE, to_upstream.write_all(&ahead)).await??;
             timeout(PATIENCE, to_upstream.flush()).await??;
-            pump(&mut from_client, &mut to_upstream, |_| ()).await
+            // What the client sends is followed only where it counts.
+            let mut follow = |bytes: &[u8]| beat(pulse.is_some() && sent.wrote(bytes));
+            follow(&ahead);
+            pump(&mut from_client, &mut to_upstream, follow).await
         };
-        let down = pump(&mut from_upstream, &mut to_client, |bytes| edge.wrote(bytes));
+        let down = pump(&mut from_upstream, &mut to_client, |bytes| beat(edge.wrote(bytes)));
         let both = async {
             tokio::pin!(up, down);
             tokio::select! {
@@ -306,8 +379,11 @@ where
             () = ending.token().cancelled() => true,
         }
     };
-    if ended && edge.is_edge() {
-        let _ = timeout(GOODBYE, to_client.write_all(&close_frame(ending.code(), ""))).await;
+    if ended
+        && edge.is_edge()
+        && let Some(farewell) = ending.farewell()
+    {
+        let _ = timeout(GOODBYE, to_client.write_all(&farewell.frame())).await;
     }
     let _ = timeout(GOODBYE, to_client.shutdown()).await;
     let _ = timeout(GOODBYE, to_upstream.shutdown()).await;
@@ -342,6 +418,35 @@ where
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::flows::Refusal;
+
+    #[test]
+    fn a_handshake_is_accepted_with_the_answer_to_its_key_and_a_broken_one_is_not() {
+        // The example of RFC 6455 section 1.3.
+        let sound = [
+            ("Sec-WebSocket-Version", "13"),
+            ("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ=="),
+        ];
+        let farewell = Farewell::without_session(None);
+        let answer = accept(&request("GET", &sound).headers, farewell).unwrap();
+        assert_eq!(answer.status(), 101);
+        assert_eq!(answer.headers()[SEC_WEBSOCKET_ACCEPT], "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
+        assert_eq!(answer.body()[..], farewell.frame());
+        let [version, key] = sound;
+        for broken in [
+            vec![key],
+            vec![version],
+            vec![("Sec-WebSocket-Version", "8"), key],
+            vec![version, key, key],
+            vec![version, ("Sec-WebSocket-Key", "dGhlIHNhbXBsZQ==")],
+            vec![version, ("Sec-WebSocket-Key", "no base64 at all!!!!!!!=")],
+        ] {
+            assert!(
+                accept(&request("GET", &broken).headers, farewell).is_none(),
+                "{broken:?}"
+            );
+        }
+    }
 
     fn request(method: &str, fields: &[(&'static str, &str)]) -> RequestHeader {
         let mut request = RequestHeader::build(method, b"/", None).unwrap();
@@ -398,6 +503,7 @@ mod tests {
             upstream,
             Bytes::from_static(b"early "),
             Ending::default(),
+            None,
         ));
         browser.write_all(b"ping").await.unwrap();
         let mut heard = [0; 10];
@@ -419,15 +525,16 @@ mod tests {
             let (upstream, mut server) = tokio::io::duplex(64);
             let ending = Ending::default();
             let heard = ending.clone();
-            let carrying = tokio::spawn(carry(client, upstream, Bytes::new(), heard));
+            let carrying = tokio::spawn(carry(client, upstream, Bytes::new(), heard, None));
             server.write_all(frames).await.unwrap();
             let mut seen = [0; 4];
             browser.read_exact(&mut seen).await.unwrap();
             assert_eq!(seen, frames);
-            ending.end(4401);
+            let farewell = Farewell::without_session(Some(Refusal::Idle));
+            ending.end(farewell);
             let mut rest = Vec::new();
             browser.read_to_end(&mut rest).await.unwrap();
-            let expected = if goodbye { close_frame(4401, "") } else { Vec::new() };
+            let expected = if goodbye { farewell.frame() } else { Vec::new() };
             assert_eq!(rest, expected);
             carrying.await.unwrap();
         }

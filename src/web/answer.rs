@@ -1,6 +1,7 @@
 //! What a page or the API answers, before status codes and headers make a response of it.
 
 use bytes::Bytes;
+use http::HeaderValue;
 use minijinja::Value;
 use serde_json::{Value as Json, json};
 
@@ -41,6 +42,8 @@ pub(super) enum Body {
     NotModified(Asset),
     /// 200 without a body.
     Nothing,
+    /// 204 to the question before a request of a page elsewhere; with the headers that may be sent.
+    Preflight(Option<HeaderValue>),
 }
 
 /// A page to be filled.
@@ -122,6 +125,11 @@ impl Answer {
     /// 200 without a body.
     pub(super) fn nothing() -> Self {
         Body::Nothing.into()
+    }
+
+    /// 204 to a preflight.
+    pub(super) fn preflight(headers: Option<HeaderValue>) -> Self {
+        Body::Preflight(headers).into()
     }
 
     /// Also sets a cookie.

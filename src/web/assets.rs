@@ -17,6 +17,8 @@ use super::theme::{self, Colour};
 #[folder = "src/web/assets"]
 struct Files;
 
+const JAVASCRIPT: &str = "text/javascript; charset=utf-8";
+
 /// One file as it is served.
 #[derive(Clone, Debug)]
 pub(super) struct Asset {
@@ -47,7 +49,10 @@ impl Assets {
         }
         let mut files = BTreeMap::from([
             ("style.css", asset(style.into(), "text/css; charset=utf-8")),
-            ("portal.js", asset(file("portal.js")?, "text/javascript; charset=utf-8")),
+            ("portal.js", asset(file("portal.js")?, JAVASCRIPT)),
+            ("session.js", asset(file("session.js")?, JAVASCRIPT)),
+            ("session.css", asset(file("session.css")?, "text/css; charset=utf-8")),
+            ("done.js", asset(file("done.js")?, JAVASCRIPT)),
             (
                 "theme.css",
                 asset(theme::style_sheet(accent).into(), "text/css; charset=utf-8"),
@@ -65,6 +70,11 @@ impl Assets {
         self.files.get(name)
     }
 
+    /// The address of a file, version included.
+    pub(super) fn address(&self, name: &str) -> Option<String> {
+        self.find(name).map(|asset| asset.address(name))
+    }
+
     /// The built-in mark, to stand inside a page and take its colour.
     pub(super) fn mark(&self) -> &str {
         &self.mark
@@ -72,12 +82,17 @@ impl Assets {
 
     /// The address of each file, version included.
     pub(super) fn addresses(&self) -> BTreeMap<String, String> {
-        let address = |name: &str, asset: &Asset| format!("{RESERVED_PREFIX}assets/{name}?v={}", asset.version);
         let key = |name: &str| name.replace('.', "_");
         self.files
             .iter()
-            .map(|(name, asset)| (key(name), address(name, asset)))
+            .map(|(name, asset)| (key(name), asset.address(name)))
             .collect()
+    }
+}
+
+impl Asset {
+    fn address(&self, name: &str) -> String {
+        format!("{RESERVED_PREFIX}assets/{name}?v={}", self.version)
     }
 }
 
@@ -103,4 +118,18 @@ fn embedded(name: &str) -> Result<Bytes, PortalProblem> {
         problem: "it is missing".to_owned(),
     })?;
     Ok(Bytes::from(file.data.into_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_script_for_web_clients_stays_within_two_kilobytes_and_needs_nothing_else() {
+        let script = String::from_utf8(embedded("session.js").unwrap().to_vec()).unwrap();
+        assert!(script.len() <= 2048, "{} bytes", script.len());
+        for foreign in ["import", "eval", "Function(", "innerHTML", "http:", "https:", ".style."] {
+            assert!(!script.contains(foreign), "{foreign}");
+        }
+    }
 }

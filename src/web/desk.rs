@@ -2,24 +2,27 @@
 
 use std::sync::Arc;
 
+use http::HeaderMap;
 use jiff::Timestamp;
 
 use crate::domain::device::Device;
 use crate::domain::fault::Fault;
 use crate::domain::principal::Principal;
 use crate::domain::target::{RequestPath, ReturnTo};
-use crate::domain::token::SessionToken;
-use crate::flows::Standing;
+use crate::domain::token::{SessionToken, TokenDigest};
+use crate::flows::{Presented, Standing};
 
 use super::answer::Answer;
 use super::assets::Assets;
+use super::circle::{self, Step};
 use super::cookie;
 use super::csrf::FormTokens;
 use super::device::{DeviceSeal, REMEMBERED_FOR};
 use super::notice::{Notice, NoticeSeal, SHOWN_WITHIN};
 use super::overrides;
 use super::page::Pages;
-use super::routes::{ACCOUNT_PATH, Owner, Territory};
+use super::problem::Problem;
+use super::routes::{ACCOUNT_PATH, Owner, SIGNED_IN_PATH, Territory};
 use super::settings::{PortalFlows, PortalProblem, PortalSettings};
 use super::text::Texts;
 use super::visit::Visit;
@@ -131,6 +134,59 @@ impl Desk {
         }
     }
 
+    /// To somewhere else, unless that would be the third time in a row: then why signing in leads nowhere.
+    pub(super) fn lead(&self, headers: &HeaderMap, voice: &Voice, location: String) -> Answer {
+        // A browser that goes ahead asks again when the person follows.
+        if !voice.cookies || voice.ahead {
+            return Answer::see_other(location);
+        }
+        let held = cookie::sole(headers, &self.names.circle);
+        match circle::step(held, &location, self.now()) {
+            Step::Go(value) => {
+                let kept = cookie::set(&self.names.circle, &value, Some(circle::KEPT_FOR));
+                Answer::see_other(location).with_cookie(kept)
+            }
+            Step::Explain => {
+                let request = voice.request_id.as_deref().unwrap_or_default();
+                tracing::warn!(
+                    request,
+                    "signing in leads in a circle: a cookie does not come back, or the web client does not believe the gateway"
+                );
+                Answer::problem(Problem::RedirectLoop).with_cookie(cookie::clear(&self.names.circle))
+            }
+        }
+    }
+
+    /// The answer to a sign-in, after which a redirect counts as in a row with the one before.
+    pub(super) fn after_sign_in(&self, answer: Answer, visit: &Visit) -> Answer {
+        let held = cookie::sole(&visit.headers, &self.names.circle).filter(|_| visit.voice.cookies);
+        match circle::signed_in(held, self.now()) {
+            Some(value) => answer.with_cookie(cookie::set(&self.names.circle, &value, Some(circle::KEPT_FOR))),
+            None => answer,
+        }
+    }
+
+    /// The session of this browser that a new one takes the place of, whatever token it has by now.
+    pub(super) async fn replaces(&self, visit: &Visit) -> Result<Option<TokenDigest>, Fault> {
+        let presented = visit.presented(&self.names);
+        let Presented::Token(token) = &presented else {
+            return Ok(None);
+        };
+        Ok(Some(match self.flows.authenticate.look(&presented).await? {
+            Standing::Former(principal, _) => principal.session.digest,
+            Standing::Known(_) | Standing::Stranger | Standing::Refused(_) => token.digest(),
+        }))
+    }
+
+    /// One message without variables, in the language that was asked for.
+    pub(super) fn say(&self, voice: &Voice, key: &str) -> String {
+        let said = self.texts.say(voice.spoken.language(), key, None);
+        said.unwrap_or_else(|error| {
+            tracing::error!(%error, "could not say a message");
+            String::new()
+        })
+    }
+
     fn now(&self) -> Timestamp {
         self.flows.sign_in.world.now()
     }
@@ -148,10 +204,11 @@ impl Desk {
             .unwrap_or_else(ReturnTo::root)
     }
 
-    /// Whether a target is a page of the web client, or the person's own, that one may come back to.
+    /// Whether a target is a page of the web client, the person's own, or the one that closes a small window, that one may
+    /// come back to.
     pub(super) fn may_return_to(&self, target: &str) -> bool {
         let path = target.split('?').next().unwrap_or_default();
-        let open = path == ACCOUNT_PATH
+        let open = [ACCOUNT_PATH, SIGNED_IN_PATH].contains(&path)
             || RequestPath::parse(path).is_ok_and(|path| self.territory.owner(&path) == Owner::Upstream);
         open && ReturnTo::parse(target).is_some()
     }

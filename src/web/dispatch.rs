@@ -6,7 +6,7 @@ use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::extract::State;
 use bytes::Bytes;
-use http::{Method, Request, Response, request};
+use http::{HeaderMap, Method, Request, Response, request};
 use tower::ServiceExt;
 use url::form_urlencoded::byte_serialize;
 
@@ -15,6 +15,7 @@ use crate::domain::fault::Fault;
 use crate::domain::target::RequestPath;
 use crate::flows::{Refusal, Standing};
 
+use super::across;
 use super::answer::Answer;
 use super::cookie;
 use super::csrf;
@@ -76,10 +77,14 @@ impl Portal {
     }
 
     /// The answer to a request that needs a session and has none: to sign-in for a person who
-    /// navigates, 401 for everything else.
+    /// navigates, 401 for everything else. A WebSocket is the proxy's to close.
     pub fn challenge(&self, head: &request::Parts, reason: Option<Refusal>) -> Response<Bytes> {
         let voice = self.voice(head);
-        let answer = challenge(&self.desk, &voice, &head.method, reason);
+        let answer = if voice.across.as_ref().is_some_and(|across| across.answers(head)) {
+            Answer::preflight(across::asked(head))
+        } else {
+            challenge(&self.desk, &voice, &head.method, &head.headers, reason)
+        };
         respond::write(&self.desk, &voice, answer)
     }
 
@@ -97,8 +102,8 @@ impl Portal {
 
 /// A person goes to sign in and comes back; everything else learns what is missing. A dead cookie is
 /// cleared only where a person sees it happen: a fetch that crosses a fresh sign-in must not undo it.
-fn challenge(desk: &Desk, voice: &Voice, method: &Method, reason: Option<Refusal>) -> Answer {
-    if !voice.navigation {
+fn challenge(desk: &Desk, voice: &Voice, method: &Method, headers: &HeaderMap, reason: Option<Refusal>) -> Answer {
+    if !voice.navigates() {
         return Answer::problem(Problem::SignInRequired(reason));
     }
     let returns = matches!(*method, Method::GET | Method::HEAD) && desk.may_return_to(&voice.target);
@@ -109,7 +114,7 @@ fn challenge(desk: &Desk, voice: &Voice, method: &Method, reason: Option<Refusal
     } else {
         login.clone()
     };
-    let answer = Answer::see_other(location);
+    let answer = desk.lead(headers, voice, location);
     match reason {
         Some(_) => desk
             .with_notice(answer, voice, Notice::SessionEnded)
@@ -121,7 +126,7 @@ fn challenge(desk: &Desk, voice: &Voice, method: &Method, reason: Option<Refusal
 /// The answer to an act with the token that the session had until a moment ago, as when a form is sent twice: the
 /// person's own page, which the browser asks for with the new token, and which shows what became of the first.
 fn renewed(voice: &Voice) -> Answer {
-    if voice.navigation {
+    if voice.navigates() {
         Answer::see_other(ACCOUNT_PATH)
     } else {
         Answer::problem(Problem::SignInRequired(Some(Refusal::Renewed)))
@@ -198,9 +203,15 @@ async fn admit(
         let principal = match desk.standing(visit).await? {
             Standing::Former(..) if matches!(action, Action::Submit { .. }) => return Ok(Some(renewed(&visit.voice))),
             Standing::Known(principal) | Standing::Former(principal, _) => principal,
-            Standing::Stranger => return Ok(Some(challenge(desk, &visit.voice, &visit.method, None))),
+            Standing::Stranger => return Ok(Some(challenge(desk, &visit.voice, &visit.method, &visit.headers, None))),
             Standing::Refused(reason) => {
-                return Ok(Some(challenge(desk, &visit.voice, &visit.method, Some(reason))));
+                return Ok(Some(challenge(
+                    desk,
+                    &visit.voice,
+                    &visit.method,
+                    &visit.headers,
+                    Some(reason),
+                )));
             }
         };
         if access == Access::Admin && principal.account.role != Role::Admin {

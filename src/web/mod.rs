@@ -3,8 +3,11 @@
 //! No socket and no proxy engine is known here: the proxy hands a whole request in and writes the
 //! answer out, so every page is tested by calling [`Portal::respond`].
 
+mod across;
 mod answer;
+mod approach;
 mod assets;
+mod circle;
 pub mod cookie;
 mod csrf;
 mod desk;
@@ -30,6 +33,8 @@ mod voice;
 #[cfg(test)]
 mod tests;
 
+pub use across::Across;
+pub use approach::Approach;
 pub use dispatch::{MAX_BODY, Portal};
 pub use overrides::{Theme, check_theme};
 pub use problem::Failure;

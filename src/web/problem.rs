@@ -60,6 +60,8 @@ pub(super) enum Problem {
     Failed(Failure),
     /// A session is needed and there is none, or a dead one.
     SignInRequired(Option<Refusal>),
+    /// The same redirect would be sent for the third time in a row.
+    RedirectLoop,
     /// Sign-in refused, for whatever reason.
     WrongCredentials,
     /// Too many attempts.
@@ -132,6 +134,7 @@ impl Problem {
                 Failure::GatewayTimeout => "gateway-timeout",
             },
             Self::SignInRequired(_) => "sign-in-required",
+            Self::RedirectLoop => "redirect-loop",
             Self::WrongCredentials => "wrong-credentials",
             Self::Throttled(_) => "throttled",
             Self::Busy => "busy",

@@ -16,6 +16,7 @@ use url::form_urlencoded::Serializer;
 
 use crate::domain::language::Language;
 
+use super::across;
 use super::answer::{Answer, Body, Page};
 use super::assets::Asset;
 use super::cookie;
@@ -82,12 +83,20 @@ pub(super) fn write(desk: &Desk, voice: &Voice, answer: Answer) -> Response<Byte
         }
         Body::NotModified(file) => tagged(cached(bare(StatusCode::NOT_MODIFIED), "public, no-cache"), &file),
         Body::Nothing => typed(StatusCode::OK, HTML, Bytes::new()),
+        Body::Preflight(headers) => {
+            let mut response = bare(StatusCode::NO_CONTENT);
+            across::grant(headers.as_ref(), response.headers_mut());
+            response
+        }
     };
     for (name, value) in SECURITY {
         response
             .headers_mut()
             .entry(name)
             .or_insert(HeaderValue::from_static(value));
+    }
+    if let Some(across) = &voice.across {
+        across.allow(response.headers_mut());
     }
     for cookie in cookies {
         if let Ok(cookie) = HeaderValue::try_from(cookie) {
@@ -141,7 +150,10 @@ fn write_problem(desk: &Desk, voice: &Voice, problem: Problem) -> Response<Bytes
     members.insert("status".into(), status.as_u16().into());
     members.insert("detail".into(), detail.into());
     if let Problem::SignInRequired(_) = problem {
-        members.insert("login_url".into(), desk.settings.routes.login.clone().into());
+        // A page elsewhere would read a path as one of its own.
+        let door = voice.across.as_ref().map_or("", |across| &across.door);
+        let login = format!("{door}{}", desk.settings.routes.login);
+        members.insert("login_url".into(), login.into());
     }
     if let Some(id) = &voice.request_id {
         members.insert("request_id".into(), (**id).into());
@@ -159,6 +171,7 @@ fn problem_page(desk: &Desk, voice: &Voice, problem: Problem) -> Page {
     };
     let template = match problem {
         Problem::LinkDead(..) | Problem::LinkUnknown | Problem::LinkMissing => "link.html",
+        Problem::RedirectLoop => "circle.html",
         _ => "failure.html",
     };
     Page {
@@ -243,9 +256,11 @@ fn status(problem: Problem) -> StatusCode {
         Problem::SignInRequired(_) | Problem::WrongCredentials => StatusCode::UNAUTHORIZED,
         Problem::Throttled(_) => StatusCode::TOO_MANY_REQUESTS,
         Problem::Busy => StatusCode::SERVICE_UNAVAILABLE,
-        Problem::ForeignOrigin | Problem::StaleForm | Problem::ConfirmationRequired | Problem::WrongPassword(_) => {
-            StatusCode::FORBIDDEN
-        }
+        Problem::ForeignOrigin
+        | Problem::RedirectLoop
+        | Problem::StaleForm
+        | Problem::ConfirmationRequired
+        | Problem::WrongPassword(_) => StatusCode::FORBIDDEN,
         Problem::NoSuchSession => StatusCode::NOT_FOUND,
         Problem::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
         Problem::NotAcceptable => StatusCode::NOT_ACCEPTABLE,

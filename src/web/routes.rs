@@ -26,6 +26,9 @@ pub const JWKS_PATH: &str = "/.well-known/sekisho/jwks.json";
 /// Tells a script whether it is signed in.
 pub const SESSION_PATH: &str = "/.sekisho/session";
 
+/// Where a sign-in in a small window ends: the page closes itself.
+pub const SIGNED_IN_PATH: &str = "/.sekisho/signed-in";
+
 /// The person's own page.
 pub const ACCOUNT_PATH: &str = "/.sekisho/account";
 

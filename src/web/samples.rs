@@ -90,13 +90,15 @@ pub(super) fn samples() -> Vec<Sample> {
         Sample::new("forgot_password_sent.html", context! {}, false, &[]),
         Sample::new("link.html", context! {}, true, &[]),
         Sample::new("failure.html", context! { retry => "/calls" }, true, &[]),
+        Sample::new("circle.html", context! { retry => "/calls" }, true, &[]),
+        Sample::new("signed_in.html", context! {}, false, &[]),
     ];
     for wrong in [false, true] {
         let notice = |text: &'static str| (!wrong).then_some(text);
         samples.extend([
             Sample::new(
                 "login.html",
-                context! { typed => "101", return_to => "/", notice => notice("signed-out") },
+                context! { typed => "101", return_to => "/", notice => notice("signed-out"), without_cookie => wrong },
                 wrong,
                 &["token", "return_to", "login", "password"],
             ),

@@ -112,14 +112,6 @@ impl Visit {
         cookie::presented(&self.headers, &names.session)
     }
 
-    /// The session of this browser that a new one takes the place of.
-    pub(super) fn replaces(&self, names: &CookieNames) -> Option<TokenDigest> {
-        match self.presented(names) {
-            Presented::Token(token) => Some(token.digest()),
-            Presented::Nothing | Presented::Unclear => None,
-        }
-    }
-
     /// The browser's own words about itself.
     pub(super) fn user_agent(&self) -> &str {
         self.headers

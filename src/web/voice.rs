@@ -2,12 +2,14 @@
 
 use std::sync::Arc;
 
-use http::header::{ACCEPT, CONTENT_TYPE, UPGRADE};
+use http::header::CONTENT_TYPE;
 use http::{HeaderMap, Method, request};
 use url::form_urlencoded;
 
 use crate::domain::language::Language;
 
+use super::across::Across;
+use super::approach::{Approach, accepts, is_prefetch};
 use super::language::Spoken;
 use super::settings::{PortalSettings, RequestId};
 
@@ -27,9 +29,12 @@ pub(super) struct Voice {
     pub spoken: Spoken,
     /// In which form.
     pub medium: Medium,
-    /// Whether a person navigates here.
-    pub navigation: bool,
-    /// Whether lesser cookies (language, form seed, notice) may be set: never on a script's fetch.
+    /// How the request comes.
+    pub approach: Approach,
+    /// Whether a browser goes there ahead of the person, who may never follow.
+    pub ahead: bool,
+    /// Whether lesser cookies (language, form seed, notice) may be set: only where a person navigates. A fetch is given
+    /// none and loses none, since it may cross a sign-in in another tab.
     pub cookies: bool,
     /// Whether the answer goes without its body.
     pub bodiless: bool,
@@ -39,19 +44,23 @@ pub(super) struct Voice {
     pub target: String,
     /// The language asked for in the query, to be remembered.
     pub asked: Option<Language>,
+    /// The page of another origin that asks, where it may.
+    pub across: Option<Across>,
 }
 
 impl Voice {
     /// For a request that is answered as a page when a person navigates. The query is read only at an
     /// address of ours; elsewhere it is the web client's business.
     pub(super) fn of(head: &request::Parts, ours: bool, settings: &PortalSettings, names: &CookieNames) -> Self {
-        let navigation = is_navigation(head);
+        let approach = Approach::of(head);
+        let navigation = approach == Approach::Navigation;
         let asked = Query::of(head).sole("lang").filter(|_| ours);
         Self {
             spoken: Spoken::negotiate(asked.as_deref(), &head.headers, &names.language, settings.language),
             medium: if navigation { Medium::Page } else { Medium::Json },
-            navigation,
-            cookies: navigation || !head.headers.contains_key("sec-fetch-mode"),
+            approach,
+            ahead: is_prefetch(&head.headers),
+            cookies: navigation || is_old_form(&head.headers),
             bodiless: head.method == Method::HEAD,
             request_id: head.extensions.get::<RequestId>().map(|id| Arc::clone(&id.0)),
             target: head
@@ -60,7 +69,13 @@ impl Voice {
                 .map_or("/", |target| target.as_str())
                 .to_owned(),
             asked: asked.and_then(|text| text.parse().ok()),
+            across: head.extensions.get::<Across>().cloned(),
         }
+    }
+
+    /// Whether a person navigates here.
+    pub(super) fn navigates(&self) -> bool {
+        self.approach == Approach::Navigation
     }
 
     /// For a request of which nothing could be read.
@@ -68,12 +83,14 @@ impl Voice {
         Self {
             spoken: Spoken::negotiate(None, &HeaderMap::new(), "", settings.language),
             medium: Medium::Json,
-            navigation: false,
+            approach: Approach::Fetch,
+            ahead: false,
             cookies: false,
             bodiless: false,
             request_id: None,
             target: "/".to_owned(),
             asked: None,
+            across: None,
         }
     }
 }
@@ -91,6 +108,8 @@ pub(super) struct CookieNames {
     pub device: String,
     /// What the sign-in page says once.
     pub notice: String,
+    /// How many equal redirects there were in a row.
+    pub circle: String,
     /// The chosen language.
     pub language: String,
 }
@@ -104,6 +123,7 @@ impl CookieNames {
             ticket: format!("{session}-ticket"),
             device: format!("{session}-device"),
             notice: format!("{session}-notice"),
+            circle: format!("{session}-circle"),
             language: format!("{session}-lang"),
         }
     }
@@ -173,20 +193,9 @@ impl BodyKind {
     }
 }
 
-/// Whether a person navigates to an address, rather than a script fetching it.
-fn is_navigation(head: &request::Parts) -> bool {
-    let is = |name: &str, any_of: &[&str]| {
-        head.headers
-            .get(name)
-            .is_some_and(|value| any_of.iter().any(|text| value.as_bytes() == text.as_bytes()))
-    };
-    if head.headers.contains_key(UPGRADE) {
-        return false;
-    }
-    if head.headers.contains_key("sec-fetch-mode") {
-        return is("sec-fetch-mode", &["navigate"]) && is("sec-fetch-dest", &["document", "iframe", "frame"]);
-    }
-    matches!(head.method, Method::GET | Method::HEAD) && accepts(&head.headers, "text/html")
+/// A form that a browser sends which says nothing of how it comes: those before 2023 do not.
+fn is_old_form(headers: &HeaderMap) -> bool {
+    !headers.contains_key("sec-fetch-mode") && BodyKind::of(headers) == BodyKind::Form && accepts(headers, "text/html")
 }
 
 /// Whether a client of one of our own pages speaks JSON.
@@ -194,18 +203,6 @@ pub(super) fn prefers_json(headers: &HeaderMap) -> bool {
     BodyKind::of(headers) == BodyKind::Json
         || (!accepts(headers, "text/html")
             && (accepts(headers, "application/json") || accepts(headers, "application/problem+json")))
-}
-
-fn accepts(headers: &HeaderMap, media_type: &str) -> bool {
-    headers
-        .get_all(ACCEPT)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .any(|range| {
-            let essence = range.split(';').next().unwrap_or_default().trim();
-            essence.eq_ignore_ascii_case(media_type)
-        })
 }
 
 #[cfg(test)]
@@ -218,51 +215,6 @@ mod tests {
             request = request.header(*name, *value);
         }
         request.body(()).unwrap().into_parts().0
-    }
-
-    #[test]
-    fn a_person_who_navigates_is_told_from_a_script_that_fetches() {
-        let html = ("accept", "text/html,application/xhtml+xml,*/*;q=0.8");
-        for (method, headers, navigates) in [
-            ("GET", vec![html], true),
-            ("HEAD", vec![html], true),
-            ("POST", vec![html], false),
-            ("GET", vec![], false),
-            ("GET", vec![("accept", "*/*")], false),
-            ("GET", vec![("accept", "application/json")], false),
-            (
-                "POST",
-                vec![("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "document")],
-                true,
-            ),
-            (
-                "GET",
-                vec![html, ("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "iframe")],
-                true,
-            ),
-            (
-                "GET",
-                vec![html, ("sec-fetch-mode", "cors"), ("sec-fetch-dest", "empty")],
-                false,
-            ),
-            (
-                "GET",
-                vec![html, ("sec-fetch-mode", "no-cors"), ("sec-fetch-dest", "image")],
-                false,
-            ),
-            (
-                "GET",
-                vec![html, ("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "object")],
-                false,
-            ),
-            ("GET", vec![html, ("upgrade", "websocket")], false),
-        ] {
-            assert_eq!(
-                is_navigation(&head(method, &headers)),
-                navigates,
-                "{method} {headers:?}"
-            );
-        }
     }
 
     #[test]

@@ -10,7 +10,7 @@ use std::time::Duration;
 use fantoccini::actions::{InputSource, KeyAction, KeyActions};
 use fantoccini::elements::Element;
 use fantoccini::key::Key;
-use fantoccini::wd::{Capabilities, WebDriverCompatibleCommand};
+use fantoccini::wd::{Capabilities, WebDriverCompatibleCommand, WindowHandle};
 use fantoccini::{Client, ClientBuilder, Locator};
 use hyper_util::client::legacy::connect::HttpConnector;
 use parking_lot::Mutex;
@@ -110,6 +110,31 @@ impl Browser {
             .goto(&address)
             .await
             .unwrap_or_else(|error| panic!("{address}: {error}"));
+    }
+
+    /// The window that is looked at.
+    pub async fn window(&self) -> WindowHandle {
+        self.client.window().await.unwrap()
+    }
+
+    /// Waits for a second window, and looks at it.
+    pub async fn switch_to_other_than(&self, first: &WindowHandle) {
+        let other = eventually("a second window", async || {
+            let open = self.client.windows().await.unwrap();
+            open.into_iter().find(|window| window != first)
+        })
+        .await;
+        self.client.switch_to_window(other).await.unwrap();
+    }
+
+    /// Waits until every other window has closed, and looks at this one.
+    pub async fn is_alone_with(&self, first: &WindowHandle) {
+        eventually("the other window to close", async || {
+            let open = self.client.windows().await.unwrap();
+            (open.len() == 1).then_some(())
+        })
+        .await;
+        self.client.switch_to_window(first.clone()).await.unwrap();
     }
 
     /// The address bar.

@@ -21,6 +21,7 @@ mod harness;
 mod actions;
 mod axe;
 mod browser;
+mod countdown;
 mod office;
 mod pages;
 mod screens;

@@ -126,6 +126,8 @@ impl Walk<'_> {
         browser.visit("/logout").await;
         browser.until("h1", |title| title == words.sign_out).await;
         visitor("logout", browser).await;
+        go_in_a_circle(browser, words).await;
+        visitor("circle", browser).await;
     }
 
     async fn own_page(&mut self, visitor: &mut impl AsyncFnMut(&str, &Browser)) {
@@ -160,6 +162,15 @@ impl Walk<'_> {
         browser.until(".status", |status| status == "502").await;
         visitor("bad-gateway", browser).await;
     }
+}
+
+/// The same redirect three times in a row; somebody is signed in, and goes to sign in.
+async fn go_in_a_circle(browser: &Browser, words: &Words) {
+    eventually("the third redirect", async || {
+        browser.visit("/login").await;
+        (browser.text("h1").await == words.circle).then_some(())
+    })
+    .await;
 }
 
 /// Whether sensitive acts need no password again; asked from a page of the web client, which lets scripts ask.

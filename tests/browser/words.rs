@@ -62,6 +62,16 @@ pub struct Words {
     pub password_changed: &'static str,
     /// After all other sessions were ended.
     pub others_ended: &'static str,
+    /// Title of the page about redirects in a circle.
+    pub circle: &'static str,
+    /// Title of the page that closes a small window.
+    pub signed_in: &'static str,
+    /// Before the end of a session, on a page of the web client.
+    pub ends: &'static str,
+    /// After it.
+    pub ended: &'static str,
+    /// What puts the end off.
+    pub stay: &'static str,
     /// Title of the page that asks for the password again.
     pub confirm: &'static str,
 }
@@ -97,6 +107,11 @@ pub const ENGLISH: Words = Words {
     not_your_password: "That is not your password",
     password_changed: "Your password is changed",
     others_ended: "All other devices are signed out",
+    circle: "Signing in leads back to where it began",
+    signed_in: "You are signed in",
+    ends: "Your session ends in",
+    ended: "Your session has ended.",
+    stay: "Stay signed in",
     confirm: "Is it you?",
 };
 
@@ -131,5 +146,10 @@ pub const JAPANESE: Words = Words {
     not_your_password: "パスワードが違います",
     password_changed: "パスワードを変更しました",
     others_ended: "ほかのすべての端末からログアウトしました",
+    circle: "ログインしても元の画面に戻ってしまいます",
+    signed_in: "ログインしました",
+    ends: "セッション終了まで",
+    ended: "セッションが終了しました。",
+    stay: "ログインを続ける",
     confirm: "ご本人の確認",
 };

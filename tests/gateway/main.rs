@@ -35,6 +35,7 @@ mod people;
 mod proxying;
 mod sign_in;
 mod sign_out;
+mod single_page;
 mod sites;
 mod streams;
 mod surface;

@@ -39,7 +39,7 @@ const HELPERS: Duration = Duration::from_secs(5);
 #[command(
     after_help = "Everything stays on this machine. The accounts, the letters and the log are kept in the data \
     directory and survive a restart. A development certificate authority is made under certs/.\n\n\
-    Examples:\n  sekisho demo\n  sekisho demo --fresh\n  sekisho demo --port 9443 --client-port 9081"
+    Examples:\n  sekisho demo\n  sekisho demo --fresh\n  sekisho demo --short-sessions\n  sekisho demo --port 9443 --client-port 9081"
 )]
 pub struct Demo {
     /// Start over: remove what an earlier demo left in its data directory
@@ -60,6 +60,9 @@ pub struct Demo {
     /// Port of the mail catcher's inbox page
     #[arg(long, value_name = "PORT", default_value_t = 8025, value_parser = clap::value_parser!(u16).range(1..))]
     inbox_port: u16,
+    /// End sessions after 90 seconds without use and 5 minutes in all, to see how that looks
+    #[arg(long)]
+    short_sessions: bool,
     /// Log to the terminal at this level, instead of to a file in the data directory
     #[arg(long, value_name = "LEVEL", env = "RUST_LOG")]
     log: Option<String>,
@@ -103,6 +106,9 @@ impl Demo {
         }
         if let Some(port) = self.smtp_port {
             config.mail.smtp_port = port;
+        }
+        if self.short_sessions {
+            config.sessions.lifetime = settings::SHORT;
         }
         settings::keep_in(config, &self.data)
     }

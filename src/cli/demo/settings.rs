@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context, anyhow};
 use url::Url;
@@ -10,10 +11,17 @@ use crate::app;
 use crate::config::Config;
 use crate::crypto::devca::{DEMO_NAMES, DevCertificates};
 use crate::domain::doors::Door;
+use crate::domain::session::Lifetime;
 
 use super::super::open;
 use super::super::output::Several;
 use super::ground;
+
+/// Sessions whose end can be waited for.
+pub const SHORT: Lifetime = Lifetime {
+    idle: Duration::from_secs(90),
+    absolute: Duration::from_mins(5),
+};
 
 const FILE: &str = "config/demo.toml";
 const BUILT_IN: &str = include_str!("../../../config/demo.toml");

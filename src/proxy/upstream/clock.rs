@@ -131,6 +131,14 @@ impl Line {
         }
     }
 
+    /// Shuts it down: what goes on there is over.
+    pub fn shut(&self) {
+        if let Place::Open(fd) = *self.place.lock() {
+            // Its failure means that the connection has ended by itself.
+            let _ = shutdown(fd, Shutdown::Both);
+        }
+    }
+
     fn closed(self: &Arc<Self>) {
         let before = std::mem::replace(&mut *self.place.lock(), Place::Closed);
         if let Place::Open(fd) = before {
@@ -249,6 +257,18 @@ mod tests {
         drop(Wait::start(line, LIMIT, now));
         lines.sweep(now + LIMIT * 100);
         assert!(!is_shut(&far));
+    }
+
+    #[test]
+    fn a_line_is_shut_when_it_is_told_to_and_never_once_it_is_closed() {
+        let lines = Lines::new(Instant::now());
+        let (_near, far, line) = open(&lines);
+        line.shut();
+        assert!(is_shut(&far));
+        let (_near, far, line) = open(&lines);
+        line.tracer().0.on_disconnected();
+        line.shut();
+        assert!(!is_shut(&far), "this could be anybody's by now");
     }
 
     #[test]

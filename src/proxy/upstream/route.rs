@@ -9,6 +9,8 @@ use http::{HeaderValue, Method};
 use pingora::http::ResponseHeader;
 use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorSource, ErrorType};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 
 use super::clock::{Line, Wait};
 use super::server::{Seat, Server};
@@ -22,6 +24,8 @@ pub struct Route {
     /// Anything of an answer has been passed on.
     answered: bool,
     wait: Option<Wait>,
+    /// The connection it is on.
+    line: Option<Arc<Line>>,
 }
 
 /// A request on a server.
@@ -90,9 +94,20 @@ impl Route {
         if !is_reused {
             stay.line.opened(fd);
         }
-        self.wait = lines
-            .find(fd)
-            .map(|line| Wait::start(line, stay.pool.patience(), Instant::now()));
+        self.line = lines.find(fd);
+        let line = self.line.clone();
+        self.wait = line.map(|line| Wait::start(line, stay.pool.patience(), Instant::now()));
+    }
+
+    /// From now on its connection is shut down as soon as `ended` fires, and at the latest forgotten with what this
+    /// answers. It carries this request alone.
+    pub fn cut_with(&self, ended: CancellationToken) -> Option<AbortOnDropHandle<()>> {
+        let line = self.line.clone()?;
+        let cutting = tokio::spawn(async move {
+            ended.cancelled().await;
+            line.shut();
+        });
+        Some(AbortOnDropHandle::new(cutting))
     }
 
     /// More of the request has been taken from the client: only then can the answer be waited for.

@@ -21,20 +21,27 @@ pub(in super::super) const FIELDS: &[Field] = &[
     Field::required("login"),
     Field::required("password"),
     Field::optional("return_to"),
+    // The form was shown again because no cookie had come with it.
+    Field::optional("again"),
 ];
+
+/// The query that asks for the form although somebody is signed in, and the field of a form that is shown again.
+const AGAIN: &str = "again";
 
 /// The longest typed name that is shown again, in bytes: as long as any name may be.
 const SHOWN_NAME: usize = 254;
 
-/// The form; somebody who is signed in goes on at once, except after setting a password, which may be another's.
+/// The form; somebody who is signed in goes on at once, except after setting a password, which may be another's, and
+/// where a page asks for a new session before the old one is over (`again`).
 pub(in super::super) async fn show(desk: Arc<Desk>, visit: Arc<Visit>) -> Result<Answer, Fault> {
     if !visit.wants_page() {
         return Ok(Answer::problem(Problem::NotAcceptable));
     }
     let return_to = desk.return_to(visit.query.sole("return_to").as_deref());
     let notice = desk.notice(&visit);
-    let answer = if notice != Some(Notice::PasswordSet) && desk.visitor(&visit).await?.is_some() {
-        Answer::see_other(return_to.as_str())
+    let needed = notice == Some(Notice::PasswordSet) || visit.query.has(AGAIN);
+    let answer = if !needed && desk.visitor(&visit).await?.is_some() {
+        desk.lead(&visit.headers, &visit.voice, return_to.as_str().to_owned())
     } else {
         form(&visit, return_to.as_str(), "", notice, None)
     };
@@ -45,6 +52,10 @@ pub(in super::super) async fn show(desk: Arc<Desk>, visit: Arc<Visit>) -> Result
 pub(in super::super) async fn submit(desk: Arc<Desk>, visit: Arc<Visit>) -> Result<Answer, Fault> {
     let fields = match &visit.sent {
         Submission::Sound(fields) => fields,
+        Submission::Stale(fields) if visit.seed.fresh && fields.find(AGAIN).is_some() => {
+            // Twice without the cookie that was sent each time: it does not come back.
+            return Ok(Answer::problem(Problem::RedirectLoop));
+        }
         Submission::Stale(fields) => return Ok(refused(&desk, &visit, fields, Problem::StaleForm)),
         Submission::None => return Ok(Answer::problem(Problem::NotAcceptable)),
     };
@@ -54,7 +65,7 @@ pub(in super::super) async fn submit(desk: Arc<Desk>, visit: Arc<Visit>) -> Resu
         client: visit.client,
         user_agent: visit.user_agent(),
         device: desk.device(&visit),
-        replaces: visit.replaces(&desk.names),
+        replaces: desk.replaces(&visit).await?,
     };
     Ok(match desk.flows.sign_in.run(attempt).await {
         Ok(SignInOutcome::Done {
@@ -66,7 +77,7 @@ pub(in super::super) async fn submit(desk: Arc<Desk>, visit: Arc<Visit>) -> Resu
             } else {
                 Answer::json(json!({ "return_to": return_to.as_str(), "account": person(&account) }))
             };
-            desk.remember(desk.hand_over(answer, &token), &device)
+            desk.after_sign_in(desk.remember(desk.hand_over(answer, &token), &device), &visit)
         }
         Ok(SignInOutcome::Refused) => refused(&desk, &visit, fields, Problem::WrongCredentials),
         Ok(SignInOutcome::Throttled(wait)) => refused(&desk, &visit, fields, Problem::Throttled(wait)),
@@ -95,10 +106,14 @@ fn form(visit: &Visit, return_to: &str, typed: &str, notice: Option<Notice>, pro
         typed => typed,
         return_to => return_to,
         notice => notice.map(Notice::as_str),
+        without_cookie => problem == Some(Problem::StaleForm) && visit.seed.fresh,
     };
     let mut carry = Vec::new();
     if return_to != "/" {
         carry.push(("return_to", return_to.to_owned()));
+    }
+    if visit.query.has(AGAIN) {
+        carry.push((AGAIN, "1".to_owned()));
     }
     Answer::page(Page {
         problem,

@@ -10,8 +10,9 @@ mod login;
 mod logout;
 mod session;
 mod set_password;
+mod signed_in;
 
-use super::routes::{ACCOUNT_PATH, Access, Action, JWKS_PATH, LANGUAGE_PATH, SESSION_PATH, Table};
+use super::routes::{ACCOUNT_PATH, Access, Action, JWKS_PATH, LANGUAGE_PATH, SESSION_PATH, SIGNED_IN_PATH, Table};
 use super::settings::PortalRoutes;
 
 /// Every route there is.
@@ -58,6 +59,13 @@ pub(super) fn table(routes: &PortalRoutes) -> Table {
             Action::submit(set_password::FIELDS, set_password::submit),
         )
         .route("session", SESSION_PATH, SignedIn, Action::show(session::show))
+        .route(
+            "session.use",
+            SESSION_PATH,
+            SignedIn,
+            Action::submit(&[], session::keep),
+        )
+        .route("signed-in", SIGNED_IN_PATH, SignedIn, Action::show(signed_in::show))
         .route("language", LANGUAGE_PATH, Anyone, Action::show(language::show))
         .route(
             "health.live",

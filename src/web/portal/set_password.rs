@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{HeaderMap, Method};
+use http::Method;
 use minijinja::context;
 use serde_json::json;
 
@@ -46,15 +46,17 @@ pub(in super::super) async fn show(desk: Arc<Desk>, visit: Arc<Visit>) -> Result
     }
     // A browser that fetches ahead is no person who opens the link; what is no success it throws away, and asks
     // again when the person comes.
-    if is_prefetch(&visit.headers) {
+    if visit.voice.ahead {
         return Ok(Answer::problem(Problem::Failed(Failure::Unavailable {
             retry_after: PREFETCH_LATER,
         })));
     }
+    // A fetch that would take a page is given no cookie, and so no form that needs one.
+    let page = visit.wants_page() && visit.voice.cookies;
     let path = &desk.settings.routes.set_password;
     let token = if visit.query.has("ticket") {
         let token = visit.query.sole("ticket").and_then(|text| TicketToken::parse(&text));
-        if let (Some(token), true) = (&token, visit.wants_page()) {
+        if let (Some(token), true) = (&token, page) {
             let kept = cookie::set(&desk.names.ticket, &token.expose(), Some(KEPT_FOR));
             return Ok(Answer::see_other(&**path).with_cookie(kept));
         }
@@ -67,7 +69,7 @@ pub(in super::super) async fn show(desk: Arc<Desk>, visit: Arc<Visit>) -> Result
     };
     Ok(
         match desk.flows.set_password.look(token.as_ref(), visit.client).await? {
-            Look::Live { account, purpose } if visit.wants_page() => form(&desk, &visit, &account, purpose, None),
+            Look::Live { account, purpose } if page => form(&desk, &visit, &account, purpose, None),
             Look::Live { account, purpose } => Answer::json(json!({
                 "purpose": purpose.as_str(),
                 "account": { "extension": account.extension, "name": account.name },
@@ -76,17 +78,6 @@ pub(in super::super) async fn show(desk: Arc<Desk>, visit: Arc<Visit>) -> Result
             other => Answer::problem(not_live(&other)),
         },
     )
-}
-
-/// Whether a browser only fetches ahead: `Sec-Purpose` (Fetch Standard, section 2.2.7), and what older ones say.
-fn is_prefetch(headers: &HeaderMap) -> bool {
-    ["sec-purpose", "purpose", "x-purpose", "x-moz"].iter().any(|name| {
-        let said = headers.get_all(*name).iter();
-        said.filter_map(|value| value.to_str().ok()).any(|value| {
-            let value = value.to_ascii_lowercase();
-            value.contains("prefetch") || value.contains("preview")
-        })
-    })
 }
 
 /// Redeems the link.

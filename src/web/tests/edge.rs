@@ -49,22 +49,25 @@ fn a_dead_session_cookie_is_cleared_where_a_person_sees_it_and_nowhere_else() {
     let navigation = portal.challenge(&head("GET", "/", NAVIGATION), Some(Refusal::Ended));
     let cookies = set_cookies(navigation.headers());
     assert!(
-        cookies[0].starts_with("__Host-sekisho-notice=session-ended.")
-            && cookies[0].ends_with("; HttpOnly; SameSite=Lax; Secure; Path=/; Max-Age=60"),
+        cookies[1].starts_with("__Host-sekisho-notice=session-ended.")
+            && cookies[1].ends_with("; HttpOnly; SameSite=Lax; Secure; Path=/; Max-Age=60"),
         "{cookies:?}"
     );
     assert_eq!(
-        cookies[1..],
+        cookies[2..],
         ["__Host-sekisho=; HttpOnly; SameSite=Lax; Secure; Path=/; Max-Age=0"]
     );
     let stranger = portal.challenge(&head("GET", "/", NAVIGATION), None);
-    assert_eq!(set_cookies(stranger.headers()), [""; 0]);
+    let [counted] = set_cookies(stranger.headers())[..] else {
+        panic!("{stranger:?}");
+    };
+    assert!(counted.starts_with("__Host-sekisho-circle=1.1800000000."), "{counted}");
     let fetch = portal.challenge(&head("GET", "/api", FETCH), Some(Refusal::Ended));
     assert_eq!(set_cookies(fetch.headers()), [""; 0]);
 }
 
 #[test]
-fn a_script_and_a_websocket_learn_what_is_missing() {
+fn a_script_and_a_program_learn_what_is_missing() {
     let portal = House::new().portal;
     let websocket = &[
         ("connection", "Upgrade"),
@@ -84,6 +87,71 @@ fn a_script_and_a_websocket_learn_what_is_missing() {
     }
     let answer = portal.challenge(&head("GET", "/api", FETCH), None);
     assert_eq!(json(&answer)["reason"], "absent");
+}
+
+#[test]
+fn a_circle_is_counted_by_the_browser_that_goes_round_in_it_and_not_by_one_that_looks_ahead() {
+    let portal = House::new().portal;
+    let ask = |cookie: &str, more: &[(&str, &str)]| {
+        let headers = [NAVIGATION, &[("cookie", cookie)], more].concat();
+        portal.challenge(&head("GET", "/calls", &headers), None)
+    };
+    let mut cookie = "a=1".to_owned();
+    for count in 1..3 {
+        let answer = ask(&cookie, &[]);
+        assert_eq!(location(&answer), "/login?return_to=%2Fcalls");
+        let counted = set_cookies(answer.headers())[0];
+        assert!(
+            counted.starts_with(&format!("__Host-sekisho-circle={count}.")),
+            "{counted}"
+        );
+        cookie = counted.split(';').next().unwrap().to_owned();
+    }
+    let ahead = ask(&cookie, &[("sec-purpose", "prefetch;prerender")]);
+    assert_eq!(location(&ahead), "/login?return_to=%2Fcalls");
+    assert_eq!(set_cookies(ahead.headers()), [""; 0]);
+    let explained = ask(&cookie, &[]);
+    assert_eq!(explained.status(), StatusCode::FORBIDDEN);
+    assert!(
+        set_cookies(explained.headers())[0].ends_with("Max-Age=0"),
+        "{explained:?}"
+    );
+    let html = text(&explained);
+    assert!(
+        html.contains("Allow cookies") && html.contains("href=\"&#x2f;calls\""),
+        "{html}"
+    );
+}
+
+#[test]
+fn a_page_elsewhere_reads_what_it_is_let_and_is_told_where_to_sign_in() {
+    use http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, VARY};
+
+    let portal = House::new().portal;
+    let across = |method: &str, headers: &[(&str, &str)], preflight| {
+        let mut head = head(method, "/api", headers);
+        head.extensions.insert(crate::web::Across {
+            origin: "https://app.example.com".parse().unwrap(),
+            door: "https://phone.example.com".into(),
+            preflight,
+        });
+        portal.challenge(&head, None)
+    };
+    let answer = across("GET", FETCH, true);
+    assert_eq!(json(&answer)["login_url"], "https://phone.example.com/login");
+    assert_eq!(answer.headers()[ACCESS_CONTROL_ALLOW_ORIGIN], "https://app.example.com");
+    assert_eq!(answer.headers()[VARY], "Origin");
+    let asks = [("access-control-request-method", "PUT")];
+    assert_eq!(across("OPTIONS", &asks, true).status(), StatusCode::NO_CONTENT);
+    assert_eq!(across("OPTIONS", &asks, false).status(), StatusCode::UNAUTHORIZED);
+    for names in ["a\"b", &"x".repeat(2000), "a(b)"] {
+        let headers = [asks[0], ("access-control-request-headers", names)];
+        let answer = across("OPTIONS", &headers, true);
+        assert!(
+            !answer.headers().contains_key("access-control-allow-headers"),
+            "{names}"
+        );
+    }
 }
 
 #[test]

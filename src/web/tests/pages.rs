@@ -89,6 +89,12 @@ async fn pages(language: &'static str) -> Vec<(&'static str, String)> {
     let mut browser = fresh();
     browser.sign_in().await;
     pages.push(("logout", text(&browser.get("/logout").await)));
+    pages.push(("signed_in", text(&browser.get("/.sekisho/signed-in").await)));
+    let mut lost = fresh();
+    for _ in 0..2 {
+        lost.get("/.sekisho/account").await;
+    }
+    pages.push(("circle", text(&lost.get("/.sekisho/account").await)));
     let headers = [("accept", "text/html"), ("accept-language", language)];
     let head = request("GET", "/calls?day=1", &headers, "").into_parts().0;
     pages.push(("failure", text(&house.portal.failure(Some(&head), Failure::BadGateway))));

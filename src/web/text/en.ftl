@@ -24,6 +24,33 @@ notice-password-set = Your new password is set. Sign in with it.
 notice-signed-out = You are signed out.
 notice-session-ended = Your session has ended. Please sign in again.
 
+## After signing in in a small window
+
+signed-in-title = You are signed in
+signed-in-lead = This window closes by itself. If it stays open, close it and go on where you were.
+signed-in-home = Go to the start page instead
+
+## On pages of the web client, by our script
+
+script-ends = Your session ends in
+script-ended = Your session has ended. Sign in to go on where you are.
+script-stay = Stay signed in
+script-sign-in = Sign in
+
+## When signing in leads in a circle
+
+problem-redirect-loop = Signing in leads back to where it began
+problem-redirect-loop-detail = Your browser was sent the same way three times in a row. It stops here, so that you are not sent on for ever.
+circle-reasons = Possible reasons, and what to do
+circle-cookies = Your browser does not keep the cookie.
+circle-cookies-do = Allow cookies for this site in the browser's settings, and try it once in a private window without extensions.
+circle-between = Something between your browser and here removes the cookie.
+circle-between-do = It may be a security program, a company proxy or a VPN. Try another network, and tell your administrator.
+circle-clock = A clock is wrong.
+circle-clock-do = Set the date and time of this computer automatically. If that changes nothing, a server's clock may be wrong: your administrator can check.
+circle-login = Sign in
+circle-logout = Sign out and begin anew
+
 ## Signing out
 
 logout-title = Sign out?

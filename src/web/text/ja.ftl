@@ -24,6 +24,33 @@ notice-password-set = 新しいパスワードを設定しました。このパ�
 notice-signed-out = ログアウトしました。
 notice-session-ended = セッションが終了しました。もう一度ログインしてください。
 
+## 小さなウィンドウでログインしたあと
+
+signed-in-title = ログインしました
+signed-in-lead = このウィンドウは自動的に閉じます。閉じない場合は、ご自身で閉じて、元の画面に戻ってください。
+signed-in-home = トップページへ移動する
+
+## Web クライアントの画面に、スクリプトが表示するもの
+
+script-ends = セッション終了まで
+script-ended = セッションが終了しました。ログインすると、この画面のまま続けられます。
+script-stay = ログインを続ける
+script-sign-in = ログイン
+
+## ログインしても元に戻ってしまうとき
+
+problem-redirect-loop = ログインしても元の画面に戻ってしまいます
+problem-redirect-loop-detail = 同じ移動が 3 回続いたため、ここで止めました。
+circle-reasons = 考えられる原因と対処方法
+circle-cookies = ブラウザーに Cookie が保存されていません。
+circle-cookies-do = ブラウザーの設定でこのサイトの Cookie を許可してください。拡張機能を使わないプライベートウィンドウでもお試しください。
+circle-between = 途中で Cookie が取り除かれています。
+circle-between-do = セキュリティソフト、社内プロキシ、VPN などが原因のことがあります。別のネットワークで試し、管理者にお知らせください。
+circle-clock = 時計がずれています。
+circle-clock-do = このコンピューターの日付と時刻を自動設定にしてください。それでも変わらない場合は、サーバーの時計がずれている可能性があります。管理者にご確認ください。
+circle-login = ログイン
+circle-logout = ログアウトして最初からやり直す
+
 ## ログアウト
 
 logout-title = ログアウトしますか？

@@ -12,7 +12,8 @@ use crate::screens;
 use crate::words::{ENGLISH, JAPANESE, Words};
 
 /// The pages people see every day: these are pictured in every way they can be shown, the others in two.
-const MAIN: [&str; 9] = [
+const MAIN: [&str; 10] = [
+    "circle",
     "account",
     "confirm",
     "login",

@@ -5,5 +5,6 @@ mod account_page;
 mod keyboard;
 mod looks;
 mod refusals;
+mod single_page;
 mod way_of_a_user;
 mod without_javascript;

@@ -8,6 +8,7 @@ use crate::actions::{
     start_out, try_sign_in,
 };
 use crate::browser::{Browser, Kind};
+use crate::countdown;
 use crate::harness::{IN, OTHER_PASSWORD, OUT, PASSWORD};
 use crate::office::{Office, Person};
 use crate::words::{ENGLISH, JAPANESE, Words};
@@ -60,8 +61,9 @@ async fn go_the_whole_way(door: &str, words: &Words, person: &Person, login: &st
     let notice = office.mailbox.next(&person.email).await;
     assert!(notice.subject.contains(words.changed_letter), "{}", notice.subject);
     // Nobody touches the other browser: its live connection ends, and the web client asks the gateway why.
-    desk.arrive("/login").await;
+    countdown::says(&desk, words.ended).await;
     desk.visit("/").await;
+    desk.arrive("/login").await;
     desk.until("[role=status]", |text| text.contains(words.session_ended))
         .await;
 
@@ -81,7 +83,7 @@ async fn go_the_whole_way(door: &str, words: &Words, person: &Person, login: &st
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_page_that_is_open_goes_to_the_login_page_when_an_administrator_ends_its_session() {
+async fn a_page_that_is_open_offers_to_sign_in_when_an_administrator_ends_its_session() {
     let office = Office::open().await;
     let person = Person::new("4713", ENGLISH.somebody, "en");
     let browser = Browser::open(&office, Kind::speaking("en")).await;
@@ -93,7 +95,7 @@ async fn a_page_that_is_open_goes_to_the_login_page_when_an_administrator_ends_i
         .cli(&["session", "end", "--account", "4713"])
         .await
         .succeeded();
-    browser.arrive("/login").await;
+    countdown::says(&browser, ENGLISH.ended).await;
     browser.close().await;
 }
 

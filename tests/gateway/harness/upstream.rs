@@ -206,7 +206,12 @@ impl Upstream {
 
     /// Sends a line to every open event stream.
     pub fn emit(&self, line: &str) {
-        let _ = self.shared.events.send(line.to_owned());
+        let _ = self.shared.events.send(format!("data: {line}\n\n"));
+    }
+
+    /// Sends a comment to every open event stream, as servers do to keep it alive.
+    pub fn comment(&self, line: &str) {
+        let _ = self.shared.events.send(format!(": {line}\n\n"));
     }
 
     /// How many event streams are open.
@@ -386,7 +391,7 @@ fn events(shared: &Arc<Shared>) -> Answering {
                 () = sender.closed() => break,
             };
             let Ok(line) = line else { break };
-            if sender.send(format!("data: {line}\n\n").into()).await.is_err() {
+            if sender.send(line.into()).await.is_err() {
                 break;
             }
         }

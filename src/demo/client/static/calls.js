@@ -16,8 +16,11 @@ export function startCalls() {
 async function lost() {
   feed("closed", t("calls_off"));
   if (source.readyState === EventSource.CLOSED) {
-    await checkSession();
-    setTimeout(startCalls, 5000);
+    if (await checkSession()) {
+      setTimeout(startCalls, 5000);
+    } else {
+      addEventListener("sekisho:signed-in", startCalls, { once: true });
+    }
   }
 }
 

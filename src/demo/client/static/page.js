@@ -99,10 +99,16 @@ export function formatBytes(bytes) {
   return new Intl.NumberFormat(lang, { ...style, maximumFractionDigits: digits }).format(value);
 }
 
-/** A session that has ended is answered with 401 and the address of the login page. */
+/**
+ * A session that has ended is answered with 401 and the address of the login page. The gateway's script offers to sign in
+ * from here, so that nothing on the page is lost; without it, the page goes there.
+ */
 export function followLogin(status, body) {
   if (status !== 401 || !body?.login_url) {
     return false;
+  }
+  if (!dispatchEvent(new Event("sekisho:check", { cancelable: true }))) {
+    return true;
   }
   const login = new URL(body.login_url, location.href);
   if (login.protocol === "https:" || login.protocol === "http:") {
@@ -112,7 +118,7 @@ export function followLogin(status, body) {
   return false;
 }
 
-/** Fetches JSON; `null` when it failed or the page is on its way to the login page. */
+/** Fetches JSON; `null` when it failed or somebody has to sign in first. */
 export async function api(path, options = {}) {
   try {
     const headers = { Accept: "application/json" };
@@ -124,5 +130,5 @@ export async function api(path, options = {}) {
   }
 }
 
-/** Goes to the login page if the session has ended. */
+/** Says who is signed in; offers to sign in if the session has ended. */
 export const checkSession = () => api("/me");

@@ -48,7 +48,11 @@ async function closed(code) {
     line("ended", t("line_ended"));
   }
   // The gateway knows where people sign in; a page that is still signed in just connects again.
-  await checkSession();
+  const me = await checkSession();
+  if (code === SESSION_ENDED && !me) {
+    addEventListener("sekisho:signed-in", connect, { once: true });
+    return;
+  }
   attempt += 1;
   const wait = Math.min(30, 2 ** Math.min(attempt, 5)) * (0.75 + Math.random() / 2);
   countDown(Math.max(1, Math.round(wait)), code);
