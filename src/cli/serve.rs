@@ -48,6 +48,9 @@ fn tell(listening: &Listening) {
     for address in &listening.addresses {
         let _ = writeln!(out, "listening on {address}");
     }
+    for address in &listening.redirecting {
+        let _ = writeln!(out, "redirecting on {address}");
+    }
     if let Some(address) = listening.metrics {
         let _ = writeln!(out, "metrics on {address}");
     }

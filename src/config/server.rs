@@ -1,5 +1,8 @@
 //! `[server]`: where the gateway listens and whom it believes.
 
+mod plain;
+mod tls;
+
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -7,8 +10,10 @@ use std::time::Duration;
 use ipnet::IpNet;
 use serde_json::json;
 
-use super::keys::forms::{Count, List, Size, Text, Time, parsed, path};
+use super::keys::forms::{Count, List, Size, Text, Time, parsed};
 use super::keys::{Slot, Walker};
+
+pub use tls::{TlsFiles, TlsVersion};
 
 /// Where the gateway listens and whom it believes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,6 +24,20 @@ pub struct Server {
     pub tls_certificate: PathBuf,
     /// PEM file with its private key (0600 or 0640). Default `/etc/sekisho/tls/privkey.pem`.
     pub tls_key: PathBuf,
+    /// Certificates for other names, with their keys. Default none.
+    pub more_certificates: Vec<TlsFiles>,
+    /// The oldest version of TLS that is spoken. Default `1.2`.
+    pub tls_min: TlsVersion,
+    /// How long browsers insist on TLS; zero is off. Default `365d`.
+    pub hsts: Duration,
+    /// Whether that holds for names under the doors' too. Default `false`.
+    pub hsts_subdomains: bool,
+    /// Addresses that send people who come without TLS to the doors. Default none.
+    pub redirect_listen: Vec<SocketAddr>,
+    /// Where answers to the challenges of a certificate authority lie. Default none.
+    pub acme_directory: Option<PathBuf>,
+    /// Proxies that begin each connection with the PROXY protocol. Default none; `/0` is refused.
+    pub proxy_protocol: Vec<IpNet>,
     /// Proxies whose `X-Forwarded-For` is believed. Default none; `/0` is refused.
     pub trusted_proxies: Vec<IpNet>,
     /// The most a client may take to send a whole request head. Default `15s`.
@@ -44,6 +63,13 @@ impl Default for Server {
             ],
             tls_certificate: "/etc/sekisho/tls/fullchain.pem".into(),
             tls_key: "/etc/sekisho/tls/privkey.pem".into(),
+            more_certificates: Vec::new(),
+            tls_min: TlsVersion::default(),
+            hsts: Duration::from_hours(365 * 24),
+            hsts_subdomains: false,
+            redirect_listen: Vec::new(),
+            acme_directory: None,
+            proxy_protocol: Vec::new(),
             trusted_proxies: Vec::new(),
             header_timeout: Duration::from_secs(15),
             body_timeout: Duration::from_secs(15),
@@ -68,18 +94,18 @@ impl Server {
             },
             Slot::Default(&mut self.listen),
         );
+        self.walk_tls(walker);
+        self.walk_plain(walker);
         walker.key(
-            "tls_certificate",
-            "PEM file with the certificate, followed by its intermediates. It must be valid for every door.",
-            &path(),
-            Slot::Default(&mut self.tls_certificate),
-        );
-        walker.key(
-            "tls_key",
-            "PEM file with the private key of the certificate. It must not be readable by everybody: mode 0600, or 0640 \
-             with the gateway's group.",
-            &path(),
-            Slot::Default(&mut self.tls_key),
+            "proxy_protocol",
+            "Networks of proxies in front of the gateway that begin each connection with the PROXY protocol, version 1 or \
+             2, such as [\"10.0.0.5/32\"]. They must, and the address they name is the client for everything, limits \
+             included: list your own proxies and nobody else. From anybody else such a beginning closes the connection.",
+            &List {
+                of: network(),
+                least: 0,
+            },
+            Slot::Default(&mut self.proxy_protocol),
         );
         walker.key(
             "trusted_proxies",

@@ -18,6 +18,7 @@ use crate::web::Portal;
 
 use super::client::TrustedProxies;
 use super::headers::Protected;
+use super::hsts::Hsts;
 use super::reception::Reception;
 use super::upstream::Pool;
 
@@ -47,6 +48,8 @@ pub struct CharterTerms {
     pub session_cookie: String,
     /// What is stripped and set.
     pub protected: Protected,
+    /// Keeps browsers on TLS.
+    pub hsts: Hsts,
     /// Guards our own pages; `None` when limits are off.
     pub pages: Option<Arc<PageLimiter>>,
     /// The largest request head, in bytes.

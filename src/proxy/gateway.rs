@@ -278,6 +278,7 @@ impl Gateway {
         let mut head = answer.head()?;
         let signed_in = exchange.permit().is_some_and(|permit| permit.principal().is_some());
         exchange.charter.protected.guard_response(&mut head, signed_in)?;
+        exchange.charter.hsts.guard(&mut head)?;
         if !answer.has_switched() {
             session.set_keepalive(None);
         }
@@ -367,7 +368,7 @@ impl ProxyHttp for Gateway {
     }
 
     async fn request_filter(&self, session: &mut Session, exchange: &mut Exchange) -> pingora::Result<bool> {
-        let Some(response) = self.judge(session, exchange).await else {
+        let Some(mut response) = self.judge(session, exchange).await else {
             if !tunnel::is_handshake(session.req_header()) {
                 return Ok(false);
             }
@@ -375,6 +376,7 @@ impl ProxyHttp for Gateway {
             return Box::pin(self.websocket(session, exchange)).await.map(|()| true);
         };
         exchange.stage = Stage::Answered;
+        exchange.charter.hsts.set(response.headers_mut());
         bridge::write(session, response, exchange.after).await?;
         Ok(true)
     }
@@ -463,7 +465,8 @@ impl ProxyHttp for Gateway {
         if response.status.is_informational() {
             return exchange.charter.protected.drop_forged_cookies(response);
         }
-        exchange.charter.protected.guard_response(response, signed_in)
+        exchange.charter.protected.guard_response(response, signed_in)?;
+        exchange.charter.hsts.guard(response)
     }
 
     /// Ends a stream that HTTP/2 carries beside others: nothing goes out any more once its session has ended.
@@ -493,7 +496,8 @@ impl ProxyHttp for Gateway {
         if let Some(failure) = failure_of(error) {
             tracing::warn!(request = &*exchange.request_id, error = %error.etype().as_str(), source = error.esource().as_str(), cause = %first_line(error), "could not proxy a request");
             if !begun {
-                let response = fail(Some(session), exchange, failure);
+                let mut response = fail(Some(session), exchange, failure);
+                exchange.charter.hsts.set(response.headers_mut());
                 error_code = response.status().as_u16();
                 let _ = bridge::write(session, response, After::Close).await;
             }

@@ -5,11 +5,9 @@
 
 use std::io;
 use std::net::{SocketAddr, TcpListener as StdListener};
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
 use pingora::apps::{HttpServerApp, HttpServerOptions, ServerApp};
 use pingora::listeners::tls::Acceptor;
 use pingora::protocols::l4::stream::Stream as L4Stream;
@@ -17,11 +15,6 @@ use pingora::protocols::{GetSocketDigest, SocketDigest, Stream};
 use pingora::proxy::HttpProxy;
 use pingora::server::configuration::ServerConf;
 use rustls::ServerConfig;
-use rustls::crypto::CryptoProvider;
-use rustls::server::{ClientHello, ResolvesServerCert};
-use rustls::sign::CertifiedKey;
-use rustls_pki_types::pem::PemObject;
-use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
@@ -30,9 +23,11 @@ use crate::domain::fault::Fault;
 use crate::telemetry::metrics::HandshakeFailure;
 
 use super::charter::InForce;
-use super::connections::Connections;
+use super::client::TrustedProxies;
+use super::connections::{Connections, OpenConnection};
 use super::gateway::Gateway;
 use super::guarded::Guarded;
+use super::proxy_protocol;
 use super::streams::Streams;
 
 /// The longest a TLS handshake may take.
@@ -41,23 +36,16 @@ const HANDSHAKE: Duration = Duration::from_secs(10);
 const H2_IDLE: Duration = Duration::from_mins(2);
 /// Connections the system holds until they are taken.
 const BACKLOG: i32 = 1024;
+/// The longest a proxy may take to say whose connection it brings.
+const INTRODUCTION: Duration = Duration::from_secs(5);
 /// A request is sent upstream at most this often; only idempotent ones are sent again, on a connection that had died.
 const TRIES: usize = 2;
 
-/// The certificate and its key.
-#[derive(Clone, Debug)]
-pub struct TlsFiles {
-    /// PEM file with the chain.
-    pub certificate: PathBuf,
-    /// PEM file with the key.
-    pub key: PathBuf,
-}
-
-/// Binds every address, or says which one cannot be had.
+/// Binds every address of this key of the configuration, or says which one cannot be had.
 ///
 /// # Errors
 /// Names the address and the reason, and what to change.
-pub fn bind(addresses: &[SocketAddr]) -> Result<Vec<StdListener>, Fault> {
+pub fn bind(key: &str, addresses: &[SocketAddr]) -> Result<Vec<StdListener>, Fault> {
     let mut bound: Vec<StdListener> = Vec::with_capacity(addresses.len());
     for address in addresses {
         match listen(*address) {
@@ -68,7 +56,7 @@ pub fn bind(addresses: &[SocketAddr]) -> Result<Vec<StdListener>, Fault> {
             }
             Err(error) => {
                 return Err(Fault::unavailable(
-                    format!("could not listen on {address} ({})", mend(&error)),
+                    format!("could not listen on {address} ({}change {key})", mend(&error)),
                     error,
                 ));
             }
@@ -98,39 +86,41 @@ fn has_no_ipv6(error: &io::Error) -> bool {
 
 fn mend(error: &io::Error) -> &'static str {
     match error.kind() {
-        io::ErrorKind::AddrInUse => "another program holds this port; stop it, or change server.listen",
-        io::ErrorKind::PermissionDenied => {
-            "ports below 1024 need the capability CAP_NET_BIND_SERVICE; grant it, or change server.listen"
-        }
-        io::ErrorKind::AddrNotAvailable => "this machine has no such address; change server.listen",
-        _ => "change server.listen",
+        io::ErrorKind::AddrInUse => "another program holds this port; stop it, or ",
+        io::ErrorKind::PermissionDenied => "ports below 1024 need the capability CAP_NET_BIND_SERVICE; grant it, or ",
+        io::ErrorKind::AddrNotAvailable => "this machine has no such address; ",
+        _ => "",
     }
+}
+
+/// On what terms connections are taken.
+pub struct FrontTerms {
+    /// How handshakes are made.
+    pub tls: Arc<ServerConfig>,
+    /// Proxies that begin each connection with the PROXY protocol, and are believed.
+    pub announcing: TrustedProxies,
+    /// The most a client may take to send a whole request head.
+    pub header_timeout: Duration,
+    /// Threads that serve.
+    pub threads: usize,
 }
 
 /// The public side of the gateway.
 pub struct Front {
     proxy: Arc<HttpProxy<Gateway>>,
-    acceptor: Arc<Acceptor>,
+    acceptor: Acceptor,
     connections: Arc<Connections>,
     streams: Arc<Streams>,
     charter: InForce,
+    announcing: TrustedProxies,
     header_timeout: Duration,
 }
 
 impl Front {
-    /// Reads the certificate and puts the gateway behind it.
-    ///
-    /// # Errors
-    /// When certificate and key cannot be read or do not belong together.
-    pub fn new(
-        gateway: Gateway,
-        tls: &TlsFiles,
-        connections: Arc<Connections>,
-        header_timeout: Duration,
-        threads: usize,
-    ) -> Result<Self, Fault> {
+    /// Puts the gateway behind TLS on these terms.
+    pub fn new(gateway: Gateway, terms: FrontTerms, connections: Arc<Connections>) -> Self {
         let conf = ServerConf {
-            threads,
+            threads: terms.threads,
             max_retries: TRIES,
             upstream_keepalive_pool_size: 512,
             ..ServerConf::default()
@@ -141,14 +131,25 @@ impl Front {
         options.h2_idle_timeout = Some(H2_IDLE);
         proxy.server_options = Some(options);
         proxy.handle_init_modules();
-        Ok(Self {
+        Self {
             proxy: Arc::new(proxy),
-            acceptor: Arc::new(acceptor(tls)?),
+            acceptor: Acceptor::from_server_config(terms.tls),
             connections,
             streams,
             charter,
-            header_timeout,
-        })
+            announcing: terms.announcing,
+            header_timeout: terms.header_timeout,
+        }
+    }
+
+    /// What decides about requests.
+    pub fn charter(&self) -> InForce {
+        Arc::clone(&self.charter)
+    }
+
+    /// The open connections.
+    pub fn connections(&self) -> Arc<Connections> {
+        Arc::clone(&self.connections)
     }
 
     /// Takes connections until `stop` turns true, ends the open streams, and waits for the open requests, at most `drain`.
@@ -192,14 +193,28 @@ impl Front {
     }
 
     fn take(self: &Arc<Self>, socket: TcpStream, peer: SocketAddr, stop: &watch::Receiver<bool>) {
-        let trusted = self.charter.load().trusted.trusts(peer.ip().to_canonical());
-        let Some(open) = self.connections.enter(peer.ip(), trusted) else {
+        let announced = self.announcing.trusts(peer.ip().to_canonical());
+        let Some(open) = self.connections.enter(peer.ip(), announced || self.brings_many(peer)) else {
             tracing::debug!(%peer, "connection refused: too many are open");
             return;
         };
         let (front, stop) = (Arc::clone(self), stop.clone());
         tokio::spawn(async move {
-            if let Some(stream) = front.handshake(socket, peer).await {
+            let arrival = if announced {
+                front.introduced(socket, peer, open).await
+            } else {
+                Some(Arrival::direct(socket, peer, open))
+            };
+            let Some(Arrival {
+                socket,
+                said,
+                peer,
+                open,
+            }) = arrival
+            else {
+                return;
+            };
+            if let Some(stream) = front.handshake(socket, &said, peer).await {
                 let mut next = front.proxy.process_new(stream, &stop).await;
                 while let Some(stream) = next {
                     next = front.proxy.process_new(stream, &stop).await;
@@ -209,7 +224,42 @@ impl Front {
         });
     }
 
-    async fn handshake(&self, socket: TcpStream, peer: SocketAddr) -> Option<Stream> {
+    /// A trusted proxy brings the connections of many clients.
+    fn brings_many(&self, peer: SocketAddr) -> bool {
+        self.charter.load().trusted.trusts(peer.ip().to_canonical())
+    }
+
+    /// Hears from a proxy whose connection this is. From then on the client takes the proxy's place, for the caps and for
+    /// everything that comes after.
+    async fn introduced(&self, mut socket: TcpStream, peer: SocketAddr, open: OpenConnection) -> Option<Arrival> {
+        let said = match tokio::time::timeout(INTRODUCTION, proxy_protocol::read(&mut socket)).await {
+            Ok(Ok(said)) => said,
+            Ok(Err(error)) => {
+                self.connections.metrics().handshake_failed(HandshakeFailure::Failed);
+                tracing::info!(%peer, %error, "a peer of server.proxy_protocol did not say whose connection it brings");
+                return None;
+            }
+            Err(_) => {
+                self.connections.metrics().handshake_failed(HandshakeFailure::Timeout);
+                tracing::info!(%peer, "a peer of server.proxy_protocol took too long to say whose connection it brings");
+                return None;
+            }
+        };
+        let mut arrival = Arrival::direct(socket, peer, open);
+        arrival.said = said.rest;
+        let Some(client) = said.client else {
+            return Some(arrival);
+        };
+        arrival.peer = SocketAddr::new(client.ip().to_canonical(), client.port());
+        let Some(open) = arrival.open.pass_to(arrival.peer.ip(), self.brings_many(arrival.peer)) else {
+            tracing::debug!(client = %arrival.peer, "connection refused: too many are open");
+            return None;
+        };
+        arrival.open = open;
+        Some(arrival)
+    }
+
+    async fn handshake(&self, socket: TcpStream, said: &[u8], peer: SocketAddr) -> Option<Stream> {
         // Without it, a client that lost its power under an idle WebSocket would stay for ever.
         let _ = SockRef::from(&socket).set_tcp_keepalive(
             &TcpKeepalive::new()
@@ -218,6 +268,7 @@ impl Front {
                 .with_retries(3),
         );
         let mut l4 = L4Stream::from(socket);
+        l4.rewind(said);
         let _ = l4.set_nodelay();
         let digest = SocketDigest::from_raw_fd(pingora::protocols::UniqueID::id(&l4));
         let _ = digest.peer_addr.set(Some(peer.into()));
@@ -238,43 +289,24 @@ impl Front {
     }
 }
 
-/// Serves one certificate, whatever name is asked for; a request for a wrong name is refused by its `Host`.
-#[derive(Debug)]
-struct OneCertificate(ArcSwap<CertifiedKey>);
+/// A connection, and whose it is.
+struct Arrival {
+    socket: TcpStream,
+    /// What was read of it already.
+    said: Vec<u8>,
+    peer: SocketAddr,
+    open: OpenConnection,
+}
 
-impl ResolvesServerCert for OneCertificate {
-    fn resolve(&self, _hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        Some(self.0.load_full())
+impl Arrival {
+    const fn direct(socket: TcpStream, peer: SocketAddr, open: OpenConnection) -> Self {
+        Self {
+            socket,
+            said: Vec::new(),
+            peer,
+            open,
+        }
     }
-}
-
-fn acceptor(files: &TlsFiles) -> Result<Acceptor, Fault> {
-    let certificate = certified_key(files)?;
-    let mut config = ServerConfig::builder()
-        .with_no_client_auth()
-        .with_cert_resolver(Arc::new(OneCertificate(ArcSwap::from_pointee(certificate))));
-    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    Ok(Acceptor::from_server_config(Arc::new(config)))
-}
-
-fn certified_key(files: &TlsFiles) -> Result<CertifiedKey, Fault> {
-    let (chain, key) = (&files.certificate, &files.key);
-    let reading = |path: &PathBuf| format!("could not read the TLS file {}", path.display());
-    let certificates: Result<Vec<_>, _> = CertificateDer::pem_file_iter(chain)
-        .map_err(|error| Fault::unavailable(reading(chain), error))?
-        .collect();
-    let certificates = certificates.map_err(|error| Fault::corrupt(reading(chain), error))?;
-    let private = PrivateKeyDer::from_pem_file(key).map_err(|error| Fault::corrupt(reading(key), error))?;
-    let provider = CryptoProvider::get_default()
-        .ok_or_else(|| Fault::corrupt("no TLS provider is installed", "this is a fault of the gateway"))?;
-    CertifiedKey::from_der(certificates, private, provider).map_err(|error| {
-        let what = format!(
-            "the certificate {} and the key {} do not belong together, or one of them is broken",
-            chain.display(),
-            key.display()
-        );
-        Fault::corrupt(what, error)
-    })
 }
 
 #[cfg(test)]
@@ -285,7 +317,7 @@ mod tests {
     fn both_families_are_served_on_one_port() {
         let first = listen("0.0.0.0:0".parse().unwrap()).unwrap();
         let port = first.local_addr().unwrap().port();
-        let both = bind(&[SocketAddr::new("::".parse().unwrap(), port)]);
+        let both = bind("server.listen", &[SocketAddr::new("::".parse().unwrap(), port)]);
         // A machine without IPv6 says so; one that has it serves both.
         assert!(both.is_ok() || has_no_ipv6(&listen("[::]:0".parse().unwrap()).unwrap_err()));
     }
@@ -294,9 +326,9 @@ mod tests {
     fn a_port_that_is_taken_is_named_with_what_to_change() {
         let taken = listen("127.0.0.1:0".parse().unwrap()).unwrap();
         let address = taken.local_addr().unwrap();
-        let fault = bind(&[address]).unwrap_err();
+        let fault = bind("server.redirect_listen", &[address]).unwrap_err();
         assert!(fault.to_string().contains(&format!(
-            "could not listen on {address} (another program holds this port"
+            "could not listen on {address} (another program holds this port; stop it, or change server.redirect_listen)"
         )));
     }
 }

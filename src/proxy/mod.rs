@@ -16,9 +16,12 @@ mod framing;
 mod gateway;
 mod guarded;
 mod headers;
+mod hsts;
 mod listeners;
 mod measure;
+mod proxy_protocol;
 mod reception;
+mod redirect;
 mod streams;
 mod tunnel;
 mod upstream;
@@ -28,8 +31,10 @@ pub use client::TrustedProxies;
 pub use connections::{ConnectionLimits, Connections};
 pub use gateway::{Gateway, GatewayParts};
 pub use headers::Protected;
-pub use listeners::{Front, TlsFiles, bind};
+pub use hsts::Hsts;
+pub use listeners::{Front, FrontTerms, bind};
 pub use measure::Measures;
+pub use redirect::Redirect;
 pub use streams::Streams;
 pub use upstream::{
     Balance, ClientFiles, HealthCheck, Pool, PoolTerms, Protocol, ServerAddress, ServerHealth, Tolerance,
