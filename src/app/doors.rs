@@ -1,19 +1,19 @@
 //! What people meet first: TLS on the terms of the configuration, certificates that follow their files, and the way there
 //! from plain HTTP.
 
-use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
 
-use crate::config::Config;
+use crate::config::{ClientCertificates, Config};
+use crate::crypto::certificate;
 use crate::crypto::tls::{self, Certificates, Survey};
 use crate::domain::doors::Door;
 use crate::domain::fault::Fault;
 use crate::flows::World;
-use crate::proxy::{Front, FrontTerms, Redirect, TrustedProxies};
+use crate::proxy::{Bound, Front, FrontTerms, Redirect, TrustedProxies};
 
 use super::monitor::Monitor;
 use super::office::world;
@@ -29,10 +29,18 @@ pub fn terms(config: &Config, tasks: &Tasks, monitor: &Monitor, world: World) ->
     for warning in survey(config).warnings {
         tracing::warn!("{warning}");
     }
+    let clients = match (server.client_certificates, &server.client_ca_file) {
+        (ClientCertificates::Off, _) | (_, None) => None,
+        (asked, Some(authorities)) => Some(tls::client_verifier(
+            authorities,
+            asked == ClientCertificates::Required,
+        )?),
+    };
     let expiry = monitor.metrics.machine.certificate_expiry.clone();
     tasks::follow_certificates(tasks, Arc::clone(&certificates), expiry, world);
     Ok(FrontTerms {
-        tls: tls::terms(certificates, server.tls_min),
+        tls: tls::terms(certificates, server.tls_min, clients),
+        subject: certificate::subject,
         announcing: TrustedProxies::new(server.proxy_protocol.clone()),
         header_timeout: server.header_timeout,
         threads: std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get),
@@ -55,7 +63,7 @@ impl RedirectTerms {
     }
 
     /// Serves on these sockets until `stop` turns true. The doors are those in force when somebody comes.
-    pub fn serve(self, front: &Front, listeners: Vec<TcpListener>, stop: &watch::Receiver<bool>) {
+    pub fn serve(self, front: &Front, listeners: Vec<Bound>, stop: &watch::Receiver<bool>) {
         let charter = front.charter();
         let door = move |host: &str| {
             let charter = charter.load();
@@ -71,14 +79,6 @@ impl RedirectTerms {
             tokio::spawn(Arc::clone(&redirect).serve(listener, stop.clone()));
         }
     }
-}
-
-/// Where these listen, with their real ports.
-pub fn addresses(listeners: &[TcpListener]) -> Vec<SocketAddr> {
-    listeners
-        .iter()
-        .filter_map(|listener| listener.local_addr().ok())
-        .collect()
 }
 
 /// Whether the certificates can serve the doors.

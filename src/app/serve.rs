@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use crate::config::Config;
 use crate::domain::fault::Fault;
 use crate::ports::Outbox;
-use crate::proxy::{ConnectionLimits, Connections, Front, Gateway, GatewayParts, bind};
+use crate::proxy::{Bound, ConnectionLimits, Connections, Front, Gateway, GatewayParts, Given, bind};
 use crate::store::{SqliteStore, StoreLock};
 
 use super::backup;
@@ -24,10 +24,10 @@ use super::tasks::{self, Tasks};
 /// What a gateway that has just become ready can tell.
 #[derive(Clone, Debug)]
 pub struct Listening {
-    /// The addresses it listens on, with their real ports.
-    pub addresses: Vec<SocketAddr>,
-    /// The addresses from which it sends people there.
-    pub redirecting: Vec<SocketAddr>,
+    /// Where it listens, with the real ports.
+    pub places: Vec<String>,
+    /// From where it sends people there.
+    pub redirecting: Vec<String>,
     /// Where metrics and health are asked for.
     pub metrics: Option<SocketAddr>,
 }
@@ -42,9 +42,12 @@ const FINISH: Duration = Duration::from_secs(10);
 pub async fn serve(config: Config, stop: CancellationToken, ready: impl FnOnce(Listening)) -> Result<(), Fault> {
     let _lock = StoreLock::acquire(&config.store.directory)?;
     backup::tidy(&config.store.directory);
-    let listeners = bind("server.listen", &config.server.listen)?;
-    let plain = bind("server.redirect_listen", &config.server.redirect_listen)?;
-    let (addresses, redirecting) = (doors::addresses(&listeners), doors::addresses(&plain));
+    let mut given = Given::take();
+    let listeners = bind("server.listen", &config.server.listen, &mut given)?;
+    let plain = bind("server.redirect_listen", &config.server.redirect_listen, &mut given)?;
+    drop(given);
+    let places = |bound: &[Bound]| bound.iter().map(Bound::place).collect();
+    let (places, redirecting) = (places(&listeners), places(&plain));
     let store = Arc::new(SqliteStore::open(&config.store.directory).await?);
     store.give_back_taken().await?;
 
@@ -56,7 +59,7 @@ pub async fn serve(config: Config, stop: CancellationToken, ready: impl FnOnce(L
     let redirect = doors::RedirectTerms::of(&config);
     let front = Arc::new(compose(config, &store, &tasks, &drained, &monitor).await?);
     ready(Listening {
-        addresses,
+        places,
         redirecting,
         metrics,
     });

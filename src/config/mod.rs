@@ -42,7 +42,7 @@ pub use metrics::Metrics;
 pub use passwords::{Hashing, Passwords, Preset};
 pub use problem::{ConfigErrors, Problem};
 pub use routes::{JWKS_PATH, RESERVED_PREFIX, Routes};
-pub use server::{Server, TlsFiles, TlsVersion};
+pub use server::{ClientCertificates, Listen, Server, TlsFiles, TlsVersion};
 pub use sessions::Sessions;
 pub use sites::Site;
 pub use store::{Secrets, Store};

@@ -79,6 +79,12 @@ impl Facts {
     }
 }
 
+/// Whose a certificate in its binary form is (RFC 4514); `None` when it is none.
+pub fn subject(der: &[u8]) -> Option<String> {
+    let (_, certificate) = x509_parser::parse_x509_certificate(der).ok()?;
+    Some(certificate.subject().to_string())
+}
+
 fn address(bytes: &[u8]) -> Option<IpAddr> {
     if let Ok(four) = <[u8; 4]>::try_from(bytes) {
         return Some(Ipv4Addr::from(four).into());

@@ -17,6 +17,7 @@ use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorSource, ErrorType};
 
 use crate::domain::assertion::{Assertion, AssertionTerms};
+use crate::domain::certificate::ClientCertificate;
 use crate::domain::client::ClientAddr;
 use crate::domain::doors::Doors;
 use crate::domain::fault::Fault;
@@ -124,6 +125,7 @@ impl Gateway {
             Owner::NearMiss => return Some(fail(Some(session), exchange, Failure::NotFound)),
             Owner::Upstream => {}
         }
+        exchange.certificate = certificate(session).map(Box::new);
         let sites = charter.reception().sites();
         exchange.chosen = exchange.host.and_then(|host| sites.choose(host, &path));
         let (Some(site), Some(origin)) = (exchange.site(), &exchange.origin) else {
@@ -213,19 +215,31 @@ impl Gateway {
     }
 
     /// The assertion for this permit: reused until half its life is over, then signed anew.
-    fn pass(&self, terms: &Arc<AssertionTerms>, permit: &Permit, principal: &Principal) -> Result<Bytes, Fault> {
+    /// One that speaks of a certificate is for its connection alone, and signed for each request.
+    fn pass(
+        &self,
+        terms: &Arc<AssertionTerms>,
+        permit: &Permit,
+        principal: &Principal,
+        certificate: Option<&ClientCertificate>,
+    ) -> Result<Bytes, Fault> {
         let now = self.parts.world.now();
-        if let Some(jwt) = principal.pass_for(terms, now) {
+        if certificate.is_none()
+            && let Some(jwt) = principal.pass_for(terms, now)
+        {
             return Ok(jwt);
         }
         let jti = self.parts.world.uuid().to_string();
-        let assertion = Assertion::for_permit(permit, terms, jti, now).ok_or_else(|| {
+        let assertion = Assertion::for_permit(permit, terms, certificate, jti, now).ok_or_else(|| {
             Fault::corrupt(
                 "a permit that names nobody was to be signed",
                 "this is a fault of the gateway",
             )
         })?;
         let jwt = self.parts.signer.sign(&assertion)?;
+        if certificate.is_some() {
+            return Ok(jwt);
+        }
         let pass = Pass {
             jwt: jwt.clone(),
             terms: Arc::clone(terms),
@@ -303,14 +317,17 @@ impl Gateway {
         let identity = match permit.principal() {
             None => None,
             Some(principal) => {
-                let jwt = self.pass(&site.assertion, permit, principal).map_err(|fault| {
-                    tracing::error!(
-                        request = &*exchange.request_id,
-                        fault = fault.chain(),
-                        "could not sign an assertion"
-                    );
-                    Error::explain(ErrorType::HTTPStatus(503), "no assertion")
-                })?;
+                let certificate = exchange.certificate.as_deref();
+                let jwt = self
+                    .pass(&site.assertion, permit, principal, certificate)
+                    .map_err(|fault| {
+                        tracing::error!(
+                            request = &*exchange.request_id,
+                            fault = fault.chain(),
+                            "could not sign an assertion"
+                        );
+                        Error::explain(ErrorType::HTTPStatus(503), "no assertion")
+                    })?;
                 Some((jwt, &principal.account))
             }
         };
@@ -582,6 +599,15 @@ fn is_foreign_upgrade(session: &Session, doors: &Doors) -> bool {
             .get_all(ORIGIN)
             .iter()
             .any(|origin| !origin.to_str().is_ok_and(|origin| doors.has_origin(origin)))
+}
+
+/// The certificate that the client proved to hold in its handshake; what it says in a header counts for nothing.
+fn certificate(session: &Session) -> Option<ClientCertificate> {
+    let digest = session.digest()?.ssl_digest.as_ref()?;
+    (!digest.cert_digest.is_empty()).then(|| ClientCertificate {
+        thumbprint: digest.cert_digest.clone(),
+        subject: digest.organization.clone(),
+    })
 }
 
 /// The head of a request as the pages see it.

@@ -22,6 +22,7 @@ mod measure;
 mod proxy_protocol;
 mod reception;
 mod redirect;
+mod sockets;
 mod streams;
 mod tunnel;
 mod upstream;
@@ -32,9 +33,10 @@ pub use connections::{ConnectionLimits, Connections};
 pub use gateway::{Gateway, GatewayParts};
 pub use headers::Protected;
 pub use hsts::Hsts;
-pub use listeners::{Front, FrontTerms, bind};
+pub use listeners::{Front, FrontTerms};
 pub use measure::Measures;
 pub use redirect::Redirect;
+pub use sockets::{Bound, Given, bind};
 pub use streams::Streams;
 pub use upstream::{
     Balance, ClientFiles, HealthCheck, Pool, PoolTerms, Protocol, ServerAddress, ServerHealth, Tolerance,

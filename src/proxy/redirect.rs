@@ -1,7 +1,7 @@
 //! The plain listener: sends whoever comes by `http://` to the same place behind TLS, and says nothing else.
 
 use std::convert::Infallible;
-use std::net::{SocketAddr, TcpListener as StdListener};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,6 +21,7 @@ use tokio::sync::watch;
 use crate::domain::doors::Door;
 
 use super::connections::Connections;
+use super::sockets::{Bound, ListeningSocket};
 
 /// The largest request head; hyper takes no less than 8 KiB.
 const MOST_HEAD_BYTES: usize = 8 << 10;
@@ -62,8 +63,12 @@ impl Redirect {
     }
 
     /// Serves until `stop` turns true. The connections are counted with all others.
-    pub async fn serve(self: Arc<Self>, listener: StdListener, mut stop: watch::Receiver<bool>) {
-        let listener = match TcpListener::from_std(listener) {
+    pub async fn serve(self: Arc<Self>, bound: Bound, mut stop: watch::Receiver<bool>) {
+        let listener = match bound.socket {
+            ListeningSocket::Tcp(listener) => TcpListener::from_std(listener),
+            ListeningSocket::Unix(..) => Err(std::io::ErrorKind::Unsupported.into()),
+        };
+        let listener = match listener {
             Ok(listener) => listener,
             Err(error) => return tracing::error!(%error, "could not serve the redirect to TLS"),
         };

@@ -1,25 +1,30 @@
 //! What people meet before any page: certificates by name, renewed while calls go on; proxies that say whose connection
-//! they bring; the way from plain HTTP to TLS.
+//! they bring; the way from plain HTTP to TLS; sockets that others hold.
 
 use std::fs;
 use std::io;
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
+use base64::Engine;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use futures_util::{SinkExt, StreamExt};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use rustls::{ClientConfig, RootCertStore};
-use rustls_pki_types::{CertificateDer, ServerName};
+use rustls_pki_types::pem::PemObject;
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use sha2::Digest;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use tokio_tungstenite::tungstenite::Message;
 
-use crate::harness::{House, IN, OUT, eventually, soon, within};
+use crate::harness::{House, IN, OUT, SESSION, eventually, soon, within};
 
 /// One second is promised; the rest is for a machine that is busy with other tests.
 const PROMISED: Duration = Duration::from_secs(3);
@@ -28,6 +33,8 @@ const PROMISED: Duration = Duration::from_secs(3);
 struct Authority {
     issuer: Issuer<'static, KeyPair>,
     roots: Arc<RootCertStore>,
+    /// Its own certificate, in PEM.
+    certificate: String,
 }
 
 impl Authority {
@@ -36,10 +43,12 @@ impl Authority {
         let mut params = CertificateParams::new(Vec::new()).unwrap();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let mut roots = RootCertStore::empty();
-        roots.add(params.self_signed(&key).unwrap().der().clone()).unwrap();
+        let certificate = params.self_signed(&key).unwrap();
+        roots.add(certificate.der().clone()).unwrap();
         Self {
             issuer: Issuer::new(params, key),
             roots: Arc::new(roots),
+            certificate: certificate.pem(),
         }
     }
 
@@ -113,7 +122,7 @@ async fn each_name_has_its_certificate_and_who_asks_for_none_of_them_gets_the_fi
     let (home, authority) = (house.gateway.home().to_owned(), Authority::new());
     let first = authority.issue(&home, "in", &[IN]);
     let second = authority.issue(&home, "out", &[OUT]);
-    let wild = authority.issue(&home, "wild", &["*.test"]);
+    let wild = authority.issue(&home, "wild", &["*.door.test"]);
     let shown_home = home.display();
     house.gateway.configure(&format!(
         "[server]\ntls_certificate = \"{shown_home}/in.pem\"\ntls_key = \"{shown_home}/in.key\"\nmore_certificates = \
@@ -127,7 +136,7 @@ async fn each_name_has_its_certificate_and_who_asks_for_none_of_them_gets_the_fi
     );
     house.gateway.start().await;
     let at = *house.gateway.address().lock();
-    for (name, expected) in [(IN, &first), (OUT, &second), ("other.test", &wild)] {
+    for (name, expected) in [(IN, &first), (OUT, &second), ("other.door.test", &wild)] {
         let stream = handshake(at, name, &authority.roots).await.unwrap();
         assert_eq!(&shown(&stream), expected, "{name}");
     }
@@ -212,6 +221,96 @@ async fn nobody_speaks_an_older_tls_than_is_allowed() {
         .await;
         assert_eq!(connected.is_ok(), admitted, "{connected:?}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_certificate_is_told_to_the_web_client_and_replaces_no_sign_in() {
+    let house = House::closed("").await;
+    let (home, authority, stranger) = (house.gateway.home().to_owned(), Authority::new(), Authority::new());
+    put(&home.join("clients.pem"), &authority.certificate);
+    let mine = authority.issue(&home, "mine", &["desk-7.test"]);
+    stranger.issue(&home, "foreign", &["desk-7.test"]);
+    house.gateway.configure(&format!(
+        "[server]\nclient_certificates = \"optional\"\nclient_ca_file = \"{}/clients.pem\"",
+        home.display()
+    ));
+    house.gateway.start().await;
+    let person = house.welcome("101").await;
+    let visitor = house.signed_in(&person).await;
+    let at = *house.gateway.address().lock();
+    let claims = async |certificate: Option<&str>| {
+        let stream = certified(at, &house, certificate).await.unwrap();
+        let cookie = format!("{SESSION}={}\r\nX-Client-Cert: forged", visitor.session());
+        let answer = ask(stream, "/passes", &format!("{IN}\r\nCookie: {cookie}")).await;
+        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+        claims_of(house.upstream.last().assertion())
+    };
+    let told = claims(Some("mine")).await;
+    let thumbprint = BASE64_URL_SAFE_NO_PAD.encode(sha2::Sha256::digest(&mine));
+    assert_eq!(told["cnf"]["x5t#S256"], thumbprint);
+    assert!(told["cert_subject"].as_str().unwrap().contains("rcgen"), "{told}");
+    let untold = claims(None).await;
+    assert!(
+        untold.get("cnf").is_none() && untold.get("cert_subject").is_none(),
+        "{untold}"
+    );
+    assert_eq!(
+        claims(Some("mine")).await["cnf"]["x5t#S256"],
+        thumbprint,
+        "nothing was kept between them"
+    );
+
+    let nobody = certified(at, &house, Some("mine")).await.unwrap();
+    let answer = ask(nobody, "/passes", IN).await;
+    assert!(
+        !answer.starts_with("HTTP/1.1 200"),
+        "a certificate signs nobody in: {answer}"
+    );
+    let refused = certified(at, &house, Some("foreign")).await;
+    assert!(is_turned_away(refused).await);
+
+    house.gateway.configure("[server]\nclient_certificates = \"required\"");
+    house.gateway.restart().await;
+    let at = *house.gateway.address().lock();
+    assert!(is_turned_away(certified(at, &house, None).await).await);
+    certified(at, &house, Some("mine")).await.unwrap();
+}
+
+/// Connects with a certificate that lies in the house, or without.
+async fn certified(to: SocketAddr, house: &House, certificate: Option<&str>) -> io::Result<TlsStream<TcpStream>> {
+    let config = ClientConfig::builder().with_root_certificates(house.gateway.roots());
+    let config = match certificate {
+        None => config.with_no_client_auth(),
+        Some(name) => {
+            let home = house.gateway.home();
+            let chain = CertificateDer::from_pem_file(home.join(format!("{name}.pem"))).unwrap();
+            let key = PrivateKeyDer::from_pem_file(home.join(format!("{name}.key"))).unwrap();
+            config.with_client_auth_cert(vec![chain], key).unwrap()
+        }
+    };
+    let socket = TcpStream::connect(to).await?;
+    let name = ServerName::try_from(IN).unwrap();
+    soon(
+        "a handshake",
+        TlsConnector::from(Arc::new(config)).connect(name, socket),
+    )
+    .await
+}
+
+/// In TLS 1.3 a client hears of its refusal only when it reads.
+async fn is_turned_away(connected: io::Result<TlsStream<TcpStream>>) -> bool {
+    match connected {
+        Err(_) => true,
+        Ok(mut stream) => {
+            let read = soon("the refusal", stream.read(&mut [0; 1])).await;
+            read.is_err() || matches!(read, Ok(0))
+        }
+    }
+}
+
+fn claims_of(jwt: &str) -> serde_json::Value {
+    let payload = jwt.split('.').nth(1).unwrap();
+    serde_json::from_slice(&BASE64_URL_SAFE_NO_PAD.decode(payload).unwrap()).unwrap()
 }
 
 /// A version 2 header for a connection from 203.0.113.9.
@@ -322,6 +421,69 @@ async fn plain_http_leads_to_the_door_of_the_same_name_and_nowhere_else() {
     let mut rest = Vec::new();
     let _ = soon("the slow one to be cut", slow.read_to_end(&mut rest)).await;
     assert!(house.gateway.stop().await.success());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_proxy_on_this_machine_comes_by_a_unix_socket() {
+    let house = House::closed("[access]\npublic = [\"/open\"]").await;
+    let path = house.gateway.home().join("web.sock");
+    let listen = format!("[server]\nlisten = [\"unix:{}\", \"127.0.0.1:0\"]", path.display());
+    house.gateway.configure(&listen);
+    // What a killed gateway leaves is no obstacle.
+    drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
+    house.gateway.start().await;
+    assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o660);
+    let forwarded = async |client: &str| {
+        let mut stream = UnixStream::connect(&path).await.unwrap();
+        let head =
+            format!("GET /open HTTP/1.1\r\nX-Forwarded-For: {client}\r\nHost: {IN}\r\nConnection: close\r\n\r\n");
+        stream.write_all(head.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        soon("an answer", stream.read_to_string(&mut answer)).await.unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+        house.upstream.last().header("x-forwarded-for").unwrap().to_owned()
+    };
+    assert_eq!(
+        forwarded("203.0.113.7").await,
+        "127.0.0.1",
+        "nobody said that it may speak for others"
+    );
+    assert!(house.gateway.stop().await.success());
+    assert!(!path.exists(), "it goes with the gateway");
+    house.gateway.configure("[server]\ntrusted_proxies = [\"127.0.0.1\"]");
+    house.gateway.start().await;
+    assert_eq!(forwarded("203.0.113.7").await, "203.0.113.7");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn systemd_hands_over_its_sockets_by_name() {
+    let house = House::closed("[server]\nlisten = [\"systemd:web\"]\n[access]\npublic = [\"/open\"]").await;
+    let alone = house.gateway.cli(&["serve"]).await;
+    assert_eq!(alone.code, Some(1), "{alone:?}");
+    assert!(
+        alone.err.contains("no socket of this name was handed over"),
+        "{alone:?}"
+    );
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let at = listener.local_addr().unwrap();
+    // As systemd does it: the socket is the fourth open file, and the variables say so.
+    let serve = house.gateway.command(&["serve"]);
+    let mut command = Command::new("/bin/sh");
+    command
+        .args([
+            "-c",
+            "export LISTEN_FDS=1 LISTEN_FDNAMES=web LISTEN_PID=$$; exec \"$0\" \"$@\" 3<&0 </dev/null",
+        ])
+        .arg(serve.get_program())
+        .args(serve.get_args())
+        .current_dir(house.gateway.home())
+        .env_clear()
+        .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+        .stdin(std::os::fd::OwnedFd::from(listener));
+    house.gateway.start_by(command).await;
+    assert_eq!(*house.gateway.address().lock(), at);
+    let stream = handshake(at, IN, &house.gateway.roots()).await.unwrap();
+    assert!(ask(stream, "/open", IN).await.starts_with("HTTP/1.1 200"));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,13 +1,12 @@
 //! The demo's configuration: `config/demo.toml`, with what the options and this machine say put in its place.
 
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow};
 use url::Url;
 
 use crate::app;
-use crate::config::Config;
+use crate::config::{Config, Listen};
 use crate::crypto::devca::{DEMO_NAMES, DevCertificates};
 use crate::domain::doors::Door;
 
@@ -30,8 +29,10 @@ fn built_in() -> anyhow::Result<Config> {
 
 /// Moves the gateway and both doors to this port.
 pub fn move_to(config: &mut Config, port: u16) -> anyhow::Result<()> {
-    for address in &mut config.server.listen {
-        address.set_port(port);
+    for place in &mut config.server.listen {
+        if let Listen::Tcp(address) = place {
+            address.set_port(port);
+        }
     }
     let issuer_is_door = config.assertion.terms.issuer == config.doors.out_of_office.origin();
     for door in [&mut config.doors.in_office, &mut config.doors.out_of_office] {
@@ -68,7 +69,8 @@ pub fn certificates(config: &mut Config) -> anyhow::Result<DevCertificates> {
 
 /// On a machine without IPv6.
 pub fn without_ipv6(config: &mut Config) {
-    config.server.listen.retain(SocketAddr::is_ipv4);
+    let is_ipv6 = |place: &Listen| place.address().is_some_and(|address| address.is_ipv6());
+    config.server.listen.retain(|place| !is_ipv6(place));
 }
 
 fn whole(path: &Path) -> anyhow::Result<PathBuf> {
@@ -86,7 +88,7 @@ mod tests {
         assert_eq!(config.doors.in_office.origin(), "https://localhost:9443");
         assert_eq!(config.doors.out_of_office.origin(), "https://sekisho.localhost:9443");
         assert_eq!(config.assertion.terms.issuer, "https://sekisho.localhost:9443");
-        assert!(config.server.listen.iter().all(|address| address.port() == 9443));
+        assert!(config.server.addresses().all(|address| address.port() == 9443));
         move_to(&mut config, 443).unwrap();
         assert_eq!(config.doors.in_office.origin(), "https://localhost");
     }
@@ -104,7 +106,7 @@ mod tests {
     #[test]
     fn the_demo_listens_to_this_machine_alone() {
         let config = built_in().unwrap();
-        assert!(config.server.listen.iter().all(|address| address.ip().is_loopback()));
+        assert!(config.server.addresses().all(|address| address.ip().is_loopback()));
         assert!(config.limits.enabled);
     }
 }

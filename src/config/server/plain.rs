@@ -1,11 +1,10 @@
 //! The keys of `[server]` that bring people from plain HTTP to TLS, and keep them there.
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use serde_json::json;
 
-use super::Server;
+use super::{Listen, Server};
 use crate::config::keys::forms::{List, Switch, Time, parsed, path};
 use crate::config::keys::{Slot, Walker};
 
@@ -30,9 +29,10 @@ impl Server {
         walker.key(
             "redirect_listen",
             "Addresses and ports that answer plain HTTP by sending the browser to the door of the same name, such as \
-             [\"0.0.0.0:80\", \"[::]:80\"], and serve nothing else. A host that is no door is refused.",
+             [\"0.0.0.0:80\", \"[::]:80\"], and serve nothing else; \"systemd:NAME\" is possible too. A host that is no \
+             door is refused.",
             &List {
-                of: parsed::<SocketAddr>(json!({ "examples": ["0.0.0.0:80", "[::]:80"] })),
+                of: parsed::<Listen>(json!({ "examples": ["0.0.0.0:80", "[::]:80"] })),
                 least: 0,
             },
             Slot::Default(&mut self.redirect_listen),
@@ -44,23 +44,21 @@ impl Server {
             &path(),
             Slot::Optional(&mut self.acme_directory, "/var/lib/acme/.well-known/acme-challenge".into()),
         );
-        let lost = self.acme_directory.is_some() && self.redirect_listen.is_empty();
-        walker.check(&["server.acme_directory", "server.redirect_listen"], || {
-            if lost {
-                return Err("nobody would serve it: server.redirect_listen is empty".to_owned());
+        let (here, there) = (&self.redirect_listen, &self.listen);
+        walker.check(&["server.redirect_listen", "server.listen"], || {
+            for place in here {
+                match place {
+                    Listen::Unix(_) => return Err("people do not come by a Unix socket; write an address".to_owned()),
+                    Listen::Tcp(address) if address.port() == 0 => {}
+                    _ if there.contains(place) => {
+                        return Err(format!(
+                            "{place} is in server.listen too; one port speaks TLS or does not"
+                        ));
+                    }
+                    _ => {}
+                }
             }
             Ok(())
-        });
-        let twice = self
-            .redirect_listen
-            .iter()
-            .find(|address| self.listen.contains(address))
-            .copied();
-        walker.check(&["server.redirect_listen", "server.listen"], || match twice {
-            Some(address) if address.port() != 0 => Err(format!(
-                "{address} is in server.listen too; one port speaks TLS or does not"
-            )),
-            _ => Ok(()),
         });
     }
 }

@@ -27,6 +27,18 @@ pub enum TlsVersion {
     V1_3,
 }
 
+/// Whether clients are asked for a certificate.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ClientCertificates {
+    /// Nobody is.
+    #[default]
+    Off,
+    /// A client may have one.
+    Optional,
+    /// Without one there is no connection.
+    Required,
+}
+
 impl Server {
     /// Every certificate, the one that serves who asks for no name first.
     pub fn certificates(&self) -> Vec<TlsFiles> {
@@ -70,6 +82,31 @@ impl Server {
             &OneOf(vec![("1.2", TlsVersion::V1_2), ("1.3", TlsVersion::V1_3)]),
             Slot::Default(&mut self.tls_min),
         );
+        walker.key(
+            "client_certificates",
+            "Whether clients are asked for a certificate: \"off\", \"optional\", or \"required\", and then nobody connects \
+             without one. People sign in all the same; the web client is told of the certificate in the assertion \
+             (docs/assertion.md).",
+            &OneOf(vec![
+                ("off", ClientCertificates::Off),
+                ("optional", ClientCertificates::Optional),
+                ("required", ClientCertificates::Required),
+            ]),
+            Slot::Default(&mut self.client_certificates),
+        );
+        walker.key(
+            "client_ca_file",
+            "PEM file with the authorities whose certificates clients may have. It is read at the start.",
+            &path(),
+            Slot::Optional(&mut self.client_ca_file, "/etc/sekisho/tls/clients-ca.pem".into()),
+        );
+        let lost = self.client_certificates != ClientCertificates::Off && self.client_ca_file.is_none();
+        walker.check(&["server.client_certificates", "server.client_ca_file"], || {
+            if lost {
+                return Err("nobody could verify them: server.client_ca_file is missing".to_owned());
+            }
+            Ok(())
+        });
     }
 }
 

@@ -102,7 +102,7 @@ mod tests {
         (params.not_before, params.not_after) = (date_time_ymd(2026, 1, 1), date_time_ymd(2027, 1, 1));
         std::fs::write(&files.certificate, params.self_signed(&key).unwrap().pem()).unwrap();
         std::fs::write(&files.key, key.serialize_pem()).unwrap();
-        let at = |now: &str, hosts: &[&str]| survey(&[files.clone()], hosts, now.parse().unwrap());
+        let at = |now: &str, hosts: &[&str]| survey(std::slice::from_ref(&files), hosts, now.parse().unwrap());
         let well = "2026-06-01T00:00:00Z";
         assert_eq!(at(well, &["in.example", "192.0.2.7"]), Survey::default());
         for (now, hosts, words) in [
