@@ -30,7 +30,7 @@ use crate::flows::{
 use crate::mail::letters::Templates;
 use crate::mail::smtp::SmtpMailer;
 use crate::ports::Sessions;
-use crate::proxy::{Charter, CharterTerms, InForce, PageLimiter, Pool, Protected, Site, TrustedProxies};
+use crate::proxy::{Charter, CharterTerms, Hsts, InForce, PageLimiter, Pool, Protected, Site, TrustedProxies};
 use crate::store::SqliteStore;
 use crate::web::{Branding, Health, Logo, Portal, PortalFlows, PortalRoutes, PortalSettings, Theme};
 
@@ -107,6 +107,7 @@ pub(super) async fn decide(config: Config, lasting: &Lasting, before: Option<&De
         portal: Arc::new(portal),
         session_cookie: config.sessions.cookie.clone(),
         protected: Protected::new(header, &config.sessions.cookie, assertion.plain_headers),
+        hsts: Hsts::new(config.server.hsts, config.server.hsts_subdomains),
         pages: pages(&config, before),
         active_streams: config.sessions.active_streams.clone(),
         max_header_bytes: config.server.max_header_bytes,

@@ -88,7 +88,7 @@ impl Lasting {
             world: world.clone(),
         });
         keys.keep(config.assertion.rotate_every).await?;
-        monitor.watch(config, tasks, store, &hasher, &keys).await?;
+        monitor.watch(tasks, store, &hasher, &keys).await?;
         let signer = Arc::new(JwtSigner::new(keys.ring().await?));
         let sessions = Arc::new(CachedSessions::new(
             store.clone(),

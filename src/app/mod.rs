@@ -4,6 +4,7 @@
 mod backup;
 mod charter;
 mod clock;
+mod doors;
 mod floor;
 mod keys;
 mod lasting;
@@ -21,6 +22,7 @@ pub use backup::{
     Verdict, create as create_backup, prove as prove_backup, restore as restore_backup,
 };
 pub use charter::check_blocklists;
+pub use doors::survey as survey_certificates;
 pub use keys::SigningKeys;
 pub use office::{BounceDesk, Office, Printed, world};
 pub use peppers::{PepperRotation, Reliance, Standing};

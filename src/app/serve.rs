@@ -10,11 +10,12 @@ use tokio_util::sync::CancellationToken;
 use crate::config::Config;
 use crate::domain::fault::Fault;
 use crate::ports::Outbox;
-use crate::proxy::{ConnectionLimits, Connections, Front, Gateway, GatewayParts, TlsFiles, bind};
+use crate::proxy::{Bound, ConnectionLimits, Connections, Front, Gateway, GatewayParts, Given, bind};
 use crate::store::{SqliteStore, StoreLock};
 
 use super::backup;
 use super::charter::{Current, decide};
+use super::doors;
 use super::lasting::Lasting;
 use super::monitor::Monitor;
 use super::office::world;
@@ -23,8 +24,10 @@ use super::tasks::{self, Tasks};
 /// What a gateway that has just become ready can tell.
 #[derive(Clone, Debug)]
 pub struct Listening {
-    /// The addresses it listens on, with their real ports.
-    pub addresses: Vec<SocketAddr>,
+    /// Where it listens, with the real ports.
+    pub places: Vec<String>,
+    /// From where it sends people there.
+    pub redirecting: Vec<String>,
     /// Where metrics and health are asked for.
     pub metrics: Option<SocketAddr>,
 }
@@ -39,11 +42,12 @@ const FINISH: Duration = Duration::from_secs(10);
 pub async fn serve(config: Config, stop: CancellationToken, ready: impl FnOnce(Listening)) -> Result<(), Fault> {
     let _lock = StoreLock::acquire(&config.store.directory)?;
     backup::tidy(&config.store.directory);
-    let listeners = bind(&config.server.listen)?;
-    let addresses = listeners
-        .iter()
-        .filter_map(|listener| listener.local_addr().ok())
-        .collect();
+    let mut given = Given::take();
+    let listeners = bind("server.listen", &config.server.listen, &mut given)?;
+    let plain = bind("server.redirect_listen", &config.server.redirect_listen, &mut given)?;
+    drop(given);
+    let places = |bound: &[Bound]| bound.iter().map(Bound::place).collect();
+    let (places, redirecting) = (places(&listeners), places(&plain));
     let store = Arc::new(SqliteStore::open(&config.store.directory).await?);
     store.give_back_taken().await?;
 
@@ -52,10 +56,16 @@ pub async fn serve(config: Config, stop: CancellationToken, ready: impl FnOnce(L
     let drain = config.server.drain_timeout;
     let monitor = Arc::new(Monitor::new(&config, world()));
     let metrics = monitor.open(&config, &tasks, drained.clone());
+    let redirect = doors::RedirectTerms::of(&config);
     let front = Arc::new(compose(config, &store, &tasks, &drained, &monitor).await?);
-    ready(Listening { addresses, metrics });
+    ready(Listening {
+        places,
+        redirecting,
+        metrics,
+    });
 
     let (stopping, stopped) = watch::channel(false);
+    redirect.serve(&front, plain, &stopped);
     let serving = tokio::spawn(front.serve(listeners, stopped, drain));
     stop.cancelled().await;
     tracing::info!("stopping: no new connections are taken, open requests are finished");
@@ -99,10 +109,6 @@ async fn compose(
         per_client: server.max_connections_per_client,
     };
     let connections = Connections::new(limits, monitor.metrics.proxy.connections.clone());
-    let tls = TlsFiles {
-        certificate: server.tls_certificate.clone(),
-        key: server.tls_key.clone(),
-    };
-    let threads = std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get);
-    Front::new(gateway, &tls, connections, server.header_timeout, threads)
+    let terms = doors::terms(&decided.config, tasks, monitor, lasting.world.clone())?;
+    Ok(Front::new(gateway, terms, connections))
 }

@@ -2,15 +2,18 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::gauge::Gauge;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::crypto::hashing::Argon2Hasher;
 use crate::crypto::jwt::JwtSigner;
 use crate::crypto::secrets::{PepperStamp, read_pepper, stamp_pepper};
+use crate::crypto::tls::Certificates;
 use crate::domain::fault::Fault;
 use crate::flows::{Delivery, World};
 use crate::ports::Outbox;
@@ -25,6 +28,8 @@ use super::lasting::Lasting;
 const FOLLOW: Duration = Duration::from_millis(200);
 /// A pepper that was rotated is taken up after this time at the latest.
 const PEPPER: Duration = Duration::from_millis(500);
+/// A certificate that was renewed is taken up after this time, or this time twice.
+const CERTIFICATES: Duration = Duration::from_millis(400);
 /// An open stream outlives its session by this time and [`FOLLOW`] at the most.
 const STREAMS: Duration = Duration::from_millis(400);
 /// A letter waits at most this long for the worker to look.
@@ -159,6 +164,25 @@ pub fn start(tasks: &Tasks, lasting: &Lasting, current: &Arc<Current>) {
     deliver(tasks, current, store.clone(), world);
     keep(tasks, current, keys, &lasting.monitor.metrics.facts.sessions_swept);
     keep_limits(tasks, current, &lasting.meters, world);
+}
+
+/// Takes up certificates that were renewed, and says which run out soon. `expiry` shows when the first of them does.
+pub fn follow_certificates(
+    tasks: &Tasks,
+    certificates: Arc<Certificates>,
+    expiry: Gauge<f64, AtomicU64>,
+    world: World,
+) {
+    let round = move || {
+        if let Some(until) = certificates.follow(world.now()) {
+            expiry.set(until.as_duration().as_secs_f64());
+        }
+    };
+    round();
+    tasks.every(CERTIFICATES, "looking at the certificates", move || {
+        round();
+        async { Ok(()) }
+    });
 }
 
 /// Ends streams whose session has ended.

@@ -9,6 +9,7 @@ use clap::Subcommand;
 
 use crate::app;
 use crate::config::Config;
+use crate::crypto::tls::Survey;
 use crate::domain::doors::Door;
 
 use super::open;
@@ -59,8 +60,24 @@ fn check(path: &Path, output: &mut Output) -> anyhow::Result<ExitCode> {
     let (errors, warnings, sites) = match Config::load(path) {
         Ok(config) => {
             let files = config.check_files().iter().map(ToString::to_string).collect::<Vec<_>>();
-            let errors = [files, app::check_blocklists(&config), app::check_theme(&config)].concat();
-            (errors, config.warnings(), sites(&config))
+            // What a file that cannot be read holds is no second problem.
+            let survey = if files.is_empty() {
+                app::survey_certificates(&config)
+            } else {
+                Survey::default()
+            };
+            let warnings = config.warnings().iter().map(ToString::to_string).collect::<Vec<_>>();
+            (
+                [
+                    files,
+                    survey.errors,
+                    app::check_blocklists(&config),
+                    app::check_theme(&config),
+                ]
+                .concat(),
+                [warnings, survey.warnings].concat(),
+                sites(&config),
+            )
         }
         Err(errors) => (errors.0.iter().map(ToString::to_string).collect(), Vec::new(), None),
     };
@@ -68,7 +85,7 @@ fn check(path: &Path, output: &mut Output) -> anyhow::Result<ExitCode> {
         report(format_args!("{BAD}error:{BAD:#}"), error);
     }
     for warning in &warnings {
-        report(format_args!("{CARE}warning:{CARE:#}"), &warning.to_string());
+        report(format_args!("{CARE}warning:{CARE:#}"), warning);
     }
     if errors.is_empty() {
         if let Some(sites) = sites {

@@ -43,7 +43,8 @@ struct Way {
 
 impl Way {
     fn to(config: &Config) -> anyhow::Result<Self> {
-        let address = *config.server.listen.first().context("server.listen is empty")?;
+        let mut addresses = config.server.addresses();
+        let address = addresses.next().context("server.listen names no address to ask at")?;
         if address.port() == 0 {
             bail!("server.listen leaves the port to the system, so that it cannot be known here");
         }

@@ -45,8 +45,11 @@ pub fn warn(config: &Config) {
 /// Tells whoever started the gateway, a service manager or a test, that it can be used. Nobody has to read it.
 fn tell(listening: &Listening) {
     let mut out = io::stdout().lock();
-    for address in &listening.addresses {
-        let _ = writeln!(out, "listening on {address}");
+    for place in &listening.places {
+        let _ = writeln!(out, "listening on {place}");
+    }
+    for place in &listening.redirecting {
+        let _ = writeln!(out, "redirecting on {place}");
     }
     if let Some(address) = listening.metrics {
         let _ = writeln!(out, "metrics on {address}");

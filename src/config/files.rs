@@ -27,6 +27,13 @@ impl Config {
         let mut checks = Checks::default();
         checks.certificates("server.tls_certificate", &self.server.tls_certificate);
         checks.private_key("server.tls_key", &self.server.tls_key);
+        if let Some(path) = &self.server.client_ca_file {
+            checks.certificates("server.client_ca_file", path);
+        }
+        for more in &self.server.more_certificates {
+            checks.certificates("server.more_certificates", &more.certificate);
+            checks.private_key("server.more_certificates", &more.key);
+        }
         for site in self.all_sites() {
             if let Some(path) = &site.upstream.ca_file {
                 checks.certificates(&site.key("upstream.ca_file"), path);

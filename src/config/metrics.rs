@@ -47,7 +47,7 @@ impl Metrics {
             &parsed::<SocketAddr>(json!({ "examples": ["127.0.0.1:9464"] })),
             Slot::Default(&mut self.listen),
         );
-        let clash = self.enabled && self.listen.port() != 0 && server.listen.contains(&self.listen);
+        let clash = self.enabled && self.listen.port() != 0 && server.addresses().any(|address| address == self.listen);
         let listen = self.listen;
         walker.check(&["metrics.listen", "server.listen"], || {
             if clash {

@@ -42,7 +42,7 @@ pub use metrics::Metrics;
 pub use passwords::{Hashing, Passwords, Preset};
 pub use problem::{ConfigErrors, Problem};
 pub use routes::{JWKS_PATH, RESERVED_PREFIX, Routes};
-pub use server::Server;
+pub use server::{ClientCertificates, Listen, Server, TlsFiles, TlsVersion};
 pub use sessions::Sessions;
 pub use sites::Site;
 pub use store::{Secrets, Store};
@@ -257,6 +257,10 @@ impl Config {
                 self.metrics.listen
             );
             warnings.push(Problem::of_key("metrics.listen", message));
+        }
+        if self.server.acme_directory.is_some() && self.server.redirect_listen.is_empty() {
+            let message = "nobody serves it, since server.redirect_listen is empty";
+            warnings.push(Problem::of_key("server.acme_directory", message));
         }
         for site in self.all_sites() {
             let (rules, public) = (site.key("access.rules"), site.key("access.public"));

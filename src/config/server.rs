@@ -1,5 +1,9 @@
 //! `[server]`: where the gateway listens and whom it believes.
 
+mod listen;
+mod plain;
+mod tls;
+
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -7,18 +11,39 @@ use std::time::Duration;
 use ipnet::IpNet;
 use serde_json::json;
 
-use super::keys::forms::{Count, List, Size, Text, Time, parsed, path};
+use super::keys::forms::{Count, List, Size, Text, Time, parsed};
 use super::keys::{Slot, Walker};
+
+pub use listen::Listen;
+pub use tls::{ClientCertificates, TlsFiles, TlsVersion};
 
 /// Where the gateway listens and whom it believes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Server {
-    /// Addresses to serve HTTPS on. Default `["0.0.0.0:8443", "[::]:8443"]`.
-    pub listen: Vec<SocketAddr>,
+    /// Where to serve HTTPS, and plain HTTP on Unix sockets. Default `["0.0.0.0:8443", "[::]:8443"]`.
+    pub listen: Vec<Listen>,
     /// PEM file with the certificate chain. Default `/etc/sekisho/tls/fullchain.pem`.
     pub tls_certificate: PathBuf,
     /// PEM file with its private key (0600 or 0640). Default `/etc/sekisho/tls/privkey.pem`.
     pub tls_key: PathBuf,
+    /// Certificates for other names, with their keys. Default none.
+    pub more_certificates: Vec<TlsFiles>,
+    /// The oldest version of TLS that is spoken. Default `1.2`.
+    pub tls_min: TlsVersion,
+    /// Whether clients are asked for a certificate. Default `off`.
+    pub client_certificates: ClientCertificates,
+    /// PEM file with the authorities of client certificates. Default none.
+    pub client_ca_file: Option<PathBuf>,
+    /// How long browsers insist on TLS; zero is off. Default `365d`.
+    pub hsts: Duration,
+    /// Whether that holds for names under the doors' too. Default `false`.
+    pub hsts_subdomains: bool,
+    /// Addresses that send people who come without TLS to the doors. Default none.
+    pub redirect_listen: Vec<Listen>,
+    /// Where answers to the challenges of a certificate authority lie. Default none.
+    pub acme_directory: Option<PathBuf>,
+    /// Proxies that begin each connection with the PROXY protocol. Default none; `/0` is refused.
+    pub proxy_protocol: Vec<IpNet>,
     /// Proxies whose `X-Forwarded-For` is believed. Default none; `/0` is refused.
     pub trusted_proxies: Vec<IpNet>,
     /// The most a client may take to send a whole request head. Default `15s`.
@@ -39,11 +64,20 @@ impl Default for Server {
     fn default() -> Self {
         Self {
             listen: vec![
-                SocketAddr::from((Ipv4Addr::UNSPECIFIED, 8443)),
-                SocketAddr::from((Ipv6Addr::UNSPECIFIED, 8443)),
+                Listen::Tcp(SocketAddr::from((Ipv4Addr::UNSPECIFIED, 8443))),
+                Listen::Tcp(SocketAddr::from((Ipv6Addr::UNSPECIFIED, 8443))),
             ],
             tls_certificate: "/etc/sekisho/tls/fullchain.pem".into(),
             tls_key: "/etc/sekisho/tls/privkey.pem".into(),
+            more_certificates: Vec::new(),
+            tls_min: TlsVersion::default(),
+            client_certificates: ClientCertificates::default(),
+            client_ca_file: None,
+            hsts: Duration::from_hours(365 * 24),
+            hsts_subdomains: false,
+            redirect_listen: Vec::new(),
+            acme_directory: None,
+            proxy_protocol: Vec::new(),
             trusted_proxies: Vec::new(),
             header_timeout: Duration::from_secs(15),
             body_timeout: Duration::from_secs(15),
@@ -56,30 +90,38 @@ impl Default for Server {
 }
 
 impl Server {
+    /// The addresses that it listens on, as far as the configuration says them.
+    pub fn addresses(&self) -> impl Iterator<Item = SocketAddr> {
+        self.listen.iter().filter_map(Listen::address)
+    }
+
     pub(super) fn walk(&mut self, walker: &mut impl Walker) {
         walker.section("server", "Where the gateway listens and whom it believes.");
         walker.key(
             "listen",
             "Addresses and ports to serve HTTPS on. Behind a firewall that forwards 443, keep 8443; a port below 1024 \
-             needs the capability CAP_NET_BIND_SERVICE.",
+             needs the capability CAP_NET_BIND_SERVICE. \"systemd:NAME\" serves HTTPS on the sockets of this name that \
+             systemd hands over. \"unix:/run/sekisho/web.sock\" serves plain HTTP to another proxy on this machine, for \
+             its owner and group (mode 0660); who comes by it counts as 127.0.0.1. Plain HTTP over the network is not \
+             offered: session cookies would travel in the clear.",
             &List {
-                of: parsed::<SocketAddr>(json!({ "examples": ["0.0.0.0:8443", "[::]:8443"] })),
+                of: parsed::<Listen>(json!({ "examples": ["0.0.0.0:8443", "[::]:8443", "unix:/run/sekisho/web.sock"] })),
                 least: 1,
             },
             Slot::Default(&mut self.listen),
         );
+        self.walk_tls(walker);
+        self.walk_plain(walker);
         walker.key(
-            "tls_certificate",
-            "PEM file with the certificate, followed by its intermediates. It must be valid for every door.",
-            &path(),
-            Slot::Default(&mut self.tls_certificate),
-        );
-        walker.key(
-            "tls_key",
-            "PEM file with the private key of the certificate. It must not be readable by everybody: mode 0600, or 0640 \
-             with the gateway's group.",
-            &path(),
-            Slot::Default(&mut self.tls_key),
+            "proxy_protocol",
+            "Networks of proxies in front of the gateway that begin each connection with the PROXY protocol, version 1 or \
+             2, such as [\"10.0.0.5/32\"]. They must, and the address they name is the client for everything, limits \
+             included: list your own proxies and nobody else. From anybody else such a beginning closes the connection.",
+            &List {
+                of: network(),
+                least: 0,
+            },
+            Slot::Default(&mut self.proxy_protocol),
         );
         walker.key(
             "trusted_proxies",

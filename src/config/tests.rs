@@ -546,8 +546,7 @@ fn the_demo_stays_on_this_machine() {
     let demo = parse(DEMO).unwrap();
     assert!(
         demo.server
-            .listen
-            .iter()
+            .addresses()
             .all(|address| address.ip().is_loopback() && address.port() == 8443)
     );
     assert_eq!(demo.doors.in_office.origin(), "https://localhost:8443");

@@ -316,7 +316,7 @@ impl Upstream {
                 return None;
             };
             let host = host.parse::<IpAddr>().ok()?;
-            server.listen.iter().find(|listen| {
+            server.addresses().find(|listen| {
                 let everywhere = listen.ip().is_unspecified() && (host.is_loopback() || host.is_unspecified());
                 listen.port() == *port && (listen.ip() == host || everywhere)
             })

@@ -10,7 +10,8 @@
 //! | [`tuning`] | proposes parameters for this machine |
 //! | [`seal`] | private keys wrapped for the store |
 //! | [`jwt`] | assertions signed and verified, the key ring, the JWKS |
-//! | [`certificate`] | when a certificate on disk runs out |
+//! | [`certificate`] | what a certificate on disk says: names and life |
+//! | [`tls`] | certificates chosen by name, followed while their files change |
 //! | [`devca`] | certificates for the demo and the tests |
 
 pub mod blocklist;
@@ -22,6 +23,7 @@ pub mod hashing;
 pub mod jwt;
 pub mod seal;
 pub mod secrets;
+pub mod tls;
 pub mod tuning;
 
 mod durable;

@@ -5,6 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::certificate::{ClientCertificate, Confirmation};
 use super::policy::Permit;
 use super::session::later;
 
@@ -40,6 +41,12 @@ pub struct Assertion {
     pub email: Option<String>,
     /// The person's groups.
     pub groups: Vec<String>,
+    /// The certificate of the client, when it proved to hold one.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub cnf: Option<Confirmation>,
+    /// The subject of that certificate.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub cert_subject: Option<String>,
 }
 
 /// What every assertion of this gateway has in common.
@@ -58,7 +65,13 @@ impl Assertion {
     pub const MAX_LIFE: Duration = Duration::from_mins(5);
 
     /// The statement about who holds this permit; `None` for a permit that names nobody.
-    pub fn for_permit(permit: &Permit, terms: &AssertionTerms, jti: String, now: Timestamp) -> Option<Self> {
+    pub fn for_permit(
+        permit: &Permit,
+        terms: &AssertionTerms,
+        certificate: Option<&ClientCertificate>,
+        jti: String,
+        now: Timestamp,
+    ) -> Option<Self> {
         let principal = permit.principal()?;
         let (session, account) = (&principal.session, &principal.account);
         Some(Self {
@@ -76,6 +89,8 @@ impl Assertion {
             name: account.name.clone(),
             email: account.email.as_ref().map(|email| email.as_typed().to_owned()),
             groups: account.groups.clone(),
+            cnf: certificate.map(ClientCertificate::confirmation),
+            cert_subject: certificate.and_then(|certificate| certificate.subject.clone()),
         })
     }
 }

@@ -7,6 +7,7 @@ pub mod account;
 pub mod assertion;
 pub mod bounce;
 pub mod browser;
+pub mod certificate;
 pub mod client;
 mod common_passwords;
 pub mod device;

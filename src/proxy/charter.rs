@@ -19,6 +19,7 @@ use crate::web::Portal;
 
 use super::client::TrustedProxies;
 use super::headers::Protected;
+use super::hsts::Hsts;
 use super::reception::Reception;
 use super::upstream::Pool;
 
@@ -48,6 +49,8 @@ pub struct CharterTerms {
     pub session_cookie: String,
     /// What is stripped and set.
     pub protected: Protected,
+    /// Keeps browsers on TLS.
+    pub hsts: Hsts,
     /// Guards our own pages; `None` when limits are off.
     pub pages: Option<Arc<PageLimiter>>,
     /// Paths whose streams keep a session in use.

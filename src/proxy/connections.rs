@@ -87,6 +87,13 @@ impl Connections {
         }
     }
 
+    fn leave(&self, client: IpAddr) {
+        self.by_client.remove_if_mut(&client, |_, count| {
+            *count = count.saturating_sub(1);
+            *count == 0
+        });
+    }
+
     fn leave_total(&self) {
         self.open.fetch_sub(1, Ordering::AcqRel);
         self.ended.notify_waiters();
@@ -99,12 +106,31 @@ pub struct OpenConnection {
     client: IpAddr,
 }
 
+impl OpenConnection {
+    /// Counts the connection for this client from now on, which came through the one it was counted for; `None` when the
+    /// client has no room for it. `many` as in [`Connections::enter`].
+    pub fn pass_to(mut self, client: IpAddr, many: bool) -> Option<Self> {
+        let client = ClientAddr::new(client).limit_key();
+        if client == self.client {
+            return Some(self);
+        }
+        let mut of_client = self.connections.by_client.entry(client).or_insert(0);
+        if !many && *of_client >= self.connections.limits.per_client {
+            drop(of_client);
+            self.connections.metrics.refused_to_client();
+            return None;
+        }
+        *of_client += 1;
+        drop(of_client);
+        self.connections.leave(self.client);
+        self.client = client;
+        Some(self)
+    }
+}
+
 impl Drop for OpenConnection {
     fn drop(&mut self) {
-        self.connections.by_client.remove_if_mut(&self.client, |_, count| {
-            *count = count.saturating_sub(1);
-            *count == 0
-        });
+        self.connections.leave(self.client);
         self.connections.metrics.closed();
         self.connections.leave_total();
     }
@@ -140,6 +166,20 @@ mod tests {
         );
         drop(first);
         assert!(connections.enter(ip("2001:db8::3"), false).is_some());
+    }
+
+    #[test]
+    fn who_comes_through_a_proxy_is_counted_for_itself() {
+        let connections = three_and_two();
+        let through = || connections.enter(ip("10.0.0.5"), true).unwrap();
+        let first = through().pass_to(ip("192.0.2.1"), false).unwrap();
+        let _second = through().pass_to(ip("192.0.2.1"), false).unwrap();
+        assert!(through().pass_to(ip("192.0.2.1"), false).is_none(), "two are enough");
+        assert_eq!(connections.open(), 2, "what was refused is counted out");
+        assert!(!connections.by_client.contains_key(&ip("10.0.0.5")));
+        let itself = through().pass_to(ip("10.0.0.5"), true).unwrap();
+        drop((first, itself));
+        assert!(connections.enter(ip("192.0.2.1"), false).is_some());
     }
 
     #[tokio::test]

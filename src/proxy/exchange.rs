@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use tokio_util::task::AbortOnDropHandle;
 
+use crate::domain::certificate::ClientCertificate;
 use crate::domain::policy::Permit;
 use crate::domain::site::Place;
 use crate::flows::Bond;
@@ -33,6 +34,8 @@ pub struct Exchange {
     pub host: Option<usize>,
     /// The number of the site it is for, once that is known.
     pub chosen: Option<usize>,
+    /// The certificate that its client proved to hold.
+    pub certificate: Option<Box<ClientCertificate>>,
     /// How far it has come.
     pub stage: Stage,
     /// Where it has been among the servers of its upstream.
@@ -76,6 +79,7 @@ impl Exchange {
             origin: None,
             host: None,
             chosen: None,
+            certificate: None,
             stage: Stage::Received,
             route: Route::default(),
             after: After::Keep,

@@ -17,6 +17,7 @@ use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorSource, ErrorType};
 
 use crate::domain::assertion::{Assertion, AssertionTerms};
+use crate::domain::certificate::ClientCertificate;
 use crate::domain::client::ClientAddr;
 use crate::domain::fault::Fault;
 use crate::domain::policy::{Permit, Verdict};
@@ -126,6 +127,7 @@ impl Gateway {
             Owner::NearMiss => return Some(fail(Some(session), exchange, Failure::NotFound)),
             Owner::Upstream => {}
         }
+        exchange.certificate = certificate(session).map(Box::new);
         let sites = charter.reception().sites();
         exchange.chosen = exchange.host.and_then(|host| sites.choose(host, &path));
         let site = exchange.chosen.and_then(|number| charter.site(number));
@@ -217,19 +219,31 @@ impl Gateway {
     }
 
     /// The assertion for this permit: reused until half its life is over, then signed anew.
-    fn pass(&self, terms: &Arc<AssertionTerms>, permit: &Permit, principal: &Principal) -> Result<Bytes, Fault> {
+    /// One that speaks of a certificate is for its connection alone, and signed for each request.
+    fn pass(
+        &self,
+        terms: &Arc<AssertionTerms>,
+        permit: &Permit,
+        principal: &Principal,
+        certificate: Option<&ClientCertificate>,
+    ) -> Result<Bytes, Fault> {
         let now = self.parts.world.now();
-        if let Some(jwt) = principal.pass_for(terms, now) {
+        if certificate.is_none()
+            && let Some(jwt) = principal.pass_for(terms, now)
+        {
             return Ok(jwt);
         }
         let jti = self.parts.world.uuid().to_string();
-        let assertion = Assertion::for_permit(permit, terms, jti, now).ok_or_else(|| {
+        let assertion = Assertion::for_permit(permit, terms, certificate, jti, now).ok_or_else(|| {
             Fault::corrupt(
                 "a permit that names nobody was to be signed",
                 "this is a fault of the gateway",
             )
         })?;
         let jwt = self.parts.signer.sign(&assertion)?;
+        if certificate.is_some() {
+            return Ok(jwt);
+        }
         let pass = Pass {
             jwt: jwt.clone(),
             terms: Arc::clone(terms),
@@ -285,6 +299,7 @@ impl Gateway {
         let mut head = answer.head()?;
         let signed_in = exchange.permit().is_some_and(|permit| permit.principal().is_some());
         exchange.charter.protected.guard_response(&mut head, signed_in)?;
+        exchange.charter.hsts.guard(&mut head)?;
         if !answer.has_switched() {
             session.set_keepalive(None);
         }
@@ -309,14 +324,17 @@ impl Gateway {
         let identity = match permit.principal() {
             None => None,
             Some(principal) => {
-                let jwt = self.pass(&site.assertion, permit, principal).map_err(|fault| {
-                    tracing::error!(
-                        request = &*exchange.request_id,
-                        fault = fault.chain(),
-                        "could not sign an assertion"
-                    );
-                    Error::explain(ErrorType::HTTPStatus(503), "no assertion")
-                })?;
+                let certificate = exchange.certificate.as_deref();
+                let jwt = self
+                    .pass(&site.assertion, permit, principal, certificate)
+                    .map_err(|fault| {
+                        tracing::error!(
+                            request = &*exchange.request_id,
+                            fault = fault.chain(),
+                            "could not sign an assertion"
+                        );
+                        Error::explain(ErrorType::HTTPStatus(503), "no assertion")
+                    })?;
                 Some((jwt, &principal.account))
             }
         };
@@ -374,7 +392,7 @@ impl ProxyHttp for Gateway {
     }
 
     async fn request_filter(&self, session: &mut Session, exchange: &mut Exchange) -> pingora::Result<bool> {
-        let Some(response) = self.judge(session, exchange).await else {
+        let Some(mut response) = self.judge(session, exchange).await else {
             if !tunnel::is_handshake(session.req_header()) {
                 return Ok(false);
             }
@@ -382,6 +400,7 @@ impl ProxyHttp for Gateway {
             return Box::pin(self.websocket(session, exchange)).await.map(|()| true);
         };
         exchange.stage = Stage::Answered;
+        exchange.charter.hsts.set(response.headers_mut());
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {
             return Box::pin(tunnel::turn_away(session, response)).await.map(|()| true);
         }
@@ -480,7 +499,8 @@ impl ProxyHttp for Gateway {
         if response.status.is_informational() {
             return exchange.charter.protected.drop_forged_cookies(response);
         }
-        exchange.charter.protected.guard_response(response, signed_in)
+        exchange.charter.protected.guard_response(response, signed_in)?;
+        exchange.charter.hsts.guard(response)
     }
 
     /// Hears of the traffic of streams, and ends those that HTTP/2 carries beside others: nothing goes out any more once
@@ -514,7 +534,8 @@ impl ProxyHttp for Gateway {
         if let Some(failure) = failure_of(error) {
             tracing::warn!(request = &*exchange.request_id, error = %error.etype().as_str(), source = error.esource().as_str(), cause = %first_line(error), "could not proxy a request");
             if !begun {
-                let response = fail(Some(session), exchange, failure);
+                let mut response = fail(Some(session), exchange, failure);
+                exchange.charter.hsts.set(response.headers_mut());
                 error_code = response.status().as_u16();
                 let _ = bridge::write(session, response, After::Close).await;
             }
@@ -638,6 +659,15 @@ fn challenge(session: &Session, exchange: &Exchange, site: &Site, refusal: Optio
         return accepted;
     }
     exchange.charter.portal.challenge(&parts, refusal)
+}
+
+/// The certificate that the client proved to hold in its handshake; what it says in a header counts for nothing.
+fn certificate(session: &Session) -> Option<ClientCertificate> {
+    let digest = session.digest()?.ssl_digest.as_ref()?;
+    (!digest.cert_digest.is_empty()).then(|| ClientCertificate {
+        thumbprint: digest.cert_digest.clone(),
+        subject: digest.organization.clone(),
+    })
 }
 
 /// The head of a request as the pages see it.

@@ -43,6 +43,8 @@ pub struct Guarded {
     phase: AtomicU8,
     deadline: Pin<Box<Sleep>>,
     limit: Duration,
+    /// What is known of the handshake.
+    digest: Option<Arc<SslDigest>>,
     /// Bytes of the HTTP/2 preface still expected; 0 on HTTP/1.
     preface_left: usize,
     /// Set once there is an order.
@@ -70,6 +72,7 @@ impl Guarded {
             _ => 0,
         };
         Self {
+            digest: inner.get_ssl_digest(),
             inner,
             phase: AtomicU8::new(HEAD),
             deadline: Box::pin(tokio::time::sleep(limit)),
@@ -78,6 +81,15 @@ impl Guarded {
             has_order: AtomicBool::new(false),
             order: Mutex::new(Order::Nothing),
         }
+    }
+
+    /// Names whose certificate the client holds. Pingora knows of its subject the organization alone, and this digest is all
+    /// that a request over HTTP/2 sees of its connection: the whole subject takes that place.
+    pub fn naming(mut self, subject: Option<String>) -> Self {
+        if let (Some(digest), Some(_)) = (&mut self.digest, &subject) {
+            Arc::make_mut(digest).organization = subject;
+        }
+        self
     }
 
     /// From now on the connection carries one stream, which ends when `ending` says so.
@@ -234,7 +246,7 @@ impl Ssl for Guarded {
     }
 
     fn get_ssl_digest(&self) -> Option<Arc<SslDigest>> {
-        (*self.inner).get_ssl_digest()
+        self.digest.clone()
     }
 
     fn selected_alpn_proto(&self) -> Option<ALPN> {

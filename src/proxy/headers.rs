@@ -5,7 +5,7 @@ use std::fmt::Write;
 use std::net::IpAddr;
 
 use bytes::Bytes;
-use http::header::{CACHE_CONTROL, COOKIE, FORWARDED, HOST, SET_COOKIE, STRICT_TRANSPORT_SECURITY};
+use http::header::{CACHE_CONTROL, COOKIE, FORWARDED, HOST, SET_COOKIE};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use pingora::http::{RequestHeader, ResponseHeader};
@@ -188,20 +188,13 @@ impl Protected {
         Ok(())
     }
 
-    /// Keeps the upstream from setting our cookies, keeps shared caches from keeping what one person saw, and
-    /// keeps browsers on TLS.
+    /// Keeps the upstream from setting our cookies, and keeps shared caches from keeping what one person saw.
     pub fn guard_response(&self, response: &mut ResponseHeader, signed_in: bool) -> pingora::Result<()> {
         self.drop_forged_cookies(response)?;
         // An upstream that echoes what it was sent would hand the statement to the scripts of a page.
         response.remove_header(&self.assertion);
         if signed_in && let Some(private) = private(&response.headers) {
             response.insert_header(CACHE_CONTROL, private)?;
-        }
-        if !response.headers.contains_key(STRICT_TRANSPORT_SECURITY) {
-            response.insert_header(
-                "Strict-Transport-Security",
-                HeaderValue::from_static("max-age=31536000"),
-            )?;
         }
         Ok(())
     }

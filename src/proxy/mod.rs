@@ -16,10 +16,14 @@ mod framing;
 mod gateway;
 mod guarded;
 mod headers;
+mod hsts;
 mod listeners;
 mod measure;
+mod proxy_protocol;
 mod pulse;
 mod reception;
+mod redirect;
+mod sockets;
 mod streams;
 mod tunnel;
 mod upstream;
@@ -29,8 +33,11 @@ pub use client::TrustedProxies;
 pub use connections::{ConnectionLimits, Connections};
 pub use gateway::{Gateway, GatewayParts};
 pub use headers::Protected;
-pub use listeners::{Front, TlsFiles, bind};
+pub use hsts::Hsts;
+pub use listeners::{Front, FrontTerms};
 pub use measure::Measures;
+pub use redirect::Redirect;
+pub use sockets::{Bound, Given, bind};
 pub use streams::Streams;
 pub use upstream::{
     Balance, ClientFiles, HealthCheck, Pool, PoolTerms, Protocol, ServerAddress, ServerHealth, Tolerance,

@@ -27,6 +27,7 @@ mod hostile;
 mod letters;
 mod limits;
 mod links;
+mod listeners;
 mod logs;
 mod metrics;
 mod outage;

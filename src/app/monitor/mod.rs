@@ -15,7 +15,6 @@ use sha2::{Digest, Sha256};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{Config, MailSecurity};
-use crate::crypto::certificate;
 use crate::crypto::hashing::Argon2Hasher;
 use crate::domain::fault::Fault;
 use crate::flows::World;
@@ -92,10 +91,9 @@ impl Monitor {
     /// Begins to follow and to look. What is recorded from now on is counted.
     ///
     /// # Errors
-    /// When the store or the certificate cannot be read.
+    /// When the store cannot be read.
     pub async fn watch(
         &self,
-        config: &Config,
         tasks: &Tasks,
         store: &Arc<SqliteStore>,
         hasher: &Arc<Argon2Hasher>,
@@ -104,11 +102,6 @@ impl Monitor {
         if !self.enabled {
             return Ok(());
         }
-        let expiry = certificate::expiry(&config.server.tls_certificate)?;
-        self.metrics
-            .machine
-            .certificate_expiry
-            .set(expiry.as_duration().as_secs_f64());
         let (counted, hasher, faults) = (self.metrics.work.clone(), Arc::clone(hasher), store.faults());
         self.metrics.refresh_by(move || {
             let stats = hasher.stats();

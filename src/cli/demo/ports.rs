@@ -20,11 +20,11 @@ pub struct Ports {
 impl Ports {
     pub fn of(config: &Config, inbox: u16) -> Self {
         Self {
-            gateway: config.server.listen.first().map_or(443, SocketAddr::port),
+            gateway: config.server.addresses().next().map_or(443, |address| address.port()),
             client: config.upstream.port().unwrap_or(80),
             smtp: config.mail.smtp_port,
             inbox,
-            listen: config.server.listen.clone(),
+            listen: config.server.addresses().collect(),
         }
     }
 

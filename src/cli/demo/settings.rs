@@ -1,6 +1,5 @@
 //! The demo's configuration: `config/demo.toml`, with what the options and this machine say put in its place.
 
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -8,7 +7,7 @@ use anyhow::{Context, anyhow};
 use url::Url;
 
 use crate::app;
-use crate::config::Config;
+use crate::config::{Config, Listen};
 use crate::crypto::devca::{DEMO_NAMES, DevCertificates};
 use crate::domain::doors::Door;
 use crate::domain::session::Lifetime;
@@ -38,8 +37,10 @@ fn built_in() -> anyhow::Result<Config> {
 
 /// Moves the gateway and both doors to this port.
 pub fn move_to(config: &mut Config, port: u16) -> anyhow::Result<()> {
-    for address in &mut config.server.listen {
-        address.set_port(port);
+    for place in &mut config.server.listen {
+        if let Listen::Tcp(address) = place {
+            address.set_port(port);
+        }
     }
     let issuer_is_door = config.assertion.terms.issuer == config.doors.out_of_office.origin();
     for door in [&mut config.doors.in_office, &mut config.doors.out_of_office] {
@@ -76,7 +77,8 @@ pub fn certificates(config: &mut Config) -> anyhow::Result<DevCertificates> {
 
 /// On a machine without IPv6.
 pub fn without_ipv6(config: &mut Config) {
-    config.server.listen.retain(SocketAddr::is_ipv4);
+    let is_ipv6 = |place: &Listen| place.address().is_some_and(|address| address.is_ipv6());
+    config.server.listen.retain(|place| !is_ipv6(place));
 }
 
 fn whole(path: &Path) -> anyhow::Result<PathBuf> {
@@ -94,7 +96,7 @@ mod tests {
         assert_eq!(config.doors.in_office.origin(), "https://localhost:9443");
         assert_eq!(config.doors.out_of_office.origin(), "https://sekisho.localhost:9443");
         assert_eq!(config.assertion.terms.issuer, "https://sekisho.localhost:9443");
-        assert!(config.server.listen.iter().all(|address| address.port() == 9443));
+        assert!(config.server.addresses().all(|address| address.port() == 9443));
         move_to(&mut config, 443).unwrap();
         assert_eq!(config.doors.in_office.origin(), "https://localhost");
     }
@@ -112,7 +114,7 @@ mod tests {
     #[test]
     fn the_demo_listens_to_this_machine_alone() {
         let config = built_in().unwrap();
-        assert!(config.server.listen.iter().all(|address| address.ip().is_loopback()));
+        assert!(config.server.addresses().all(|address| address.ip().is_loopback()));
         assert!(config.limits.enabled);
     }
 }

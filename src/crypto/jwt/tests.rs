@@ -52,6 +52,8 @@ fn assertion() -> Assertion {
         name: "田中 ゆき\r\nX-Injected: 🦀".to_owned(),
         email: None,
         groups: vec!["support".to_owned()],
+        cnf: None,
+        cert_subject: None,
     }
 }
 

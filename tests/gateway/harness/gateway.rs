@@ -106,13 +106,13 @@ impl Gateway {
 
     /// Starts the server and waits until it is ready.
     pub async fn start(&self) {
+        self.start_by(self.command(&["serve"])).await;
+    }
+
+    /// The same, by a command that becomes the server.
+    pub async fn start_by(&self, mut command: Command) {
         assert!(self.server.lock().is_none(), "it runs already");
-        let mut process = self
-            .command(&["serve"])
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
+        let mut process = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let lines: Arc<Mutex<Vec<String>>> = Arc::default();
         collect_lines(process.stdout.take().unwrap(), &self.printed, Arc::clone(&lines));
         collect_lines(process.stderr.take().unwrap(), &self.printed, Arc::default());
@@ -132,8 +132,10 @@ impl Gateway {
         })
         .await;
         let said = self.said();
-        let address = said.iter().find_map(|line| line.strip_prefix("listening on "));
-        *self.address.lock() = address.expect("it says where it listens").parse().unwrap();
+        let mut places = said.iter().filter_map(|line| line.strip_prefix("listening on "));
+        if let Some(address) = places.find_map(|place| place.parse().ok()) {
+            *self.address.lock() = address;
+        }
     }
 
     /// Where the running server is asked for metrics and health.
