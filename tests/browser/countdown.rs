@@ -22,14 +22,6 @@ pub async fn says(browser: &Browser, words: &str) -> (String, String) {
     .await
 }
 
-/// Waits until it says nothing.
-pub async fn is_silent(browser: &Browser) {
-    eventually("the script to be silent", async || {
-        now(browser).await.is_none().then_some(())
-    })
-    .await;
-}
-
 async fn now(browser: &Browser) -> Option<[String; 3]> {
     let Value::Array(said) = browser.ask(SAID, Vec::new()).await else {
         return None;

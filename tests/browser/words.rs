@@ -64,8 +64,6 @@ pub struct Words {
     pub others_ended: &'static str,
     /// Title of the page about redirects in a circle.
     pub circle: &'static str,
-    /// Title of the page that closes a small window.
-    pub signed_in: &'static str,
     /// Before the end of a session, on a page of the web client.
     pub ends: &'static str,
     /// After it.
@@ -108,7 +106,6 @@ pub const ENGLISH: Words = Words {
     password_changed: "Your password is changed",
     others_ended: "All other devices are signed out",
     circle: "Signing in leads back to where it began",
-    signed_in: "You are signed in",
     ends: "Your session ends in",
     ended: "Your session has ended.",
     stay: "Stay signed in",
@@ -147,7 +144,6 @@ pub const JAPANESE: Words = Words {
     password_changed: "パスワードを変更しました",
     others_ended: "ほかのすべての端末からログアウトしました",
     circle: "ログインしても元の画面に戻ってしまいます",
-    signed_in: "ログインしました",
     ends: "セッション終了まで",
     ended: "セッションが終了しました。",
     stay: "ログインを続ける",

@@ -66,7 +66,7 @@ async fn outlive_a_session(words: &Words) {
     try_sign_in(&browser, &person.extension, PASSWORD).await;
     browser.is_alone_with(&page).await;
     eventually("the page to go on", async || {
-        (browser.text("#line").await != "" && browser.has("#line[data-state=live]").await).then_some(())
+        (!browser.text("#line").await.is_empty() && browser.has("#line[data-state=live]").await).then_some(())
     })
     .await;
     let typed = browser.find("#number").await.prop("value").await.unwrap();
