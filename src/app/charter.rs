@@ -204,6 +204,7 @@ fn flows(config: &Config, lasting: &Lasting, authenticate: Arc<Authenticate>, ru
         sign_in: Arc::new(SignIn {
             accounts: store.clone(),
             sessions: store.clone(),
+            principals: sessions.clone(),
             events: store.clone(),
             limiter: Arc::clone(&limiter),
             hasher: Arc::clone(&hasher),

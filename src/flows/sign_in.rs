@@ -21,7 +21,7 @@ use crate::domain::outbox::Matter;
 use crate::domain::password::{Password, PasswordHash};
 use crate::domain::session::{Session, SessionId};
 use crate::domain::token::{SessionToken, TokenDigest};
-use crate::ports::{Accounts, Credential, Events, Hasher, Limiter, Room, Sessions, Verification};
+use crate::ports::{Accounts, Credential, Events, Hasher, Limiter, Principals, Room, Sessions, Verification};
 
 use super::{Refusals, World};
 
@@ -79,6 +79,8 @@ pub struct SignIn {
     pub accounts: Arc<dyn Accounts>,
     /// Where the session goes.
     pub sessions: Arc<dyn Sessions>,
+    /// Forgets at once the session whose place it takes.
+    pub principals: Arc<dyn Principals>,
     /// Where refusals are recorded.
     pub events: Arc<dyn Events>,
     /// Charged before any work.
@@ -299,6 +301,9 @@ impl SignIn {
             },
         };
         if self.sessions.begin(&session, attempt.replaces, &room, then).await? {
+            if let Some(old) = &attempt.replaces {
+                self.principals.forget(old);
+            }
             let device = attempt
                 .device
                 .clone()

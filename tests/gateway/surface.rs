@@ -82,6 +82,7 @@ fn routes() -> Vec<RouteInfo> {
         sign_in: Arc::new(SignIn {
             accounts: store.clone(),
             sessions: store.clone(),
+            principals: sessions.clone(),
             events: store.clone(),
             limiter: limiter.clone(),
             hasher,

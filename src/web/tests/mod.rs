@@ -189,6 +189,7 @@ fn flows(fakes: &Arc<Fakes>) -> PortalFlows {
         sign_in: Arc::new(SignIn {
             accounts: Arc::clone(fakes) as _,
             sessions: Arc::clone(fakes) as _,
+            principals: Arc::clone(fakes) as _,
             events: Arc::clone(fakes) as _,
             limiter: Arc::clone(fakes) as _,
             hasher: Arc::clone(fakes) as _,
