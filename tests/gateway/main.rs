@@ -33,6 +33,7 @@ mod outage;
 mod passwords;
 mod people;
 mod proxying;
+mod reload;
 mod sign_in;
 mod sign_out;
 mod sites;
