@@ -20,6 +20,10 @@ demo: packages-build ## Build Sekisho and try it out on this machine (options: m
 build: packages-build ## Build the release binary, target/release/sekisho
 	@$(CARGO) build --release --locked
 
+.PHONY: deb
+deb: build ## Build a Debian package, target/debian/sekisho_*.deb
+	@packaging/build-deb $(TARGET)/release/sekisho $(TARGET)/debian
+
 .PHONY: test
 test: packages-test ## Run every test; installs what they need first, a browser among it
 	@if $(CARGO) nextest --version >/dev/null 2>&1; then \

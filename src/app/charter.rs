@@ -37,12 +37,15 @@ use crate::web::{Branding, Health, Logo, Portal, PortalFlows, PortalRoutes, Port
 use super::lasting::Lasting;
 use super::office::return_path;
 use super::pool::pool_terms;
+use super::stamp::Stamps;
 use super::theme::{self, ThemeFiles};
 
 /// Everything a configuration decides.
 pub(super) struct Decided {
     /// The configuration itself.
     pub config: Config,
+    /// How the files that it names looked before they were read.
+    pub files: Stamps,
     /// About requests.
     pub charter: Arc<Charter>,
     /// About the work in the background.
@@ -75,6 +78,12 @@ impl Current {
             chores: ArcSwap::new(Arc::clone(&decided.chores)),
         }
     }
+
+    /// Another one. What goes on under the old one ends under it; then nothing of the old one is left.
+    pub fn replace(&self, decided: &Decided) {
+        self.charter.store(Arc::clone(&decided.charter));
+        self.chores.store(Arc::clone(&decided.chores));
+    }
 }
 
 /// Builds what a configuration decides, without touching anything that serves. What is equal in the configuration
@@ -83,6 +92,7 @@ impl Current {
 /// # Errors
 /// The first thing that cannot be had: a file, a theme, a template.
 pub(super) async fn decide(config: Config, lasting: &Lasting, before: Option<&Decided>) -> Result<Decided, Fault> {
+    let files = Stamps::of(&config.files());
     let theme = ThemeFiles::of(&config)?;
     let authenticate = Arc::new(Authenticate::new(
         lasting.sessions.clone(),
@@ -101,7 +111,7 @@ pub(super) async fn decide(config: Config, lasting: &Lasting, before: Option<&De
     let header = HeaderName::from_bytes(assertion.header.as_bytes())
         .map_err(|error| Fault::corrupt(format!("assertion.header = {:?}", assertion.header), error))?;
     let charter = Arc::new(Charter::new(CharterTerms {
-        sites: sites(&config, lasting, before).await?,
+        sites: sites(&config, &files, lasting, before).await?,
         trusted: TrustedProxies::new(config.server.trusted_proxies.clone()),
         authenticate,
         portal: Arc::new(portal),
@@ -115,20 +125,33 @@ pub(super) async fn decide(config: Config, lasting: &Lasting, before: Option<&De
     }));
     Ok(Decided {
         config,
+        files,
         charter,
         chores,
     })
 }
 
-/// The sites, the main one first. An upstream that is described as before keeps what it knows of its servers.
-async fn sites(config: &Config, lasting: &Lasting, before: Option<&Decided>) -> Result<Vec<Site>, Fault> {
+/// The sites, the main one first. An upstream that is described as before, with the same certificates, keeps what it
+/// knows of its servers.
+async fn sites(
+    config: &Config,
+    files: &Stamps,
+    lasting: &Lasting,
+    before: Option<&Decided>,
+) -> Result<Vec<Site>, Fault> {
     let known: Vec<_> = before.map_or_else(Vec::new, |before| {
         let described = before.config.all_sites();
         described.into_iter().zip(&before.charter.sites).collect()
     });
     let mut sites = Vec::new();
     for site in config.all_sites() {
-        let same = known.iter().find(|(known, _)| known.upstream == site.upstream);
+        let unchanged = before.is_some_and(|before| {
+            let mut named = site.upstream.files();
+            named.all(|file| files.agree_on(&before.files, file))
+        });
+        let same = known
+            .iter()
+            .find(|(known, _)| unchanged && known.upstream == site.upstream);
         let upstream = if let Some((_, known)) = same {
             Arc::clone(&known.upstream)
         } else {

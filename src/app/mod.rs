@@ -4,6 +4,7 @@
 mod backup;
 mod charter;
 mod clock;
+mod control;
 mod doors;
 mod floor;
 mod keys;
@@ -13,7 +14,9 @@ mod office;
 mod peppers;
 mod pool;
 mod preview;
+mod reload;
 mod serve;
+mod stamp;
 mod tasks;
 mod theme;
 
@@ -22,11 +25,13 @@ pub use backup::{
     Verdict, create as create_backup, prove as prove_backup, restore as restore_backup,
 };
 pub use charter::check_blocklists;
+pub use control::ask_to_reload;
 pub use doors::survey as survey_certificates;
 pub use keys::SigningKeys;
 pub use office::{BounceDesk, Office, Printed, world};
 pub use peppers::{PepperRotation, Reliance, Standing};
 pub use preview::{KINDS, Preview, preview};
+pub use reload::Reloaded;
 pub use serve::{Listening, serve};
 pub use theme::{built_in_theme, check_theme};
 

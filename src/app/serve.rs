@@ -1,9 +1,11 @@
 //! A running gateway, from the configuration to an orderly stop.
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -15,10 +17,12 @@ use crate::store::{SqliteStore, StoreLock};
 
 use super::backup;
 use super::charter::{Current, decide};
+use super::control::Control;
 use super::doors;
 use super::lasting::Lasting;
 use super::monitor::Monitor;
 use super::office::world;
+use super::reload::{self, Reloads};
 use super::tasks::{self, Tasks};
 
 /// What a gateway that has just become ready can tell.
@@ -35,11 +39,17 @@ pub struct Listening {
 /// A stop waits this long for background work, mail under way among it.
 const FINISH: Duration = Duration::from_secs(10);
 
-/// Serves until `stop`, then drains. `ready` is called once everything is in place.
+/// Serves until `stop`, then drains. `ready` is called once everything is in place. `file` is where the configuration comes
+/// from: what changes there is taken up.
 ///
 /// # Errors
 /// When something needed at start is missing: says what, where and how to mend it.
-pub async fn serve(config: Config, stop: CancellationToken, ready: impl FnOnce(Listening)) -> Result<(), Fault> {
+pub async fn serve(
+    config: Config,
+    file: Option<&Path>,
+    stop: CancellationToken,
+    ready: impl FnOnce(Listening),
+) -> Result<(), Fault> {
     let _lock = StoreLock::acquire(&config.store.directory)?;
     backup::tidy(&config.store.directory);
     let mut given = Given::take();
@@ -57,7 +67,7 @@ pub async fn serve(config: Config, stop: CancellationToken, ready: impl FnOnce(L
     let monitor = Arc::new(Monitor::new(&config, world()));
     let metrics = monitor.open(&config, &tasks, drained.clone());
     let redirect = doors::RedirectTerms::of(&config);
-    let front = Arc::new(compose(config, &store, &tasks, &drained, &monitor).await?);
+    let front = Arc::new(compose(config, file, &store, &tasks, &drained, &monitor).await?);
     ready(Listening {
         places,
         redirecting,
@@ -84,16 +94,14 @@ pub async fn serve(config: Config, stop: CancellationToken, ready: impl FnOnce(L
 /// Builds everything between the sockets and the store, and starts the background work.
 async fn compose(
     config: Config,
+    file: Option<&Path>,
     store: &Arc<SqliteStore>,
     tasks: &Tasks,
     drained: &CancellationToken,
     monitor: &Arc<Monitor>,
 ) -> Result<Front, Fault> {
-    let lasting = Lasting::open(&config, store, tasks, drained, monitor).await?;
-    let decided = decide(config, &lasting, None).await?;
-    if !decided.config.limits.enabled {
-        tracing::warn!("limits.enabled = false: passwords can be guessed without bound");
-    }
+    let lasting = Arc::new(Lasting::open(&config, store, tasks, drained, monitor).await?);
+    let decided = decide(config.clone(), &lasting, None).await?;
     let current = Arc::new(Current::new(&decided));
     tasks::start(tasks, &lasting, &current);
     let gateway = Gateway::new(GatewayParts {
@@ -103,12 +111,31 @@ async fn compose(
         measures: monitor.measures(),
         world: lasting.world.clone(),
     });
-    let server = &decided.config.server;
+    if let Some(file) = file {
+        let directory = &config.store.directory;
+        follow(directory, tasks, Reloads::new(file, lasting, current, decided))?;
+    }
     let limits = ConnectionLimits {
-        total: server.max_connections,
-        per_client: server.max_connections_per_client,
+        total: config.server.max_connections,
+        per_client: config.server.max_connections_per_client,
     };
     let connections = Connections::new(limits, monitor.metrics.proxy.connections.clone());
-    let terms = doors::terms(&decided.config, tasks, monitor, lasting.world.clone())?;
+    let terms = doors::terms(&config, tasks, monitor, world())?;
     Ok(Front::new(gateway, terms, connections))
+}
+
+/// Takes up what changes in the configuration from now on.
+fn follow(directory: &Path, tasks: &Tasks, reloads: Reloads) -> Result<(), Fault> {
+    let reloads = Arc::new(reloads);
+    let hangup =
+        signal(SignalKind::hangup()).map_err(|error| Fault::unavailable("could not listen for SIGHUP", error))?;
+    reload::follow(tasks, &reloads, hangup);
+    match Control::bind(directory) {
+        Ok(control) => tasks.run_until_stop(|stop| control.serve(reloads, stop)),
+        Err(error) => {
+            let directory = directory.display();
+            tracing::error!(%error, %directory, "no control socket can be made in the store's directory: sekisho reload will not work, SIGHUP does");
+        }
+    }
+    Ok(())
 }

@@ -21,6 +21,7 @@ mod output;
 mod passwords;
 mod pepper;
 mod progress;
+mod reload;
 mod runtime;
 mod serve;
 mod session;
@@ -79,6 +80,15 @@ enum Command {
         SIGTERM and SIGINT stop it in order: open requests are finished first. A second signal ends it at once."
     )]
     Serve,
+    /// Tell the running gateway to take up its configuration, or hear what is wrong with it
+    #[command(
+        after_help = "The configuration and every file it names are checked as a whole. Then it is in force for every \
+        request that comes in from then on, and nobody is interrupted; or it is refused, with each error on a line, and the \
+        gateway goes on as before. Prints each key that changed, and which of them wait for a restart. The exit code is 0 \
+        when it is in force and 1 otherwise.\n\nThe gateway does the same by itself within seconds after one of these \
+        files has changed, and on SIGHUP."
+    )]
+    Reload,
     /// Try it out on this machine: gateway, sample web client and mail catcher, with sample accounts
     #[command(arg = unused_config())]
     Demo(demo::Demo),
@@ -205,6 +215,7 @@ impl Cli {
         let config = &self.config;
         match &self.command {
             Command::Serve => serve::run(config)?,
+            Command::Reload => return reload::run(config, output),
             Command::Demo(demo) => demo.run(output)?,
             Command::Account(command) => return command.run(config, output),
             Command::Session(command) => command.run(config, output)?,
@@ -325,6 +336,7 @@ mod tests {
             "upstream verify http://127.0.0.1:5000 --site wiki --path /me --accept-status 200 --marker x --remote-user 101 --elsewhere --json",
             "account add 101 --name Yuki",
             "account add 101 --name Yuki --email y@a.example --language ja --role admin --group a --group b --no-welcome --json",
+            "reload",
             "account list --json",
             "account show 101 --json",
             "account import people.csv --map email=Mail --map role= --encoding cp932 --sync --allow-many --welcome --apply",

@@ -21,7 +21,7 @@ pub fn run(path: &Path) -> anyhow::Result<()> {
     warn(&config);
     runtime::serve(async {
         let stop = runtime::stop_on_signal()?;
-        app::serve(config, stop, |listening| tell(&listening)).await?;
+        app::serve(config, Some(path), stop, |listening| tell(&listening)).await?;
         Ok(())
     })
 }

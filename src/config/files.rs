@@ -62,6 +62,23 @@ impl Config {
         }
         checks.problems
     }
+
+    /// The files and directories whose content a reload takes up, besides the configuration itself. The certificate and
+    /// the secrets are not among them.
+    pub fn files(&self) -> Vec<PathBuf> {
+        let mut files = self.passwords.blocklist.clone();
+        let (mail, branding) = (&self.mail, &self.branding);
+        for site in self.all_sites() {
+            files.extend(site.upstream.files().cloned());
+        }
+        files.extend(
+            [&mail.ca_file, &mail.password_file, &branding.logo, &branding.theme]
+                .into_iter()
+                .flatten()
+                .cloned(),
+        );
+        files
+    }
 }
 
 #[derive(Default)]

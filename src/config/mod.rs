@@ -8,6 +8,7 @@
 mod access;
 mod assertion;
 mod branding;
+mod change;
 mod doors;
 mod files;
 mod keys;
@@ -35,6 +36,7 @@ use toml::de::DeTable;
 
 pub use assertion::Assertion;
 pub use branding::Branding;
+pub use change::{Change, RESTART, why_restart};
 pub use limits::Limits;
 pub use log::{Log, LogFormat};
 pub use mail::{LONGEST_RETURN_LOCAL, Mail, MailSecurity};
@@ -130,7 +132,8 @@ mail.smtp_host have none and hold examples: set them first. A key that is commen
 be left out, unknown ones are refused.
 Check it: sekisho config check --config FILE. See what is in effect: sekisho config show --config FILE.
 Durations and sizes carry their unit: \"30m\", \"8h\", \"7d\", \"8 KiB\". Paths that do not start with a slash are relative \
-to the directory the gateway is started in. A restart makes changes take effect.";
+to the directory the gateway is started in. A running gateway takes changes up by itself within seconds, \
+or at once with: sekisho reload --config FILE. That command also names what only a restart brings into force.";
 
 impl Config {
     /// Reads a configuration file.

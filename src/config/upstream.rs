@@ -128,6 +128,12 @@ impl Default for Upstream {
 }
 
 impl Upstream {
+    /// The files that it names.
+    pub fn files(&self) -> impl Iterator<Item = &PathBuf> {
+        let named = [&self.ca_file, &self.client_certificate, &self.client_key];
+        named.into_iter().flatten()
+    }
+
     /// The port of the first server that has one; for the demo, which moves it.
     pub fn port(&self) -> Option<u16> {
         self.servers.iter().find_map(|address| match address {

@@ -130,6 +130,10 @@ pub enum Fact {
     PepperDropped(String),
     /// The upstream at this origin was tried out with signed statements about nobody.
     UpstreamTried(String),
+    /// A running gateway took up its configuration anew: who wanted it, and the keys that changed.
+    ConfigTakenUp(String),
+    /// A running gateway refused its new configuration: who wanted it, and how much was wrong.
+    ConfigRefused(String),
     /// A backup of the store was made.
     BackupCreated,
     /// The store was restored from a backup; everything before is from the backup.
@@ -257,6 +261,8 @@ impl Fact {
             Self::PepperRotated(_) => "pepper.rotated",
             Self::PepperDropped(_) => "pepper.dropped",
             Self::UpstreamTried(_) => "upstream.tried",
+            Self::ConfigTakenUp(_) => "config.taken-up",
+            Self::ConfigRefused(_) => "config.refused",
             Self::BackupCreated => "backup.created",
             Self::BackupRestored => "backup.restored",
         }
@@ -287,9 +293,12 @@ impl Fact {
             }
             Self::NoticeWithheld(matter, reason) => Some(format!("{matter} {}", reason.as_str())),
             Self::LetterBounced(matter, Some(status)) => Some(format!("{matter} {status}")),
-            Self::KeyRotated(id) | Self::PepperRotated(id) | Self::PepperDropped(id) | Self::UpstreamTried(id) => {
-                Some(id.clone())
-            }
+            Self::KeyRotated(text)
+            | Self::PepperRotated(text)
+            | Self::PepperDropped(text)
+            | Self::UpstreamTried(text)
+            | Self::ConfigTakenUp(text)
+            | Self::ConfigRefused(text) => Some(text.clone()),
             Self::AccountCreated
             | Self::AccountDisabled
             | Self::AccountEnabled
@@ -362,6 +371,8 @@ impl Fact {
             },
             "key.rotated" => Some(Self::KeyRotated(detail?.to_owned())),
             "pepper.rotated" => Some(Self::PepperRotated(detail?.to_owned())),
+            "config.taken-up" => Some(Self::ConfigTakenUp(detail?.to_owned())),
+            "config.refused" => Some(Self::ConfigRefused(detail?.to_owned())),
             "upstream.tried" => Some(Self::UpstreamTried(detail?.to_owned())),
             "pepper.dropped" => Some(Self::PepperDropped(detail?.to_owned())),
             "backup.created" => plain(Self::BackupCreated),
@@ -448,6 +459,8 @@ pub(crate) mod tests {
             Fact::PepperRotated("003392d3".into()),
             Fact::PepperDropped("003392d3".into()),
             Fact::UpstreamTried("http://127.0.0.1:5000".into()),
+            Fact::ConfigTakenUp("command: branding.name,sessions.idle".into()),
+            Fact::ConfigRefused("file: 2".into()),
             Fact::BackupCreated,
             Fact::BackupRestored,
         ]

@@ -115,6 +115,7 @@ fn upstream_error(error: &Error) -> Option<UpstreamError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::telemetry::metrics::{About, AboutConfig};
 
     fn error(kind: ErrorType, source: ErrorSource) -> Error {
         let mut error = Error::new(kind);
@@ -139,11 +140,13 @@ mod tests {
     #[test]
     fn a_cut_stream_was_forwarded_and_a_client_that_left_early_was_not() {
         let health = Arc::new(Health::default());
-        let about = crate::telemetry::metrics::About {
+        let about = About {
             version: "1",
-            config_digest: String::new(),
-            limits: true,
-            mail_security: "tls",
+            config: AboutConfig {
+                digest: String::new(),
+                limits: true,
+                mail_security: "tls",
+            },
             started: 0.0,
         };
         let metrics = Metrics::new(&about, &health);

@@ -214,14 +214,16 @@ mod tests {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
     use super::*;
-    use crate::telemetry::metrics::About;
+    use crate::telemetry::metrics::{About, AboutConfig};
 
     fn endpoint(listen: &str) -> Arc<Endpoint> {
         let about = About {
             version: "1.2.3",
-            config_digest: "0123456789ab".into(),
-            limits: true,
-            mail_security: "starttls",
+            config: AboutConfig {
+                digest: "0123456789ab".into(),
+                limits: true,
+                mail_security: "starttls",
+            },
             started: 1_700_000_000.5,
         };
         let health = Arc::new(Health::default());

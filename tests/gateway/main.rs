@@ -34,6 +34,7 @@ mod outage;
 mod passwords;
 mod people;
 mod proxying;
+mod reload;
 mod sign_in;
 mod sign_out;
 mod single_page;

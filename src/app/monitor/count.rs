@@ -80,6 +80,8 @@ pub fn count(metrics: &FactMetrics, fact: &Fact) {
         | Fact::PepperRotated(_)
         | Fact::PepperDropped(_)
         | Fact::UpstreamTried(_)
+        | Fact::ConfigTakenUp(_)
+        | Fact::ConfigRefused(_)
         | Fact::BackupCreated
         | Fact::BackupRestored => {}
     }

@@ -5,16 +5,16 @@
 
 mod count;
 mod follow;
+mod in_force;
 mod look;
 mod observed;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use sha2::{Digest, Sha256};
 use tokio_util::sync::CancellationToken;
 
-use crate::config::{Config, MailSecurity};
+use crate::config::Config;
 use crate::crypto::hashing::Argon2Hasher;
 use crate::domain::fault::Fault;
 use crate::flows::World;
@@ -42,20 +42,9 @@ pub struct Monitor {
 impl Monitor {
     /// Nothing is counted yet.
     pub fn new(config: &Config, world: World) -> Self {
-        let digest = Sha256::digest(config.show());
-        let beginning = digest
-            .iter()
-            .take(6)
-            .fold(0, |number, byte| number << 8 | u64::from(*byte));
         let about = About {
             version: env!("CARGO_PKG_VERSION"),
-            config_digest: format!("{beginning:012x}"),
-            limits: config.limits.enabled,
-            mail_security: match config.mail.security {
-                MailSecurity::StartTls => "starttls",
-                MailSecurity::Tls => "tls",
-                MailSecurity::DangerPlain => "danger_plain",
-            },
+            config: in_force::about(config),
             started: world.now().as_duration().as_secs_f64(),
         };
         let health = Arc::new(Health::default());
@@ -65,6 +54,11 @@ impl Monitor {
             world,
             enabled: config.metrics.enabled,
         }
+    }
+
+    /// Another configuration is in force.
+    pub fn tell_config(&self, config: &Config) {
+        self.metrics.machine.config.store(Arc::new(in_force::about(config)));
     }
 
     /// Opens the listener for metrics and health. Answers where, when it has its port. One that is taken stops nothing:

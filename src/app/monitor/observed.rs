@@ -154,7 +154,7 @@ mod tests {
     use super::*;
     use crate::domain::limits::LimitKey;
     use crate::store::MemoryLimiter;
-    use crate::telemetry::metrics::About;
+    use crate::telemetry::metrics::{About, AboutConfig};
 
     /// One key of each kind, one after the other: a new kind does not compile until it has its place here.
     fn after(key: &LimitKey) -> Option<LimitKey> {
@@ -182,9 +182,11 @@ mod tests {
     fn every_rule_of_the_limits_has_a_series_and_each_decision_is_counted() {
         let about = About {
             version: "1",
-            config_digest: String::new(),
-            limits: true,
-            mail_security: "tls",
+            config: AboutConfig {
+                digest: String::new(),
+                limits: true,
+                mail_security: "tls",
+            },
             started: 0.0,
         };
         let metrics = Metrics::new(&about, &Arc::default());

@@ -5,6 +5,7 @@ pub mod forms;
 pub mod reader;
 pub mod schema;
 pub mod units;
+pub mod values;
 pub mod within;
 pub mod writer;
 

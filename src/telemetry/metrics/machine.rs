@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
+use arc_swap::ArcSwap;
 use prometheus_client::encoding::{EncodeMetric, MetricEncoder};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::gauge::Gauge;
@@ -21,23 +22,32 @@ pub type Number = Gauge<f64, AtomicU64>;
 pub struct About {
     /// The program's version.
     pub version: &'static str,
-    /// A digest of the configuration in effect, so that a change of it shows.
-    pub config_digest: String,
-    /// Whether the limits are on.
-    pub limits: bool,
-    /// How letters travel to the mail server.
-    pub mail_security: &'static str,
+    /// The configuration it started with.
+    pub config: AboutConfig,
     /// When the process started, in Unix time.
     pub started: f64,
 }
 
-/// What runs out.
+/// What is told of the configuration in force.
+#[derive(Clone, Debug, Default)]
+pub struct AboutConfig {
+    /// A digest of it, so that a change of it shows.
+    pub digest: String,
+    /// Whether the limits are on.
+    pub limits: bool,
+    /// How letters travel to the mail server.
+    pub mail_security: &'static str,
+}
+
+/// What runs out, and what is in force.
 #[derive(Clone, Debug, Default)]
 pub struct MachineMetrics {
     /// When the signing key in use was made, in Unix time.
     pub signing_key_created: Number,
     /// When the certificate expires, in Unix time.
     pub certificate_expiry: Number,
+    /// The configuration in force.
+    pub config: Arc<ArcSwap<AboutConfig>>,
 }
 
 impl MachineMetrics {
@@ -45,13 +55,9 @@ impl MachineMetrics {
         register(registry, &names::SIGNING_KEY_CREATED, self.signing_key_created.clone());
         register(registry, &names::CERTIFICATE_EXPIRY, self.certificate_expiry.clone());
         register(registry, &names::HEALTH, HealthGauge(Arc::clone(health)));
-        let limits = if about.limits { "on" } else { "off" };
+        self.config.store(Arc::new(about.config.clone()));
         register(registry, &names::BUILD, info(&names::BUILD, [about.version]));
-        register(
-            registry,
-            &names::CONFIG,
-            info(&names::CONFIG, [&about.config_digest, limits, about.mail_security]),
-        );
+        register(registry, &names::CONFIG, ConfigInfo(Arc::clone(&self.config)));
         let started = Number::default();
         started.set(about.started);
         register(registry, &names::START_TIME, started);
@@ -61,6 +67,22 @@ impl MachineMetrics {
 fn info<const N: usize>(name: &Name, values: [&str; N]) -> Info<Vec<(&'static str, String)>> {
     let values = values.map(str::to_owned);
     Info::new(name.labels.iter().copied().zip(values).collect())
+}
+
+/// The configuration in force, whichever that is when it is asked for.
+#[derive(Debug)]
+struct ConfigInfo(Arc<ArcSwap<AboutConfig>>);
+
+impl EncodeMetric for ConfigInfo {
+    fn encode(&self, encoder: MetricEncoder) -> Result<(), std::fmt::Error> {
+        let config = self.0.load();
+        let limits = if config.limits { "on" } else { "off" };
+        info(&names::CONFIG, [config.digest.as_str(), limits, config.mail_security]).encode(encoder)
+    }
+
+    fn metric_type(&self) -> MetricType {
+        MetricType::Info
+    }
 }
 
 /// 1 and 0 for each part that has been seen.

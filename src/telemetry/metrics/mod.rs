@@ -23,7 +23,7 @@ use prometheus_client::registry::{Metric, Registry};
 pub use cells::Labelled;
 pub use facts::FactMetrics;
 pub use histogram::Histogram;
-pub use machine::{About, MachineMetrics};
+pub use machine::{About, AboutConfig, MachineMetrics};
 pub use names::Name;
 pub use proxied::{
     ConnectionMetrics, HandshakeFailure, Outcome, ProxyMetrics, RequestMetrics, StreamEnd, StreamKind, StreamMetrics,

@@ -15,9 +15,11 @@ const EVENTS: &str = include_str!("../../../docs/events.md");
 fn metrics() -> (Metrics, Arc<Health>) {
     let about = About {
         version: "1.2.3",
-        config_digest: "0123456789ab".into(),
-        limits: true,
-        mail_security: "starttls",
+        config: AboutConfig {
+            digest: "0123456789ab".into(),
+            limits: true,
+            mail_security: "starttls",
+        },
         started: 1_700_000_000.5,
     };
     let health = Arc::new(Health::default());

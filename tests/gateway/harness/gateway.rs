@@ -187,6 +187,12 @@ impl Gateway {
         self.server.lock().as_ref().expect("it runs").process.id()
     }
 
+    /// How many open files and threads the server has.
+    pub fn holds(&self) -> (usize, usize) {
+        let count = |what: &str| fs::read_dir(format!("/proc/{}/{what}", self.pid())).unwrap().count();
+        (count("fd"), count("task"))
+    }
+
     /// How the server ended; `None` while it runs.
     pub fn ended(&self) -> Option<ExitStatus> {
         self.server
