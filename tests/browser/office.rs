@@ -99,6 +99,12 @@ impl Office {
         self.gateway.cli(&args).await.succeeded();
     }
 
+    /// The help desk mails another Welcome link.
+    pub async fn welcome_again(&self, person: &Person) {
+        let args = ["account", "welcome", &person.extension];
+        self.gateway.cli(&args).await.succeeded();
+    }
+
     /// The web client goes away, as if its machine had been switched off.
     pub async fn stop_client(&self) {
         let running = self.client.lock().take();
