@@ -158,6 +158,7 @@ mod tests {
         "\"other\"",
         "[\"other\"]",
         "\"1.3\"",
+        "[\"https://app.example.org /api/*\"]",
         "\"optional\"",
         "[{ certificate = \"/other.pem\", key = \"/other.key\" }]",
     ];

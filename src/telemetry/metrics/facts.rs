@@ -28,7 +28,7 @@ pub struct FactMetrics {
     pub sessions_swept: Counter,
 }
 
-const EVENTS: [&str; 33] = [
+const EVENTS: [&str; 35] = [
     "account.created",
     "account.disabled",
     "account.enabled",
@@ -62,6 +62,8 @@ const EVENTS: [&str; 33] = [
     "upstream.tried",
     "backup.created",
     "backup.restored",
+    "config.taken-up",
+    "config.refused",
 ];
 
 const SIGN_INS: [[&str; 2]; 6] = [
