@@ -37,7 +37,7 @@ bench: packages-build ## Measure the gateway against a bare proxy
 	@$(CARGO) bench --locked --bench proxy $(ARGS)
 
 .PHONY: fuzz
-fuzz: packages-build ## Fuzz the parsers of imports, ten minutes each (options: make fuzz ARGS="csv 60")
+fuzz: packages-build ## Fuzz what reads imports, requests and configurations, ten minutes each (options: make fuzz ARGS="paths 60")
 	@PATH="$(dir $(CARGO)):$$PATH" tests/fuzz/run $(ARGS)
 
 .PHONY: lint

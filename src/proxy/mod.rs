@@ -36,6 +36,7 @@ pub use headers::Protected;
 pub use hsts::Hsts;
 pub use listeners::{Front, FrontTerms};
 pub use measure::Measures;
+pub use proxy_protocol::{Said, read as read_proxy_header};
 pub use redirect::Redirect;
 pub use sockets::{Bound, Given, bind};
 pub use streams::Streams;

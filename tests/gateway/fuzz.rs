@@ -1,16 +1,28 @@
 //! The bodies of the fuzz targets on a bounded number of inputs, made from the same seeds: for every machine, also one
 //! that has no fuzzer. The same inputs each time.
 
+#[path = "../fuzz/bodies/config.rs"]
+mod config;
+#[path = "../fuzz/bodies/cookies.rs"]
+mod cookies;
 #[path = "../fuzz/bodies/csv.rs"]
 mod csv;
+#[path = "../fuzz/bodies/forwarded.rs"]
+mod forwarded;
 #[path = "../fuzz/bodies/hashes.rs"]
 mod hashes;
+#[path = "../fuzz/bodies/paths.rs"]
+mod paths;
+#[path = "../fuzz/bodies/proxy.rs"]
+mod proxy;
+#[path = "../fuzz/bodies/returns.rs"]
+mod returns;
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-/// Pieces that mean something to one of the parsers.
-const PIECES: [&[u8]; 24] = [
+/// Pieces that mean something to what reads imports.
+const OF_IMPORTS: &[&[u8]] = &[
     b"$",
     b",",
     b"=",
@@ -37,6 +49,75 @@ const PIECES: [&[u8]; 24] = [
     "１０１".as_bytes(),
 ];
 
+/// Pieces that mean something to what reads requests, and what a proxy says of them.
+const OF_REQUESTS: &[&[u8]] = &[
+    b"/",
+    b"//",
+    b"..",
+    b";",
+    b"?",
+    b"#",
+    b"%",
+    b"%2f",
+    b"%2e",
+    b"%25",
+    b"%3b",
+    b"%61",
+    b"\\",
+    b"\n",
+    b"\r\n",
+    b"\0",
+    b"\t",
+    b" ",
+    b",",
+    b"=",
+    b":",
+    b"\"",
+    b"[",
+    b"]",
+    b"10.0.0.1",
+    b"2001:db8::1",
+    b"65536",
+    b"__Host-sekisho=",
+    b"X-Forwarded-For: ",
+    b"Forwarded: for=",
+    b"PROXY ",
+    b"\xff",
+    "\u{130}".as_bytes(),
+    "．".as_bytes(),
+];
+
+/// Pieces that mean something to what reads configurations.
+const OF_CONFIGS: &[&[u8]] = &[
+    b"[",
+    b"]",
+    b"[[",
+    b"{",
+    b"}",
+    b"=",
+    b".",
+    b",",
+    b"#",
+    b"\"",
+    b"'",
+    b"\"\"\"",
+    b"\\u0000",
+    b"\n",
+    b"\0",
+    b"0",
+    b"-1",
+    b"99999999999999999999",
+    b"\"0s\"",
+    b"\"8 KiB\"",
+    b"\"10 per 15m\"",
+    b"true",
+    b"nan",
+    b"\"/*\"",
+    b"[sites.a]",
+    b"upstream.url",
+    "内線".as_bytes(),
+];
+
 /// A small generator of numbers (Knuth's MMIX): what is drawn need not be unpredictable, only the same each time.
 struct Draw(u64);
 
@@ -50,14 +131,14 @@ impl Draw {
     }
 
     /// Changes a text in a few places, each time in one of the ways that a fuzzer has.
-    fn mutate(&mut self, seeds: &[Vec<u8>]) -> Vec<u8> {
+    fn mutate(&mut self, seeds: &[Vec<u8>], pieces: &[&[u8]]) -> Vec<u8> {
         let mut text = seeds[self.below(seeds.len())].clone();
         for _ in 0..=self.below(6) {
             let at = self.below(text.len() + 1);
             match self.below(6) {
                 0 if at < text.len() => text[at] ^= 1 << self.below(8),
                 1 => text.truncate(at),
-                2 => drop(text.splice(at..at, PIECES[self.below(PIECES.len())].iter().copied())),
+                2 => drop(text.splice(at..at, pieces[self.below(pieces.len())].iter().copied())),
                 3 => {
                     let end = (at + 1 + self.below(8)).min(text.len());
                     text.drain(at.min(end)..end);
@@ -78,11 +159,13 @@ impl Draw {
     }
 }
 
+fn fuzz() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fuzz")
+}
+
 /// Runs `body` over every seed and over so many mutations.
-fn run(target: &str, mutations: usize, body: impl Fn(&[u8])) {
-    let directory = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("tests/fuzz/seeds")
-        .join(target);
+fn run(target: &str, pieces: &[&[u8]], mutations: usize, body: impl Fn(&[u8])) {
+    let directory = fuzz().join("seeds").join(target);
     let mut files: Vec<_> = fs::read_dir(&directory)
         .unwrap()
         .map(|entry| entry.unwrap().path())
@@ -95,18 +178,71 @@ fn run(target: &str, mutations: usize, body: impl Fn(&[u8])) {
     }
     let mut draw = Draw(1);
     for _ in 0..mutations {
-        body(&draw.mutate(&seeds));
+        body(&draw.mutate(&seeds, pieces));
     }
 }
 
 #[test]
 fn no_mutation_of_an_imported_file_panics_its_reader() {
-    run("csv", 4_000, csv::csv);
+    run("csv", OF_IMPORTS, 4_000, csv::csv);
 }
 
 #[test]
 fn no_mutation_of_a_password_hash_panics_its_judge() {
-    run("hashes", 40_000, |bytes| {
+    run("hashes", OF_IMPORTS, 40_000, |bytes| {
         hashes::hashes(&String::from_utf8_lossy(bytes));
     });
+}
+
+#[test]
+fn every_mutation_of_a_path_is_refused_or_harmless_in_every_reading() {
+    run("paths", OF_REQUESTS, 40_000, |bytes| {
+        paths::paths(&String::from_utf8_lossy(bytes));
+    });
+}
+
+#[test]
+fn no_mutation_of_a_return_path_leads_away() {
+    run("returns", OF_REQUESTS, 40_000, |bytes| {
+        returns::returns(&String::from_utf8_lossy(bytes));
+    });
+}
+
+#[test]
+fn no_mutation_of_a_cookie_line_takes_our_cookies_to_the_upstream() {
+    run("cookies", OF_REQUESTS, 40_000, cookies::cookies);
+}
+
+#[test]
+fn no_mutation_of_a_forwarded_line_lets_a_stranger_say_where_it_comes_from() {
+    run("forwarded", OF_REQUESTS, 20_000, forwarded::forwarded);
+}
+
+#[test]
+fn no_mutation_of_a_proxy_header_loses_what_follows_it() {
+    run("proxy", OF_REQUESTS, 40_000, proxy::proxy);
+}
+
+#[test]
+fn every_mutation_of_a_configuration_is_refused_with_a_reason_or_reads_back_as_the_same() {
+    run("config", OF_CONFIGS, 1_000, |bytes| {
+        config::config(&String::from_utf8_lossy(bytes));
+    });
+}
+
+#[test]
+fn every_fuzz_target_runs_here_too() {
+    let manifest = fs::read_to_string(fuzz().join("Cargo.toml")).unwrap();
+    let here = include_str!("fuzz.rs");
+    let targets: Vec<_> = manifest
+        .lines()
+        .filter_map(|line| line.strip_prefix("path = \"fuzz_targets/")?.strip_suffix(".rs\""))
+        .collect();
+    assert!(targets.len() >= 8, "{targets:?}");
+    for target in targets {
+        assert!(
+            here.contains(&format!("run(\"{target}\", ")),
+            "{target} runs under the fuzzer alone"
+        );
+    }
 }
