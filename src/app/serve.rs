@@ -103,6 +103,7 @@ async fn compose(
     let lasting = Arc::new(Lasting::open(&config, store, tasks, drained, monitor).await?);
     let decided = decide(config.clone(), &lasting, None).await?;
     let current = Arc::new(Current::new(&decided));
+    monitor.tell_servers(&current.charter);
     tasks::start(tasks, &lasting, &current);
     let gateway = Gateway::new(GatewayParts {
         charter: Arc::clone(&current.charter),

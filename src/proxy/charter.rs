@@ -21,7 +21,7 @@ use super::client::TrustedProxies;
 use super::headers::Protected;
 use super::hsts::Hsts;
 use super::reception::Reception;
-use super::upstream::Pool;
+use super::upstream::{Pool, ServerHealth};
 
 /// The charter in force. Storing another one puts that in force for every request that comes in from then on.
 pub type InForce = Arc<ArcSwap<Charter>>;
@@ -84,6 +84,14 @@ impl Charter {
     /// The first look at requests.
     pub(super) const fn reception(&self) -> &Reception {
         &self.reception
+    }
+
+    /// Every server of every site, with the name of its site.
+    pub fn servers(&self) -> impl Iterator<Item = (&str, ServerHealth)> {
+        self.terms.sites.iter().flat_map(|site| {
+            let servers = site.upstream.health();
+            servers.into_iter().map(|server| (site.place.name.as_str(), server))
+        })
     }
 
     /// A site, by its number.

@@ -1,5 +1,7 @@
 //! [`Health`]: how the parts that the gateway depends on were when they were last seen, each for itself.
 
+use std::fmt;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicI64, AtomicU8, Ordering};
 
 use parking_lot::Mutex;
@@ -52,6 +54,32 @@ impl Part {
 pub struct Health {
     seen: [Seen; Part::ALL.len()],
     mail: Mutex<MailStanding>,
+    servers: Servers,
+}
+
+/// A server of a web client, as it stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServerStanding {
+    /// The site it serves.
+    pub site: String,
+    /// Its address.
+    pub server: String,
+    /// Whether it is sent requests.
+    pub is_in: bool,
+    /// Requests and streams that are there now.
+    pub open: usize,
+    /// Failures in a row.
+    pub failures: u32,
+}
+
+/// Who knows how the servers stand: asked when somebody looks, so that no request has to tell.
+#[derive(Default)]
+struct Servers(OnceLock<Box<dyn Fn() -> Vec<ServerStanding> + Send + Sync>>);
+
+impl fmt::Debug for Servers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Servers")
+    }
 }
 
 #[derive(Debug, Default)]
@@ -110,6 +138,16 @@ impl Health {
         mail.oldest_due_seconds = oldest_due_seconds;
     }
 
+    /// From now on this says how the servers of the web clients stand.
+    pub fn servers_by(&self, look: impl Fn() -> Vec<ServerStanding> + Send + Sync + 'static) {
+        let _ = self.servers.0.set(Box::new(look));
+    }
+
+    /// How the servers of the web clients stand, site by site; nothing before the gateway is composed.
+    pub fn servers(&self) -> Vec<ServerStanding> {
+        self.servers.0.get().map_or_else(Vec::new, |look| look())
+    }
+
     /// Whether whoever is signed in can be served.
     pub fn is_ready(&self) -> bool {
         Part::ALL
@@ -134,9 +172,23 @@ impl Health {
             })
             .collect();
         let mail = self.mail.lock().clone();
+        let servers: Vec<Value> = self
+            .servers()
+            .into_iter()
+            .map(|server| {
+                json!({
+                    "site": server.site,
+                    "server": server.server,
+                    "state": if server.is_in { "in" } else { "out" },
+                    "open": server.open,
+                    "failures": server.failures,
+                })
+            })
+            .collect();
         json!({
             "ready": self.is_ready(),
             "parts": parts,
+            "servers": servers,
             "letters": {
                 "last": mail.last,
                 "last_at": mail.last_at,
@@ -167,6 +219,25 @@ mod tests {
         assert_eq!(told["parts"]["upstream"], json!({ "state": "unknown", "since": null }));
         health.note(Part::StoreRead, false, || 400);
         assert!(!health.is_ready());
+    }
+
+    #[test]
+    fn each_server_of_a_web_client_is_told_for_itself() {
+        let health = Health::default();
+        assert_eq!(health.to_json()["servers"], json!([]));
+        health.servers_by(|| {
+            vec![ServerStanding {
+                site: "main".into(),
+                server: "10.0.0.1:5000".into(),
+                is_in: false,
+                open: 2,
+                failures: 3,
+            }]
+        });
+        assert_eq!(
+            health.to_json()["servers"],
+            json!([{ "site": "main", "server": "10.0.0.1:5000", "state": "out", "open": 2, "failures": 3 }])
+        );
     }
 
     #[test]

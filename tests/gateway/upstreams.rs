@@ -21,6 +21,7 @@ use tokio_tungstenite::tungstenite::Message;
 
 use crate::harness::upstream::pattern;
 use crate::harness::{House, Upstream, Visitor, eventually, soon};
+use crate::metrics::{ready, value};
 
 /// A house whose web client has these addresses and is open to everybody: who is asking is another story.
 async fn house(urls: &[String], more: &str) -> House {
@@ -216,11 +217,13 @@ async fn a_health_check_takes_a_server_out_and_brings_it_back() {
     })
     .await;
     assert_eq!(share().await, (0, 4));
+    assert_eq!(states(&house).await, ["out", "in"], "whoever watches is told of it");
     one.set_health(200);
     eventually("the healthy server to be back", async || {
         (said(&house, "a server of the upstream is back") == 1).then_some(())
     })
     .await;
+    assert_eq!(states(&house).await, ["in", "in"]);
     assert_eq!(share().await, (2, 2));
 
     one.stop();
@@ -235,6 +238,23 @@ async fn a_health_check_takes_a_server_out_and_brings_it_back() {
     })
     .await;
     assert_eq!(share().await, (2, 2));
+}
+
+/// What readiness says of each server, and that the metrics count the same.
+async fn states(house: &House) -> Vec<String> {
+    let (_, told) = ready(house).await;
+    let servers = told["servers"].as_array().unwrap();
+    let states: Vec<String> = servers
+        .iter()
+        .map(|server| server["state"].as_str().unwrap().to_owned())
+        .collect();
+    let out = states.iter().filter(|state| *state == "out").count();
+    let counted = value(house, "sekisho_upstream_servers{site=\"main\",state=\"out\"}").await;
+    assert!(
+        (counted - f64::from(u32::try_from(out).unwrap())).abs() < f64::EPSILON,
+        "{counted} {told}"
+    );
+    states
 }
 
 #[tokio::test(flavor = "multi_thread")]

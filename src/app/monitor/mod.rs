@@ -19,10 +19,10 @@ use crate::crypto::hashing::Argon2Hasher;
 use crate::domain::fault::Fault;
 use crate::flows::World;
 use crate::ports::{Hasher, Limiter, Mailer};
-use crate::proxy::Measures;
+use crate::proxy::{InForce, Measures, ServerHealth};
 use crate::store::SqliteStore;
 use crate::telemetry::endpoint::{self, Endpoint};
-use crate::telemetry::health::Health;
+use crate::telemetry::health::{Health, ServerStanding};
 use crate::telemetry::metrics::{About, HashingFigures, Metrics};
 
 use super::keys::SigningKeys;
@@ -120,6 +120,22 @@ impl Monitor {
             },
         );
         Ok(())
+    }
+
+    /// From now on the servers of the web clients are told as the charter in force knows them.
+    pub fn tell_servers(&self, charter: &InForce) {
+        let charter = Arc::clone(charter);
+        self.health.servers_by(move || {
+            let charter = charter.load();
+            let standing = |(site, server): (&str, ServerHealth)| ServerStanding {
+                site: site.to_owned(),
+                server: server.server,
+                is_in: server.is_in,
+                open: server.open,
+                failures: server.failures,
+            };
+            charter.servers().map(standing).collect()
+        });
     }
 
     /// The limits, with their decisions counted.

@@ -1,5 +1,6 @@
 //! What this process is and rests on: program, configuration, signing key, certificate, health.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
@@ -55,6 +56,7 @@ impl MachineMetrics {
         register(registry, &names::SIGNING_KEY_CREATED, self.signing_key_created.clone());
         register(registry, &names::CERTIFICATE_EXPIRY, self.certificate_expiry.clone());
         register(registry, &names::HEALTH, HealthGauge(Arc::clone(health)));
+        register(registry, &names::UPSTREAM_SERVERS, ServersGauge(Arc::clone(health)));
         self.config.store(Arc::new(about.config.clone()));
         register(registry, &names::BUILD, info(&names::BUILD, [about.version]));
         register(registry, &names::CONFIG, ConfigInfo(Arc::clone(&self.config)));
@@ -95,6 +97,31 @@ impl EncodeMetric for HealthGauge {
             if let Some(well) = self.0.is_well(part) {
                 let labels = [("part", part.as_str())];
                 encoder.encode_family(&labels)?.encode_gauge(&i64::from(well))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn metric_type(&self) -> MetricType {
+        MetricType::Gauge
+    }
+}
+
+/// How many servers of each site are in and out. The sites are those of the configuration in force.
+#[derive(Debug)]
+struct ServersGauge(Arc<Health>);
+
+impl EncodeMetric for ServersGauge {
+    fn encode(&self, mut encoder: MetricEncoder) -> Result<(), std::fmt::Error> {
+        let mut sites: BTreeMap<String, [i64; 2]> = BTreeMap::new();
+        for server in self.0.servers() {
+            let [within, out] = sites.entry(server.site).or_default();
+            *(if server.is_in { within } else { out }) += 1;
+        }
+        for (site, counts) in sites {
+            for (state, count) in ["in", "out"].into_iter().zip(counts) {
+                let labels = [("site", site.as_str()), ("state", state)];
+                encoder.encode_family(&labels)?.encode_gauge(&count)?;
             }
         }
         Ok(())

@@ -107,6 +107,8 @@ names! {
     CERTIFICATE_EXPIRY = Gauge "sekisho_certificate_expiry_timestamp_seconds" []
         "When the TLS certificate being served expires, in Unix time";
     HEALTH = Gauge "sekisho_health" ["part"] "1 when the part works, 0 when not; missing until it was seen";
+    UPSTREAM_SERVERS = Gauge "sekisho_upstream_servers" ["site", "state"]
+        "Servers of the web clients: in, which are sent requests, and out";
     BUILD = Info "sekisho_build" ["version"] "Which program this is";
     CONFIG = Info "sekisho_config" ["digest", "limits", "mail_security"] "Which configuration is in effect";
     START_TIME = Gauge "process_start_time_seconds" [] "When the process started, in Unix time";

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::names::{ALL, Kind};
 use super::*;
-use crate::telemetry::health::{Health, Part};
+use crate::telemetry::health::{Health, Part, ServerStanding};
 
 const DOCUMENT: &str = include_str!("../../../docs/metrics.md");
 /// Where the names of events are explained.
@@ -32,6 +32,21 @@ fn full() -> (Metrics, Arc<Health>) {
     for part in Part::ALL {
         health.note(part, part != Part::Mail, || 0);
     }
+    health.servers_by(|| {
+        let server = |site: &str, is_in| ServerStanding {
+            site: site.to_owned(),
+            server: "10.0.0.1:5000".to_owned(),
+            is_in,
+            open: 0,
+            failures: 0,
+        };
+        vec![
+            server("main", true),
+            server("main", false),
+            server("main", true),
+            server("wiki", false),
+        ]
+    });
     (metrics, health)
 }
 
