@@ -89,11 +89,13 @@ impl Fakes {
         self.matters.lock().extend(matters);
     }
 
-    fn raise_all_but(&self, keep: SessionId) {
+    fn raise(&self, only: Option<SessionId>) {
         let mut account = self.account.lock();
+        let before = account.generation;
         account.generation += 1;
         let mut sessions = self.sessions.lock();
-        for session in sessions.values_mut().filter(|session| session.id == keep) {
+        let living = sessions.values_mut().filter(|session| session.generation == before);
+        for session in living.filter(|session| only.is_none_or(|only| only == session.id)) {
             session.generation = account.generation;
         }
     }
@@ -513,7 +515,7 @@ impl Accounts for Fakes {
         then: Consequences,
     ) -> Result<Change, Fault> {
         self.store()?;
-        self.raise_all_but(keep);
+        self.raise(Some(keep));
         self.record(then);
         Ok(Change::Done)
     }
@@ -530,9 +532,7 @@ impl Accounts for Fakes {
         }
         *self.password.lock() = Some(change.new.expose().to_owned());
         *self.password_set_at.lock() = Some(now);
-        if change.end_others {
-            self.raise_all_but(change.renewal.session);
-        }
+        self.raise(change.end_others.then_some(change.renewal.session));
         self.record(then);
         Ok(self.renew_token(&change.renewal, now))
     }
