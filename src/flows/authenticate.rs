@@ -10,13 +10,16 @@
 //!
 //! What somebody had opened with a copy of the token goes on as the session's own streams do, until the account raises
 //! its generation: a new password, or the end of all other sessions. Then the session's own end as well
-//! ([`Severed::Anew`]), and who holds its new cookie opens them anew.
+//! ([`Severed::Anew`]), and who holds its new cookie opens them anew. So do all streams of an account whose role or groups
+//! change: what they may reach was judged, and told to the web client, when they were opened.
 //!
 //! [`IN_FLIGHT`]: crate::domain::session::IN_FLIGHT
 
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::domain::account::Account;
 use crate::domain::fault::Fault;
 use crate::domain::principal::Principal;
 use crate::domain::session::{Lifetime, SessionId, SessionState};
@@ -57,6 +60,8 @@ pub struct Bond {
     pub right: Right,
     /// The generation of its session by then.
     pub generation: u64,
+    /// What the account might do by then; see [`reach`].
+    pub reach: u64,
 }
 
 /// By what right a stream is open.
@@ -73,7 +78,8 @@ pub enum Right {
 pub enum Severed {
     /// Its session is over, or its token.
     Over(Refusal),
-    /// Its session lives on, in a later generation. Whoever holds its cookie may open the stream anew.
+    /// Its session lives on, in a later generation or with another role or other groups. Whoever holds its cookie may
+    /// open the stream anew.
     Anew,
 }
 
@@ -128,17 +134,33 @@ impl Standing {
     /// What a stream ends with that is opened now.
     pub fn bond(&self) -> Option<Bond> {
         match self {
-            Self::Known(principal) => Some(Bond {
-                right: Right::Session(principal.session.id),
-                generation: principal.session.generation,
-            }),
-            Self::Former(principal, token) => Some(Bond {
-                right: Right::Token(*token),
-                generation: principal.session.generation,
-            }),
+            Self::Known(principal) => Some(Bond::of(Right::Session(principal.session.id), principal)),
+            Self::Former(principal, token) => Some(Bond::of(Right::Token(*token), principal)),
             Self::Stranger | Self::Refused(_) => None,
         }
     }
+}
+
+impl Bond {
+    fn of(right: Right, principal: &Principal) -> Self {
+        Self {
+            right,
+            generation: principal.session.generation,
+            reach: reach(&principal.account),
+        }
+    }
+
+    /// Whether everything else is as it was.
+    fn holds(&self, principal: &Principal) -> bool {
+        *self == Self::of(self.right, principal)
+    }
+}
+
+/// A number that is another one once role or groups are others. Within one process; it is stored nowhere.
+fn reach(account: &Account) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    (account.role, &account.groups).hash(&mut hasher);
+    hasher.finish()
 }
 
 /// Tells who sends a request.
@@ -178,10 +200,9 @@ impl Authenticate {
             Right::Session(id) => (self.judge_session(id).await?, Refusal::Ended),
             Right::Token(token) => (self.judge(&token).await?, Refusal::Renewed),
         };
-        let later = |principal: &Principal| principal.session.generation != bond.generation;
         Ok(match standing {
-            Standing::Known(principal) => later(&principal).then_some(Severed::Anew),
-            Standing::Former(principal, _) => later(&principal).then_some(Severed::Over(Refusal::Renewed)),
+            Standing::Known(principal) => (!bond.holds(&principal)).then_some(Severed::Anew),
+            Standing::Former(principal, _) => (!bond.holds(&principal)).then_some(Severed::Over(Refusal::Renewed)),
             // It was known when the stream began.
             Standing::Stranger | Standing::Refused(Refusal::Unknown) => Some(Severed::Over(gone)),
             Standing::Refused(refusal) => Some(Severed::Over(refusal)),

@@ -3,7 +3,7 @@
 //! A request is judged once, when it comes in; a stream may stay open for days after that. So each one holds a
 //! [`Leash`], and [`Streams::check`] looks again at the sessions behind all of them twice a second. They are bound to the
 //! session and not to its token, so that a person who gives the password again keeps a call, and to the generation of
-//! its account, so that nobody keeps a stream through a new password; see [`Bond`].
+//! its account, so that nobody keeps a stream through a new password; and to role and groups. See [`Bond`].
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -117,7 +117,7 @@ impl Streams {
         }
     }
 
-    /// Ends the streams whose session is no longer live, or is of a later generation than they are. Looking does not
+    /// Ends the streams whose session is no longer live, or is not what it was when they were opened. Looking does not
     /// count as using a session.
     ///
     /// # Errors

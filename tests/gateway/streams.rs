@@ -167,6 +167,33 @@ async fn ending_all_other_sessions_ends_what_was_opened_with_a_copy_of_this_ones
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn no_stream_outlives_the_groups_it_was_let_through_with() {
+    let house = House::with("[access]\nrules = [\"groups sales /*\"]").await;
+    let bystander = house.welcome_with("102", &["--group", "sales"]).await;
+    let person = house.welcome_with("101", &["--group", "sales"]).await;
+    let visitor = house.signed_in(&person).await;
+    let mut open = Open::by(&visitor).await;
+    for change in [["--name", "Another"], ["--language", "ja"]] {
+        house
+            .gateway
+            .cli(&["account", "change", "101", change[0], change[1]])
+            .await
+            .succeeded();
+    }
+    streams_are_looked_at(&house, &bystander).await;
+    open.goes_on(&house, "who they are does not matter").await;
+    house
+        .gateway
+        .cli(&["account", "change", "101", "--group", "it"])
+        .await
+        .succeeded();
+    let started = Instant::now();
+    assert_eq!(open.ended().await, Some(1012));
+    assert!(started.elapsed() < PROMISED, "{:?}", started.elapsed());
+    assert_eq!(visitor.fetch("/x").await.status, 403, "judged anew");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_new_token_postpones_no_limit_of_the_session() {
     let house = House::with("[sessions]\nfresh_for = \"1s\"\nidle = \"4s\"\nabsolute = \"4s\"").await;
     let person = house.welcome("101").await;
