@@ -20,9 +20,9 @@ use crate::domain::session::{Session, SessionId};
 use crate::domain::ticket::{Ticket, TicketEnd, TicketState};
 use crate::domain::token::{TOKEN_BYTES, TokenDigest};
 use crate::ports::{
-    AccountBatch, AccountListing, Accounts, BatchOutcome, Change, Changed, Clock, Creation, Credential, EmailMatch,
-    Entropy, EventFilter, Events, Hasher, Issue, LetterListing, Limiter, Outbox, PasswordChange, Principals,
-    Redemption, Renewal, Room, Sessions, TicketListing, TicketRecord, Tickets, Verification,
+    AccountBatch, AccountListing, Accounts, BatchOutcome, Change, Changed, Clock, Compared, Creation, Credential,
+    EmailMatch, Entropy, EventFilter, Events, Hasher, Issue, LetterListing, Limiter, Outbox, PasswordChange,
+    Principals, Redemption, Renewal, Room, Sessions, Spent, TicketListing, TicketRecord, Tickets, Verification,
 };
 
 /// Everything the flows can reach.
@@ -165,12 +165,16 @@ impl Hasher for Fakes {
         Ok(PasswordHash::from_phc(password.expose().to_owned()))
     }
 
-    async fn verify(&self, password: &Password, hash: Option<&PasswordHash>) -> Result<Verification, Fault> {
+    async fn verify(&self, password: &Password, hash: Option<&PasswordHash>) -> Result<Compared, Fault> {
         self.hashing()?;
-        Ok(if hash.is_some_and(|hash| hash.expose() == password.expose()) {
+        let outcome = if hash.is_some_and(|hash| hash.expose() == password.expose()) {
             Verification::Match { stale: false }
         } else {
             Verification::Mismatch
+        };
+        Ok(Compared {
+            outcome,
+            spent: Spent::NOTHING,
         })
     }
 }
