@@ -11,8 +11,9 @@ use crate::domain::fault::Fault;
 use crate::ports::{Changed, Floor, Sessions};
 use crate::store::SqliteStore;
 
-/// A refusal takes so many times what the dearest hash takes on an idle machine: room for a queue, and for requests
-/// that come before hashes.
+/// A refusal takes so many times what the dearest hash takes on an idle machine: two for the hash on a machine that is
+/// not idle, one for a queue and whatever else comes before and after. [`Refusals`](crate::flows::Refusals) reckon with
+/// that.
 const ROOM: u32 = 3;
 
 /// Floors are multiples of this: a busy machine delays anything by some tens of milliseconds.

@@ -25,7 +25,7 @@ pub enum Command {
     /// List links, newest first, with what became of each; the links themselves are shown to nobody
     #[command(
         after_help = "A link is queued until the mail server takes its letter (sent) or it is on a sheet (printed), opened when somebody looks at its page, \
-        used when it has set a password, expired when its time is over, replaced when a newer one was made or the \
+        used when it has set a password, expired when its time is over or a backup was restored, replaced when a newer one was made or the \
         account was disabled; withheld when no letter went out on purpose (the event says why), undelivered when the \
         mail server refused it for good, bounced when another mail server sent it back later (the link works on), overtaken \
         when a password was set in another way. To send another: sekisho account welcome EXTENSION.\n\n\

@@ -2,13 +2,13 @@
 
 use std::fs::File;
 use std::io::BufReader;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
 use serde_json::json;
 
-use crate::crypto::blocklist::Gathering;
+use crate::crypto::blocklist::{Gathering, Strays};
 use crate::crypto::entropy::OsEntropy;
 
 use super::output::Output;
@@ -19,7 +19,8 @@ pub enum Command {
     #[command(arg = super::unused_config())]
     #[command(
         after_help = "LIST holds one password a line, or one SHA-1 in 40 hexadecimal digits, with `:` and a count behind it \
-        where there is one, as the lists of Have I Been Pwned have it. Nothing is sent anywhere. The outcome takes two \
+        where there is one, as the lists of Have I Been Pwned have it. Where most lines of a list are hashes, any other line \
+        is left out and told with its number; put words into a list of their own. Nothing is sent anywhere. The outcome takes two \
         bytes and a quarter for each password and holds none of them.\n\nExample:\n  \
         sekisho passwords build --at-least 10 pwned-passwords.txt -o /etc/sekisho/known.filter"
     )]
@@ -53,12 +54,16 @@ impl Command {
 impl Build {
     fn run(&self, output: &mut Output) -> anyhow::Result<()> {
         let mut gathering = Gathering::default();
+        let mut strays = Vec::new();
         for path in &self.lists {
             let unread = || format!("could not read {}", path.display());
             let file = File::open(path).with_context(unread)?;
-            gathering
+            let stray = gathering
                 .take(BufReader::new(file), self.at_least)
                 .with_context(unread)?;
+            if stray.lines > 0 {
+                strays.push((path, stray));
+            }
         }
         let (taken, left_out) = (gathering.taken, gathering.left_out);
         let list = match gathering.finish() {
@@ -69,17 +74,64 @@ impl Build {
             .save(&self.output, &OsEntropy)
             .with_context(|| format!("could not write {}", self.output.display()))?;
         if self.json {
+            let no_hashes = |(path, stray): &(&PathBuf, Strays)| json!({ "list": path, "lines": stray.lines, "first": stray.first });
             return output.json(&json!({
                 "file": self.output, "passwords": list.passwords(), "lines": taken, "left_out": left_out, "bytes": bytes,
+                "no_hashes": strays.iter().map(no_hashes).collect::<Vec<_>>(),
             }));
+        }
+        for (path, stray) in &strays {
+            output.line(told(path, stray))?;
         }
         output.line(format_args!(
             "{} holds {} passwords in {} KiB ({taken} lines taken, {left_out} left out).\nName it in the configuration, and \
-             restart the gateway:\n\n[passwords]\nblocklist = [\"{}\"]",
+             reload the gateway (sekisho reload):\n\n[passwords]\nblocklist = [\"{}\"]",
             self.output.display(),
             list.passwords(),
             bytes.div_ceil(1024),
             std::path::absolute(&self.output).unwrap_or_else(|_| self.output.clone()).display(),
         ))
+    }
+}
+
+/// Which lines of a list of hashes are no hashes.
+fn told(path: &Path, strays: &Strays) -> String {
+    let numbers: Vec<String> = strays.first.iter().map(u64::to_string).collect();
+    let more = if strays.lines > strays.first.len() as u64 {
+        " …"
+    } else {
+        ""
+    };
+    let (lines, are) = match strays.lines {
+        1 => ("line", "is no hash and was"),
+        _ => ("lines", "are no hashes and were"),
+    };
+    format!(
+        "{} is a list of hashes; {} {lines} of it {are} left out: {}{more}\n",
+        path.display(),
+        strays.lines,
+        numbers.join(", "),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_that_are_no_hashes_are_told_by_number() {
+        let strays = |lines, first: &[u64]| Strays {
+            lines,
+            first: first.to_vec(),
+        };
+        let path = Path::new("pwned.txt");
+        assert_eq!(
+            told(path, &strays(1, &[3])),
+            "pwned.txt is a list of hashes; 1 line of it is no hash and was left out: 3\n"
+        );
+        assert_eq!(
+            told(path, &strays(12, &[3, 5])),
+            "pwned.txt is a list of hashes; 12 lines of it are no hashes and were left out: 3, 5 …\n"
+        );
     }
 }

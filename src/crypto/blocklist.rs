@@ -43,22 +43,37 @@ pub struct Gathering {
     keys: Vec<u64>,
     /// Lines that were taken.
     pub taken: u64,
-    /// Lines that were left out: rarer than asked for, longer than any password, or not text.
+    /// Lines that were left out: rarer than asked for, longer than any password, not text, or strays.
     pub left_out: u64,
 }
 
+/// Lines of a list of hashes that are no hashes: left out, since nobody can tell a cut hash or a heading from a word,
+/// and a word such as `ABC` that nobody listed would be refused for ever.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Strays {
+    /// How many.
+    pub lines: u64,
+    /// The numbers of the first ones, from 1.
+    pub first: Vec<u64>,
+}
+
+/// More numbers than this help nobody.
+const MOST_STRAYS: usize = 10;
+
 impl Gathering {
     /// Takes every line: a password, or the SHA-1 of one in 40 hexadecimal digits, with `:` and a count behind it where
-    /// there is one. Hashes that were counted fewer than `at_least` times are left out.
+    /// there is one. Hashes that were counted fewer than `at_least` times are left out. Where most lines are hashes, the
+    /// others are left out too, and told.
     ///
     /// # Errors
     /// The list cannot be read.
-    pub fn take(&mut self, mut lines: impl BufRead, at_least: u64) -> io::Result<()> {
+    pub fn take(&mut self, mut lines: impl BufRead, at_least: u64) -> io::Result<Strays> {
         let mut line = Vec::with_capacity(MOST_LINE);
-        loop {
+        let (mut hashes, mut words) = (0, Words::default());
+        for number in 1.. {
             line.clear();
             if lines.by_ref().take(MOST_LINE as u64).read_until(b'\n', &mut line)? == 0 {
-                return Ok(());
+                break;
             }
             if line.len() == MOST_LINE && !line.ends_with(b"\n") {
                 self.left_out += 1;
@@ -67,22 +82,34 @@ impl Gathering {
             }
             let text = line.strip_suffix(b"\n").unwrap_or(&line);
             let text = text.strip_suffix(b"\r").unwrap_or(text);
-            match std::str::from_utf8(text) {
-                Ok("") => {}
-                Ok(text) => self.add(text, at_least),
+            match std::str::from_utf8(text).map(|text| (text, hashed(text))) {
+                Ok(("", _)) => {}
+                Ok((text, None)) => match Password::parse(text, MOST_LINE) {
+                    Ok(password) => words.note(number, key_of(password.expose())),
+                    Err(_) => self.left_out += 1,
+                },
+                Ok((_, Some((key, count)))) => {
+                    hashes += 1;
+                    self.add((count.unwrap_or(u64::MAX) >= at_least).then_some(key));
+                }
                 Err(_) => self.left_out += 1,
             }
         }
+        let told = words.keys.len() as u64;
+        if hashes > told {
+            self.left_out += told;
+            return Ok(Strays {
+                lines: told,
+                first: words.first,
+            });
+        }
+        for key in words.keys {
+            self.add(Some(key));
+        }
+        Ok(Strays::default())
     }
 
-    fn add(&mut self, text: &str, at_least: u64) {
-        let key = match hashed(text) {
-            Some((_, Some(count))) if count < at_least => None,
-            Some((key, _)) => Some(key),
-            None => Password::parse(text, MOST_LINE)
-                .ok()
-                .map(|password| key_of(password.expose())),
-        };
+    fn add(&mut self, key: Option<u64>) {
         match key {
             Some(key) => {
                 self.keys.push(key);
@@ -109,6 +136,22 @@ impl Gathering {
         }
         let filter = BinaryFuse16::try_from(&self.keys)?;
         Ok(Blocklist { filter, passwords })
+    }
+}
+
+/// The lines of a list that are no hashes, until it is known what kind of list it is.
+#[derive(Default)]
+struct Words {
+    keys: Vec<u64>,
+    first: Vec<u64>,
+}
+
+impl Words {
+    fn note(&mut self, number: u64, key: u64) {
+        self.keys.push(key);
+        if self.first.len() < MOST_STRAYS {
+            self.first.push(number);
+        }
     }
 }
 
@@ -306,6 +349,25 @@ mod tests {
         let list = gathering.finish().unwrap();
         assert!(knows(&list, "kept") && knows(&list, "kept too") && !knows(&list, "password"));
         assert!(Gathering::default().finish().is_err(), "a list of nothing is a mistake");
+    }
+
+    #[test]
+    fn what_is_no_hash_in_a_list_of_hashes_is_left_out_and_told_by_its_line() {
+        // The SHA-1 of "password", "letmein", "dragon" (cut short) and "qwerty".
+        let listed = "5BAA61E4C9B93F3F0682250B6CF8331B7EE68FD8:7\n\nABC\n\
+            B7A875FC1EA228B9061041B7CEC4BD3C52AB3CE3:7\n\
+            AF8978B1797B72ACFFF9595A5A2A373EC3D9106\n\
+            B1B3773A05C0ED0176787A4F1574FF0075F7521E\n";
+        let mut gathering = Gathering::default();
+        let strays = gathering.take(listed.as_bytes(), 1).unwrap();
+        assert_eq!((strays.lines, strays.first), (2, vec![3, 5]));
+        assert_eq!((gathering.taken, gathering.left_out), (3, 2));
+        // A list of words beside it is one of its own.
+        let strays = gathering.take("summer\nABC of things\n".as_bytes(), 1).unwrap();
+        assert_eq!(strays, Strays::default());
+        let list = gathering.finish().unwrap();
+        assert!(knows(&list, "letmein") && knows(&list, "summer"));
+        assert!(!knows(&list, "ABC") && !knows(&list, "dragon"));
     }
 
     #[test]

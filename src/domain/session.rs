@@ -20,7 +20,8 @@ pub struct Session {
     pub digest: TokenDigest,
     /// Whose session it is.
     pub account: AccountId,
-    /// The account's generation at sign-in; once the account's is higher, the session is dead.
+    /// The account's generation at sign-in, or when the session was last taken along; once the account's is higher, the
+    /// session is dead.
     pub generation: u64,
     /// When the person signed in.
     pub created_at: Timestamp,

@@ -129,12 +129,14 @@ fn add(readings: &mut Vec<Cow<'_, str>>, reading: String) -> Result<(), PathProb
 }
 
 /// What upstreams are known to do to a path before they look at it, beside decoding.
-const WAYS: [fn(&str) -> String; 7] = [
+const WAYS: [fn(&str) -> String; 9] = [
     before_query,
     before_parameters,
     without_parameters,
     merge_slashes,
     without_ends,
+    without_streams,
+    without_unseen,
     str::to_lowercase,
     folded,
 ];
@@ -153,6 +155,49 @@ fn before_parameters(path: &str) -> String {
 fn without_ends(path: &str) -> String {
     let segments = path.split('/').map(|segment| segment.trim_end_matches(['.', ' ']));
     segments.collect::<Vec<_>>().join("/")
+}
+
+/// On NTFS `name::$DATA` is what is in `name`, and `name:$I30:$INDEX_ALLOCATION` the directory of that name. A colon
+/// without a type behind it names something else, as the methods of some APIs do (`/calls:end`).
+fn without_streams(path: &str) -> String {
+    path.split('/').map(without_stream).collect::<Vec<_>>().join("/")
+}
+
+fn without_stream(segment: &str) -> &str {
+    match segment.split_once(':') {
+        Some((name, stream)) if stream.contains(":$") => name,
+        _ => segment,
+    }
+}
+
+/// Some compare without what a text does not show: soft hyphens, joiners, marks of direction, variation selectors (the
+/// ignorable characters of Unicode's case folding).
+fn without_unseen(path: &str) -> String {
+    path.chars().filter(|c| !is_unseen(*c)).collect()
+}
+
+/// `Default_Ignorable_Code_Point`, as Unicode lists it.
+const fn is_unseen(c: char) -> bool {
+    matches!(
+        c,
+        '\u{ad}'
+            | '\u{34f}'
+            | '\u{61c}'
+            | '\u{115f}'..='\u{1160}'
+            | '\u{17b4}'..='\u{17b5}'
+            | '\u{180b}'..='\u{180f}'
+            | '\u{200b}'..='\u{200f}'
+            | '\u{202a}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}'
+            | '\u{3164}'
+            | '\u{fe00}'..='\u{fe0f}'
+            | '\u{feff}'
+            | '\u{ffa0}'
+            | '\u{fff0}'..='\u{fff8}'
+            | '\u{1bca0}'..='\u{1bca3}'
+            | '\u{1d173}'..='\u{1d17a}'
+            | '\u{e0000}'..='\u{e0fff}'
+    )
 }
 
 /// Some compare in capitals, or in a normal form of Unicode: a long `s`, a dotless `i` and full-width letters are plain
@@ -325,6 +370,8 @@ mod tests {
             ("/a/.../b", DotSegment),
             ("/a/%2e%20.;x/b", DotSegment),
             ("/%ff", Byte),
+            ("/a/.%E2%80%8B./b", DotSegment),
+            ("/a/..::$INDEX_ALLOCATION/b", DotSegment),
         ] {
             assert_eq!(RequestPath::parse(path).err(), Some(problem), "{path:?}");
         }
@@ -341,8 +388,17 @@ mod tests {
             "/a/%E5%A3%B2%E4%B8%8A%EF%BC%8F%E7%B5%8C%E8%B2%BB.xlsx",
             "/a/b.",
             "/%E6%88%90%E9%95%B7%E7%8E%875%EF%BC%8512%E6%9C%88.xlsx",
+            "/%F0%9F%91%A8%E2%80%8D%F0%9F%91%A9%EF%B8%8F.png",
         ] {
             assert!(RequestPath::parse(path).is_ok(), "{path}");
+        }
+    }
+
+    #[test]
+    fn a_colon_without_a_type_behind_it_is_part_of_the_name() {
+        for path in ["/calls:end", "/at/12:30:00", "/$metadata:x", "/urn:isbn:0451450523"] {
+            let path = RequestPath::parse(path).unwrap();
+            assert!(path.readings().iter().all(|reading| reading.contains(':')), "{path:?}");
         }
     }
 
@@ -376,6 +432,12 @@ mod tests {
             ("/x;%2Fq/%61dmin", "/x/admin"),
             ("/x;%2Fq/%2561dmin", "/x/admin"),
             ("/%2561dmin;%2Fq/%75sers", "/admin/users"),
+            ("/debug::$DATA", "/debug"),
+            ("/DEBUG:%3A%24data/x", "/debug/x"),
+            ("/debug:$I30:$INDEX_ALLOCATION/pprof", "/debug/pprof"),
+            ("/%E2%80%8Bdebug/x", "/debug/x"),
+            ("/de%C2%ADbug%EF%BB%BF", "/debug"),
+            ("/Ad%E2%81%A0m%C4%B1n", "/admin"),
         ] {
             let path = RequestPath::parse(path).unwrap();
             assert!(path.readings().iter().any(|known| known == reading), "{path:?}");
@@ -394,6 +456,8 @@ mod tests {
             "/Login",
             "/login/",
             "/login;x",
+            "/login::$DATA",
+            "/lo%E2%80%8Bgin",
             "/%6cogin",
             "//login",
             "/login//",

@@ -8,11 +8,18 @@
 //! cannot use that the password has just been given; and a stream opened with it ends with it. The store knows the old
 //! token no more.
 //!
+//! What somebody had opened with a copy of the token goes on as the session's own streams do, until the account raises
+//! its generation: a new password, or the end of all other sessions. Then the session's own end as well
+//! ([`Severed::Anew`]), and who holds its new cookie opens them anew. So do all streams of an account whose role or groups
+//! change: what they may reach was judged, and told to the web client, when they were opened.
+//!
 //! [`IN_FLIGHT`]: crate::domain::session::IN_FLIGHT
 
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::domain::account::Account;
 use crate::domain::fault::Fault;
 use crate::domain::principal::Principal;
 use crate::domain::session::{Lifetime, SessionId, SessionState};
@@ -48,11 +55,32 @@ pub enum Standing {
 
 /// What an open stream ends with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Bond {
-    /// Its session, whatever token that has by then.
+pub struct Bond {
+    /// By what right it was opened.
+    pub right: Right,
+    /// The generation of its session by then.
+    pub generation: u64,
+    /// What the account might do by then; see [`reach`].
+    pub reach: u64,
+}
+
+/// By what right a stream is open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Right {
+    /// That of a session, whatever token it has by now.
     Session(SessionId),
-    /// The former token it was opened with.
+    /// That of the former token it was opened with.
     Token(TokenDigest),
+}
+
+/// Why an open stream must end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Severed {
+    /// Its session is over, or its token.
+    Over(Refusal),
+    /// Its session lives on, in a later generation or with another role or other groups. Whoever holds its cookie may
+    /// open the stream anew.
+    Anew,
 }
 
 /// Why a presented session opens nothing.
@@ -106,11 +134,33 @@ impl Standing {
     /// What a stream ends with that is opened now.
     pub fn bond(&self) -> Option<Bond> {
         match self {
-            Self::Known(principal) => Some(Bond::Session(principal.session.id)),
-            Self::Former(_, token) => Some(Bond::Token(*token)),
+            Self::Known(principal) => Some(Bond::of(Right::Session(principal.session.id), principal)),
+            Self::Former(principal, token) => Some(Bond::of(Right::Token(*token), principal)),
             Self::Stranger | Self::Refused(_) => None,
         }
     }
+}
+
+impl Bond {
+    fn of(right: Right, principal: &Principal) -> Self {
+        Self {
+            right,
+            generation: principal.session.generation,
+            reach: reach(&principal.account),
+        }
+    }
+
+    /// Whether everything else is as it was.
+    fn holds(&self, principal: &Principal) -> bool {
+        *self == Self::of(self.right, principal)
+    }
+}
+
+/// A number that is another one once role or groups are others. Within one process; it is stored nowhere.
+fn reach(account: &Account) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    (account.role, &account.groups).hash(&mut hasher);
+    hasher.finish()
 }
 
 /// Tells who sends a request.
@@ -145,16 +195,18 @@ impl Authenticate {
     }
 
     /// Why an open stream must end; `None` while it may stay open. Being open does not count as use.
-    pub async fn severed(&self, bond: &Bond) -> Result<Option<Refusal>, Fault> {
-        let (standing, gone) = match bond {
-            Bond::Session(id) => (self.judge_session(*id).await?, Refusal::Ended),
-            Bond::Token(token) => (self.judge(token).await?, Refusal::Renewed),
+    pub async fn severed(&self, bond: &Bond) -> Result<Option<Severed>, Fault> {
+        let (standing, gone) = match bond.right {
+            Right::Session(id) => (self.judge_session(id).await?, Refusal::Ended),
+            Right::Token(token) => (self.judge(&token).await?, Refusal::Renewed),
         };
-        // It was known when the stream began.
-        Ok(standing.refusal().map(|refusal| match refusal {
-            Refusal::Unknown => gone,
-            other => other,
-        }))
+        Ok(match standing {
+            Standing::Known(principal) => (!bond.holds(&principal)).then_some(Severed::Anew),
+            Standing::Former(principal, _) => (!bond.holds(&principal)).then_some(Severed::Over(Refusal::Renewed)),
+            // It was known when the stream began.
+            Standing::Stranger | Standing::Refused(Refusal::Unknown) => Some(Severed::Over(gone)),
+            Standing::Refused(refusal) => Some(Severed::Over(refusal)),
+        })
     }
 
     /// Something passed on a stream of this session that counts as use. Answered from memory and never waits; a session

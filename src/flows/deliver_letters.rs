@@ -186,7 +186,10 @@ impl DeliverLetters {
         let Some(account) = account.map(Box::new) else {
             return Ok(Plan::Withhold(None, Reason::UnknownName));
         };
-        if account.state == AccountState::Disabled {
+        // A change of the address is told whatever became of the account since then: whoever changes both, to keep the
+        // owner in the dark, does not.
+        let always = matches!(matter, Matter::EmailChanged { .. });
+        if account.state == AccountState::Disabled && !always {
             return Ok(Plan::Withhold(Some(account), Reason::Disabled));
         }
         if matches!(matter, Matter::Welcome { .. }) && account.state == AccountState::Active {

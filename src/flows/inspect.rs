@@ -109,7 +109,10 @@ impl Disorder {
                 "nothing: it is replaced when the person signs in; who never does is a case for sekisho account disable EXTENSION"
             }
             Self::LookAlike => "make sure that they are different people and that each means to be called so",
-            Self::OddSpelling => "write it again in plain characters: sekisho account change EXTENSION",
+            Self::OddSpelling => {
+                "write it again in plain characters, and in the phone system it is imported from: sekisho account change \
+                 EXTENSION --name NAME (or --email ADDRESS)"
+            }
         }
     }
 }
@@ -298,9 +301,14 @@ fn bounced(account: &Account, bounce: &Bounce) -> String {
 fn odd_spellings(account: &Account) -> Vec<String> {
     let mut odd = Vec::new();
     let shown = |text: &str| -> String { text.chars().flat_map(escaped).collect() };
-    // Full-width letters are usual in a name; invisible characters and detached accents are not.
-    if account.name.nfc().ne(account.name.chars()) || account.name.chars().any(is_unseen) {
-        odd.push(format!("name: {}", shown(&account.name)));
+    let plain = plain_spelling(&account.name);
+    if plain != account.name || account.name.chars().any(is_unseen) {
+        let mut text = format!("name: {}", shown(&account.name));
+        // Worth saying where the eye sees a difference.
+        if plain.nfc().ne(account.name.nfc()) {
+            text = format!("{text}, plainly {plain}");
+        }
+        odd.push(text);
     }
     if let Some(typed) = account.email.as_ref().map(Email::as_typed)
         && (typed.nfkc().ne(typed.chars()) || typed.chars().any(is_unseen))
@@ -308,6 +316,39 @@ fn odd_spellings(account: &Account) -> Vec<String> {
         odd.push(format!("email: {}", shown(typed)));
     }
     odd
+}
+
+/// The name in the one form that a search finds (NFKC): half-width katakana, full-width letters and digits, circled
+/// numbers and ligatures become what they stand for. What Japanese names are made of stays: the full-width blank between
+/// them, full-width brackets and signs, and characters that only compatibility tells from another one, since some people
+/// write theirs with just that variant.
+fn plain_spelling(name: &str) -> String {
+    let mut plain = String::with_capacity(name.len());
+    let mut rest = name;
+    while let Some(usual) = rest.find(is_usual_in_japanese) {
+        let (before, from) = rest.split_at(usual);
+        plain.extend(before.nfkc());
+        let end = from.chars().next().map_or(0, char::len_utf8);
+        let (own, behind) = from.split_at(end);
+        plain.push_str(own);
+        rest = behind;
+    }
+    plain.extend(rest.nfkc());
+    plain
+}
+
+/// A blank, bracket or sign of full width, or an ideograph from the compatibility blocks.
+const fn is_usual_in_japanese(c: char) -> bool {
+    matches!(
+        c,
+        '\u{3000}'
+            | '\u{ff01}'..='\u{ff0f}'
+            | '\u{ff1a}'..='\u{ff20}'
+            | '\u{ff3b}'..='\u{ff40}'
+            | '\u{ff5b}'..='\u{ff60}'
+            | '\u{f900}'..='\u{faff}'
+            | '\u{2f800}'..='\u{2fa1f}'
+    )
 }
 
 /// Format characters and blanks that a text does not show.
@@ -394,6 +435,47 @@ mod tests {
             listing("103", "田中 ゆき", Some("ゆき@例え.jp")),
         ];
         assert_eq!(found(twins, vec![]), []);
+    }
+
+    #[test]
+    fn names_in_other_than_their_plain_form_are_found_and_japanese_ones_are_plain() {
+        let odd = |name: &str| {
+            found(vec![listing("101", name, Some("a@example.com"))], vec![])
+                .into_iter()
+                .map(|(matter, _, detail)| {
+                    assert_eq!(matter, "odd-spelling");
+                    detail
+                })
+                .next()
+        };
+        for (name, detail) in [
+            ("ﾔﾏﾀﾞ ﾀﾛｳ", "name: ﾔﾏﾀﾞ ﾀﾛｳ, plainly ヤマダ タロウ"),
+            (
+                "Ｙｕｋｉ　Ｔａｎａｋａ",
+                "name: Ｙｕｋｉ　Ｔａｎａｋａ, plainly Yuki　Tanaka",
+            ),
+            ("会議室３", "name: 会議室３, plainly 会議室3"),
+            ("Ｊｏｓｅ\u{301}", "name: Ｊｏｓｅ\\u{301}, plainly José"),
+            ("か\u{3099}くや", "name: か\\u{3099}くや"),
+            ("ﬁona", "name: ﬁona, plainly fiona"),
+            ("山田\u{200b}太郎", "name: 山田\\u{200b}太郎"),
+        ] {
+            assert_eq!(odd(name).as_deref(), Some(detail), "{name}");
+        }
+        for name in [
+            "山田　太郎",
+            "山田 太郎",
+            "髙橋 﨑子",
+            "\u{fa19}谷 優",
+            "ヤマダ・タロウ",
+            "佐々木（営業）",
+            "がくや ゔぃおら",
+            "José Müller",
+            "김민수",
+            "會議室〆ヶ谷",
+        ] {
+            assert_eq!(odd(name), None, "{name}");
+        }
     }
 
     #[test]

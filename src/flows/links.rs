@@ -6,14 +6,14 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use crate::domain::account::{Account, AccountId, AccountState, Extension};
-use crate::domain::event::{Actor, Fact};
+use crate::domain::account::{Account, AccountId, AccountState, Extension, Field};
+use crate::domain::event::{Actor, Event, Fact};
 use crate::domain::fault::Fault;
 use crate::domain::outbox::{LetterId, Matter};
 use crate::domain::session::later;
 use crate::domain::ticket::{Purpose, Ticket, TicketLife, TicketState, Way};
 use crate::domain::token::TicketToken;
-use crate::ports::{Accounts, Events, Issue, LetterListing, LetterStatus, Outbox, TicketListing, Tickets};
+use crate::ports::{Accounts, EventFilter, Events, Issue, LetterListing, LetterStatus, Outbox, TicketListing, Tickets};
 
 use super::World;
 
@@ -140,8 +140,13 @@ impl LinkOffice {
         for id in carried {
             by_id.remove(&id);
         }
-        let waiting = by_id.into_values().filter_map(Link::asked_for);
-        links.extend(waiting.filter(|link| account.is_none() || link.account == account));
+        let mut others: Vec<Link> = by_id.into_values().filter_map(Link::asked_for).collect();
+        self.recall(&mut others).await?;
+        links.extend(
+            others
+                .into_iter()
+                .filter(|link| account.is_none() || link.account == account),
+        );
         links.sort_by_key(|link| {
             (
                 std::cmp::Reverse(link.at),
@@ -150,6 +155,25 @@ impl LinkOffice {
         });
         links.truncate(most);
         Ok(links)
+    }
+
+    /// Tells from the events what became of links whose letter is kept and whose ticket is not: a backup has letters and
+    /// events, and no tickets.
+    async fn recall(&self, links: &mut [Link]) -> Result<(), Fault> {
+        let gone = |link: &Link| link.stage == Stage::Expired;
+        let Some(since) = links.iter().filter(|link| gone(link)).map(|link| link.at).min() else {
+            return Ok(());
+        };
+        let filter = EventFilter {
+            since: Some(since),
+            ..EventFilter::newest(usize::MAX)
+        };
+        let mut events = self.events.list(filter).await?;
+        events.reverse();
+        for link in links.iter_mut().filter(|link| gone(link)) {
+            link.recall(&events, self.life);
+        }
+        Ok(())
     }
 
     /// Makes a Welcome link to be handed over on paper; earlier links of the account stop working. It is recorded
@@ -217,12 +241,55 @@ impl Link {
                 LetterStatus::Withheld(_) => Stage::Withheld,
                 LetterStatus::GivenUp(_) => Stage::Undelivered,
                 LetterStatus::Bounced(_) => Stage::Bounced,
-                // Its ticket was swept.
+                // Its ticket was swept, or was in no backup.
                 LetterStatus::Delivered(_) => Stage::Expired,
             },
             ticket: None,
             letter: Some(letter),
         })
+    }
+
+    /// Finds in the events, the oldest first, whose link was handed over then, and how it ended.
+    fn recall(&mut self, events: &[Event], life: TicketLife) {
+        let Some(LetterStatus::Delivered(handed)) = self.letter.as_ref().map(|letter| letter.status) else {
+            return;
+        };
+        // One letter is handed over at a time, and the event is made just before the letter is noted.
+        let sent = |event: &Event| match event.fact {
+            Fact::LinkSent(purpose) if self.account.is_none() || self.account == event.account => Some(purpose),
+            _ => None,
+        };
+        let known = events.iter().take_while(|event| event.at <= handed);
+        let Some((place, purpose)) = known
+            .enumerate()
+            .filter_map(|(i, event)| Some((i, sent(event)?)))
+            .last()
+        else {
+            return;
+        };
+        let mut later_ones = events.iter().skip(place);
+        let Some(own) = later_ones.next() else { return };
+        self.account = own.account;
+        let over = later(own.at, life.of(purpose));
+        let mut end = later_ones
+            .filter(|event| event.account == own.account)
+            .filter_map(|event| Some((event.at, end_of_link(&event.fact)?)));
+        if let Some((at, stage)) = end.next()
+            && at < over
+        {
+            self.stage = stage;
+        }
+    }
+}
+
+/// How a link ends by what happens to its account.
+fn end_of_link(fact: &Fact) -> Option<Stage> {
+    match fact {
+        Fact::PasswordSet(_) => Some(Stage::Used),
+        Fact::PasswordChanged | Fact::PasswordImported => Some(Stage::Overtaken),
+        Fact::LinkSent(_) | Fact::LinkPrinted(_) | Fact::AccountDisabled => Some(Stage::Replaced),
+        Fact::AccountChanged(fields) if fields.contains(&Field::Email) => Some(Stage::Replaced),
+        _ => None,
     }
 }
 
@@ -252,8 +319,12 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
+    use crate::domain::account::Email;
+    use crate::domain::client::ClientAddr;
+    use crate::domain::event::Reason;
     use crate::domain::outbox::Letter;
     use crate::domain::session::tests::{account, at};
+    use crate::domain::site::SiteName;
     use crate::domain::ticket::TicketEnd;
     use crate::domain::token::TokenDigest;
 
@@ -315,6 +386,85 @@ mod tests {
         ] {
             assert_eq!(stage(ticket, letter, at(second)), wanted);
         }
+    }
+
+    #[test]
+    fn what_became_of_a_link_without_its_ticket_is_told_by_the_events() {
+        let (own, other) = (account().id, AccountId::new(Uuid::from_u128(7)));
+        let happened = |second: i64, account: AccountId, fact: Fact| Event {
+            id: Uuid::from_u128(u128::try_from(second).unwrap()),
+            at: at(second),
+            actor: Actor::Gateway,
+            client: None,
+            account: Some(account),
+            fact,
+        };
+        let life = TicketLife {
+            welcome: Duration::from_secs(100),
+            reset: Duration::from_secs(100),
+        };
+        let sent = || Fact::LinkSent(Purpose::Welcome);
+        let recalled = |events: &[Event]| {
+            let mut link = Link::asked_for(letter(LetterStatus::Delivered(at(10)))).unwrap();
+            link.recall(events, life);
+            link.stage
+        };
+        let used = || Fact::PasswordSet(Purpose::Welcome);
+        for (then, wanted) in [
+            (vec![(50, own, used())], Stage::Used),
+            (
+                vec![(50, own, Fact::SignInRefused(Reason::WrongPassword)), (60, own, used())],
+                Stage::Used,
+            ),
+            (vec![(50, own, sent()), (60, own, used())], Stage::Replaced),
+            (
+                vec![(50, own, Fact::AccountChanged(vec![Field::Email]))],
+                Stage::Replaced,
+            ),
+            (vec![(50, own, Fact::AccountChanged(vec![Field::Name]))], Stage::Expired),
+            (vec![(50, own, Fact::PasswordImported)], Stage::Overtaken),
+            (vec![(50, other, used())], Stage::Expired),
+            (vec![(111, own, sent()), (120, own, used())], Stage::Expired),
+            (vec![], Stage::Expired),
+        ] {
+            let mut events = vec![
+                happened(5, own, used()),
+                happened(9, own, sent()),
+                happened(10, other, sent()),
+            ];
+            events.extend(
+                then.into_iter()
+                    .map(|(second, account, fact)| happened(second, account, fact)),
+            );
+            assert_eq!(recalled(&events), wanted, "{events:?}");
+        }
+        assert_eq!(recalled(&[]), Stage::Expired);
+    }
+
+    #[test]
+    fn whose_a_link_without_its_ticket_was_is_told_by_the_events() {
+        let mut asked = letter(LetterStatus::Delivered(at(10)));
+        asked.letter.matter = Matter::ResetRequested {
+            email: Email::parse("withheld@invalid").unwrap(),
+            client: ClientAddr::new([192, 0, 2, 1].into()),
+            device: None,
+            site: SiteName::main(),
+        };
+        let mut link = Link::asked_for(asked).unwrap();
+        let happened = |second: i64, fact: Fact| Event {
+            id: Uuid::from_u128(1),
+            at: at(second),
+            actor: Actor::Gateway,
+            client: None,
+            account: Some(account().id),
+            fact,
+        };
+        let events = [
+            happened(10, Fact::LinkSent(Purpose::Reset)),
+            happened(20, Fact::PasswordSet(Purpose::Reset)),
+        ];
+        link.recall(&events, TicketLife::default());
+        assert_eq!((link.account, link.stage), (Some(account().id), Stage::Used));
     }
 
     #[test]

@@ -23,7 +23,7 @@ mod sign_out;
 
 pub use crate::domain::limits::SignInLimits;
 pub use accounts::{AccountChange, AccountOffice, NewAccount, NewAccountProblem};
-pub use authenticate::{Authenticate, Bond, Presented, Refusal, Standing};
+pub use authenticate::{Authenticate, Bond, Presented, Refusal, Right, Severed, Standing};
 pub use bounces::{BounceOffice, Settled};
 pub use deliver_letters::{DeliverLetters, Delivery};
 pub use forgot_password::{ForgotPassword, ResetLimits, ResetRequest};

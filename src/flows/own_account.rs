@@ -22,7 +22,7 @@ use crate::domain::principal::Principal;
 use crate::domain::session::{Lifetime, Session, SessionId, SessionState, later};
 use crate::domain::token::SessionToken;
 use crate::ports::{
-    Accounts, Change, Events, Hasher, Limiter, PasswordChange, Principals, Renewal, Sessions, Verification,
+    Accounts, Change, Events, Hasher, Limiter, PasswordChange, Principals, Renewal, Sessions, Spent, Verification,
 };
 
 use super::set_password::{NewPassword, SetPassword};
@@ -304,23 +304,23 @@ impl OwnAccount {
             // Nothing was tried, so nothing is charged.
             self.limiter.refund(reservation);
         }
-        let (right, turn) = compared?;
+        let ((right, spent), turn) = compared?;
         if right {
             self.limiter.refund(reservation);
             return Ok(hash);
         }
         let event = self.event(principal, client, Fact::SignInRefused(Reason::WrongPassword));
         self.events.append(&[event]).await?;
-        turn.over().await;
+        turn.over(spent).await;
         Ok(None)
     }
 
-    async fn is_right(&self, password: Option<&Password>, hash: Option<&PasswordHash>) -> Result<bool, Fault> {
+    async fn is_right(&self, password: Option<&Password>, hash: Option<&PasswordHash>) -> Result<(bool, Spent), Fault> {
         let (Some(password), Some(hash)) = (password, hash) else {
-            return Ok(false);
+            return Ok((false, Spent::NOTHING));
         };
-        let verification = self.hasher.verify(password, Some(hash)).await?;
-        Ok(matches!(verification, Verification::Match { .. }))
+        let compared = self.hasher.verify(password, Some(hash)).await?;
+        Ok((matches!(compared.outcome, Verification::Match { .. }), compared.spent))
     }
 
     fn event(&self, principal: &Principal, client: ClientAddr, fact: Fact) -> Event {

@@ -2,7 +2,13 @@
 //! ours, until its owner signs in. As long as one is stored, every refusal, whatever its reason, leaves on one schedule,
 //! so that its time tells nobody whose account has which hash, or is there at all.
 //!
-//! A refusal leaves a whole number of floors after its attempt began; a floor is long enough for the dearest hash.
+//! A refusal leaves a whole number of floors after its attempt began; a floor is three times what the dearest hash takes
+//! on an idle machine. Which one it is depends on nothing that depends on the account: it is the first after the moment
+//! at which the refusal would have been ready if its own hash had been the dearest. So an attempt that waited long for a
+//! thread, or for the store, is as late as any other that waited so long; and where the machine is so busy that hashes
+//! take many times as long as they should, everybody's moment moves on by what was measured of late, whatever was hashed
+//! then ([`Spent::slowdown`]).
+//!
 //! Refusals of one client leave a floor apart: many guesses at once tell no more than one. Whoever waits here holds no
 //! hashing thread, no connection to the store and no lock, and a right password waits for nothing.
 
@@ -16,10 +22,17 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::domain::client::ClientAddr;
 use crate::domain::fault::Fault;
-use crate::ports::Floor;
+use crate::ports::{Floor, Spent};
 
 /// Most attempts of one client that are under way at once; more are sent away before anything is hashed.
 const MOST_TURNS: usize = 64;
+
+/// A floor is so many times what the dearest comparison takes on an idle machine, or more.
+const FLOOR_IN_DEAREST: u32 = 3;
+
+/// The dearest comparison is taken to last so many times as long as on an idle machine, or longer where the machine is
+/// busier: memory is slower when several hash at once. What is left of a floor is for whatever else an attempt takes.
+const SLACK: f64 = 2.0;
 
 /// When the attempts under way may be refused at the earliest, by client.
 type Turns = Mutex<HashMap<IpAddr, Vec<Instant>>>;
@@ -81,10 +94,10 @@ impl Refusals {
 pub struct Turn(Option<Place>);
 
 impl Turn {
-    /// Returns when the refusal may leave.
-    pub async fn over(self) {
+    /// Returns when the refusal may leave, after a comparison that took so much.
+    pub async fn over(self, spent: Spent) {
         if let Some(place) = self.0 {
-            sleep_until(place.leaves(Instant::now())).await;
+            sleep_until(place.leaves(Instant::now(), spent)).await;
         }
     }
 }
@@ -97,9 +110,11 @@ struct Place {
 }
 
 impl Place {
-    /// The first moment of the schedule that is not over yet.
-    fn leaves(&self, now: Instant) -> Instant {
-        let late = now.saturating_duration_since(self.earliest).as_nanos();
+    /// The first moment of the schedule at which the dearest comparison would be over.
+    fn leaves(&self, now: Instant, spent: Spent) -> Instant {
+        let dearest = (self.floor / FLOOR_IN_DEAREST).mul_f64(spent.slowdown.max(SLACK));
+        let ready = now + dearest.saturating_sub(spent.took);
+        let late = ready.saturating_duration_since(self.earliest).as_nanos();
         let floors = late.div_ceil(self.floor.as_nanos().max(1));
         self.earliest + self.floor * u32::try_from(floors).unwrap_or(u32::MAX)
     }
@@ -146,17 +161,70 @@ mod tests {
 
     /// How long after its beginning an attempt that takes `work` is refused.
     async fn refused_after(refusals: &Refusals, work: Duration) -> Duration {
+        refused_on(refusals, Machine::default(), work).await
+    }
+
+    /// A machine that has other things to do.
+    #[derive(Clone, Copy, Debug)]
+    struct Machine {
+        queue: Duration,
+        slowdown: f64,
+        store: Duration,
+    }
+
+    impl Default for Machine {
+        fn default() -> Self {
+            Self {
+                queue: Duration::ZERO,
+                slowdown: 1.0,
+                store: Duration::ZERO,
+            }
+        }
+    }
+
+    /// The same on a busy machine: it waits for a thread, computes as slowly as that goes, and waits for the store.
+    async fn refused_on(refusals: &Refusals, machine: Machine, work: Duration) -> Duration {
+        let Machine { queue, slowdown, store } = machine;
         let begun = Instant::now();
         let turn = refusals.turn(client(1), begun).await.unwrap();
-        tokio::time::sleep(work).await;
-        turn.over().await;
+        tokio::time::sleep(queue).await;
+        let started = Instant::now();
+        tokio::time::sleep(work.mul_f64(slowdown)).await;
+        let took = started.elapsed();
+        tokio::time::sleep(store).await;
+        turn.over(Spent { took, slowdown }).await;
         begun.elapsed()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn on_an_overloaded_machine_refusals_of_cheap_and_dear_hashes_leave_at_the_same_moments() {
+        let refusals = refusals(Some(FLOOR));
+        let ms = Duration::from_millis;
+        for queue in [0, 100, 130, 260, 380, 399, 400, 550, 800, 1200, 3000].map(ms) {
+            for slowdown in [1.0, 1.5, 2.0, 3.5, 8.0, 20.0] {
+                for store in [0, 5, 140, 700].map(ms) {
+                    let machine = Machine { queue, slowdown, store };
+                    // The dearest has a third of a floor; on the wall, twice that and more where nothing is slowed down.
+                    let cheap = refused_on(&refusals, machine, ms(2)).await;
+                    for dear in [30, 100, 130].map(ms) {
+                        let late = refused_on(&refusals, machine, dear).await;
+                        // The timer of the test counts whole milliseconds.
+                        assert!(
+                            late.abs_diff(cheap) < ms(3),
+                            "{machine:?}: {cheap:?} and {late:?} for {dear:?}"
+                        );
+                    }
+                    let floors = cheap.as_secs_f64() / FLOOR.as_secs_f64();
+                    assert!((floors - floors.round()).abs() < 0.01, "{machine:?}: {cheap:?}");
+                }
+            }
+        }
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_refusal_leaves_a_whole_number_of_floors_after_its_beginning_however_long_its_hash_took() {
         let refusals = refusals(Some(FLOOR));
-        for work in [0, 1, 30, 399] {
+        for work in [0, 1, 30, 130, 260, 399] {
             assert_eq!(refused_after(&refusals, Duration::from_millis(work)).await, FLOOR);
         }
         for work in [401, 799] {

@@ -21,7 +21,9 @@ use crate::domain::outbox::Matter;
 use crate::domain::password::{Password, PasswordHash};
 use crate::domain::session::{Session, SessionId};
 use crate::domain::token::{SessionToken, TokenDigest};
-use crate::ports::{Accounts, Credential, Events, Hasher, Limiter, Principals, Room, Sessions, Verification};
+use crate::ports::{
+    Accounts, Compared, Credential, Events, Hasher, Limiter, Principals, Room, Sessions, Spent, Verification,
+};
 
 use super::{Refusals, World};
 
@@ -141,10 +143,10 @@ impl SignIn {
             // Nothing was tried, so nothing is charged: an owner is not locked out by a busy machine.
             self.limiter.refund(&reservation);
         }
-        let (compared, turn) = compared?;
+        let ((compared, spent), turn) = compared?;
         let outcome = self.conclude(&attempt, compared, &reservation).await?;
         if matches!(outcome, SignInOutcome::Refused) {
-            turn.over().await;
+            turn.over(spent).await;
         }
         Ok(outcome)
     }
@@ -193,22 +195,23 @@ impl SignIn {
         self.limiter.reserve(draws.collect(), self.world.monotonic())
     }
 
-    /// One hash, whoever it is.
+    /// One hash, whoever it is; and what it took.
     async fn compare(
         &self,
         credential: Option<Credential>,
         password: Option<&Password>,
-    ) -> Result<Result<Entrant, (Option<Account>, Reason)>, Fault> {
+    ) -> Result<(Result<Entrant, (Option<Account>, Reason)>, Spent), Fault> {
         let Some(password) = password else {
             // Refused without hashing, for every name alike.
-            return Ok(Err((credential.map(|c| c.account), Reason::WrongPassword)));
+            let refused = Err((credential.map(|c| c.account), Reason::WrongPassword));
+            return Ok((refused, Spent::NOTHING));
         };
         let hash = credential
             .as_ref()
             .filter(|credential| credential.account.state == AccountState::Active)
             .and_then(|credential| credential.hash.as_ref());
-        let verification = self.hasher.verify(password, hash).await?;
-        Ok(match (credential, verification) {
+        let Compared { outcome, spent } = self.hasher.verify(password, hash).await?;
+        let judged = match (credential, outcome) {
             (None, _) => Err((None, Reason::UnknownName)),
             (
                 Some(Credential {
@@ -232,7 +235,8 @@ impl SignIn {
                 }
                 (AccountState::Active, Some(_), Verification::Mismatch) => Err((Some(account), Reason::WrongPassword)),
             },
-        })
+        };
+        Ok((judged, spent))
     }
 
     /// Parameters or pepper have moved on: hash anew. Signing in does not depend on it.

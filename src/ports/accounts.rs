@@ -78,8 +78,8 @@ pub trait Accounts: Send + Sync {
 
     /// A new password chosen by its person: in one transaction, provided that the stored hash is still the one the old
     /// password was compared with and that the session can be renewed, stores the new hash, ends live tickets as
-    /// overtaken and renews the session as [`Sessions::renew`](super::Sessions::renew) does. `false` otherwise, and
-    /// nothing is stored.
+    /// overtaken, renews the session as [`Sessions::renew`](super::Sessions::renew) does, and raises the generation,
+    /// taking along this session and, unless they are to end, all others. `false` otherwise, and nothing is stored.
     async fn change_password(&self, change: &PasswordChange, now: Timestamp, then: Consequences)
     -> Result<bool, Fault>;
 

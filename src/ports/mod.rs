@@ -25,7 +25,7 @@ pub use accounts::{
 pub use bounces::{Bounces, Noting};
 pub use events::{EventFilter, Events};
 pub use floor::Floor;
-pub use hasher::{Hasher, Verification};
+pub use hasher::{Compared, Hasher, Spent, Verification};
 pub use keys::Keys;
 pub use limiter::Limiter;
 pub use mailer::{Content, Mail, Mailer, Receipt, Refusal};

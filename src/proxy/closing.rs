@@ -1,7 +1,7 @@
 //! Says goodbye on a WebSocket in words that JavaScript can read: a close frame, put in only where a frame of the
 //! upstream's has just ended.
 
-use crate::flows::Refusal;
+use crate::flows::{Refusal, Severed};
 
 /// Follows what is written to a client after an upgrade, byte by byte, to know where frames end (RFC 6455 section 5.2).
 #[derive(Debug)]
@@ -30,10 +30,22 @@ impl Farewell {
     }
 
     /// The gateway stops, perhaps to start again.
-    pub const fn restart() -> Self {
-        Self {
-            code: SERVICE_RESTART,
-            reason: "restart",
+    pub const RESTART: Self = Self {
+        code: SERVICE_RESTART,
+        reason: "restart",
+    };
+
+    /// The session lives on; what was opened before is opened anew, with the cookie it has now.
+    pub const ANEW: Self = Self {
+        code: SERVICE_RESTART,
+        reason: "renewed",
+    };
+
+    /// An open stream had to end.
+    pub fn severed(why: Severed) -> Self {
+        match why {
+            Severed::Over(refusal) => Self::without_session(Some(refusal)),
+            Severed::Anew => Self::ANEW,
         }
     }
 
@@ -56,7 +68,7 @@ enum Place {
 /// The session has ended: the code the web client may tell apart from a network failure.
 pub const SESSION_ENDED: u16 = 4401;
 
-/// The gateway stops, perhaps to start again (registered with IANA).
+/// The client may connect again at once (registered with IANA).
 pub const SERVICE_RESTART: u16 = 1012;
 
 impl FrameEdge {

@@ -25,7 +25,7 @@ use crate::domain::principal::{Pass, Principal};
 use crate::domain::rule::Asked;
 use crate::domain::session::later;
 use crate::domain::target::RequestPath;
-use crate::flows::{Bond, Refusal, World};
+use crate::flows::{Bond, Refusal, Right, World};
 use crate::ports::Signer;
 use crate::telemetry::metrics::{Outcome, StreamKind};
 use crate::web::{Across, Approach, At, Failure, Owner, RequestId, cookie};
@@ -641,8 +641,8 @@ fn across(session: &Session, site: &Site, origin: &Origin, path: &RequestPath<'_
 /// Hears of the traffic of a stream at this path, where that counts as use.
 fn pulse(charter: &Charter, path: &RequestPath<'_>, bond: Option<Bond>) -> Option<Pulse> {
     let active = || charter.active_streams.iter().any(|active| active.holds(path));
-    match bond {
-        Some(Bond::Session(id)) if active() => Some(Pulse::new(Arc::clone(&charter.authenticate), id)),
+    match bond?.right {
+        Right::Session(id) if active() => Some(Pulse::new(Arc::clone(&charter.authenticate), id)),
         _ => None,
     }
 }

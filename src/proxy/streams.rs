@@ -2,8 +2,8 @@
 //!
 //! A request is judged once, when it comes in; a stream may stay open for days after that. So each one holds a
 //! [`Leash`], and [`Streams::check`] looks again at the sessions behind all of them twice a second. They are bound to the
-//! session and not to its token, so that a person who gives the password again keeps a call; see [`Bond`] for the
-//! exception.
+//! session and not to its token, so that a person who gives the password again keeps a call, and to the generation of
+//! its account, so that nobody keeps a stream through a new password; and to role and groups. See [`Bond`].
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -15,7 +15,7 @@ use crate::domain::fault::Fault;
 use crate::flows::{Authenticate, Bond};
 use crate::telemetry::metrics::{StreamEnd, StreamKind, StreamMetrics};
 
-use super::closing::{Farewell, SERVICE_RESTART, SESSION_ENDED};
+use super::closing::{Farewell, SESSION_ENDED};
 
 /// The open streams.
 #[derive(Default)]
@@ -80,9 +80,10 @@ impl std::fmt::Debug for Leash {
 impl Drop for Leash {
     fn drop(&mut self) {
         self.streams.open.remove(&self.id);
-        let why = match self.ending.farewell().map(|farewell| farewell.code) {
-            Some(SESSION_ENDED) => StreamEnd::SessionEnded,
-            Some(SERVICE_RESTART) => StreamEnd::Stopping,
+        let why = match self.ending.farewell() {
+            Some(Farewell::RESTART) => StreamEnd::Stopping,
+            Some(Farewell::ANEW) => StreamEnd::Renewed,
+            Some(farewell) if farewell.code == SESSION_ENDED => StreamEnd::SessionEnded,
             _ => StreamEnd::Closed,
         };
         self.streams.metrics.ended(self.kind, why);
@@ -106,7 +107,7 @@ impl Streams {
         self.open.insert(id, (bond, ending.clone()));
         // Looked at after the insertion: whoever stops them all either sees this one or has said so before.
         if self.stopping.load(Ordering::SeqCst) {
-            ending.end(Farewell::restart());
+            ending.end(Farewell::RESTART);
         }
         Leash {
             streams: Arc::clone(self),
@@ -116,7 +117,8 @@ impl Streams {
         }
     }
 
-    /// Ends the streams whose session is no longer live. Looking does not count as using a session.
+    /// Ends the streams whose session is no longer live, or is not what it was when they were opened. Looking does not
+    /// count as using a session.
     ///
     /// # Errors
     /// When the store is down: streams then stay open like any other live session, by the rule for outages.
@@ -135,10 +137,10 @@ impl Streams {
                     continue;
                 }
             };
-            if severed.is_some()
+            if let Some(why) = severed
                 && let Some((_, (_, ending))) = self.open.remove(&id)
             {
-                ending.end(Farewell::without_session(severed));
+                ending.end(Farewell::severed(why));
             }
         }
         fault.map_or(Ok(()), Err)
@@ -148,7 +150,7 @@ impl Streams {
     pub fn end_all(&self) {
         self.stopping.store(true, Ordering::SeqCst);
         for entry in &self.open {
-            entry.value().1.end(Farewell::restart());
+            entry.value().1.end(Farewell::RESTART);
         }
     }
 

@@ -1,6 +1,8 @@
 //! [`Endpoint`]: where metrics and health are asked for. A listener of its own: nothing here is ever reachable by the
-//! public one, and a client that is slow here holds nobody else.
+//! public one. A client that is slow here holds nobody else: where every place is taken, the newest client gets the one
+//! of the oldest, since whoever asks for metrics has said so within milliseconds.
 
+use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -15,9 +17,9 @@ use http_body_util::Full;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use parking_lot::Mutex;
 use serde_json::json;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -34,12 +36,14 @@ pub struct Endpoint {
 
 /// A whole conversation, from the first byte to the last, takes no longer: a connection serves one request.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// A request's head takes no longer.
+const HEAD_PATIENCE: Duration = Duration::from_secs(3);
 /// The largest request head; hyper takes no less than 8 KiB.
 const MOST_HEAD_BYTES: usize = 8 << 10;
 /// The most header fields.
 const MOST_FIELDS: usize = 64;
-/// Connections served at once; others wait in the system's queue.
-const MOST_CONNECTIONS: usize = 16;
+/// Connections served at once.
+const MOST_CONNECTIONS: usize = 64;
 /// A port that is taken is tried again after this time.
 const AGAIN: Duration = Duration::from_secs(10);
 
@@ -74,23 +78,23 @@ impl Endpoint {
     }
 
     async fn accept(&self, listener: &TcpListener, conversations: &TaskTracker) {
-        let places = Arc::new(Semaphore::new(MOST_CONNECTIONS));
-        while let Ok(place) = Arc::clone(&places).acquire_owned().await {
+        let room = Arc::new(Room::default());
+        loop {
             match listener.accept().await {
                 Ok((socket, _)) => {
+                    let place = room.enter();
                     let (metrics, health, at_home) =
                         (Arc::clone(&self.metrics), Arc::clone(&self.health), self.at_home);
                     conversations.spawn(async move {
-                        converse(
-                            &Self {
-                                metrics,
-                                health,
-                                at_home,
-                            },
-                            socket,
-                        )
-                        .await;
-                        drop(place);
+                        let endpoint = Self {
+                            metrics,
+                            health,
+                            at_home,
+                        };
+                        let conversation = converse(&endpoint, socket);
+                        if place.taken_by_another.run_until_cancelled(conversation).await.is_none() {
+                            tracing::debug!("a request for metrics made room for a newer one");
+                        }
                     });
                 }
                 Err(error) => {
@@ -128,6 +132,49 @@ impl Endpoint {
     }
 }
 
+/// The conversations under way, in the order they began.
+#[derive(Default)]
+struct Room(Mutex<Places>);
+
+#[derive(Default)]
+struct Places {
+    taken: BTreeMap<u64, CancellationToken>,
+    next: u64,
+}
+
+/// A place in the room, until it is dropped.
+struct Place {
+    room: Arc<Room>,
+    number: u64,
+    taken_by_another: CancellationToken,
+}
+
+impl Room {
+    /// A place for whoever comes, that of the oldest conversation where none is free.
+    fn enter(self: &Arc<Self>) -> Place {
+        let mut places = self.0.lock();
+        if places.taken.len() >= MOST_CONNECTIONS
+            && let Some((_, oldest)) = places.taken.pop_first()
+        {
+            oldest.cancel();
+        }
+        let (number, taken_by_another) = (places.next, CancellationToken::new());
+        places.next += 1;
+        places.taken.insert(number, taken_by_another.clone());
+        Place {
+            room: Arc::clone(self),
+            number,
+            taken_by_another,
+        }
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.room.0.lock().taken.remove(&self.number);
+    }
+}
+
 /// One request and its answer.
 async fn converse(endpoint: &Endpoint, socket: TcpStream) {
     let service = service_fn(async |request: Request<hyper::body::Incoming>| {
@@ -137,7 +184,7 @@ async fn converse(endpoint: &Endpoint, socket: TcpStream) {
     let conversation = http1::Builder::new()
         .keep_alive(false)
         .timer(TokioTimer::new())
-        .header_read_timeout(PATIENCE)
+        .header_read_timeout(HEAD_PATIENCE)
         .max_buf_size(MOST_HEAD_BYTES)
         .max_headers(MOST_FIELDS)
         .serve_connection(TokioIo::new(socket), service);
@@ -303,6 +350,35 @@ mod tests {
             let said = String::from_utf8_lossy(&said);
             assert!(!said.contains("200 OK") && !said.contains("sekisho_"), "{said}");
         }
+        stop.cancel();
+        serving.await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn slow_clients_in_every_place_keep_nobody_from_the_metrics() {
+        let listener = bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let address = listener.local_addr().unwrap();
+        let stop = CancellationToken::new();
+        let serving = tokio::spawn(endpoint("127.0.0.1:0").serve(Some(listener), address, stop.clone()));
+        let mut slow = Vec::new();
+        for _ in 0..2 * MOST_CONNECTIONS {
+            let mut client = TcpStream::connect(address).await.unwrap();
+            client.write_all(b"GET /metrics HTTP/1.1\r\nX-Slow:").await.unwrap();
+            slow.push(client);
+        }
+        // The oldest has been let go by then: it reads an end, where it would wait for its deadline.
+        let scrape = async {
+            let mut client = TcpStream::connect(address).await.unwrap();
+            let head = b"GET /health/live HTTP/1.1\r\nHost: localhost\r\n\r\n";
+            client.write_all(head).await.unwrap();
+            let (mut said, mut nothing) = (String::new(), Vec::new());
+            client.read_to_string(&mut said).await.unwrap();
+            let _ = slow[0].read_to_end(&mut nothing).await;
+            (said, nothing)
+        };
+        let (said, nothing) = tokio::time::timeout(HEAD_PATIENCE / 2, scrape).await.unwrap();
+        assert!(said.starts_with("HTTP/1.1 200 OK"), "{said}");
+        assert!(nothing.is_empty(), "{nothing:?}");
         stop.cancel();
         serving.await.unwrap();
     }

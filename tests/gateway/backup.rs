@@ -144,6 +144,14 @@ async fn a_backup_made_while_the_server_runs_serves_on_a_new_machine_where_nobod
         410,
         "nor does a link"
     );
+    for (extension, stage) in [("101", "used"), ("102", "expired")] {
+        let links: Vec<Value> = new
+            .gateway
+            .cli_json(&["link", "list", "--account", extension, "--json"])
+            .await;
+        let stages: Vec<&Value> = links.iter().map(|link| &link["stage"]).collect();
+        assert_eq!(stages, [stage], "what a link was stays to be seen: {links:?}");
+    }
     assert!(new.visitor().sign_in("101", PASSWORD).await.is_done());
     assert!(!new.visitor().sign_in("103", PASSWORD).await.is_done());
     new.event("backup.restored", None).await;

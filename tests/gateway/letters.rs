@@ -47,6 +47,32 @@ async fn a_new_address_is_told_to_both_and_old_links_end() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn both_addresses_hear_of_a_change_though_the_account_is_disabled_before_any_letter_leaves() {
+    let house = House::open().await;
+    let former = house.welcome("101").await.email;
+    house.gateway.stop().await;
+    for args in [
+        &["account", "change", "101", "--email", "new@example.com"][..],
+        &["account", "disable", "101"],
+    ] {
+        house.gateway.cli(args).await.succeeded();
+    }
+    house.gateway.start().await;
+    for address in [former.as_str(), "new@example.com"] {
+        let text = eventually(&format!("a notice to {address}"), async || {
+            let texts = house
+                .mailbox
+                .letters_to(address)
+                .into_iter()
+                .map(|letter| letter.text.clone());
+            texts.flatten().find(|text| text.contains("The e-mail address of your"))
+        })
+        .await;
+        assert!(!text.contains("https://"), "no way to a closed sign-in: {text}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_account_is_changed_and_the_last_administrator_stays_one() {
     let house = House::open().await;
     let boss = house.welcome_with("100", &["--role", "admin"]).await;

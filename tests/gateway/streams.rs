@@ -1,4 +1,4 @@
-//! Open streams and their sessions: a call outlives a new token, and nothing outlives the session.
+//! Open streams and their sessions: a call outlives a new token, and nothing outlives the session or a new password.
 
 use std::time::{Duration, Instant};
 
@@ -15,6 +15,7 @@ use tokio_tungstenite::tungstenite::Message;
 
 use crate::harness::{House, OTHER_PASSWORD, PASSWORD, Person, SESSION, Visitor, eventually, soon};
 
+const END_ONE: &str = "/.sekisho/account/sessions/end";
 const END_OTHERS: &str = "/.sekisho/account/sessions/end-others";
 
 /// One second is promised; the rest is for a machine that is busy with other tests.
@@ -65,15 +66,17 @@ async fn ended(mut call: WebSocketStream<TlsStream<TcpStream>>) -> Option<u16> {
     None
 }
 
-/// The person gives the password again once the sign-in is old.
-async fn confirm(visitor: &Visitor) {
+/// The person gives the password again once the sign-in is old, to end one other session.
+async fn confirm(house: &House, person: &Person, visitor: &Visitor) {
+    let other = house.signed_in(person).await.fetch("/.sekisho/account").await.json();
     eventually("the sign-in to be old", async || {
         let facts = visitor.fetch("/.sekisho/account").await.json();
         (facts["fresh"] == false).then_some(())
     })
     .await;
     let before = visitor.session();
-    let done = visitor.post_json(END_OTHERS, &json!({ "password": PASSWORD })).await;
+    let act = json!({ "session": other["sessions"][0]["id"], "password": PASSWORD });
+    let done = visitor.post_json(END_ONE, &act).await;
     assert_eq!(done.status, 200, "{done:?}");
     assert_ne!(visitor.session(), before, "a new token");
 }
@@ -98,7 +101,7 @@ async fn a_call_goes_on_when_the_password_is_given_again_and_ends_with_its_sessi
     for command in ends {
         let visitor = house.signed_in(&person).await;
         let mut open = Open::by(&visitor).await;
-        confirm(&visitor).await;
+        confirm(&house, &person, &visitor).await;
         for words in ["once", "twice"] {
             streams_are_looked_at(&house, &bystander).await;
             open.goes_on(&house, words).await;
@@ -115,20 +118,79 @@ async fn a_call_goes_on_when_the_password_is_given_again_and_ends_with_its_sessi
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_call_goes_on_when_the_password_is_changed() {
+async fn a_new_password_ends_every_stream_from_before_and_who_stays_signed_in_is_told_to_come_again() {
     let house = House::open().await;
-    let (person, bystander) = (house.welcome("101").await, house.welcome("102").await);
+    let person = house.welcome("101").await;
     let (here, there) = (house.signed_in(&person).await, house.signed_in(&person).await);
-    let (mut mine, theirs) = (Open::by(&here).await, Open::by(&there).await);
-    let before = here.session();
-    let change = json!({ "old_password": PASSWORD, "password": OTHER_PASSWORD, "confirmation": OTHER_PASSWORD });
-    let changed = here.post_json("/.sekisho/account/password", &change).await;
+    // Somebody holds a copy of the cookie.
+    let thief = house.visitor();
+    thief.set_cookie(SESSION, Some(&here.session()));
+    let (mine, stolen, theirs) = (Open::by(&here).await, Open::by(&thief).await, Open::by(&there).await);
+    change_password(&here, [PASSWORD, OTHER_PASSWORD], json!({})).await;
+    let started = Instant::now();
+    let codes = tokio::join!(mine.ended(), stolen.ended(), theirs.ended());
+    assert!(started.elapsed() < PROMISED, "{:?}", started.elapsed());
+    assert_eq!(codes, (Some(1012), Some(1012), Some(4401)), "another session has ended");
+    Open::by(&here).await.goes_on(&house, "again").await;
+
+    // The other sessions may stay; their streams end all the same.
+    let there = house.visitor();
+    assert!(there.sign_in("101", OTHER_PASSWORD).await.is_done());
+    let (mine, theirs) = (Open::by(&here).await, Open::by(&there).await);
+    change_password(&here, [OTHER_PASSWORD, PASSWORD], json!({ "keep_others": "yes" })).await;
+    assert_eq!(tokio::join!(mine.ended(), theirs.ended()), (Some(1012), Some(1012)));
+    for visitor in [&here, &there] {
+        Open::by(visitor).await.goes_on(&house, "still here").await;
+    }
+}
+
+async fn change_password(visitor: &Visitor, [old, new]: [&str; 2], mut more: serde_json::Value) {
+    let before = visitor.session();
+    for (key, text) in [("old_password", old), ("password", new), ("confirmation", new)] {
+        more[key] = text.into();
+    }
+    let changed = visitor.post_json("/.sekisho/account/password", &more).await;
     assert_eq!(changed.status, 200, "{changed:?}");
-    assert_ne!(here.session(), before, "a new token");
-    assert_eq!(theirs.ended().await, Some(4401), "another session has ended");
+    assert_ne!(visitor.session(), before, "a new token");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ending_all_other_sessions_ends_what_was_opened_with_a_copy_of_this_ones_cookie() {
+    let house = House::open().await;
+    let person = house.welcome("101").await;
+    let (here, thief) = (house.signed_in(&person).await, house.visitor());
+    thief.set_cookie(SESSION, Some(&here.session()));
+    let (mine, stolen) = (Open::by(&here).await, Open::by(&thief).await);
+    assert_eq!(here.post_json(END_OTHERS, &json!({})).await.status, 200);
+    assert_eq!(tokio::join!(mine.ended(), stolen.ended()), (Some(1012), Some(1012)));
+    Open::by(&here).await.goes_on(&house, "again").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_stream_outlives_the_groups_it_was_let_through_with() {
+    let house = House::with("[access]\nrules = [\"groups sales /*\"]").await;
+    let bystander = house.welcome_with("102", &["--group", "sales"]).await;
+    let person = house.welcome_with("101", &["--group", "sales"]).await;
+    let visitor = house.signed_in(&person).await;
+    let mut open = Open::by(&visitor).await;
+    for change in [["--name", "Another"], ["--language", "ja"]] {
+        house
+            .gateway
+            .cli(&["account", "change", "101", change[0], change[1]])
+            .await
+            .succeeded();
+    }
     streams_are_looked_at(&house, &bystander).await;
-    mine.goes_on(&house, "still here").await;
-    assert!(here.passes().await);
+    open.goes_on(&house, "who they are does not matter").await;
+    house
+        .gateway
+        .cli(&["account", "change", "101", "--group", "it"])
+        .await
+        .succeeded();
+    let started = Instant::now();
+    assert_eq!(open.ended().await, Some(1012));
+    assert!(started.elapsed() < PROMISED, "{:?}", started.elapsed());
+    assert_eq!(visitor.fetch("/x").await.status, 403, "judged anew");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -138,7 +200,7 @@ async fn a_new_token_postpones_no_limit_of_the_session() {
     let visitor = house.signed_in(&person).await;
     let signed_in = Instant::now();
     let open = Open::by(&visitor).await;
-    confirm(&visitor).await;
+    confirm(&house, &person, &visitor).await;
     assert_eq!(open.ended().await, Some(4401));
     assert!(signed_in.elapsed() < Duration::from_secs(4) + PROMISED);
     assert!(!visitor.passes().await);
@@ -148,12 +210,11 @@ async fn a_new_token_postpones_no_limit_of_the_session() {
 async fn what_was_in_flight_is_answered_and_the_token_of_before_opens_no_lasting_stream() {
     let house = House::with("[sessions]\nfresh_for = \"1s\"").await;
     let person = house.welcome("101").await;
-    let (here, there) = (house.signed_in(&person).await, house.signed_in(&person).await);
+    let here = house.signed_in(&person).await;
     let before = house.visitor();
     before.set_cookie(SESSION, Some(&here.session()));
     let mut call = here.websocket("/ws").await.unwrap();
-    confirm(&here).await;
-    drop(there);
+    confirm(&house, &person, &here).await;
 
     let fetches = (0..10).map(|n| before.script(Method::GET, &format!("/page/{n}")).send());
     for answer in futures_util::future::join_all(fetches).await {

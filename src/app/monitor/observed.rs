@@ -11,7 +11,7 @@ use crate::domain::fault::Fault;
 use crate::domain::limits::{Decision, Draw, NameDigest, Nanos, Reservation};
 use crate::domain::password::{Password, PasswordHash};
 use crate::flows::World;
-use crate::ports::{Content, Hasher, Limiter, Mail, Mailer, Receipt, Refusal, Verification};
+use crate::ports::{Compared, Content, Hasher, Limiter, Mail, Mailer, Receipt, Refusal};
 use crate::telemetry::health::{Health, Part};
 use crate::telemetry::metrics::{Histogram, Labelled, Metrics};
 
@@ -99,11 +99,11 @@ impl Hasher for ObservedHasher {
         Ok(hash)
     }
 
-    async fn verify(&self, password: &Password, hash: Option<&PasswordHash>) -> Result<Verification, Fault> {
+    async fn verify(&self, password: &Password, hash: Option<&PasswordHash>) -> Result<Compared, Fault> {
         let begun = Instant::now();
-        let verification = self.inner.verify(password, hash).await?;
+        let compared = self.inner.verify(password, hash).await?;
         self.verify.observe(begun.elapsed());
-        Ok(verification)
+        Ok(compared)
     }
 }
 

@@ -5,6 +5,7 @@ mod audit;
 mod dearest;
 pub(in crate::crypto) mod phc;
 mod pool;
+mod strain;
 mod work;
 
 use std::num::NonZero;
@@ -21,6 +22,7 @@ use tokio::sync::OnceCell;
 use self::dearest::{Demands, Speeds};
 use self::phc::{Phc, Recipe};
 use self::pool::Pool;
+use self::strain::{Stopwatch, Strain};
 use self::work::{OUTPUT_BYTES, SALT_BYTES, Scratch, Stored, Terms};
 use super::foreign::{self, Foreign};
 use super::foreign::{Basis, basis_of};
@@ -28,7 +30,7 @@ use super::secrets::Pepper;
 use crate::config::Hashing;
 use crate::domain::fault::Fault;
 use crate::domain::password::{Password, PasswordHash};
-use crate::ports::{Entropy, Hasher, Verification};
+use crate::ports::{Compared, Entropy, Hasher, Spent};
 
 pub use self::audit::HashKind;
 pub use self::pool::Stats;
@@ -55,6 +57,7 @@ pub struct Argon2Hasher {
     entropy: Arc<dyn Entropy>,
     warned: Mutex<Option<Instant>>,
     speeds: OnceCell<Speeds>,
+    strain: Arc<Strain>,
 }
 
 /// What makes a stored hash easier to guess from than one made today, in words; nothing when it is as good.
@@ -105,6 +108,7 @@ impl Argon2Hasher {
             entropy,
             warned: Mutex::default(),
             speeds: OnceCell::new(),
+            strain: Arc::default(),
         })
     }
 
@@ -202,15 +206,24 @@ impl Hasher for Argon2Hasher {
         Ok(PasswordHash::from_phc(hash.to_string()))
     }
 
-    async fn verify(&self, password: &Password, hash: Option<&PasswordHash>) -> Result<Verification, Fault> {
+    async fn verify(&self, password: &Password, hash: Option<&PasswordHash>) -> Result<Compared, Fault> {
         let terms = self.terms.load_full();
         let stored = match hash {
             Some(hash) => self.read(&terms, hash)?,
             None => None,
         };
-        let password = password.clone();
+        let (password, strain) = (password.clone(), Arc::clone(&self.strain));
         self.run(terms, move |terms, scratch| {
-            terms.verify(scratch, &password, stored.as_ref())
+            let watch = Stopwatch::start();
+            let outcome = terms.verify(scratch, &password, stored.as_ref())?;
+            let (took, computed) = watch.read();
+            Ok(Compared {
+                outcome,
+                spent: Spent {
+                    took,
+                    slowdown: strain.note(took, computed, Instant::now()),
+                },
+            })
         })
         .await
     }

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::crypto::testing::Counting;
+use crate::ports::Verification;
 
 const HASHING: Hashing = Hashing {
     memory_kib: 64,
@@ -34,19 +35,30 @@ async fn the_reference_implementation_gives_the_same_hashes() {
     let hasher = hasher();
     // The published vector for m = 256, t = 2, p = 1 of phc-winner-argon2 (test.c), without a key.
     let plain = stored("$argon2id$v=19$m=256,t=2,p=1$c29tZXNhbHQ$nf65EOgLrQMR/uIPnA4rEsF5h7TKyQwu9U1bMCHGi/4");
-    assert_eq!(hasher.verify(&password("password"), Some(&plain)).await.unwrap(), STALE);
+    assert_eq!(
+        hasher
+            .verify(&password("password"), Some(&plain))
+            .await
+            .unwrap()
+            .outcome,
+        STALE
+    );
     // The reference library with 32 bytes 0x03 as its secret and 16 bytes 0x02 as the salt.
     let keyed = stored(
         "$argon2id$v=19$m=64,t=3,p=1,keyid=003392d3$AgICAgICAgICAgICAgICAg$tB+8/oXHAMKgfH3StXN+vlWSj6Ukqudo8VgD27natns",
     );
     let typed = password("password パスワード");
-    assert_eq!(hasher.verify(&typed, Some(&keyed)).await.unwrap(), STALE);
+    assert_eq!(hasher.verify(&typed, Some(&keyed)).await.unwrap().outcome, STALE);
     assert_eq!(
-        hasher.verify(&password("password"), Some(&keyed)).await.unwrap(),
+        hasher
+            .verify(&password("password"), Some(&keyed))
+            .await
+            .unwrap()
+            .outcome,
         Verification::Mismatch
     );
     let same_terms = hasher_with(Hashing { passes: 3, ..HASHING }, Pepper::from_bytes([3; 32]));
-    assert_eq!(same_terms.verify(&typed, Some(&keyed)).await.unwrap(), FRESH);
+    assert_eq!(same_terms.verify(&typed, Some(&keyed)).await.unwrap().outcome, FRESH);
 }
 
 #[tokio::test]
@@ -79,14 +91,21 @@ async fn imported_hashes_match_their_password_and_are_due_for_renewal() {
     ] {
         let imported = crate::crypto::foreign::judge(text).unwrap();
         assert_eq!(
-            hasher.verify(&password(typed), Some(&imported)).await.unwrap(),
+            hasher.verify(&password(typed), Some(&imported)).await.unwrap().outcome,
             STALE,
             "{text}"
         );
-        let wrong = hasher.verify(&password("wrong"), Some(&imported)).await.unwrap();
+        let wrong = hasher
+            .verify(&password("wrong"), Some(&imported))
+            .await
+            .unwrap()
+            .outcome;
         assert_eq!(wrong, Verification::Mismatch, "{text}");
         let renewed = hasher.hash(&password(typed)).await.unwrap();
-        assert_eq!(hasher.verify(&password(typed), Some(&renewed)).await.unwrap(), FRESH);
+        assert_eq!(
+            hasher.verify(&password(typed), Some(&renewed)).await.unwrap().outcome,
+            FRESH
+        );
     }
 }
 
@@ -116,11 +135,19 @@ async fn a_fresh_hash_is_a_phc_string_with_its_own_salt_and_matches_only_its_pas
     );
     assert_ne!(hasher.hash(&password("correct horse")).await.unwrap(), hash);
     assert_eq!(
-        hasher.verify(&password("correct horse"), Some(&hash)).await.unwrap(),
+        hasher
+            .verify(&password("correct horse"), Some(&hash))
+            .await
+            .unwrap()
+            .outcome,
         FRESH
     );
     assert_eq!(
-        hasher.verify(&password("Correct horse"), Some(&hash)).await.unwrap(),
+        hasher
+            .verify(&password("Correct horse"), Some(&hash))
+            .await
+            .unwrap()
+            .outcome,
         Verification::Mismatch
     );
 }
@@ -140,7 +167,7 @@ async fn every_answer_costs_one_job_and_no_account_costs_what_an_account_costs()
         (Some(&foreign), Verification::Mismatch),
     ];
     for (i, (stored, expected)) in (2..).zip(cases) {
-        assert_eq!(hasher.verify(&typed, stored).await.unwrap(), expected);
+        assert_eq!(hasher.verify(&typed, stored).await.unwrap().outcome, expected);
         assert_eq!(hasher.stats().completed, i);
     }
     assert_eq!(hasher.terms.load().dummy.recipe, hasher.terms.load().recipe);
@@ -165,9 +192,9 @@ async fn a_hash_is_stale_once_anything_about_it_has_moved_on() {
         hasher_with(Hashing { passes: 3, ..HASHING }, pepper()),
         hasher_with(HASHING, Pepper::from_bytes([4; 32]).with_previous([3; 32])),
     ] {
-        assert_eq!(later.verify(&typed, Some(&hash)).await.unwrap(), STALE);
+        assert_eq!(later.verify(&typed, Some(&hash)).await.unwrap().outcome, STALE);
         let again = later.hash(&typed).await.unwrap();
-        assert_eq!(later.verify(&typed, Some(&again)).await.unwrap(), FRESH);
+        assert_eq!(later.verify(&typed, Some(&again)).await.unwrap().outcome, FRESH);
     }
 }
 
@@ -176,15 +203,15 @@ async fn a_pepper_replaced_while_running_hashes_from_then_on_and_the_old_one_sti
     let (hasher, typed) = (hasher(), password("correct horse"));
     let before = hasher.hash(&typed).await.unwrap();
     hasher.replace_pepper(Pepper::from_bytes([4; 32]).with_previous([3; 32]));
-    assert_eq!(hasher.verify(&typed, Some(&before)).await.unwrap(), STALE);
+    assert_eq!(hasher.verify(&typed, Some(&before)).await.unwrap().outcome, STALE);
     let after = hasher.hash(&typed).await.unwrap();
-    assert_eq!(hasher.verify(&typed, Some(&after)).await.unwrap(), FRESH);
+    assert_eq!(hasher.verify(&typed, Some(&after)).await.unwrap().outcome, FRESH);
     hasher.replace_pepper(Pepper::from_bytes([4; 32]));
     assert_eq!(
-        hasher.verify(&typed, Some(&before)).await.unwrap(),
+        hasher.verify(&typed, Some(&before)).await.unwrap().outcome,
         Verification::Mismatch
     );
-    assert_eq!(hasher.verify(&typed, Some(&after)).await.unwrap(), FRESH);
+    assert_eq!(hasher.verify(&typed, Some(&after)).await.unwrap().outcome, FRESH);
 }
 
 #[tokio::test]
@@ -218,7 +245,7 @@ async fn another_version_or_output_length_is_stale_too() {
         (compute(Version::V0x13, 24), STALE),
         (compute(Version::V0x10, 32), STALE),
     ] {
-        assert_eq!(hasher.verify(&typed, Some(&hash)).await.unwrap(), expected);
+        assert_eq!(hasher.verify(&typed, Some(&hash)).await.unwrap().outcome, expected);
     }
 }
 
@@ -271,7 +298,8 @@ async fn a_stored_hash_that_needs_more_memory_than_usual_still_verifies() {
         hasher_with(HASHING, pepper())
             .verify(&typed, Some(&hash))
             .await
-            .unwrap(),
+            .unwrap()
+            .outcome,
         STALE
     );
 }
@@ -290,7 +318,7 @@ async fn a_pepper_that_is_not_here_is_told_to_the_operator_once_and_not_for_ever
     let hasher = hasher();
     for _ in 0..3 {
         assert_eq!(
-            hasher.verify(&typed, Some(&foreign)).await.unwrap(),
+            hasher.verify(&typed, Some(&foreign)).await.unwrap().outcome,
             Verification::Mismatch
         );
     }

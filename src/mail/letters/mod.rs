@@ -13,7 +13,7 @@ use jiff::tz::TimeZone;
 use minijinja::{Environment, UndefinedBehavior, Value, context};
 
 use crate::config::{Branding, Routes};
-use crate::domain::account::Account;
+use crate::domain::account::{Account, AccountState};
 use crate::domain::browser::Browser;
 use crate::domain::doors::Doors;
 use crate::domain::fault::Fault;
@@ -132,10 +132,12 @@ impl LetterPress {
                 let facts = context! { device, address => client.to_string(), ..self.notice(doors, *at, language) };
                 ("new_device", facts)
             }
-            Content::EmailChanged { at, current } => (
-                "email_changed",
-                context! { current, ..self.notice(doors, *at, language) },
-            ),
+            Content::EmailChanged { at, current } => {
+                // Told to the owner all the same, but without the way to a sign-in that is closed.
+                let disabled = account.state == AccountState::Disabled;
+                let facts = context! { current, disabled, ..self.notice(doors, *at, language) };
+                ("email_changed", facts)
+            }
             Content::AccountUnlocked { at } => ("account_unlocked", self.notice(doors, *at, language)),
         };
         let common = self.common(account);

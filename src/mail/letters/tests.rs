@@ -114,6 +114,30 @@ fn a_letter_reads_as_it_is_meant_to(
 }
 
 #[rstest]
+fn a_disabled_account_is_told_of_its_new_address_and_is_shown_no_door(
+    #[values("email_changed", "email_changed_former")] kind: &str,
+    #[values(Language::En, Language::Ja)] language: Language,
+) {
+    let disabled = Account {
+        state: AccountState::Disabled,
+        ..account(language)
+    };
+    let letter = written(&press_of(&branding()), &disabled, kind);
+    insta::assert_snapshot!(format!("{kind}_disabled.{language}.txt"), letter.text);
+    assert!(
+        !letter.text.contains("https://") && !letter.html.contains("href="),
+        "{}",
+        letter.html
+    );
+    let promise = ["Letters come to this address", "このアドレスにお送りします"];
+    assert!(
+        !promise.iter().any(|words| letter.html.contains(words)),
+        "{}",
+        letter.html
+    );
+}
+
+#[rstest]
 fn a_link_goes_through_both_doors_and_carries_the_token(
     #[values("welcome", "reset")] kind: &str,
     #[values(Language::En, Language::Ja)] language: Language,

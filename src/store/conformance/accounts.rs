@@ -458,6 +458,9 @@ async fn a_password_is_changed_by_whoever_knew_the_old_one(ports: Ports) {
     let before = one;
     let one = change("$first", "$second", &before, false, 5).await.unwrap();
     assert!(lives(&one).await && lives(&other).await, "the others were to stay");
+    let late = fresh_session(&account, at(5));
+    let begun = ports.sessions.begin(&late, None, &ROOMY, Consequences::default());
+    assert!(!begun.await.unwrap(), "whoever gave the old password comes too late");
     let (confirmed, _) = ports.sessions.find(&one.digest).await.unwrap().unwrap();
     assert_eq!((confirmed.created_at, confirmed.authenticated_at), (at(2), at(5)));
     assert!(

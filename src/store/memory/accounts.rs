@@ -213,7 +213,7 @@ impl Accounts for MemoryStore {
         let Some(digest) = state.living(id, keep) else {
             return Ok(Change::NotFound);
         };
-        state.raise_all_but(id, digest);
+        state.raise(id, Some(digest));
         if let Some(stored) = state.accounts.get_mut(&id) {
             stored.account.updated_at = now;
         }
@@ -244,9 +244,7 @@ impl Accounts for MemoryStore {
         stored.hash = Some(change.new.clone());
         stored.password_set_at = Some(now);
         stored.account.updated_at = now;
-        if change.end_others {
-            state.raise_all_but(id, renewal.old);
-        }
+        state.raise(id, change.end_others.then_some(renewal.old));
         state.renew(renewal, now);
         state.end_tickets(id, TicketEnd::Overtaken, now);
         state.note(now, Changed::Account(id));
@@ -285,11 +283,18 @@ impl State {
         (found.account == account && found.generation == generation).then_some(found.digest)
     }
 
-    /// Raises the generation and takes one session along.
-    fn raise_all_but(&mut self, account: AccountId, digest: TokenDigest) {
-        if let (Some(stored), Some(session)) = (self.accounts.get_mut(&account), self.sessions.get_mut(&digest)) {
-            stored.account.generation += 1;
-            session.generation = stored.account.generation;
+    /// Raises the generation and takes living sessions along: this one, or all.
+    fn raise(&mut self, account: AccountId, only: Option<TokenDigest>) {
+        let Some(stored) = self.accounts.get_mut(&account) else {
+            return;
+        };
+        let before = stored.account.generation;
+        stored.account.generation += 1;
+        for session in self.sessions.values_mut() {
+            let living = session.account == account && session.generation == before;
+            if living && only.is_none_or(|only| only == session.digest) {
+                session.generation += 1;
+            }
         }
     }
 

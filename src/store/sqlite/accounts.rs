@@ -266,7 +266,7 @@ impl Accounts for SqliteStore {
     ) -> Result<Change, Fault> {
         self.write(format!("end the other sessions of account {id}"), async {
             let mut tx = self.transaction().await?;
-            if !take_along(&mut tx, id, keep).await? {
+            if !take_along(&mut tx, id, Some(keep)).await? {
                 return Ok(Change::NotFound);
             }
             query("UPDATE accounts SET generation = generation + 1, updated_at = $2 WHERE id = $1")
@@ -292,19 +292,18 @@ impl Accounts for SqliteStore {
         self.write(format!("change the password of account {id}"), async {
             let mut tx = self.transaction().await?;
             if !renew_token(&mut tx, &change.renewal, now).await?
-                || (change.end_others && !take_along(&mut tx, id, change.renewal.session).await?)
+                || !take_along(&mut tx, id, change.end_others.then_some(change.renewal.session)).await?
             {
                 return Ok(false);
             }
             let changed = query(
                 "UPDATE accounts SET password_hash = $3, password_set_at = $4, updated_at = $4, \
-                 generation = generation + $5 WHERE id = $1 AND password_hash = $2 AND state = $6",
+                 generation = generation + 1 WHERE id = $1 AND password_hash = $2 AND state = $5",
             )
             .bind(id.to_string())
             .bind(change.old.expose())
             .bind(change.new.expose())
             .bind(ms(now))
-            .bind(i64::from(change.end_others))
             .bind(AccountState::Active.as_str())
             .execute(&mut *tx)
             .await?;
@@ -458,17 +457,17 @@ async fn replace(tx: &mut SqliteConnection, account: &Account) -> Result<(), Tro
     Ok(())
 }
 
-/// Raises the generation of one living session, ahead of the account's. `false` when it is not a living one of it.
-async fn take_along(tx: &mut SqliteConnection, account: AccountId, session: SessionId) -> Result<bool, Trouble> {
+/// Raises the generation of living sessions, ahead of the account's: of this one, or of all. `false` when there was none.
+async fn take_along(tx: &mut SqliteConnection, account: AccountId, only: Option<SessionId>) -> Result<bool, Trouble> {
     let taken = query(
-        "UPDATE sessions SET generation = generation + 1 WHERE id = $2 AND account = $1 \
+        "UPDATE sessions SET generation = generation + 1 WHERE account = $1 AND ($2 IS NULL OR id = $2) \
          AND generation = (SELECT generation FROM accounts WHERE id = $1)",
     )
     .bind(account.to_string())
-    .bind(session.to_string())
+    .bind(only.map(|session| session.to_string()))
     .execute(tx)
     .await?;
-    Ok(taken.rows_affected() == 1)
+    Ok(taken.rows_affected() > 0)
 }
 
 /// The administrators who can sign in.

@@ -124,6 +124,8 @@ closed_list! {
         Closed = "closed",
         /// Its session ended.
         SessionEnded = "session-ended",
+        /// Its session lives on, and it is to be opened anew: the password changed, or the other sessions ended.
+        Renewed = "renewed",
         /// The gateway stops.
         Stopping = "stopping",
     }

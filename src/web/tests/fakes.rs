@@ -20,9 +20,9 @@ use crate::domain::session::{Session, SessionId};
 use crate::domain::ticket::{Ticket, TicketEnd, TicketState};
 use crate::domain::token::{TOKEN_BYTES, TokenDigest};
 use crate::ports::{
-    AccountBatch, AccountListing, Accounts, BatchOutcome, Change, Changed, Clock, Creation, Credential, EmailMatch,
-    Entropy, EventFilter, Events, Hasher, Issue, LetterListing, Limiter, Outbox, PasswordChange, Principals,
-    Redemption, Renewal, Room, Sessions, TicketListing, TicketRecord, Tickets, Verification,
+    AccountBatch, AccountListing, Accounts, BatchOutcome, Change, Changed, Clock, Compared, Creation, Credential,
+    EmailMatch, Entropy, EventFilter, Events, Hasher, Issue, LetterListing, Limiter, Outbox, PasswordChange,
+    Principals, Redemption, Renewal, Room, Sessions, Spent, TicketListing, TicketRecord, Tickets, Verification,
 };
 
 /// Everything the flows can reach.
@@ -89,11 +89,13 @@ impl Fakes {
         self.matters.lock().extend(matters);
     }
 
-    fn raise_all_but(&self, keep: SessionId) {
+    fn raise(&self, only: Option<SessionId>) {
         let mut account = self.account.lock();
+        let before = account.generation;
         account.generation += 1;
         let mut sessions = self.sessions.lock();
-        for session in sessions.values_mut().filter(|session| session.id == keep) {
+        let living = sessions.values_mut().filter(|session| session.generation == before);
+        for session in living.filter(|session| only.is_none_or(|only| only == session.id)) {
             session.generation = account.generation;
         }
     }
@@ -163,12 +165,16 @@ impl Hasher for Fakes {
         Ok(PasswordHash::from_phc(password.expose().to_owned()))
     }
 
-    async fn verify(&self, password: &Password, hash: Option<&PasswordHash>) -> Result<Verification, Fault> {
+    async fn verify(&self, password: &Password, hash: Option<&PasswordHash>) -> Result<Compared, Fault> {
         self.hashing()?;
-        Ok(if hash.is_some_and(|hash| hash.expose() == password.expose()) {
+        let outcome = if hash.is_some_and(|hash| hash.expose() == password.expose()) {
             Verification::Match { stale: false }
         } else {
             Verification::Mismatch
+        };
+        Ok(Compared {
+            outcome,
+            spent: Spent::NOTHING,
         })
     }
 }
@@ -513,7 +519,7 @@ impl Accounts for Fakes {
         then: Consequences,
     ) -> Result<Change, Fault> {
         self.store()?;
-        self.raise_all_but(keep);
+        self.raise(Some(keep));
         self.record(then);
         Ok(Change::Done)
     }
@@ -530,9 +536,7 @@ impl Accounts for Fakes {
         }
         *self.password.lock() = Some(change.new.expose().to_owned());
         *self.password_set_at.lock() = Some(now);
-        if change.end_others {
-            self.raise_all_but(change.renewal.session);
-        }
+        self.raise(change.end_others.then_some(change.renewal.session));
         self.record(then);
         Ok(self.renew_token(&change.renewal, now))
     }
