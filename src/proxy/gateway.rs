@@ -16,6 +16,7 @@ use pingora::proxy::{FailToProxy, ProxyHttp, Session};
 use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorSource, ErrorType};
 
+use crate::domain::account::Account;
 use crate::domain::assertion::{Assertion, AssertionTerms};
 use crate::domain::certificate::ClientCertificate;
 use crate::domain::client::ClientAddr;
@@ -38,6 +39,7 @@ use super::guarded::Guarded;
 use super::headers::{self, Origin};
 use super::measure::Measures;
 use super::pulse::{Pulse, Told};
+use super::question;
 use super::reception::{Refused, without_query};
 use super::streams::{Leash, Streams};
 use super::tunnel;
@@ -78,7 +80,7 @@ const KEEPALIVE_SECONDS: u64 = 75;
 const RETRY_PAGES: Duration = Duration::from_secs(10);
 
 /// Something we depend on is down: closed, and worth another try soon.
-const UNAVAILABLE: Failure = Failure::Unavailable {
+pub(super) const UNAVAILABLE: Failure = Failure::Unavailable {
     retry_after: Duration::from_secs(5),
 };
 
@@ -109,7 +111,7 @@ impl Gateway {
     }
 
     /// Walks 4 and 5: who is asking, and what the policy says to it. `Some` is an answer of ours.
-    async fn judge(&self, session: &mut Session, exchange: &mut Exchange) -> Option<http::Response<Bytes>> {
+    pub(super) async fn judge(&self, session: &mut Session, exchange: &mut Exchange) -> Option<http::Response<Bytes>> {
         let charter = Arc::clone(&exchange.charter);
         let path = match charter.reception().receive(session, exchange) {
             Ok(path) => path,
@@ -119,6 +121,8 @@ impl Gateway {
             }
         };
         match charter.portal.owner(&path) {
+            // A proxy that asks about our own pages does not send their requests here: it must not forward them either.
+            Owner::Ours if exchange.about.is_some() => return Some(fail(Some(session), exchange, Failure::NotFound)),
             // Boxed, so that the state of a proxied request has no room for what only our own pages need.
             Owner::Ours => {
                 exchange.outcome = Outcome::OwnPage;
@@ -127,7 +131,10 @@ impl Gateway {
             Owner::NearMiss => return Some(fail(Some(session), exchange, Failure::NotFound)),
             Owner::Upstream => {}
         }
-        exchange.certificate = certificate(session).map(Box::new);
+        // The certificate on the connection of a proxy that asks is the proxy's own.
+        if exchange.about.is_none() {
+            exchange.certificate = certificate(session).map(Box::new);
+        }
         let sites = charter.reception().sites();
         exchange.chosen = exchange.host.and_then(|host| sites.choose(host, &path));
         let site = exchange.chosen.and_then(|number| charter.site(number));
@@ -312,32 +319,35 @@ impl Gateway {
         }
     }
 
-    fn set_upstream_headers(&self, request: &mut RequestHeader, exchange: &Exchange) -> pingora::Result<()> {
+    /// The assertion of a request that was let through, and whose it is; `None` when the permit names nobody.
+    pub(super) fn identity<'a>(&self, exchange: &'a Exchange) -> pingora::Result<Option<(Bytes, &'a Account)>> {
         let permit = exchange
             .permit()
             .ok_or_else(|| Error::explain(ErrorType::InternalError, "nothing is forwarded without a permit"))?;
-        let (site, protected) = (admitted_site(exchange)?, &exchange.charter.protected);
+        let site = admitted_site(exchange)?;
+        let Some(principal) = permit.principal() else {
+            return Ok(None);
+        };
+        let certificate = exchange.certificate.as_deref();
+        let signed = self.pass(&site.assertion, permit, principal, certificate);
+        let jwt = signed.map_err(|fault| {
+            tracing::error!(
+                request = &*exchange.request_id,
+                fault = fault.chain(),
+                "could not sign an assertion"
+            );
+            Error::explain(ErrorType::HTTPStatus(503), "no assertion")
+        })?;
+        Ok(Some((jwt, &principal.account)))
+    }
+
+    fn set_upstream_headers(&self, request: &mut RequestHeader, exchange: &Exchange) -> pingora::Result<()> {
+        let protected = &exchange.charter.protected;
         let origin = exchange
             .origin
             .as_ref()
             .ok_or_else(|| Error::explain(ErrorType::InternalError, "nothing is forwarded from nowhere"))?;
-        let identity = match permit.principal() {
-            None => None,
-            Some(principal) => {
-                let certificate = exchange.certificate.as_deref();
-                let jwt = self
-                    .pass(&site.assertion, permit, principal, certificate)
-                    .map_err(|fault| {
-                        tracing::error!(
-                            request = &*exchange.request_id,
-                            fault = fault.chain(),
-                            "could not sign an assertion"
-                        );
-                        Error::explain(ErrorType::HTTPStatus(503), "no assertion")
-                    })?;
-                Some((jwt, &principal.account))
-            }
-        };
+        let identity = self.identity(exchange)?;
         if !request.raw_path().starts_with(b"/") {
             // An origin server is sent the origin form (RFC 9112 section 3.2.1); the host has been compared.
             let target = request
@@ -392,6 +402,11 @@ impl ProxyHttp for Gateway {
     }
 
     async fn request_filter(&self, session: &mut Session, exchange: &mut Exchange) -> pingora::Result<bool> {
+        if let Some(manner) = question::asked(session, &exchange.charter.asking) {
+            return Box::pin(self.answer_proxy(session, exchange, manner))
+                .await
+                .map(|()| true);
+        }
         let Some(mut response) = self.judge(session, exchange).await else {
             if !tunnel::is_handshake(session.req_header()) {
                 return Ok(false);
@@ -558,7 +573,11 @@ impl ProxyHttp for Gateway {
             return;
         }
         let head = session.req_header();
-        let path = String::from_utf8_lossy(head.raw_path());
+        let sent = String::from_utf8_lossy(head.raw_path());
+        let (method, target) = match exchange.about.as_deref() {
+            Some((method, target)) => (method, target.as_str()),
+            None => (&head.method, &*sent),
+        };
         let account = exchange
             .permit()
             .and_then(Permit::principal)
@@ -568,8 +587,9 @@ impl ProxyHttp for Gateway {
             request = &*exchange.request_id,
             client = exchange.origin.as_ref().map(|origin| tracing::field::display(origin.client)),
             site = exchange.site().map(|site| site.place.name.as_str()),
-            method = %head.method,
-            path = without_query(&path),
+            asked_by = exchange.about.is_some().then(|| exchange.origin.as_ref().map(|origin| tracing::field::display(origin.peer))).flatten(),
+            method = %method,
+            path = without_query(target),
             status,
             extension = account,
             milliseconds = u64::try_from(exchange.started.elapsed().as_millis()).unwrap_or(u64::MAX),
@@ -588,7 +608,7 @@ impl ProxyHttp for Gateway {
     }
 }
 
-fn fail(session: Option<&Session>, exchange: &Exchange, failure: Failure) -> http::Response<Bytes> {
+pub(super) fn fail(session: Option<&Session>, exchange: &Exchange, failure: Failure) -> http::Response<Bytes> {
     let parts = session.map(|session| parts_for_portal(session, exchange));
     exchange.charter.portal.failure(parts.as_ref(), failure)
 }

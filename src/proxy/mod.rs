@@ -4,7 +4,8 @@
 //! upstreams could read it in two ways (`reception`, `framing`), its client is told (`client`), the site it is for is
 //! chosen, its session is looked up, the policy judges it, and
 //! only a permit lets it on (`exchange`). What the upstream may rely on is set at the very last
-//! moment (`headers`).
+//! moment (`headers`). A proxy that forwards by itself asks (`question`) and is told what would have become of the
+//! request here (`forward_auth`).
 
 mod bridge;
 mod charter;
@@ -12,6 +13,7 @@ mod client;
 mod closing;
 mod connections;
 mod exchange;
+mod forward_auth;
 mod framing;
 mod gateway;
 mod guarded;
@@ -21,6 +23,7 @@ mod listeners;
 mod measure;
 mod proxy_protocol;
 mod pulse;
+mod question;
 mod reception;
 mod redirect;
 mod sockets;
