@@ -11,9 +11,10 @@ use crate::web::Failure;
 
 use super::bridge;
 use super::exchange::Exchange;
-use super::gateway::{Gateway, UNAVAILABLE, fail};
+use super::gateway::Gateway;
 use super::headers;
 use super::question::{Manner, Question};
+use super::refusal::{UNAVAILABLE, fail};
 
 /// What of the client's headers Envoy takes off before it forwards.
 static TO_REMOVE: HeaderName = HeaderName::from_static("x-envoy-auth-headers-to-remove");
