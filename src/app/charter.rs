@@ -113,6 +113,7 @@ pub(super) async fn decide(config: Config, lasting: &Lasting, before: Option<&De
     let charter = Arc::new(Charter::new(CharterTerms {
         sites: sites(&config, &files, lasting, before).await?,
         trusted: TrustedProxies::new(config.server.trusted_proxies.clone()),
+        asking: TrustedProxies::new(config.forward_auth.proxies.clone()),
         authenticate,
         portal: Arc::new(portal),
         session_cookie: config.sessions.cookie.clone(),

@@ -187,6 +187,7 @@ mod tests {
         ),
         ("server.client_certificates", "server.client_ca_file = \"/other\""),
         ("upstream.server_name", "upstream.url = \"https://127.0.0.1:5999\""),
+        ("forward_auth.proxies", "server.trusted_proxies = [\"10.0.0.9/32\"]"),
     ];
 
     fn every_key() -> Vec<String> {

@@ -11,6 +11,7 @@ mod branding;
 mod change;
 mod doors;
 mod files;
+mod forward_auth;
 mod keys;
 mod limits;
 mod links;
@@ -37,6 +38,7 @@ use toml::de::DeTable;
 pub use assertion::Assertion;
 pub use branding::Branding;
 pub use change::{Change, RESTART, why_restart};
+pub use forward_auth::ForwardAuth;
 pub use limits::Limits;
 pub use log::{Log, LogFormat};
 pub use mail::{LONGEST_RETURN_LOCAL, Mail, MailSecurity};
@@ -94,6 +96,8 @@ pub struct Config {
     pub branding: Branding,
     /// `[metrics]`
     pub metrics: Metrics,
+    /// `[forward_auth]`
+    pub forward_auth: ForwardAuth,
     /// `[log]`
     pub log: Log,
     /// `[sites.NAME]`: sites beside the main one, which the sections above describe; default none.
@@ -119,6 +123,7 @@ impl Default for Config {
             limits: Limits::default(),
             branding: Branding::default(),
             metrics: Metrics::default(),
+            forward_auth: ForwardAuth::default(),
             log: Log::default(),
             sites: Vec::new(),
             doors,
@@ -225,6 +230,7 @@ impl Config {
         self.limits.walk(walker);
         self.branding.walk(walker);
         self.metrics.walk(walker, &self.server);
+        self.forward_auth.walk(walker, &self.server);
         self.log.walk(walker);
         let main = Main {
             doors: &self.doors,

@@ -207,7 +207,7 @@ impl Server {
 }
 
 /// A network such as `10.0.0.0/8`, or one address.
-fn network() -> Text<IpNet> {
+pub(super) fn network() -> Text<IpNet> {
     Text {
         parse: parse_network,
         print: IpNet::to_string,

@@ -141,6 +141,7 @@ fn unusual_values_survive_being_shown() {
         passwords = { site_words = ["関所", "a\\b"], hashing.memory = "8193 KiB" }
         limits.sign_in_per_client = "7 per 1day"
         branding = { language = "ja", support = "内線100" }
+        forward_auth.proxies = ["10.1.0.0/16"]
         "#,
     )
     .unwrap();
@@ -539,6 +540,25 @@ fn metrics_have_an_address_of_their_own() {
     let any = both.replace("8443", "0");
     assert!(parse(&format!("{LEAST}{any}")).is_ok(), "the system chooses two");
     assert!(Config::default().metrics.enabled && Config::default().metrics.listen.ip().is_loopback());
+}
+
+#[test]
+fn a_proxy_that_asks_is_trusted_about_its_client() {
+    let asking = "[server]\ntrusted_proxies = [\"10.0.0.0/24\"]\n[forward_auth]\nproxies = [\"10.0.0.5/32\"]";
+    assert!(parse(&format!("{LEAST}{asking}")).is_ok());
+    for networks in ["", "\"10.0.0.6/32\"", "\"10.0.0.4/31\", \"10.0.0.0/30\""] {
+        let other = asking.replace("\"10.0.0.0/24\"", networks);
+        let fits = networks.contains("/31");
+        assert_eq!(parse(&format!("{LEAST}{other}")).is_ok(), fits, "{networks}");
+    }
+    let wider = asking.replace("10.0.0.5/32", "10.0.0.0/16");
+    assert!(
+        complaint(&wider).contains("10.0.0.0/16 is not in server.trusted_proxies"),
+        "{}",
+        complaint(&wider)
+    );
+    assert!(complaint(&asking.replace("10.0.0.5/32", "0.0.0.0/0")).contains("everybody"));
+    assert_eq!(Config::default().forward_auth.proxies, []);
 }
 
 #[test]

@@ -41,6 +41,8 @@ pub struct CharterTerms {
     pub sites: Vec<Site>,
     /// Whose word about its client is believed.
     pub trusted: TrustedProxies,
+    /// Who may ask about requests that it forwards itself.
+    pub asking: TrustedProxies,
     /// Who is asking, and for how long a session counts.
     pub authenticate: Arc<Authenticate>,
     /// Our own pages, on every host.

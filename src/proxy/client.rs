@@ -51,6 +51,13 @@ impl TrustedProxies {
     }
 }
 
+/// Whether the nearest hop in `X-Forwarded-For` is an address, so that the client need not be guessed.
+pub fn names_client(headers: &HeaderMap) -> bool {
+    let nearest = headers.get_all("x-forwarded-for").iter().next_back();
+    let nearest = nearest.and_then(|line| line.to_str().ok()?.rsplit(',').next());
+    nearest.is_some_and(|hop| address(hop.trim()).is_some())
+}
+
 /// An address as proxies write it: bare, with a port, or in brackets.
 fn address(hop: &str) -> Option<IpAddr> {
     if let Ok(ip) = hop.parse::<IpAddr>() {
@@ -94,5 +101,20 @@ mod tests {
     fn a_hop_that_cannot_be_read_ends_the_search() {
         assert_eq!(resolve("10.0.0.1", &["203.0.113.1, unknown"]), "10.0.0.1");
         assert_eq!(resolve("10.0.0.1", &["203.0.113.1, garbage, 10.0.0.2"]), "10.0.0.2");
+    }
+
+    #[test]
+    fn a_client_is_named_by_an_address_at_the_right() {
+        let named = |lines: &[&str]| {
+            let mut headers = HeaderMap::new();
+            for line in lines {
+                headers.append("x-forwarded-for", line.parse().unwrap());
+            }
+            names_client(&headers)
+        };
+        assert!(named(&["203.0.113.1"]) && named(&["unknown", "unknown, [2001:db8::1]:9"]));
+        for lines in [&[][..], &[""], &["203.0.113.1,"], &["203.0.113.1", "unknown"]] {
+            assert!(!named(lines), "{lines:?}");
+        }
     }
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use http::Method;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::domain::certificate::ClientCertificate;
@@ -36,6 +37,8 @@ pub struct Exchange {
     pub chosen: Option<usize>,
     /// The certificate that its client proved to hold.
     pub certificate: Option<Box<ClientCertificate>>,
+    /// The method and target it is about, when a proxy asks about a request that it forwards itself.
+    pub about: Option<Box<(Method, String)>>,
     /// How far it has come.
     pub stage: Stage,
     /// Where it has been among the servers of its upstream.
@@ -80,6 +83,7 @@ impl Exchange {
             host: None,
             chosen: None,
             certificate: None,
+            about: None,
             stage: Stage::Received,
             route: Route::default(),
             after: After::Keep,

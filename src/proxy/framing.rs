@@ -126,7 +126,7 @@ fn request_line(line: &[u8]) -> Result<bool, HeadProblem> {
 }
 
 /// Visible ASCII without a fragment, which has no place in a request (RFC 9112 section 3.2) and would be cut silently.
-fn is_target(target: &[u8]) -> bool {
+pub fn is_target(target: &[u8]) -> bool {
     // Pingora encodes a stray blank of the request line before anybody sees it; at the end of a target it shows.
     !target.is_empty() && !target.ends_with(b"%20") && target.iter().all(|b| b.is_ascii_graphic() && *b != b'#')
 }

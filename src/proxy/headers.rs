@@ -144,7 +144,8 @@ impl Protected {
                 .any(|protected| protected.len() == name.len() && fold(name).eq(protected.iter().copied()))
     }
 
-    fn strip_cookies(&self, headers: &mut HeaderMap) {
+    /// Takes our cookies out, and joins the others into one header.
+    pub fn strip_cookies(&self, headers: &mut HeaderMap) {
         let mut values = headers.get_all(COOKIE).iter();
         let left = match (values.next(), values.next()) {
             (None, _) => return,
@@ -186,6 +187,17 @@ impl Protected {
             headers.insert(&REMOTE_GROUPS, value(plain(&account.groups.join(",")))?);
         }
         Ok(())
+    }
+
+    /// The names that carry an identity.
+    pub fn identity_names(&self) -> [&HeaderName; 5] {
+        [
+            &self.assertion,
+            &REMOTE_USER,
+            &REMOTE_NAME,
+            &REMOTE_EMAIL,
+            &REMOTE_GROUPS,
+        ]
     }
 
     /// Keeps the upstream from setting our cookies, and keeps shared caches from keeping what one person saw.

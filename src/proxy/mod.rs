@@ -2,9 +2,10 @@
 //!
 //! A request walks through `gateway` under the charter in force when it came in (`charter`): its head is refused when
 //! upstreams could read it in two ways (`reception`, `framing`), its client is told (`client`), the site it is for is
-//! chosen, its session is looked up, the policy judges it, and
+//! chosen (`sites`), its session is looked up, the policy judges it (`judgement`), and
 //! only a permit lets it on (`exchange`). What the upstream may rely on is set at the very last
-//! moment (`headers`).
+//! moment (`identity`, `headers`); who may not pass is told so (`refusal`). A proxy that forwards by itself asks
+//! (`question`) and is told what would have become of the request here (`forward_auth`).
 
 mod bridge;
 mod charter;
@@ -12,17 +13,25 @@ mod client;
 mod closing;
 mod connections;
 mod exchange;
+mod forward_auth;
 mod framing;
 mod gateway;
 mod guarded;
 mod headers;
 mod hsts;
+mod identity;
+mod judgement;
 mod listeners;
 mod measure;
+mod origins;
+mod own_pages;
 mod proxy_protocol;
 mod pulse;
+mod question;
 mod reception;
 mod redirect;
+mod refusal;
+mod sites;
 mod sockets;
 mod streams;
 mod tunnel;

@@ -21,6 +21,7 @@ mod crash;
 mod devices;
 mod enumeration;
 mod forgot_password;
+mod forward_auth;
 mod fuzz;
 mod headers;
 mod hostile;

@@ -312,11 +312,15 @@ fn collect_lines(from: impl Read + Send + 'static, printed: &Arc<Mutex<Vec<u8>>>
 
 /// A certificate authority of this test alone, and the doors' certificate by it.
 fn certificates(home: &Path) -> RootCertStore {
-    use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+    use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 
     let authority_key = KeyPair::generate().unwrap();
     let mut params = CertificateParams::new(Vec::new()).unwrap();
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    // Another name than its certificates have: OpenSSL would take them for signed by themselves.
+    params
+        .distinguished_name
+        .push(DnType::CommonName, "authority of a test");
     let authority = params.self_signed(&authority_key).unwrap();
     let key = KeyPair::generate().unwrap();
     let leaf = CertificateParams::new([IN, OUT, WIKI_IN, WIKI_OUT].map(str::to_owned))

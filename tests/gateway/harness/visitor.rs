@@ -290,6 +290,13 @@ impl Visitor {
         }
     }
 
+    /// Before a proxy that stands in front of the gateway.
+    #[must_use]
+    pub fn through(mut self, proxy: SocketAddr) -> Self {
+        self.at = Arc::new(Mutex::new(proxy));
+        self
+    }
+
     /// Speaks HTTP/2.
     #[must_use]
     pub fn over_http2(mut self) -> Self {

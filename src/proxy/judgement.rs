@@ -1,0 +1,127 @@
+//! The judgement: for which site a request is, who is asking, and what the policy says to it. A request that comes to be
+//! forwarded and one that another proxy asks about take this one way.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use pingora::proxy::Session;
+
+use crate::domain::certificate::ClientCertificate;
+use crate::domain::policy::Verdict;
+use crate::domain::rule::Asked;
+use crate::domain::target::RequestPath;
+use crate::flows::{Bond, Right};
+use crate::telemetry::metrics::Outcome;
+use crate::web::{Failure, Owner, cookie};
+
+use super::bridge::After;
+use super::charter::Charter;
+use super::exchange::{Exchange, Stage};
+use super::gateway::Gateway;
+use super::headers;
+use super::origins;
+use super::pulse::Pulse;
+use super::reception::Refused;
+use super::refusal;
+use super::sites;
+
+impl Gateway {
+    /// Walks 4 and 5: who is asking, and what the policy says to it. `Some` is an answer of ours.
+    pub(super) async fn judge(&self, session: &mut Session, exchange: &mut Exchange) -> Option<http::Response<Bytes>> {
+        let charter = Arc::clone(&exchange.charter);
+        let path = match charter.reception().receive(session, exchange) {
+            Ok(path) => path,
+            Err(Refused(failure)) => {
+                exchange.after = After::Close;
+                return Some(refusal::fail(Some(session), exchange, failure));
+            }
+        };
+        match charter.portal.owner(&path) {
+            // A proxy that asks about our own pages does not send their requests here: it must not forward them either.
+            Owner::Ours if exchange.about.is_some() => {
+                return Some(refusal::fail(Some(session), exchange, Failure::NotFound));
+            }
+            // Boxed, so that the state of a proxied request has no room for what only our own pages need.
+            Owner::Ours => {
+                exchange.outcome = Outcome::OwnPage;
+                return Some(Box::pin(self.own_page(session, exchange)).await);
+            }
+            Owner::NearMiss => return Some(refusal::fail(Some(session), exchange, Failure::NotFound)),
+            Owner::Upstream => {}
+        }
+        // The certificate on the connection of a proxy that asks is the proxy's own.
+        if exchange.about.is_none() {
+            exchange.certificate = certificate(session).map(Box::new);
+        }
+        let site = sites::choose(&charter, exchange, &path);
+        let (Some(site), Some(origin)) = (site, &exchange.origin) else {
+            tracing::info!(
+                request = &*exchange.request_id,
+                problem = "the path could be meant for several sites",
+                "refused"
+            );
+            return Some(refusal::fail(Some(session), exchange, Failure::BadRequest));
+        };
+        exchange.across = origins::across(session, site, origin, &path);
+        let presented = cookie::presented(&session.req_header().headers, &charter.session_cookie);
+        let standing = match charter.authenticate.run(&presented).await {
+            Ok(standing) => standing,
+            Err(fault) => {
+                let answer = refusal::unjudged(session, exchange, &fault);
+                exchange.outcome = Outcome::Failed;
+                return Some(answer);
+            }
+        };
+        let head = session.req_header();
+        let instead = if site.policy.names_methods() {
+            headers::other_methods(&head.headers)
+        } else {
+            Vec::new()
+        };
+        let asked = Asked {
+            method: head.method.as_str(),
+            host: origin.host_name(),
+            client: origin.client.ip(),
+            instead: &instead,
+        };
+        match site.policy.judge(&path, &asked, standing.principal()) {
+            Verdict::Allow(_) if origins::is_foreign_upgrade(session, exchange, site) => {
+                exchange.outcome = Outcome::Denied;
+                Some(refusal::fail(Some(session), exchange, Failure::Forbidden))
+            }
+            Verdict::Allow(permit) => {
+                exchange.bond = standing.bond();
+                exchange.pulse = pulse(&charter, &path, exchange.bond);
+                exchange.outcome = Outcome::Forwarded;
+                exchange.stage = Stage::Admitted(permit);
+                None
+            }
+            Verdict::Deny => {
+                exchange.outcome = Outcome::Denied;
+                Some(refusal::fail(Some(session), exchange, Failure::Forbidden))
+            }
+            Verdict::Challenge => {
+                exchange.outcome = Outcome::Challenged;
+                Some(refusal::challenge(session, exchange, site, standing.refusal()))
+            }
+        }
+    }
+}
+
+/// Hears of the traffic of a stream at this path, where that counts as use.
+fn pulse(charter: &Charter, path: &RequestPath<'_>, bond: Option<Bond>) -> Option<Pulse> {
+    let active = || charter.active_streams.iter().any(|active| active.holds(path));
+    match bond?.right {
+        Right::Session(id) if active() => Some(Pulse::new(Arc::clone(&charter.authenticate), id)),
+        _ => None,
+    }
+}
+
+/// The certificate that the client proved to hold in its handshake; what it says in a header counts for nothing.
+fn certificate(session: &Session) -> Option<ClientCertificate> {
+    let digest = session.digest()?.ssl_digest.as_ref()?;
+    (!digest.cert_digest.is_empty()).then(|| ClientCertificate {
+        thumbprint: digest.cert_digest.clone(),
+        subject: digest.organization.clone(),
+    })
+}
