@@ -36,6 +36,7 @@ use super::closing::Farewell;
 use super::exchange::{Exchange, Stage};
 use super::guarded::Guarded;
 use super::headers::{self, Origin};
+use super::intake::{self, Intake};
 use super::measure::Measures;
 use super::pulse::{Pulse, Told};
 use super::reception::{Refused, without_query};
@@ -167,6 +168,12 @@ impl Gateway {
                 Some(fail(Some(session), exchange, Failure::Forbidden))
             }
             Verdict::Allow(permit) => {
+                exchange.intake = Intake::new(site.bodies.at(&path));
+                if !exchange.intake.admits_declared(&head.headers) {
+                    tracing::info!(request = &*exchange.request_id, problem = intake::TOO_LARGE, "refused");
+                    exchange.after = After::Hear;
+                    return Some(fail(Some(session), exchange, Failure::BodyTooLarge));
+                }
                 exchange.bond = standing.bond();
                 exchange.pulse = pulse(&charter, &path, exchange.bond);
                 exchange.outcome = Outcome::Forwarded;
@@ -410,6 +417,7 @@ impl ProxyHttp for Gateway {
 
     async fn upstream_peer(&self, _session: &mut Session, exchange: &mut Exchange) -> pingora::Result<Box<HttpPeer>> {
         let pool = Arc::clone(&admitted_site(exchange)?.upstream);
+        exchange.intake.again();
         exchange.route.next(&pool).map(Box::new)
     }
 
@@ -429,12 +437,12 @@ impl ProxyHttp for Gateway {
     async fn request_body_filter(
         &self,
         _session: &mut Session,
-        _body: &mut Option<Bytes>,
+        body: &mut Option<Bytes>,
         _end: bool,
         exchange: &mut Exchange,
     ) -> pingora::Result<()> {
         exchange.route.sent();
-        Ok(())
+        exchange.intake.take(body.as_ref().map_or(0, Bytes::len))
     }
 
     fn fail_to_connect(
@@ -537,7 +545,11 @@ impl ProxyHttp for Gateway {
                 let mut response = fail(Some(session), exchange, failure);
                 exchange.charter.hsts.set(response.headers_mut());
                 error_code = response.status().as_u16();
-                let _ = bridge::write(session, response, After::Close).await;
+                let after = match failure {
+                    Failure::BodyTooLarge => After::Hear,
+                    _ => After::Close,
+                };
+                let _ = bridge::write(session, response, after).await;
             }
         }
         FailToProxy {

@@ -17,6 +17,7 @@ mod gateway;
 mod guarded;
 mod headers;
 mod hsts;
+mod intake;
 mod listeners;
 mod measure;
 mod proxy_protocol;

@@ -25,7 +25,7 @@ async fn ask(address: SocketAddr, method: &str, path: &str, host: &str) -> (u16,
 }
 
 /// A series' value; 0 would be there too, so a name that does not exist is a mistake of the test.
-async fn value(house: &House, series: &str) -> f64 {
+pub async fn value(house: &House, series: &str) -> f64 {
     let (status, text) = ask(house.gateway.metrics(), "GET", "/metrics", "localhost").await;
     assert_eq!(status, 200);
     let line = text
@@ -46,7 +46,8 @@ async fn reaches(house: &House, series: &str, wanted: f64) {
     .await;
 }
 
-async fn ready(house: &House) -> (u16, Value) {
+/// What is said of every part.
+pub async fn ready(house: &House) -> (u16, Value) {
     let (status, answer) = ask(house.gateway.metrics(), "GET", "/health/ready", "127.0.0.1").await;
     let (_, body) = answer.split_once("\r\n\r\n").unwrap();
     (status, serde_json::from_str(body).unwrap())
