@@ -112,7 +112,8 @@ pub(super) async fn decide(config: Config, lasting: &Lasting, before: Option<&De
         .map_err(|error| Fault::corrupt(format!("assertion.header = {:?}", assertion.header), error))?;
     let charter = Arc::new(Charter::new(CharterTerms {
         sites: sites(&config, &files, lasting, before).await?,
-        trusted: TrustedProxies::new(config.server.trusted_proxies.clone()),
+        trusted: TrustedProxies::new(config.server.trusted_proxies.clone())
+            .naming_clients_in(config.server.forwarded_header),
         asking: TrustedProxies::new(config.forward_auth.proxies.clone()),
         authenticate,
         portal: Arc::new(portal),
@@ -152,7 +153,7 @@ async fn sites(
         });
         let same = known
             .iter()
-            .find(|(known, _)| unchanged && known.upstream == site.upstream);
+            .find(|(known, _)| unchanged && known.upstream.is_same_but_for_bodies(&site.upstream));
         let upstream = if let Some((_, known)) = same {
             Arc::clone(&known.upstream)
         } else {
@@ -168,6 +169,7 @@ async fn sites(
                 ..config.assertion.terms.clone()
             }),
             policy: site.policy,
+            bodies: site.upstream.bodies,
             upstream,
         });
     }

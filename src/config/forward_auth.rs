@@ -3,9 +3,8 @@
 use ipnet::IpNet;
 
 use super::Server;
-use super::keys::forms::List;
 use super::keys::{Slot, Walker};
-use super::server::network;
+use super::server::proxies::{TOO_WIDE, everybody, networks};
 
 /// `[forward_auth]`
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -25,12 +24,14 @@ impl ForwardAuth {
             "proxies",
             "Networks of the proxies that may ask, such as [\"10.0.0.5/32\"]; each must be in server.trusted_proxies as \
              well. Whoever is listed is believed which request it asks about. Empty is off: nobody is answered.",
-            &List {
-                of: network(),
-                least: 0,
-            },
+            &networks(),
             Slot::Default(&mut self.proxies),
         );
+        // Not even where everybody is believed about its client: who asks is given assertions.
+        let whole = everybody(&self.proxies);
+        walker.check(&["forward_auth.proxies"], || {
+            whole.map_or(Ok(()), |whole| Err(format!("{whole} {TOO_WIDE}")))
+        });
         let unknown = self.proxies.iter().find(|asking| {
             let covers = |trusted: &&IpNet| trusted.contains(*asking);
             server.trusted_proxies.iter().find(covers).is_none()

@@ -271,6 +271,7 @@ impl Config {
             let message = "nobody serves it, since server.redirect_listen is empty";
             warnings.push(Problem::of_key("server.acme_directory", message));
         }
+        self.warn_of_proxies(&mut warnings);
         for site in self.all_sites() {
             let (rules, public) = (site.key("access.rules"), site.key("access.public"));
             if site.policy.public().iter().any(|rule| rule.path() == "/*") {
@@ -289,5 +290,19 @@ impl Config {
             }
         }
         warnings
+    }
+
+    fn warn_of_proxies(&self, warnings: &mut Vec<Problem>) {
+        let message = match (self.server.danger_trust_everything, self.server.believes_everybody()) {
+            (true, true) => {
+                "every client chooses the address that it is counted under, so no limit by client holds, and rules with \
+                 \"from\" admit whoever says the right address; list your own proxies"
+            }
+            (true, false) => {
+                "no network in server.trusted_proxies needs it; leave it out, before one comes in by mistake"
+            }
+            (false, _) => return,
+        };
+        warnings.push(Problem::of_key("server.danger_trust_everything", message));
     }
 }

@@ -2,17 +2,19 @@
 
 mod listen;
 mod plain;
+pub(super) mod proxies;
 mod tls;
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use ipnet::IpNet;
 use serde_json::json;
 
-use super::keys::forms::{Count, List, Size, Text, Time, parsed};
+use super::keys::forms::{Count, List, Size, Time, parsed};
 use super::keys::{Slot, Walker};
+use crate::domain::hops::HopField;
 
 pub use listen::Listen;
 pub use tls::{ClientCertificates, TlsFiles, TlsVersion};
@@ -42,10 +44,14 @@ pub struct Server {
     pub redirect_listen: Vec<Listen>,
     /// Where answers to the challenges of a certificate authority lie. Default none.
     pub acme_directory: Option<PathBuf>,
-    /// Proxies that begin each connection with the PROXY protocol. Default none; `/0` is refused.
+    /// Proxies that begin each connection with the PROXY protocol. Default none; never everybody.
     pub proxy_protocol: Vec<IpNet>,
-    /// Proxies whose `X-Forwarded-For` is believed. Default none; `/0` is refused.
+    /// Proxies that are believed about their clients. Default none; everybody only in danger.
     pub trusted_proxies: Vec<IpNet>,
+    /// Where they name them. Default `x-forwarded-for`.
+    pub forwarded_header: HopField,
+    /// Admits everybody as a trusted proxy. Default `false`.
+    pub danger_trust_everything: bool,
     /// The most a client may take to send a whole request head. Default `15s`.
     pub header_timeout: Duration,
     /// The most a client may take to send a form to one of our own pages. Default `15s`.
@@ -79,6 +85,8 @@ impl Default for Server {
             acme_directory: None,
             proxy_protocol: Vec::new(),
             trusted_proxies: Vec::new(),
+            forwarded_header: HopField::default(),
+            danger_trust_everything: false,
             header_timeout: Duration::from_secs(15),
             body_timeout: Duration::from_secs(15),
             max_header_bytes: 32 * 1024,
@@ -112,28 +120,7 @@ impl Server {
         );
         self.walk_tls(walker);
         self.walk_plain(walker);
-        walker.key(
-            "proxy_protocol",
-            "Networks of proxies in front of the gateway that begin each connection with the PROXY protocol, version 1 or \
-             2, such as [\"10.0.0.5/32\"]. They must, and the address they name is the client for everything, limits \
-             included: list your own proxies and nobody else. From anybody else such a beginning closes the connection.",
-            &List {
-                of: network(),
-                least: 0,
-            },
-            Slot::Default(&mut self.proxy_protocol),
-        );
-        walker.key(
-            "trusted_proxies",
-            "Networks of proxies in front of the gateway whose X-Forwarded-For is believed, such as [\"10.0.0.5/32\"]. \
-             Whoever is listed here can claim any client address and so escape the limits: list your own proxies and \
-             nobody else. Empty: the address of the connection is the client.",
-            &List {
-                of: network(),
-                least: 0,
-            },
-            Slot::Default(&mut self.trusted_proxies),
-        );
+        self.walk_proxies(walker);
         self.walk_bounds(walker);
     }
 
@@ -203,62 +190,5 @@ impl Server {
             },
             Slot::Default(&mut self.drain_timeout),
         );
-    }
-}
-
-/// A network such as `10.0.0.0/8`, or one address.
-pub(super) fn network() -> Text<IpNet> {
-    Text {
-        parse: parse_network,
-        print: IpNet::to_string,
-        schema: json!({ "examples": ["10.0.0.5/32", "fd00::/8"] }),
-    }
-}
-
-fn parse_network(text: &str) -> Result<IpNet, String> {
-    let net = match text.parse::<IpAddr>() {
-        Ok(address) => IpNet::from(address),
-        Err(_) => text
-            .parse::<IpNet>()
-            .map_err(|_| format!("{text:?} is not a network such as \"10.0.0.0/8\""))?,
-    };
-    let whole = net.trunc();
-    if net.prefix_len() == 0 {
-        Err(format!(
-            "{text:?} would believe everybody, so that every client could choose its own address and escape all \
-             limits; list the networks of your proxies"
-        ))
-    } else if net == whole {
-        Ok(net)
-    } else {
-        let one = IpNet::from(net.addr());
-        Err(format!(
-            "{text:?} can be read in two ways; write \"{whole}\" for the network or \"{one}\" for the one address"
-        ))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_trusted_network_is_written_exactly_and_never_holds_everybody() {
-        for (text, net) in [
-            ("10.0.0.0/8", "10.0.0.0/8"),
-            ("10.0.0.5", "10.0.0.5/32"),
-            ("::1", "::1/128"),
-        ] {
-            assert_eq!(parse_network(text).unwrap().to_string(), net);
-        }
-        for (bad, reason) in [
-            ("0.0.0.0/0", "everybody"),
-            ("::/0", "everybody"),
-            ("10.0.0.5/8", "\"10.0.0.0/8\""),
-            ("10.0.0.0/33", "not a network"),
-            ("proxy.example", "not a network"),
-        ] {
-            assert!(parse_network(bad).unwrap_err().contains(reason), "{bad}");
-        }
     }
 }

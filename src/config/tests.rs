@@ -557,7 +557,15 @@ fn a_proxy_that_asks_is_trusted_about_its_client() {
         "{}",
         complaint(&wider)
     );
-    assert!(complaint(&asking.replace("10.0.0.5/32", "0.0.0.0/0")).contains("everybody"));
+    let everybody = asking
+        .replace("10.0.0.5/32", "0.0.0.0/0")
+        .replace("10.0.0.0/24", "0.0.0.0/0");
+    let everybody = everybody.replace("[server]", "[server]\ndanger_trust_everything = true");
+    assert!(
+        complaint(&everybody).contains("forward_auth.proxies"),
+        "{}",
+        complaint(&everybody)
+    );
     assert_eq!(Config::default().forward_auth.proxies, []);
 }
 

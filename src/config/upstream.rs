@@ -1,5 +1,7 @@
 //! `[upstream]`: the web client behind the gateway.
 
+mod bodies;
+
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -10,6 +12,7 @@ use url::{Host, Url};
 use super::Server;
 use super::keys::forms::{Count, Form, Given, List, Misread, OneOf, Switch, Text, Time, path};
 use super::keys::{Slot, Walker};
+use crate::domain::body::BodyCaps;
 
 /// The web client behind the gateway.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,6 +39,8 @@ pub struct Upstream {
     pub response_timeout: Duration,
     /// The longest silence within an answer. Default zero: for ever.
     pub idle_timeout: Duration,
+    /// How large the bodies of requests may be. Default any size.
+    pub bodies: BodyCaps,
     /// Asking the servers for their health. Default off.
     pub health: Health,
     /// So many failures in a row take a server out. Default 3.
@@ -113,6 +118,7 @@ impl Default for Upstream {
             connect_timeout: Duration::from_secs(5),
             response_timeout: Duration::from_mins(1),
             idle_timeout: Duration::ZERO,
+            bodies: BodyCaps::default(),
             health: Health {
                 path: None,
                 interval: Duration::from_secs(10),
@@ -132,6 +138,12 @@ impl Upstream {
     pub fn files(&self) -> impl Iterator<Item = &PathBuf> {
         let named = [&self.ca_file, &self.client_certificate, &self.client_key];
         named.into_iter().flatten()
+    }
+
+    /// Whether it is the same servers, spoken with in the same way.
+    pub fn is_same_but_for_bodies(&self, other: &Self) -> bool {
+        let bodies = other.bodies.clone();
+        *other == Self { bodies, ..self.clone() }
     }
 
     /// The port of the first server that has one; for the demo, which moves it.
@@ -189,6 +201,7 @@ impl Upstream {
             Slot::Default(&mut self.preserve_host),
         );
         self.walk_times(walker);
+        bodies::walk(&mut self.bodies, walker);
         self.walk_failures(walker);
         self.health.walk(walker);
     }

@@ -5,6 +5,7 @@
 
 pub mod account;
 pub mod assertion;
+pub mod body;
 pub mod bounce;
 pub mod browser;
 pub mod certificate;
@@ -15,6 +16,7 @@ pub mod doors;
 pub mod event;
 pub mod fault;
 mod folding;
+pub mod hops;
 pub mod key;
 pub mod language;
 pub mod limits;

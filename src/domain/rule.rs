@@ -248,7 +248,7 @@ fn network(text: &str) -> Result<IpNet, String> {
 }
 
 /// As clients are compared: an IPv4 address that is written as an IPv6 one is an IPv4 address.
-fn plain_network(net: IpNet) -> IpNet {
+pub fn plain_network(net: IpNet) -> IpNet {
     let IpNet::V6(mapped) = net else { return net };
     let plain = mapped.addr().to_ipv4_mapped().zip(mapped.prefix_len().checked_sub(96));
     let plain = plain.and_then(|(address, bits)| Ipv4Net::new(address, bits).ok());
@@ -293,7 +293,8 @@ impl Pattern {
         path.readings().iter().all(|reading| self.matches(reading))
     }
 
-    fn matches(&self, reading: &str) -> bool {
+    /// Whether it speaks of a path that is read so.
+    pub(super) fn matches(&self, reading: &str) -> bool {
         if !self.text.contains('*') {
             return self.text == reading;
         }

@@ -62,10 +62,23 @@ pub async fn read_body(session: &mut Session, most: usize, limit: Duration) -> R
         .unwrap_or(Err(BodyProblem::TooSlow))
 }
 
-/// The most of an unread body that is read and thrown away after an early answer.
-const DRAIN_BYTES: usize = 256 << 10;
-/// The longest that may take.
-const DRAIN_TIME: Duration = Duration::from_secs(2);
+/// How much of an unread body is read and thrown away after an early answer, and for how long.
+struct Drain {
+    bytes: usize,
+    time: Duration,
+}
+
+/// After most answers.
+const BRIEF: Drain = Drain {
+    bytes: 256 << 10,
+    time: Duration::from_secs(2),
+};
+
+/// Where the client is known to be sending much, and to read nothing before it has sent that.
+const PATIENT: Drain = Drain {
+    bytes: 64 << 20,
+    time: Duration::from_secs(10),
+};
 
 /// What becomes of the connection after an answer of ours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,6 +87,9 @@ pub enum After {
     Keep,
     /// It is closed: where one request ends and the next begins can no longer be trusted.
     Close,
+    /// The same, once a client that is still sending a large body has had time to hear the answer: a connection that is
+    /// closed with bytes unread is reset, and the answer is lost with it.
+    Hear,
 }
 
 /// Writes a whole answer. When part of the request's body has not been read, a bounded rest is drained so that the
@@ -91,7 +107,7 @@ pub async fn write(session: &mut Session, response: http::Response<Bytes>, after
         head.insert_header(CONTENT_LENGTH, body.len())?;
     }
     let unread = !session.is_body_done();
-    if unread || after == After::Close {
+    if unread || after != After::Keep {
         session.set_keepalive(None);
         if !session.is_http2() {
             head.insert_header(HeaderName::from_static("connection"), "close")?;
@@ -102,15 +118,16 @@ pub async fn write(session: &mut Session, response: http::Response<Bytes>, after
     if !empty {
         session.write_response_body(Some(body), true).await?;
     }
-    if unread {
-        drain(session).await;
+    // An HTTP/2 stream is told to stop, which loses nothing of the answer (RFC 9113 section 8.1).
+    if unread && !session.is_http2() {
+        drain(session, if after == After::Hear { PATIENT } else { BRIEF }).await;
     }
     Ok(())
 }
 
-async fn drain(session: &mut Session) {
+async fn drain(session: &mut Session, most: Drain) {
     let draining = async {
-        let mut left = DRAIN_BYTES;
+        let mut left = most.bytes;
         while let Ok(Some(chunk)) = session.read_request_body().await {
             match left.checked_sub(chunk.len()) {
                 Some(rest) => left = rest,
@@ -118,5 +135,5 @@ async fn drain(session: &mut Session) {
             }
         }
     };
-    let _ = tokio::time::timeout(DRAIN_TIME, draining).await;
+    let _ = tokio::time::timeout(most.time, draining).await;
 }

@@ -11,6 +11,7 @@ use arc_swap::ArcSwap;
 use governor::DefaultKeyedRateLimiter;
 
 use crate::domain::assertion::AssertionTerms;
+use crate::domain::body::BodyCaps;
 use crate::domain::policy::Policy;
 use crate::domain::rule::Pattern;
 use crate::domain::site::Place;
@@ -71,6 +72,8 @@ pub struct Site {
     pub policy: Policy,
     /// Under which terms assertions are signed for it. Their audience is no other site's.
     pub assertion: Arc<AssertionTerms>,
+    /// How large the bodies of requests may be.
+    pub bodies: BodyCaps,
     /// Where permitted requests go.
     pub upstream: Arc<Pool>,
 }

@@ -6,6 +6,7 @@ use std::time::Instant;
 use http::Method;
 use tokio_util::task::AbortOnDropHandle;
 
+use crate::domain::body::BodyCap;
 use crate::domain::certificate::ClientCertificate;
 use crate::domain::policy::Permit;
 use crate::domain::site::Place;
@@ -16,6 +17,7 @@ use crate::web::Across;
 use super::bridge::After;
 use super::charter::{Charter, Site};
 use super::headers::Origin;
+use super::intake::Intake;
 use super::pulse::{Pulse, Told};
 use super::streams::Leash;
 use super::upstream::Route;
@@ -43,6 +45,8 @@ pub struct Exchange {
     pub stage: Stage,
     /// Where it has been among the servers of its upstream.
     pub route: Route,
+    /// How much of its body has come in.
+    pub intake: Intake,
     /// What becomes of the connection after an answer of ours.
     pub after: After,
     /// What a stream ends with, when somebody is signed in.
@@ -86,6 +90,7 @@ impl Exchange {
             about: None,
             stage: Stage::Received,
             route: Route::default(),
+            intake: Intake::new(BodyCap::Unlimited),
             after: After::Keep,
             bond: None,
             outcome: Outcome::Refused,

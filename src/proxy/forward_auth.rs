@@ -27,7 +27,7 @@ impl Gateway {
         exchange: &mut Exchange,
         manner: Manner,
     ) -> pingora::Result<()> {
-        let response = match Question::read(manner, session.req_header()) {
+        let response = match Question::read(manner, session.req_header(), &exchange.charter.trusted) {
             Ok(question) => self.answer(session, exchange, question).await,
             Err(unclear) => {
                 tracing::info!(request = &*exchange.request_id, problem = %unclear, "a question of a proxy was refused");

@@ -20,6 +20,7 @@ use crate::domain::policy::Permit;
 use crate::flows::World;
 use crate::ports::Signer;
 use crate::telemetry::metrics::StreamKind;
+use crate::web::Failure;
 
 use super::bridge::{self, After};
 use super::charter::InForce;
@@ -203,6 +204,7 @@ impl ProxyHttp for Gateway {
 
     async fn upstream_peer(&self, _session: &mut Session, exchange: &mut Exchange) -> pingora::Result<Box<HttpPeer>> {
         let pool = Arc::clone(&sites::admitted(exchange)?.upstream);
+        exchange.intake.again();
         exchange.route.next(&pool).map(Box::new)
     }
 
@@ -222,12 +224,12 @@ impl ProxyHttp for Gateway {
     async fn request_body_filter(
         &self,
         _session: &mut Session,
-        _body: &mut Option<Bytes>,
+        body: &mut Option<Bytes>,
         _end: bool,
         exchange: &mut Exchange,
     ) -> pingora::Result<()> {
         exchange.route.sent();
-        Ok(())
+        exchange.intake.take(body.as_ref().map_or(0, Bytes::len))
     }
 
     fn fail_to_connect(
@@ -330,7 +332,11 @@ impl ProxyHttp for Gateway {
                 let mut response = refusal::fail(Some(session), exchange, failure);
                 exchange.charter.hsts.set(response.headers_mut());
                 error_code = response.status().as_u16();
-                let _ = bridge::write(session, response, After::Close).await;
+                let after = match failure {
+                    Failure::BodyTooLarge => After::Hear,
+                    _ => After::Close,
+                };
+                let _ = bridge::write(session, response, after).await;
             }
         }
         FailToProxy {

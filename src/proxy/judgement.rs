@@ -19,6 +19,7 @@ use super::charter::Charter;
 use super::exchange::{Exchange, Stage};
 use super::gateway::Gateway;
 use super::headers;
+use super::intake::{self, Intake};
 use super::origins;
 use super::pulse::Pulse;
 use super::reception::Refused;
@@ -90,6 +91,12 @@ impl Gateway {
                 Some(refusal::fail(Some(session), exchange, Failure::Forbidden))
             }
             Verdict::Allow(permit) => {
+                exchange.intake = Intake::new(site.bodies.at(&path));
+                if !exchange.intake.admits_declared(&head.headers) {
+                    tracing::info!(request = &*exchange.request_id, problem = intake::TOO_LARGE, "refused");
+                    exchange.after = After::Hear;
+                    return Some(refusal::fail(Some(session), exchange, Failure::BodyTooLarge));
+                }
                 exchange.bond = standing.bond();
                 exchange.pulse = pulse(&charter, &path, exchange.bond);
                 exchange.outcome = Outcome::Forwarded;

@@ -20,6 +20,7 @@ mod guarded;
 mod headers;
 mod hsts;
 mod identity;
+mod intake;
 mod judgement;
 mod listeners;
 mod measure;

@@ -6,7 +6,7 @@ use http::{HeaderMap, HeaderValue, Method};
 use pingora::http::RequestHeader;
 use pingora::proxy::Session;
 
-use super::client::{self, TrustedProxies};
+use super::client::TrustedProxies;
 use super::framing;
 
 /// Where proxies ask. The rest of the path says which proxy, and so how it repeats the request and takes the answer.
@@ -91,11 +91,11 @@ fn manner(rest: &[u8]) -> Option<Manner> {
 }
 
 impl Question {
-    /// Reads it.
+    /// Reads it. `proxies` name their clients as all trusted ones do.
     ///
     /// # Errors
     /// What of it is missing, or can be understood in two ways.
-    pub fn read(manner: Manner, head: &RequestHeader) -> Result<Self, Unclear> {
+    pub fn read(manner: Manner, head: &RequestHeader, proxies: &TrustedProxies) -> Result<Self, Unclear> {
         let headers = &head.headers;
         let said = match manner {
             Manner::Verdict | Manner::Refusal => original(headers)?,
@@ -113,7 +113,7 @@ impl Question {
         if said.scheme.ok_or(Unclear::Missing("the scheme"))? != "https" {
             return Err(Unclear::Insecure);
         }
-        if !client::names_client(headers) {
+        if !proxies.name_client(headers) {
             return Err(Unclear::Missing("the client"));
         }
         if !target.starts_with('/') || !framing::is_target(target.as_bytes()) {
@@ -253,7 +253,7 @@ mod tests {
         for (name, value) in fields {
             head.append_header((*name).to_owned(), (*value).to_owned()).unwrap();
         }
-        Question::read(manner, &head)
+        Question::read(manner, &head, &TrustedProxies::default())
     }
 
     /// The fields with one more, in place of the one with its name.
@@ -305,7 +305,7 @@ mod tests {
                 let refused = read(path, &rest);
                 assert!(matches!(refused, Err(Unclear::Missing(_))), "{left_out}: {refused:?}");
             }
-            for nobody in ["", "unknown", "203.0.113.7, ", "203.0.113.7, unknown"] {
+            for nobody in ["", "unknown", ", ", "203.0.113.7, unknown"] {
                 let refused = read(path, &with(fields, "x-forwarded-for", nobody));
                 assert_eq!(refused.unwrap_err(), Unclear::Missing("the client"), "{nobody}");
             }

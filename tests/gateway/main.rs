@@ -14,6 +14,7 @@ mod access;
 mod account_page;
 mod architecture;
 mod backup;
+mod bodies;
 mod bounces;
 mod cli;
 mod config;

@@ -46,6 +46,7 @@ async fn reaches(house: &House, series: &str, wanted: f64) {
     .await;
 }
 
+/// What is said of every part.
 pub async fn ready(house: &House) -> (u16, Value) {
     let (status, answer) = ask(house.gateway.metrics(), "GET", "/health/ready", "127.0.0.1").await;
     let (_, body) = answer.split_once("\r\n\r\n").unwrap();

@@ -4,12 +4,15 @@
 use std::net::IpAddr;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
+use sekisho::domain::hops::HopField;
 use sekisho::proxy::{Protected, TrustedProxies};
 
 /// Peers that are trusted and some that are not.
 const PEERS: [&str; 5] = ["10.0.0.1", "fd00::1", "::ffff:10.1.2.3", "192.0.2.9", "2001:db8::9"];
 /// What a stranger would like to be.
 const CLAIMED: &str = "198.51.100.7";
+/// The same, as `Forwarded` has it.
+const CLAIM: &str = "for=198.51.100.7;proto=https";
 /// Names that no client may use, and some that are nobody's.
 const PROTECTED: [&str; 8] = [
     "forwarded",
@@ -25,27 +28,53 @@ const PROTECTED: [&str; 8] = [
 /// Whatever stands in the fields that name a client: whoever is not trusted is who it is, what a stranger writes to the
 /// left of the nearest address never counts, and none of it goes on to the upstream.
 ///
-/// Lines with a colon after a name are fields of that name, the others are `X-Forwarded-For`.
+/// Lines with a colon after a name are fields of that name, the others are of the one that names clients.
 pub fn forwarded(bytes: &[u8]) {
     let (lines, headers) = read(bytes);
+    for (field, claim) in [
+        (HopField::XForwardedFor, HeaderValue::from_static(CLAIMED)),
+        (HopField::Forwarded, HeaderValue::from_static(CLAIM)),
+    ] {
+        resolve(&lines, field, &claim);
+    }
+    strip(headers);
+}
+
+fn resolve(lines: &[HeaderValue], field: HopField, claim: &HeaderValue) {
     let networks = ["10.0.0.0/8", "fd00::/8"].map(|network| network.parse().expect("a network"));
-    let trusted = TrustedProxies::new(networks.to_vec());
+    let trusted = TrustedProxies::new(networks.to_vec()).naming_clients_in(field);
+    let name = HeaderName::from_static(field.as_str());
     for peer in PEERS {
         let peer: IpAddr = peer.parse().expect("an address");
-        let resolve = |lines: &[HeaderValue]| trusted.resolve(peer, &hops(lines)).ip();
-        let client = resolve(&lines);
+        let resolve = |lines: &[HeaderValue]| {
+            let fields = lines.iter().map(|line| (name.clone(), line.clone())).collect();
+            trusted.resolve(peer, &fields).ip()
+        };
+        let client = resolve(lines);
         if !trusted.trusts(peer.to_canonical()) {
             assert_eq!(client, peer.to_canonical(), "a stranger says where it comes from");
             continue;
         }
-        let nearer = [&lines[..], &[HeaderValue::from_static(CLAIMED)]].concat();
-        assert_eq!(resolve(&nearer).to_string(), CLAIMED, "the nearest address counts");
+        let claim = std::slice::from_ref(claim);
+        assert_eq!(
+            resolve(&[lines, claim].concat()).to_string(),
+            CLAIMED,
+            "the nearest address counts"
+        );
+        if let Some(last) = lines.last() {
+            // Most proxies add to the line that is there.
+            let joined = [last.as_bytes(), b", ", claim[0].as_bytes()].concat();
+            let joined = HeaderValue::from_bytes(&joined).expect("two values and a comma");
+            assert_eq!(
+                resolve(&[joined]).to_string(),
+                CLAIMED,
+                "a client hides what its proxy says"
+            );
+        }
         if !trusted.trusts(client) {
-            let farther = [&[HeaderValue::from_static(CLAIMED)], &lines[..]].concat();
-            assert_eq!(resolve(&farther), client, "a claim to the left counts");
+            assert_eq!(resolve(&[claim, lines].concat()), client, "a claim to the left counts");
         }
     }
-    strip(headers);
 }
 
 fn strip(mut headers: HeaderMap) {
@@ -89,9 +118,4 @@ fn read(bytes: &[u8]) -> (Vec<HeaderValue>, HeaderMap) {
         }
     }
     (lines, headers)
-}
-
-fn hops(lines: &[HeaderValue]) -> HeaderMap {
-    let name = HeaderName::from_static("x-forwarded-for");
-    lines.iter().map(|line| (name.clone(), line.clone())).collect()
 }
