@@ -71,9 +71,6 @@ const MOST_FORM_BYTES: usize = 64 << 10;
 /// The most a client may take to accept the next piece of an answer.
 const WRITE_TIMEOUT: Duration = Duration::from_mins(1);
 
-/// An HTTP/1 connection waits this long for its next request; Pingora would wait for ever.
-const KEEPALIVE_SECONDS: u64 = 75;
-
 /// When somebody who asked for too many pages may come back.
 const RETRY_PAGES: Duration = Duration::from_secs(10);
 
@@ -374,9 +371,6 @@ impl ProxyHttp for Gateway {
         exchange.started = Instant::now();
         if let Some(stream) = session.stream() {
             Guarded::head_done(stream);
-        }
-        if session.get_keepalive().is_some() {
-            session.set_keepalive(Some(KEEPALIVE_SECONDS));
         }
         // A client that takes nothing would hold its connection, or its HTTP/2 stream, for ever.
         session.set_write_timeout(Some(WRITE_TIMEOUT));
