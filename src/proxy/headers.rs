@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::fmt::Write;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, COOKIE, FORWARDED, HOST, SET_COOKIE};
@@ -13,6 +14,8 @@ use pingora::http::{RequestHeader, ResponseHeader};
 use crate::domain::account::Account;
 use crate::domain::client::ClientAddr;
 use crate::web::cookie;
+
+use super::ready::Ready;
 
 /// Names no client may use, however spelled: those that carry our word, and those an upstream might take for it.
 const ALWAYS: [&str; 31] = [
@@ -87,6 +90,7 @@ pub struct Protected {
     assertion: HeaderName,
     cookie_prefix: String,
     plain: bool,
+    ready: Arc<Ready>,
 }
 
 /// What the upstream is told about where a request came from.
@@ -120,6 +124,7 @@ impl Protected {
             assertion,
             cookie_prefix: cookie.to_owned(),
             plain,
+            ready: Arc::default(),
         }
     }
 
@@ -177,7 +182,7 @@ impl Protected {
     /// # Errors
     /// When the assertion is no header value: never with a compact JWT, and then nothing is forwarded.
     pub fn set_identity(&self, headers: &mut HeaderMap, jwt: Bytes, account: &Account) -> pingora::Result<()> {
-        headers.insert(&self.assertion, value(jwt)?);
+        headers.insert(&self.assertion, self.ready.value(jwt)?);
         if self.plain {
             let email = account.email.as_ref().map_or("", |email| email.as_typed());
             headers.insert(&REMOTE_USER, value(plain(account.extension.as_str()))?);

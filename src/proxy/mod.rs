@@ -21,6 +21,7 @@ mod listeners;
 mod measure;
 mod proxy_protocol;
 mod pulse;
+mod ready;
 mod reception;
 mod redirect;
 mod sockets;
