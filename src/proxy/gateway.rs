@@ -33,7 +33,7 @@ use crate::web::{Across, Approach, At, Failure, Owner, RequestId, cookie};
 use super::bridge::{self, After, BodyProblem};
 use super::charter::{Charter, InForce, Site};
 use super::closing::Farewell;
-use super::exchange::{Exchange, Stage};
+use super::exchange::{Exchange, Stage, request_id};
 use super::guarded::Guarded;
 use super::headers::{self, Origin};
 use super::measure::Measures;
@@ -351,7 +351,10 @@ impl Gateway {
             }
             origin.set(headers)?;
             origin.set_host(headers, exchange.route.host());
-            headers.insert(&X_REQUEST_ID, headers::value(exchange.request_id.to_string())?);
+            headers.insert(
+                &X_REQUEST_ID,
+                headers::value(Bytes::copy_from_slice(exchange.request_id.as_bytes()))?,
+            );
             Ok(())
         })
     }
@@ -363,8 +366,11 @@ impl ProxyHttp for Gateway {
 
     fn new_ctx(&self) -> Exchange {
         let number = self.requests.fetch_add(1, Ordering::Relaxed);
-        let id = format!("{}-{number:x}", self.run);
-        Exchange::new(self.parts.charter.load_full(), id.into(), Instant::now())
+        Exchange::new(
+            self.parts.charter.load_full(),
+            request_id(&self.run, number),
+            Instant::now(),
+        )
     }
 
     async fn early_request_filter(&self, session: &mut Session, exchange: &mut Exchange) -> pingora::Result<()> {
@@ -378,7 +384,7 @@ impl ProxyHttp for Gateway {
             // Pingora's limit for reading a request also covers what comes after it: a WebSocket would die after a
             // minute of silence.
             session.set_read_timeout(None);
-        } else {
+        } else if session.req_header().headers.contains_key(UPGRADE) {
             // Any other upgrade is ignored, see `tunnel::is_handshake`.
             session.req_header_mut().remove_header(&UPGRADE);
         }

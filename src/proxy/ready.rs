@@ -69,7 +69,9 @@ mod tests {
     #[test]
     fn each_statement_is_sent_as_it_is_however_often_and_among_how_many() {
         let ready = Ready::default();
-        let statements: Vec<Bytes> = (0..3 * SLOTS).map(|number| Bytes::from(format!("statement {number}"))).collect();
+        let statements: Vec<Bytes> = (0..3 * SLOTS)
+            .map(|number| Bytes::from(format!("statement {number}")))
+            .collect();
         for statement in statements.iter().chain(&statements) {
             for _ in 0..2 {
                 assert_eq!(ready.value(statement.clone()).unwrap().as_bytes(), statement);
