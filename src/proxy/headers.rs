@@ -197,9 +197,12 @@ impl Protected {
     pub fn guard_response(&self, response: &mut ResponseHeader, signed_in: bool) -> pingora::Result<()> {
         self.drop_forged_cookies(response)?;
         // An upstream that echoes what it was sent would hand the statement to the scripts of a page.
-        response.remove_header(&self.assertion);
+        if response.headers.contains_key(&self.assertion) {
+            response.remove_header(&self.assertion);
+        }
         if signed_in && let Some(private) = private(&response.headers) {
-            response.insert_header(CACHE_CONTROL, private)?;
+            // By its letters: Pingora looks for how a known name is spelled among all that it knows.
+            response.insert_header("Cache-Control", private)?;
         }
         Ok(())
     }
