@@ -35,6 +35,11 @@ macro_rules! token {
                 BASE64_URL_SAFE_NO_PAD.encode(self.0)
             }
 
+            /// The secret itself. Greppable on purpose.
+            pub const fn as_bytes(&self) -> &[u8; TOKEN_BYTES] {
+                &self.0
+            }
+
             /// What may be stored and looked up.
             pub fn digest(&self) -> TokenDigest {
                 TokenDigest(Sha256::digest(self.0).into())

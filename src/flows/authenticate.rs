@@ -27,6 +27,7 @@ use crate::domain::token::{SessionToken, TokenDigest};
 use crate::ports::Principals;
 
 use super::World;
+use super::digests::Digests;
 use super::record_seen::SeenSender;
 
 /// What a request presents as its session.
@@ -170,18 +171,21 @@ pub struct Authenticate {
     lifetime: Lifetime,
     record_every: Duration,
     seen: SeenSender,
+    digests: Digests,
 }
 
 impl Authenticate {
     /// A session's last use is recorded once a minute, or more often where the idle limit is short.
     pub fn new(principals: Arc<dyn Principals>, world: World, lifetime: Lifetime, seen: SeenSender) -> Self {
         let record_every = (lifetime.idle / 10).min(Duration::from_mins(1));
+        let digests = Digests::new(&*world.entropy);
         Self {
             principals,
             world,
             lifetime,
             record_every,
             seen,
+            digests,
         }
     }
 
@@ -236,7 +240,7 @@ impl Authenticate {
         let digest = match presented {
             Presented::Nothing => return Ok(Standing::Stranger),
             Presented::Unclear => return Ok(Standing::Refused(Refusal::Unclear)),
-            Presented::Token(token) => token.digest(),
+            Presented::Token(token) => self.digests.of(token),
         };
         self.judge(&digest).await
     }

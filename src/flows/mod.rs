@@ -7,6 +7,7 @@ mod accounts;
 mod authenticate;
 mod bounces;
 mod deliver_letters;
+mod digests;
 mod forgot_password;
 mod housekeeping;
 pub mod import;

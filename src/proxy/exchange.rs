@@ -76,6 +76,21 @@ pub enum Stage {
     Answered,
 }
 
+/// The name of a request: the run of the gateway it came in, and its number there.
+pub fn request_id(run: &str, number: u64) -> Arc<str> {
+    const DIGITS: u32 = u64::BITS / 4;
+    let leading = number.leading_zeros() / 4;
+    let mut id = String::with_capacity(run.len() + 17);
+    id.push_str(run);
+    id.push('-');
+    // The machinery that formats numbers would cost more than all the rest.
+    for place in (0..DIGITS - leading.min(DIGITS - 1)).rev() {
+        let digit = u32::try_from((number >> (4 * place)) & 15).unwrap_or_default();
+        id.push(char::from_digit(digit, 16).unwrap_or_default());
+    }
+    id.into()
+}
+
 impl Exchange {
     /// A request whose head is complete.
     pub fn new(charter: Arc<Charter>, request_id: Arc<str>, started: Instant) -> Self {
@@ -124,6 +139,18 @@ impl Exchange {
         match &self.stage {
             Stage::Admitted(permit) => Some(permit),
             Stage::Received | Stage::Answered => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_is_named_by_its_run_and_its_number() {
+        for number in [0, 1, 9, 15, 16, 255, 4096, 0x1234_5678_9abc_def0, u64::MAX] {
+            assert_eq!(&*request_id("run", number), format!("run-{number:x}"));
         }
     }
 }

@@ -82,7 +82,7 @@ pub fn check_fields(fields: &http::HeaderMap) -> Result<(), HeadProblem> {
     Ok(())
 }
 
-/// Lines that end in CR LF and hold neither elsewhere.
+/// Lines that end in CR LF. A CR elsewhere is left to whoever reads the line.
 struct Lines<'a>(Option<&'a [u8]>);
 
 impl<'a> Iterator for Lines<'a> {
@@ -90,29 +90,21 @@ impl<'a> Iterator for Lines<'a> {
 
     fn next(&mut self) -> Option<Self::Item> {
         let rest = self.0?;
-        let line = match rest.iter().position(|b| *b == b'\n') {
-            None => {
-                self.0 = None;
-                rest
-            }
-            Some(end) => {
-                let (line, tail) = rest.split_at(end);
-                self.0 = tail.get(1..);
-                match line.strip_suffix(b"\r") {
-                    Some(line) => line,
-                    None => return Some(Err(HeadProblem::Malformed)),
-                }
-            }
+        let Some(end) = memchr::memchr(b'\n', rest) else {
+            self.0 = None;
+            return Some(Ok(rest));
         };
-        if line.contains(&b'\r') || line.contains(&0) {
-            return Some(Err(HeadProblem::Malformed));
-        }
-        Some(Ok(line))
+        let (line, tail) = rest.split_at(end);
+        self.0 = tail.get(1..);
+        Some(line.strip_suffix(b"\r").ok_or(HeadProblem::Malformed))
     }
 }
 
 /// Answers whether it is HTTP/1.0.
 fn request_line(line: &[u8]) -> Result<bool, HeadProblem> {
+    if !is_value(line) {
+        return Err(HeadProblem::Malformed);
+    }
     let mut parts = line.split(|b| *b == b' ');
     let (method, target, version) = (parts.next(), parts.next(), parts.next());
     let sound = parts.next().is_none()
@@ -132,7 +124,7 @@ pub fn is_target(target: &[u8]) -> bool {
 }
 
 fn field(line: &[u8]) -> Result<(&[u8], &[u8]), HeadProblem> {
-    let colon = line.iter().position(|b| *b == b':').ok_or(HeadProblem::Malformed)?;
+    let colon = memchr::memchr(b':', line).ok_or(HeadProblem::Malformed)?;
     let (name, value) = line.split_at(colon);
     // A leading blank would be a folded line, a trailing one a blank before the colon; neither is a token byte.
     if name.is_empty() || !name.iter().all(|b| is_token(*b)) {

@@ -24,7 +24,7 @@ use crate::web::Failure;
 
 use super::bridge::{self, After};
 use super::charter::InForce;
-use super::exchange::{Exchange, Stage};
+use super::exchange::{Exchange, Stage, request_id};
 use super::guarded::Guarded;
 use super::headers;
 use super::measure::Measures;
@@ -61,9 +61,6 @@ pub struct Gateway {
 
 /// The most a client may take to accept the next piece of an answer.
 const WRITE_TIMEOUT: Duration = Duration::from_mins(1);
-
-/// An HTTP/1 connection waits this long for its next request; Pingora would wait for ever.
-const KEEPALIVE_SECONDS: u64 = 75;
 
 impl Gateway {
     /// From its parts.
@@ -155,8 +152,11 @@ impl ProxyHttp for Gateway {
 
     fn new_ctx(&self) -> Exchange {
         let number = self.requests.fetch_add(1, Ordering::Relaxed);
-        let id = format!("{}-{number:x}", self.run);
-        Exchange::new(self.parts.charter.load_full(), id.into(), Instant::now())
+        Exchange::new(
+            self.parts.charter.load_full(),
+            request_id(&self.run, number),
+            Instant::now(),
+        )
     }
 
     async fn early_request_filter(&self, session: &mut Session, exchange: &mut Exchange) -> pingora::Result<()> {
@@ -164,16 +164,13 @@ impl ProxyHttp for Gateway {
         if let Some(stream) = session.stream() {
             Guarded::head_done(stream);
         }
-        if session.get_keepalive().is_some() {
-            session.set_keepalive(Some(KEEPALIVE_SECONDS));
-        }
         // A client that takes nothing would hold its connection, or its HTTP/2 stream, for ever.
         session.set_write_timeout(Some(WRITE_TIMEOUT));
         if tunnel::is_handshake(session.req_header()) {
             // Pingora's limit for reading a request also covers what comes after it: a WebSocket would die after a
             // minute of silence.
             session.set_read_timeout(None);
-        } else {
+        } else if session.req_header().headers.contains_key(UPGRADE) {
             // Any other upgrade is ignored, see `tunnel::is_handshake`.
             session.req_header_mut().remove_header(&UPGRADE);
         }

@@ -1,8 +1,10 @@
-//! A connection with a deadline for whole request heads, and an end when the session of its stream ends. A WebSocket
-//! takes it over.
+//! A connection with a deadline for whole request heads and one for the pause between two requests, and an end when the
+//! session of its stream ends. A WebSocket takes it over.
 //!
 //! Pingora's time limit is per read, so a client that sends a byte a minute holds a connection for
-//! hours. This wrapper counts from the first byte of a head to its end.
+//! hours. This wrapper counts from the first byte of a head to its end. Pingora also sets a timer anew for each pause
+//! between requests, which costs more than judging one; here there is one timer for the connection, which is left alone
+//! until it fires or would be late.
 
 use std::fmt;
 use std::future::Future;
@@ -34,6 +36,9 @@ const HEAD: u8 = 1;
 /// The head is complete: bodies have their own time limits.
 const BODY: u8 = 2;
 
+/// The longest pause between two requests.
+const PAUSE: Duration = Duration::from_secs(75);
+
 /// Bytes of the HTTP/2 preface; after it HTTP/2's own limits take over.
 const H2_PREFACE_BYTES: usize = 24;
 
@@ -41,8 +46,11 @@ const H2_PREFACE_BYTES: usize = 24;
 pub struct Guarded {
     inner: Stream,
     phase: AtomicU8,
-    deadline: Pin<Box<Sleep>>,
-    limit: Duration,
+    /// A phase, and when it must be over.
+    due: Option<(u8, Instant)>,
+    /// Fires when the phase must be over, or before.
+    alarm: Pin<Box<Sleep>>,
+    limits: Limits,
     /// What is known of the handshake.
     digest: Option<Arc<SslDigest>>,
     /// Bytes of the HTTP/2 preface still expected; 0 on HTTP/1.
@@ -50,6 +58,12 @@ pub struct Guarded {
     /// Set once there is an order.
     has_order: AtomicBool,
     order: Mutex<Order>,
+}
+
+/// How long a phase may last.
+struct Limits {
+    head: Duration,
+    pause: Duration,
 }
 
 /// What becomes of the connection beyond its present request.
@@ -67,6 +81,17 @@ enum Order {
 impl Guarded {
     /// A fresh connection: its first head is due within `limit`.
     pub fn new(inner: Stream, limit: Duration) -> Self {
+        Self::with(
+            inner,
+            Limits {
+                head: limit,
+                pause: PAUSE,
+            },
+        )
+    }
+
+    fn with(inner: Stream, limits: Limits) -> Self {
+        let due = Instant::now() + limits.head;
         let preface_left = match inner.selected_alpn_proto() {
             Some(ALPN::H2) => H2_PREFACE_BYTES,
             _ => 0,
@@ -75,8 +100,9 @@ impl Guarded {
             digest: inner.get_ssl_digest(),
             inner,
             phase: AtomicU8::new(HEAD),
-            deadline: Box::pin(tokio::time::sleep(limit)),
-            limit,
+            due: Some((HEAD, due)),
+            alarm: Box::pin(tokio::time::sleep_until(due)),
+            limits,
             preface_left,
             has_order: AtomicBool::new(false),
             order: Mutex::new(Order::Nothing),
@@ -171,10 +197,46 @@ impl Guarded {
                 self.phase.store(BODY, Ordering::Relaxed);
             }
         } else if self.phase.load(Ordering::Relaxed) == WAITING {
-            self.deadline.as_mut().reset(Instant::now() + self.limit);
+            // Most heads are complete by now, and never looked for again.
+            self.due = None;
             self.phase.store(HEAD, Ordering::Relaxed);
         }
     }
+
+    /// When this phase must be over, from the first look at it on.
+    fn due(&mut self, phase: u8) -> Instant {
+        match self.due {
+            Some((of, due)) if of == phase => due,
+            _ => {
+                let limit = if phase == WAITING {
+                    self.limits.pause
+                } else {
+                    self.limits.head
+                };
+                let due = Instant::now() + limit;
+                self.due = Some((phase, due));
+                due
+            }
+        }
+    }
+
+    /// Whether it is as late as this. If not, the task is woken when it is.
+    fn is_over(&mut self, due: Instant, cx: &mut Context<'_>) -> bool {
+        if due < self.alarm.deadline() {
+            self.alarm.as_mut().reset(due);
+        }
+        while self.alarm.as_mut().poll(cx).is_ready() {
+            if due <= Instant::now() {
+                return true;
+            }
+            self.alarm.as_mut().reset(due);
+        }
+        false
+    }
+}
+
+fn late() -> io::Error {
+    io::Error::new(io::ErrorKind::TimedOut, "the request took too long to come")
 }
 
 fn ended() -> io::Error {
@@ -189,11 +251,9 @@ impl fmt::Debug for Guarded {
 
 impl AsyncRead for Guarded {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        if self.phase.load(Ordering::Relaxed) == HEAD && self.deadline.as_mut().poll(cx).is_ready() {
-            return Poll::Ready(Err(io::Error::new(
-                io::ErrorKind::TimedOut,
-                "the request head took too long",
-            )));
+        let phase = self.phase.load(Ordering::Relaxed);
+        if phase == HEAD && self.due(HEAD) <= Instant::now() {
+            return Poll::Ready(Err(late()));
         }
         if self.is_gone() {
             return Poll::Ready(Ok(()));
@@ -205,6 +265,11 @@ impl AsyncRead for Guarded {
         let polled = Pin::new(&mut self.inner).poll_read(cx, buf);
         if polled.is_ready() {
             self.received(buf.filled().len() - before);
+        } else if phase != BODY {
+            let due = self.due(phase);
+            if self.is_over(due, cx) {
+                return Poll::Ready(Err(late()));
+            }
         }
         polled
     }
@@ -276,5 +341,77 @@ impl GetSocketDigest for Guarded {
 impl Peek for Guarded {
     async fn try_peek(&mut self, buf: &mut [u8]) -> io::Result<bool> {
         (*self.inner).try_peek(buf).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
+    use tokio::time::timeout;
+
+    use super::*;
+
+    const SHORT: Duration = Duration::from_millis(30);
+    const LONG: Duration = Duration::from_hours(1);
+
+    fn connection(head: Duration, pause: Duration) -> (DuplexStream, Guarded) {
+        let (client, inner) = tokio::io::duplex(64);
+        (client, Guarded::with(Box::new(inner), Limits { head, pause }))
+    }
+
+    /// As the gateway drives it: a head of one byte, and an answer.
+    async fn exchange(client: &mut DuplexStream, guarded: &mut Guarded) {
+        client.write_all(b"a").await.unwrap();
+        assert_eq!(guarded.read_u8().await.unwrap(), b'a');
+        guarded.phase.store(BODY, Ordering::Relaxed);
+        guarded.phase.store(WAITING, Ordering::Relaxed);
+    }
+
+    fn is_late<T>(read: io::Result<T>) -> bool {
+        read.is_err_and(|error| error.kind() == io::ErrorKind::TimedOut)
+    }
+
+    #[tokio::test]
+    async fn a_head_is_due_however_it_dribbles() {
+        let (mut client, mut guarded) = connection(SHORT, LONG);
+        client.write_all(b"GET").await.unwrap();
+        guarded.read_exact(&mut [0; 3]).await.unwrap();
+        assert!(is_late(guarded.read_u8().await), "it is waited for");
+        client.write_all(b" ").await.unwrap();
+        assert!(is_late(guarded.read_u8().await), "it is there, but too late");
+    }
+
+    #[tokio::test]
+    async fn the_head_of_a_later_request_is_due_as_well() {
+        let (mut client, mut guarded) = connection(SHORT, LONG);
+        exchange(&mut client, &mut guarded).await;
+        client.write_all(b"G").await.unwrap();
+        guarded.read_u8().await.unwrap();
+        assert!(is_late(guarded.read_u8().await));
+    }
+
+    #[tokio::test]
+    async fn a_pause_between_requests_has_an_end_of_its_own() {
+        let (mut client, mut guarded) = connection(LONG, SHORT);
+        exchange(&mut client, &mut guarded).await;
+        assert!(is_late(guarded.read_u8().await));
+    }
+
+    #[tokio::test]
+    async fn an_alarm_that_fires_early_is_none() {
+        let (mut client, mut guarded) = connection(SHORT, LONG);
+        exchange(&mut client, &mut guarded).await;
+        let waited = timeout(2 * SHORT, guarded.read_u8()).await;
+        assert!(waited.is_err(), "the pause may last longer than a head");
+        exchange(&mut client, &mut guarded).await;
+    }
+
+    #[tokio::test]
+    async fn a_body_may_take_its_time() {
+        let (mut client, mut guarded) = connection(SHORT, SHORT);
+        exchange(&mut client, &mut guarded).await;
+        guarded.phase.store(BODY, Ordering::Relaxed);
+        let waited = timeout(2 * SHORT, guarded.read_u8()).await;
+        assert!(waited.is_err(), "bodies have their own time limits");
     }
 }

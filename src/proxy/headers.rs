@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::fmt::Write;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, COOKIE, FORWARDED, HOST, SET_COOKIE};
@@ -13,6 +14,8 @@ use pingora::http::{RequestHeader, ResponseHeader};
 use crate::domain::account::Account;
 use crate::domain::client::ClientAddr;
 use crate::web::cookie;
+
+use super::ready::Ready;
 
 /// Names no client may use, however spelled: those that carry our word, and those an upstream might take for it.
 const ALWAYS: [&str; 31] = [
@@ -87,6 +90,7 @@ pub struct Protected {
     assertion: HeaderName,
     cookie_prefix: String,
     plain: bool,
+    ready: Arc<Ready>,
 }
 
 /// What the upstream is told about where a request came from.
@@ -120,6 +124,7 @@ impl Protected {
             assertion,
             cookie_prefix: cookie.to_owned(),
             plain,
+            ready: Arc::default(),
         }
     }
 
@@ -178,7 +183,7 @@ impl Protected {
     /// # Errors
     /// When the assertion is no header value: never with a compact JWT, and then nothing is forwarded.
     pub fn set_identity(&self, headers: &mut HeaderMap, jwt: Bytes, account: &Account) -> pingora::Result<()> {
-        headers.insert(&self.assertion, value(jwt)?);
+        headers.insert(&self.assertion, self.ready.value(jwt)?);
         if self.plain {
             let email = account.email.as_ref().map_or("", |email| email.as_typed());
             headers.insert(&REMOTE_USER, value(plain(account.extension.as_str()))?);
@@ -204,9 +209,12 @@ impl Protected {
     pub fn guard_response(&self, response: &mut ResponseHeader, signed_in: bool) -> pingora::Result<()> {
         self.drop_forged_cookies(response)?;
         // An upstream that echoes what it was sent would hand the statement to the scripts of a page.
-        response.remove_header(&self.assertion);
+        if response.headers.contains_key(&self.assertion) {
+            response.remove_header(&self.assertion);
+        }
         if signed_in && let Some(private) = private(&response.headers) {
-            response.insert_header(CACHE_CONTROL, private)?;
+            // By its letters: Pingora looks for how a known name is spelled among all that it knows.
+            response.insert_header("Cache-Control", private)?;
         }
         Ok(())
     }
@@ -258,8 +266,7 @@ impl Origin {
         text.push_str("for=");
         text.push_str(open);
         let start = text.len();
-        // Writing into a string cannot fail.
-        let _ = write!(text, "{client}");
+        push_address(&mut text, client);
         let address = start..text.len();
         for piece in [close, ";host=\"", host, "\";proto=https"] {
             text.push_str(piece);
@@ -308,6 +315,25 @@ pub fn value(bytes: impl Into<Bytes>) -> pingora::Result<HeaderValue> {
             "what the gateway wanted to say is no header value",
         )
     })
+}
+
+/// An address as it is usually written. The machinery that formats numbers takes its time for the usual ones.
+fn push_address(text: &mut String, address: IpAddr) {
+    let IpAddr::V4(address) = address else {
+        // Writing into a string cannot fail.
+        let _ = write!(text, "{address}");
+        return;
+    };
+    for (place, byte) in address.octets().into_iter().enumerate() {
+        if place > 0 {
+            text.push('.');
+        }
+        for (least, unit) in [(100, 100), (10, 10), (0, 1)] {
+            if byte >= least {
+                text.push(char::from(b'0' + byte / unit % 10));
+            }
+        }
+    }
 }
 
 fn fold(name: &[u8]) -> impl Iterator<Item = u8> {
@@ -468,6 +494,16 @@ mod tests {
             assert_eq!(headers.get(FORWARDED).unwrap(), forwarded);
             assert_eq!(headers.get(&X_FORWARDED_HOST).unwrap(), "in.test:8443");
             assert_eq!(headers.get(&X_FORWARDED_PROTO).unwrap(), "https");
+        }
+    }
+
+    #[test]
+    fn every_address_is_written_as_usual() {
+        for byte in 0..=u8::MAX {
+            let address = IpAddr::from([byte, 255 - byte, 0, 10]);
+            let mut text = String::new();
+            push_address(&mut text, address);
+            assert_eq!(text, address.to_string());
         }
     }
 

@@ -69,7 +69,10 @@ impl Gateway {
             }
             origin.set(headers)?;
             origin.set_host(headers, exchange.route.host());
-            headers.insert(&X_REQUEST_ID, headers::value(exchange.request_id.to_string())?);
+            headers.insert(
+                &X_REQUEST_ID,
+                headers::value(Bytes::copy_from_slice(exchange.request_id.as_bytes()))?,
+            );
             Ok(())
         })
     }

@@ -29,6 +29,7 @@ mod own_pages;
 mod proxy_protocol;
 mod pulse;
 mod question;
+mod ready;
 mod reception;
 mod redirect;
 mod refusal;

@@ -49,11 +49,11 @@ pub fn without_ours<'a>(value: &'a [u8], prefix: &str) -> Option<Cow<'a, [u8]>> 
             .get(..prefix.len())
             .is_some_and(|start| start.eq_ignore_ascii_case(prefix.as_bytes()))
     };
-    if !value.split(|b| *b == b';').any(ours) {
+    if !Pairs(Some(value)).any(ours) {
         return Some(Cow::Borrowed(value));
     }
     let mut rest = Vec::with_capacity(value.len());
-    for pair in value.split(|b| *b == b';').filter(|pair| !ours(pair)) {
+    for pair in Pairs(Some(value)).filter(|pair| !ours(pair)) {
         if rest.is_empty() {
             rest.extend_from_slice(pair.trim_ascii_start());
         } else {
@@ -68,12 +68,30 @@ fn values<'a>(headers: &'a HeaderMap, name: &str) -> impl Iterator<Item = &'a [u
     headers
         .get_all(COOKIE)
         .into_iter()
-        .flat_map(|value| value.as_bytes().split(|b| *b == b';'))
+        .flat_map(|value| Pairs(Some(value.as_bytes())))
         .filter_map(move |pair| {
-            let equals = pair.iter().position(|b| *b == b'=')?;
-            let (key, value) = pair.split_at(equals);
-            (key.trim_ascii() == name.as_bytes()).then(|| value.get(1..).unwrap_or_default().trim_ascii())
+            let rest = pair.trim_ascii_start().strip_prefix(name.as_bytes())?;
+            let value = rest.trim_ascii_start().strip_prefix(b"=")?;
+            Some(value.trim_ascii())
         })
+}
+
+/// The pairs of one `Cookie` header value, byte for byte, found many bytes at a time.
+struct Pairs<'a>(Option<&'a [u8]>);
+
+impl<'a> Iterator for Pairs<'a> {
+    type Item = &'a [u8];
+
+    fn next(&mut self) -> Option<&'a [u8]> {
+        let rest = self.0?;
+        let Some(end) = memchr::memchr(b';', rest) else {
+            self.0 = None;
+            return Some(rest);
+        };
+        let (pair, tail) = rest.split_at(end);
+        self.0 = tail.get(1..);
+        Some(pair)
+    }
 }
 
 /// A cookie of ours: `__Host-` asks for `Secure`, `Path=/` and no `Domain`.

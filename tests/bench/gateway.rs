@@ -7,7 +7,9 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
-use http::header::{HOST, ORIGIN, SET_COOKIE};
+use bytes::Bytes;
+use http::header::{CONTENT_TYPE, HeaderValue, ORIGIN, SET_COOKIE};
+use http::{Method, Response};
 use sekisho::crypto::devca::DevCertificates;
 use sekisho::demo::mailcatcher::{Inbox, MailCatcher};
 use serde_json::json;
@@ -15,27 +17,32 @@ use tempfile::TempDir;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::child::{Cores, Place, Server};
-use super::load::{Visitor, client};
+use super::load::{Dialler, Line, Protocol, Visitor};
 
 /// Host of the in-office door.
-const DOOR: &str = "in.test";
+pub const DOOR: &str = "in.test";
 /// Host of the other.
 const OTHER_DOOR: &str = "out.test";
+/// Who is signed in.
+const PERSON: &str = "101";
 /// The most a letter may take.
 const LETTER: Duration = Duration::from_mins(1);
 
 /// Directory, certificates, config and mail server of one gateway.
 pub struct Home {
     directory: TempDir,
-    /// The certificate, which the bare proxy shows as well.
+    /// The certificate, which the other proxies show as well.
     pub certificates: DevCertificates,
+    /// Where requests go.
+    pub upstream: SocketAddr,
     inbox: Inbox,
     _mail: DropGuard,
 }
 
 impl Home {
-    /// Makes everything but the processes. Needs a running tokio runtime for the mail server.
-    pub async fn make(upstream: SocketAddr) -> anyhow::Result<Self> {
+    /// Makes everything but the processes; `more` is added to the configuration. Needs a running tokio runtime for the
+    /// mail server.
+    pub async fn make(upstream: SocketAddr, more: &str) -> anyhow::Result<Self> {
         let directory = tempfile::Builder::new().prefix("sekisho-bench-").tempdir()?;
         let names = [DOOR, OTHER_DOOR];
         let certificates =
@@ -48,10 +55,11 @@ impl Home {
         let home = Self {
             directory,
             certificates,
+            upstream,
             inbox,
             _mail: stop.drop_guard(),
         };
-        fs::write(home.config(), home.settings(upstream, smtp))?;
+        fs::write(home.config(), home.settings(smtp) + more)?;
         Ok(home)
     }
 
@@ -68,10 +76,10 @@ impl Home {
     }
 
     /// Adds an account by the command line, before the first start or while the gateway runs.
-    pub fn add_account(&self, extension: &str) -> anyhow::Result<()> {
-        let email = format!("{extension}@{DOOR}");
+    pub fn add_account(&self) -> anyhow::Result<()> {
+        let email = format!("{PERSON}@{DOOR}");
         let output = Command::new(env!("CARGO_BIN_EXE_sekisho"))
-            .args(["account", "add", extension, "--name", "Sam Taylor", "--email", &email])
+            .args(["account", "add", PERSON, "--name", "Sam Taylor", "--email", &email])
             .args(["--group", "sales", "--language", "en", "--config"])
             .arg(self.config())
             .stdin(Stdio::null())
@@ -84,17 +92,30 @@ impl Home {
         Ok(())
     }
 
+    /// Somebody without a session.
+    pub fn stranger(&self) -> Visitor {
+        Visitor {
+            host: DOOR.to_owned(),
+            cookie: String::new(),
+            authority: self.certificates.authority.clone(),
+        }
+    }
+
     /// Follows the link of the Welcome letter, sets a password and signs in.
-    pub async fn sign_in(&self, at: SocketAddr, extension: &str) -> anyhow::Result<Visitor> {
-        let email = format!("{extension}@{DOOR}");
+    pub async fn sign_in(&self, at: SocketAddr) -> anyhow::Result<Visitor> {
+        let email = format!("{PERSON}@{DOOR}");
         let letter = self.inbox.wait_for(LETTER, |letter| letter.to.contains(&email)).await;
         let links = letter.context("no Welcome letter came")?.links();
         let ticket = links.iter().find_map(|link| link.split_once("ticket="));
         let (_, ticket) = ticket.context("the Welcome letter has no link")?;
         let password = "correct horse of a benchmark 71";
         let set = json!({ "ticket": ticket, "password": password, "confirmation": password });
-        post(at, "/set-password", &set).await?;
-        let answer = post(at, "/login", &json!({ "login": extension, "password": password })).await?;
+        let stranger = self.stranger();
+        let mut line = Dialler::new(at, &stranger, Protocol::Http1)?.open().await?;
+        let answer = post(&mut line, "/set-password", &set).await?;
+        ensure!(answer.status() == 200, "setting a password: {}", answer.status());
+        let answer = post(&mut line, "/login", &json!({ "login": PERSON, "password": password })).await?;
+        ensure!(answer.status() == 200, "signing in: {}", answer.status());
         let cookie = answer
             .headers()
             .get_all(SET_COOKIE)
@@ -102,8 +123,8 @@ impl Home {
             .filter_map(|line| line.to_str().ok()?.split(';').next())
             .find(|pair| pair.starts_with("__Host-sekisho="));
         Ok(Visitor {
-            host: DOOR.to_owned(),
             cookie: cookie.context("signing in gave no session")?.to_owned(),
+            ..stranger
         })
     }
 
@@ -111,7 +132,8 @@ impl Home {
         self.path().join("sekisho.toml")
     }
 
-    fn settings(&self, upstream: SocketAddr, smtp: SocketAddr) -> String {
+    fn settings(&self, smtp: SocketAddr) -> String {
+        let upstream = self.upstream;
         let home = self.path().display();
         let (certificate, key) = (self.certificates.certificate.display(), self.certificates.key.display());
         let port = smtp.port();
@@ -125,6 +147,8 @@ impl Home {
             tls_certificate = "{certificate}"
             tls_key = "{key}"
             drain_timeout = "2s"
+            max_connections = 50000
+            max_connections_per_client = 50000
             [upstream]
             url = "http://{upstream}"
             [mail]
@@ -157,14 +181,13 @@ pub fn under(cores: &Cores, runner: &[String], program: impl AsRef<Path>) -> Com
     }
 }
 
-async fn post(at: SocketAddr, path: &str, body: &serde_json::Value) -> anyhow::Result<reqwest::Response> {
-    let answer = client()?
-        .post(format!("https://{at}{path}"))
-        .header(HOST, DOOR)
-        .header(ORIGIN, format!("https://{DOOR}"))
-        .json(body)
-        .send()
-        .await?;
-    ensure!(answer.status() == 200, "{path} answered {}", answer.status());
-    Ok(answer)
+/// A form of ours, as a page sends it.
+pub async fn post(line: &mut Line, path: &str, body: &serde_json::Value) -> anyhow::Result<Response<Bytes>> {
+    let origin = HeaderValue::from_str(&format!("https://{DOOR}"))?;
+    let fields = [
+        (ORIGIN, origin),
+        (CONTENT_TYPE, HeaderValue::from_static("application/json")),
+    ];
+    line.send(Method::POST, path, &fields, Bytes::from(body.to_string()))
+        .await
 }

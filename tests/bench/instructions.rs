@@ -10,10 +10,12 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail};
 use serde::Serialize;
 
-use super::child::{Cores, Place, Server, is_installed};
-use super::gateway::{Home, under};
-use super::load::{self, Until, Visitor};
-use super::options::Options;
+use super::cases::Part;
+use super::child::{Cores, Server, is_installed};
+use super::gateway::Home;
+use super::load::{self, Demand, Until, Visitor};
+use super::peers::start_bare;
+use super::scene::start_upstream;
 
 /// Connections while instructions are counted.
 const CONNECTIONS: u32 = 8;
@@ -32,31 +34,22 @@ pub struct Instructions {
 }
 
 /// Counts for both.
-pub fn count(options: &Options, cores: &Cores) -> anyhow::Result<Instructions> {
+pub fn count(cores: &Cores) -> anyhow::Result<Instructions> {
     if !is_installed("valgrind") {
         bail!("--instructions needs valgrind; on Debian and Ubuntu: apt-get install valgrind");
     }
     let runtime = tokio::runtime::Runtime::new()?;
     let (gateway, bare) = runtime.block_on(async {
-        let this = std::env::current_exe()?;
-        let mut command = cores.command(&this, Place::Load);
-        command.args(["upstream", &options.bytes.to_string()]);
-        let log = std::env::temp_dir().join(format!("sekisho-bench-upstream-{}.log", std::process::id()));
-        let upstream = Server::start("the upstream", command, log)?;
-        let home = Home::make(upstream.address).await?;
-        home.add_account("101")?;
+        let upstream = start_upstream(cores)?;
+        let home = Home::make(upstream.address, "").await?;
+        home.add_account()?;
         let plain = home.start(cores, &[])?;
-        let visitor = home.sign_in(plain.address, "101").await?;
+        let visitor = home.sign_in(plain.address).await?;
         plain.stop()?;
 
         let gateway = slope(&home, "gateway", &visitor, |runner| home.start(cores, runner)).await?;
         let bare = slope(&home, "bare", &visitor, |runner| {
-            let mut command = under(cores, runner, &this);
-            command
-                .arg("bare")
-                .args([&home.certificates.certificate, &home.certificates.key])
-                .arg(upstream.address.to_string());
-            Server::start("the bare proxy", command, home.path().join("bare.log"))
+            start_bare("the bare proxy", cores, runner, &home)
         })
         .await?;
         anyhow::Ok((gateway, bare))
@@ -78,11 +71,15 @@ async fn slope(
     let [few, many] = REQUESTS;
     let mut life = Duration::ZERO;
     let mut totals = [0.0; 2];
+    let demand = Demand {
+        connections: CONNECTIONS,
+        ..Demand::of(&Part::Small.case().context("a kind of traffic")?, 0)
+    };
     for (total, requests) in totals.iter_mut().zip([many, few]) {
         let profile = home.path().join(format!("callgrind.{name}.{requests}"));
         let server = start(&callgrind(&profile))?;
         let begun = Instant::now();
-        load::visit(server.address, visitor, CONNECTIONS, Until::Requests(requests)).await?;
+        load::visit(server.address, visitor, &demand, Until::Requests(requests)).await?;
         tokio::time::sleep(life.saturating_sub(begun.elapsed())).await;
         life = begun.elapsed();
         server.stop()?;

@@ -1,35 +1,30 @@
-//! What was measured, for people and for programs.
+//! What was measured, for people and for programs. The tables are Markdown, so that they can be kept as they are.
 
 use std::fs;
 use std::path::Path;
 
 use anyhow::Context;
-use comfy_table::{Cell, CellAlignment, ContentLineStyle, LineStyle, Table, TableStyle};
+use comfy_table::presets::ASCII_MARKDOWN;
+use comfy_table::{Cell, CellAlignment, Table};
 use serde::Serialize;
 
 use super::child::Cores;
+use super::flood::Flood;
 use super::instructions::Instructions;
-use super::load::Generator;
 use super::options::Options;
-use super::rounds::{Figures, Rounds};
-
-/// Beyond this, two equals differ so much that no ratio means anything.
-const MOST_NOISE: f64 = 0.10;
-
-/// No lines but one under the head.
-const LIGHT: TableStyle = TableStyle::new()
-    .header_lines(ContentLineStyle::none())
-    .header_separator(LineStyle::none().fill('─').junction('─'))
-    .content_lines(ContentLineStyle::none());
+use super::rounds::{Figures, Ratio, Rounds, Row};
+use super::sockets::Sockets;
 
 /// Everything measured in one run.
 #[derive(Serialize)]
 pub struct Report {
     setting: Setting,
-    /// Under full load.
-    pub throughput: Option<Rounds>,
-    /// Under a modest load.
-    pub latency: Option<Rounds>,
+    /// Every kind of traffic.
+    pub tables: Vec<Rounds>,
+    /// Each idle WebSocket.
+    pub sockets: Option<Sockets>,
+    /// Strangers who try passwords.
+    pub flood: Option<Flood>,
     /// By valgrind.
     pub instructions: Option<Instructions>,
 }
@@ -38,13 +33,14 @@ pub struct Report {
 struct Setting {
     rounds: u32,
     seconds: u32,
-    bytes: usize,
     pinned: bool,
-    generator: Generator,
     quick: bool,
     /// Processes that waited for a core, over the last minute, before anything began.
     busy_before: Option<f64>,
 }
+
+const TOO_BUSY: &str =
+    "Two equals differ by more than 10 %: the machine is too busy for a ratio, and none is printed. Run it again.";
 
 impl Report {
     /// Nothing is measured yet.
@@ -54,21 +50,20 @@ impl Report {
             setting: Setting {
                 rounds: options.rounds(),
                 seconds: options.seconds(),
-                bytes: options.bytes,
                 pinned: cores.apart.is_some(),
-                generator: Generator::choose(options.no_wrk),
                 quick: options.quick,
                 busy_before: load.split(' ').next().and_then(|load| load.parse().ok()),
             },
-            throughput: None,
-            latency: None,
+            tables: Vec::new(),
+            sockets: None,
+            flood: None,
             instructions: None,
         }
     }
 
-    /// Whether the control says that the ratios mean something.
+    /// Whether the controls say that the ratios mean something.
     pub fn is_trustworthy(&self) -> bool {
-        self.measured().all(is_quiet)
+        self.tables.iter().all(Rounds::is_quiet) && self.flood.as_ref().is_none_or(Flood::is_quiet)
     }
 
     /// Says beforehand what is going to happen, and what would make it better.
@@ -76,42 +71,23 @@ impl Report {
         let Setting {
             rounds,
             seconds,
-            bytes,
             pinned,
-            generator,
             busy_before,
             ..
         } = self.setting;
-        println!("HTTP/1.1 over TLS, keep-alive, answers of {bytes} bytes; {rounds} rounds of {seconds} s a turn.");
+        println!("Everything over TLS; {rounds} rounds of {seconds} s a turn; median [quartiles] of the rounds.");
         if pinned {
             println!("The proxies run on one core, load and upstream on another.");
         } else {
             println!("Processes are not tied to cores (that needs two cores and taskset): expect more noise.");
         }
-        if generator == Generator::BuiltIn {
-            println!("wrk is missing or not wanted; the built-in load generator runs instead.");
-            println!("On Debian and Ubuntu: apt-get install wrk");
-        }
-        if busy_before.is_some_and(|load| load > 0.5) {
-            println!(
-                "This machine is busy already (load {:.1}).",
-                busy_before.unwrap_or_default()
-            );
+        if let Some(load) = busy_before.filter(|load| *load > 0.5) {
+            println!("This machine is busy already (load {load:.1}).");
         }
     }
 
-    /// The tables, and the ratios when they mean something.
-    pub fn tell(&self) {
-        for rounds in self.measured() {
-            println!("\n{} connections; median [quartiles] of the rounds", rounds.connections);
-            println!("{}", table(rounds));
-            tell_ratio(rounds);
-        }
-        if let Some(Instructions { gateway, bare, ratio }) = &self.instructions {
-            println!("\nInstructions in user space for one request (valgrind):");
-            println!("  gateway {gateway:.0}, bare {bare:.0}");
-            println!("  gateway / bare: {ratio:.3}");
-        }
+    /// What is told after everything else.
+    pub fn tell_end(&self) {
         if self.setting.quick {
             println!("\nA quick run shows that the benchmark works; its figures mean nothing.");
         }
@@ -123,66 +99,137 @@ impl Report {
         value["trustworthy"] = self.is_trustworthy().into();
         fs::write(file, format!("{value:#}\n")).with_context(|| format!("could not write {}", file.display()))
     }
+}
 
-    fn measured(&self) -> impl Iterator<Item = &Rounds> {
-        self.throughput.iter().chain(&self.latency)
+impl Rounds {
+    /// The table, with ratios when they mean something.
+    pub fn tell(&self) {
+        println!("\n### {}\n\nLoad by {}.\n", self.case.name, self.generator.name());
+        let mut table = markdown(&[
+            "",
+            "requests/s",
+            "CPU µs/request",
+            "p50 µs",
+            "p99 µs",
+            "memory",
+            "gateway / it: requests/s",
+            "CPU",
+            "p99",
+        ]);
+        let is_quiet = self.is_quiet();
+        for Row { name, figures } in &self.peers {
+            match figures {
+                Ok(figures) => table.add_row(row(name, figures, is_quiet)),
+                Err(why) => table.add_row([*name, why.as_str()]),
+            };
+        }
+        println!("{table}\n");
+        let Ratio { rate, cpu, .. } = &self.control;
+        println!("Control, bare again / bare: requests/s {rate:.3}, CPU {cpu:.3}.");
+        if !is_quiet {
+            println!("{TOO_BUSY}");
+        }
     }
 }
 
-fn is_quiet(rounds: &Rounds) -> bool {
-    let control = &rounds.control_ratio;
-    [control.rate.median, control.cpu.median]
-        .iter()
-        .all(|ratio| (ratio - 1.0).abs() <= MOST_NOISE)
-}
-
-fn tell_ratio(rounds: &Rounds) {
-    let (ratio, control) = (&rounds.ratio, &rounds.control_ratio);
-    println!(
-        "bare / bare:     requests {:.3}, processor time {:.3}   (the control)",
-        control.rate, control.cpu
-    );
-    if is_quiet(rounds) {
+impl Sockets {
+    /// The table.
+    pub fn tell(&self) {
+        println!("\n### Idle WebSockets\n\n{} open.", self.open);
         println!(
-            "gateway / bare:  requests {:.3}, processor time {:.3}",
-            ratio.rate, ratio.cpu
+            "One process may have {} files open, a proxy needs two for each.\n",
+            self.open_files
         );
-        println!("                 p50 {:.3}, p99 {:.3}", ratio.p50, ratio.p99);
-    } else {
-        println!("Two equal proxies differ by more than 10 %: the machine is too busy for a ratio. Run it again.");
+        let mut table = markdown(&["", "memory for each"]);
+        for (name, each) in &self.peers {
+            let each = match each {
+                Ok(each) => format!("{:.1} KiB", each / 1024.0),
+                Err(why) => why.clone(),
+            };
+            table.add_row([Cell::new(name), right(each)]);
+        }
+        println!("{table}");
     }
 }
 
-fn table(rounds: &Rounds) -> Table {
-    let mut table = Table::new();
-    table.load_style(LIGHT);
-    table.set_header(["", "requests/s", "CPU µs/request", "p50 µs", "p99 µs", "memory"]);
-    for (name, figures) in [
-        ("bare", &rounds.bare),
-        ("gateway", &rounds.gateway),
-        ("bare, again", &rounds.control),
-    ] {
-        table.add_row(row(name, figures));
+impl Flood {
+    /// The table, with ratios when they mean something.
+    pub fn tell(&self) {
+        println!("\n### Passwords tried by strangers\n");
+        println!(
+            "{} proxied requests a second were due: half of what the gateway can answer.\n",
+            self.offered
+        );
+        let mut table = markdown(&["", "answered/s", "p50 µs", "p99 µs"]);
+        for (name, served) in [("without strangers", &self.quiet), ("with", &self.flooded)] {
+            table.add_row([
+                Cell::new(name),
+                right(format!("{:.0}", served.rate)),
+                right(format!("{:.0}", served.p50)),
+                right(format!("{:.0}", served.p99)),
+            ]);
+        }
+        println!("{table}\n");
+        let [before, after] = self.memory.map(bytesize::ByteSize);
+        println!("{} Resident memory {before} before, {after} after.", self.guesses);
+        println!("Control, p99 after / before: {:.3}.", self.control);
+        if self.is_quiet() {
+            println!("p99 with / without: {:.3}.", self.p99);
+        } else {
+            println!("{TOO_BUSY}");
+        }
     }
+}
+
+impl std::fmt::Display for super::flood::Guesses {
+    #[expect(clippy::cast_precision_loss, reason = "far fewer than 2^52 passwords")]
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let by_second = |count: u64| count as f64 / self.seconds;
+        let (hashed, shed) = (by_second(self.hashed), by_second(self.shed));
+        write!(f, "Passwords a second: {hashed:.0} hashed, {shed:.0} turned away.")
+    }
+}
+
+impl Instructions {
+    /// The figures.
+    pub fn tell(&self) {
+        let Self { gateway, bare, ratio } = self;
+        println!("\nInstructions in user space for one request (valgrind):");
+        println!("  gateway {gateway:.0}, bare {bare:.0}");
+        println!("  gateway / bare: {ratio:.3}");
+    }
+}
+
+fn markdown(head: &[&str]) -> Table {
+    let mut table = Table::new();
+    table.load_style(ASCII_MARKDOWN).set_header(head);
     table
 }
 
-fn row(name: &str, figures: &Figures) -> Vec<Cell> {
+fn right(text: String) -> Cell {
+    Cell::new(text).set_alignment(CellAlignment::Right)
+}
+
+fn row(name: &str, figures: &Figures, is_quiet: bool) -> Vec<Cell> {
     let Figures {
         rate,
         cpu,
         p50,
         p99,
         memory,
+        gateway,
     } = figures;
-    let mut cells = vec![Cell::new(name)];
+    let ratio = gateway.as_ref().filter(|_| is_quiet);
+    let against = |spread: fn(&Ratio) -> String| ratio.map(spread).unwrap_or_default();
     let values = [
         format!("{rate:.0}"),
         format!("{cpu:.1}"),
         format!("{p50:.0}"),
         format!("{p99:.0}"),
         bytesize::ByteSize(*memory).to_string(),
+        against(|ratio| format!("{:.2}", ratio.rate)),
+        against(|ratio| format!("{:.2}", ratio.cpu)),
+        against(|ratio| format!("{:.2}", ratio.p99)),
     ];
-    cells.extend(values.map(|value| Cell::new(value).set_alignment(CellAlignment::Right)));
-    cells
+    std::iter::once(Cell::new(name)).chain(values.map(right)).collect()
 }

@@ -1,31 +1,35 @@
 //! Rounds in which every proxy has one turn, so that what the machine does to one it does to all.
 
-use anyhow::{Context, ensure};
+use anyhow::Context;
 use serde::Serialize;
 
-use super::child::{Cores, Place, Server};
-use super::gateway::{Home, under};
-use super::load::{self, Generator, Turn, Visitor};
+use super::cases::Case;
+use super::child::Cores;
+use super::load::{Generator, Turn, Visitor};
 use super::options::Options;
+use super::peers::{Peer, Role};
 use super::stats::Spread;
 
-/// The figures of all rounds at one number of connections.
+/// The figures of all rounds of one kind of traffic.
 #[derive(Debug, Serialize)]
 pub struct Rounds {
-    /// Connections that sent requests.
-    pub connections: u32,
+    /// What was asked for.
+    pub case: Case,
     /// Who made the load.
     pub generator: Generator,
-    /// The gateway with a signed-in session.
-    pub gateway: Figures,
-    /// The bare proxy.
-    pub bare: Figures,
-    /// The second process of the bare proxy: the control.
-    pub control: Figures,
-    /// The gateway against the mean of its two neighbours in each round.
-    pub ratio: Ratio,
+    /// Every proxy.
+    pub peers: Vec<Row>,
     /// The second bare proxy against the first: what a ratio of equals looks like here.
-    pub control_ratio: Ratio,
+    pub control: Ratio,
+}
+
+/// One proxy.
+#[derive(Debug, Serialize)]
+pub struct Row {
+    /// What it is called.
+    pub name: &'static str,
+    /// Its figures; otherwise why there are none.
+    pub figures: Result<Figures, String>,
 }
 
 /// What one proxy did.
@@ -41,6 +45,8 @@ pub struct Figures {
     pub p99: Spread,
     /// Resident memory after the last round, in bytes.
     pub memory: u64,
+    /// The gateway against it, in each round; against both bare proxies where it is one. `None`: it is the gateway.
+    pub gateway: Option<Ratio>,
 }
 
 /// One proxy against another, by rounds.
@@ -56,19 +62,6 @@ pub struct Ratio {
     pub p99: Spread,
 }
 
-/// The proxies, and a visitor signed in at the gateway.
-struct Scene {
-    // Stopped in this order: proxies before what stands behind them.
-    proxies: [Server; 3],
-    _upstream: Server,
-    _home: Home,
-    visitor: Visitor,
-}
-
-const BARE: usize = 0;
-const GATEWAY: usize = 1;
-const CONTROL: usize = 2;
-
 /// Figures of one turn.
 #[derive(Clone, Copy, Debug)]
 struct Figure {
@@ -78,119 +71,99 @@ struct Figure {
     p99: f64,
 }
 
-/// Runs every round.
-pub fn run(options: &Options, cores: &Cores, connections: u32) -> anyhow::Result<Rounds> {
-    let runtime = tokio::runtime::Runtime::new()?;
-    let scene = runtime.block_on(Scene::set(options, cores))?;
-    let generator = Generator::choose(options.no_wrk);
-    let turn = |which: usize, seconds: u32| -> anyhow::Result<Figure> {
-        let proxy = scene.proxies.get(which).context("a proxy")?;
-        let before = proxy.cpu()?;
-        let turn = generator.run(cores, proxy.address, &scene.visitor, connections, seconds)?;
-        Ok(Figure::of(&turn, proxy.cpu()?.saturating_sub(before).as_secs_f64()))
-    };
-    for which in [BARE, GATEWAY, CONTROL] {
-        turn(which, options.seconds())?;
+/// Beyond this, two equals differ so much that no ratio means anything.
+const MOST_NOISE: f64 = 0.10;
+
+/// One turn of each proxy, which nobody looks at.
+pub fn warm_up(options: &Options, cores: &Cores, peers: &[Peer], visitor: &Visitor, case: &Case) -> anyhow::Result<()> {
+    let generator = Generator::choose(case, options.built_in);
+    for peer in peers {
+        turn(peer, |peer| {
+            generator.run(cores, peer, visitor, case, options.seconds())
+        })?;
     }
-    let mut rounds: Vec<[Figure; 3]> = Vec::new();
-    for round in 0..options.rounds() {
-        // The gateway always stands between its neighbours, so that a steady drift of the machine cancels out.
-        let forward = round % 2 == 0;
-        let (first, last) = if forward { (BARE, CONTROL) } else { (CONTROL, BARE) };
-        let (first, gateway, last) = (
-            turn(first, options.seconds())?,
-            turn(GATEWAY, options.seconds())?,
-            turn(last, options.seconds())?,
-        );
-        rounds.push(if forward {
-            [first, gateway, last]
-        } else {
-            [last, gateway, first]
-        });
-    }
-    // A session that had ended on the way would have been answered by the gateway itself.
-    runtime.block_on(scene.check())?;
-    scene.figures(connections, generator, &rounds)
+    Ok(())
 }
 
-impl Scene {
-    async fn set(options: &Options, cores: &Cores) -> anyhow::Result<Self> {
-        let this = std::env::current_exe()?;
-        let logs = std::env::temp_dir();
-        let mut command = cores.command(&this, Place::Load);
-        command.args(["upstream", &options.bytes.to_string()]);
-        let log = logs.join(format!("sekisho-bench-upstream-{}.log", std::process::id()));
-        let upstream = Server::start("the upstream", command, log)?;
-        let home = Home::make(upstream.address).await?;
-        let bare = |name: &'static str| {
-            let mut command = under(cores, &[], &this);
-            command
-                .arg("bare")
-                .args([&home.certificates.certificate, &home.certificates.key])
-                .arg(upstream.address.to_string());
-            Server::start(name, command, home.path().join(name))
-        };
-        let proxies = [
-            bare("the bare proxy")?,
-            home.start(cores, &[])?,
-            bare("the second bare proxy")?,
-        ];
-        home.add_account("101")?;
-        let [_, gateway, _] = &proxies;
-        let visitor = home
-            .sign_in(gateway.address, "101")
-            .await
-            .with_context(|| gateway.last_words())?;
-        let scene = Self {
-            proxies,
-            _upstream: upstream,
-            _home: home,
-            visitor,
-        };
-        scene.check().await?;
-        Ok(scene)
-    }
-
-    /// The gateway tells the upstream who is asking and keeps the session to itself; the bare proxies pass it on.
-    async fn check(&self) -> anyhow::Result<()> {
-        let [bare, gateway, control] = &self.proxies;
-        let seen = load::look(gateway.address, &self.visitor).await?;
-        ensure!(
-            seen.contains("x-sekisho-assertion") && !seen.contains("cookie"),
-            "the gateway sent no assertion: {seen:?}"
-        );
-        for bare in [bare, control] {
-            let seen = load::look(bare.address, &self.visitor).await?;
-            ensure!(
-                seen.contains("cookie"),
-                "the bare proxy did not pass the request on: {seen:?}"
-            );
+/// Runs every round.
+pub fn run(options: &Options, cores: &Cores, peers: &[Peer], visitor: &Visitor, case: Case) -> anyhow::Result<Rounds> {
+    let generator = Generator::choose(&case, options.built_in);
+    // By peers, then by rounds.
+    let mut turns: Vec<Vec<Figure>> = peers.iter().map(|_| Vec::new()).collect();
+    for round in 0..options.rounds() {
+        let mut order: Vec<(&Peer, &mut Vec<Figure>)> = peers.iter().zip(&mut turns).collect();
+        // Forth and back, so that a steady drift of the machine cancels out.
+        if round % 2 == 1 {
+            order.reverse();
         }
-        Ok(())
+        for (peer, turns) in order {
+            let figure = turn(peer, |at| generator.run(cores, at, visitor, &case, options.seconds()))
+                .with_context(|| peer.name)?;
+            turns.extend(figure);
+        }
     }
-
-    fn figures(&self, connections: u32, generator: Generator, rounds: &[[Figure; 3]]) -> anyhow::Result<Rounds> {
-        let figures = |which: usize| -> anyhow::Result<Figures> {
-            let of =
-                |value: fn(&Figure) -> f64| Spread::of(rounds.iter().filter_map(|round| round.get(which)).map(value));
-            Ok(Figures {
-                rate: of(|figure| figure.rate),
-                cpu: of(|figure| figure.cpu),
-                p50: of(|figure| figure.p50),
-                p99: of(|figure| figure.p99),
-                memory: self.proxies.get(which).context("a proxy")?.memory()?,
-            })
+    let of = |role: Role| -> anyhow::Result<&Vec<Figure>> {
+        let found = peers.iter().zip(&turns).find(|(peer, _)| peer.part == role);
+        found.map(|(_, turns)| turns).context("a peer is missing")
+    };
+    let (gateway, bare, control) = (of(Role::Gateway)?, of(Role::Bare)?, of(Role::Control)?);
+    let both: Vec<Figure> = bare.iter().zip(control).map(|(one, other)| one.mean(*other)).collect();
+    let row = |(peer, turns): (&Peer, &Vec<Figure>)| -> anyhow::Result<Row> {
+        let figures = match &peer.standing {
+            Err(why) => Err(why.clone()),
+            Ok(running) => {
+                let against = match peer.part {
+                    Role::Gateway => None,
+                    Role::Bare | Role::Control => Some(&both),
+                    Role::Other => Some(turns),
+                };
+                let memory = running.memory()?;
+                Ok(Figures::of(
+                    turns,
+                    memory,
+                    against.map(|against| Ratio::of(gateway, against)),
+                ))
+            }
         };
-        Ok(Rounds {
-            connections,
-            generator,
-            gateway: figures(GATEWAY)?,
-            bare: figures(BARE)?,
-            control: figures(CONTROL)?,
-            ratio: Ratio::of(rounds, |[bare, gateway, control]| (*gateway, bare.mean(*control))),
-            control_ratio: Ratio::of(rounds, |[bare, _, control]| (*control, *bare)),
+        Ok(Row {
+            name: peer.name,
+            figures,
         })
+    };
+    Ok(Rounds {
+        case,
+        generator,
+        peers: peers.iter().zip(&turns).map(row).collect::<anyhow::Result<_>>()?,
+        control: Ratio::of(control, bare),
+    })
+}
+
+/// `None` where the peer does not run.
+fn turn(
+    peer: &Peer,
+    load: impl FnOnce(std::net::SocketAddr) -> anyhow::Result<Turn>,
+) -> anyhow::Result<Option<Figure>> {
+    let Ok(running) = &peer.standing else {
+        return Ok(None);
+    };
+    let before = running.cpu()?;
+    let turn = load(running.address)?;
+    let used = running.cpu()?.saturating_sub(before);
+    Ok(Some(Figure::of(&turn, used.as_secs_f64())))
+}
+
+impl Rounds {
+    /// Whether the control says that the ratios mean something.
+    pub fn is_quiet(&self) -> bool {
+        [self.control.rate.median, self.control.cpu.median]
+            .iter()
+            .all(|ratio| is_quiet(*ratio))
     }
+}
+
+/// Whether two equals are nearly equal.
+pub fn is_quiet(ratio: f64) -> bool {
+    (ratio - 1.0).abs() <= MOST_NOISE
 }
 
 impl Figure {
@@ -214,10 +187,25 @@ impl Figure {
     }
 }
 
+impl Figures {
+    fn of(turns: &[Figure], memory: u64, gateway: Option<Ratio>) -> Self {
+        let of = |value: fn(&Figure) -> f64| Spread::of(turns.iter().map(value));
+        Self {
+            rate: of(|figure| figure.rate),
+            cpu: of(|figure| figure.cpu),
+            p50: of(|figure| figure.p50),
+            p99: of(|figure| figure.p99),
+            memory,
+            gateway,
+        }
+    }
+}
+
 impl Ratio {
-    fn of(rounds: &[[Figure; 3]], pair: fn(&[Figure; 3]) -> (Figure, Figure)) -> Self {
+    fn of(ones: &[Figure], others: &[Figure]) -> Self {
         let of = |value: fn(&Figure) -> f64| {
-            Spread::of(rounds.iter().map(pair).map(|(one, other)| value(&one) / value(&other)))
+            let pairs = ones.iter().zip(others);
+            Spread::of(pairs.map(|(one, other)| value(one) / value(other)))
         };
         Self {
             rate: of(|figure| figure.rate),

@@ -19,6 +19,9 @@ use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
+use crate::child::{Cores, Server};
+use crate::gateway::{Home, under};
+
 struct Bare {
     upstream: SocketAddr,
 }
@@ -32,6 +35,16 @@ impl ProxyHttp for Bare {
     async fn upstream_peer(&self, _session: &mut Session, _ctx: &mut ()) -> pingora::Result<Box<HttpPeer>> {
         Ok(Box::new(HttpPeer::new(self.upstream, false, String::new())))
     }
+}
+
+/// Starts one as a process of its own, under `runner` if any.
+pub fn start(what: &'static str, cores: &Cores, runner: &[String], home: &Home) -> anyhow::Result<Server> {
+    let mut command = under(cores, runner, std::env::current_exe()?);
+    command
+        .arg("bare")
+        .args([&home.certificates.certificate, &home.certificates.key])
+        .arg(home.upstream.to_string());
+    Server::start(what, command, home.path().join(format!("{what}.log")))
 }
 
 /// Serves until it is killed. As many threads as the gateway would have: one for each core it may use.
