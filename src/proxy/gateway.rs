@@ -53,6 +53,8 @@ pub struct GatewayParts {
     pub streams: Arc<Streams>,
     /// What is counted and noted.
     pub measures: Measures,
+    /// How long a connection may wait for its next request.
+    pub idle_timeout: Duration,
     /// Time and chance.
     pub world: World,
 }
@@ -67,12 +69,6 @@ pub struct Gateway {
 
 /// The largest form we take.
 const MOST_FORM_BYTES: usize = 64 << 10;
-
-/// The most a client may take to accept the next piece of an answer.
-const WRITE_TIMEOUT: Duration = Duration::from_mins(1);
-
-/// An HTTP/1 connection waits this long for its next request; Pingora would wait for ever.
-const KEEPALIVE_SECONDS: u64 = 75;
 
 /// When somebody who asked for too many pages may come back.
 const RETRY_PAGES: Duration = Duration::from_secs(10);
@@ -204,7 +200,10 @@ impl Gateway {
             Err(problem) => {
                 let failure = match problem {
                     BodyProblem::TooLarge => Failure::BodyTooLarge,
-                    BodyProblem::TooSlow => Failure::RequestTimeout,
+                    BodyProblem::TooSlow => {
+                        self.parts.measures.slow_form();
+                        Failure::RequestTimeout
+                    }
                     BodyProblem::Broken => Failure::BadRequest,
                 };
                 return fail(Some(session), exchange, failure);
@@ -376,10 +375,11 @@ impl ProxyHttp for Gateway {
             Guarded::head_done(stream);
         }
         if session.get_keepalive().is_some() {
-            session.set_keepalive(Some(KEEPALIVE_SECONDS));
+            // Pingora would wait for ever.
+            session.set_keepalive(Some(self.parts.idle_timeout.as_secs()));
         }
         // A client that takes nothing would hold its connection, or its HTTP/2 stream, for ever.
-        session.set_write_timeout(Some(WRITE_TIMEOUT));
+        session.set_write_timeout(Some(exchange.charter.write_timeout));
         if tunnel::is_handshake(session.req_header()) {
             // Pingora's limit for reading a request also covers what comes after it: a WebSocket would die after a
             // minute of silence.

@@ -21,6 +21,7 @@ use pingora::protocols::{
     ALPN, GetProxyDigest, GetSocketDigest, GetTimingDigest, Peek, Shutdown, SocketDigest, Ssl, Stream, TimingDigest,
     UniqueID, UniqueIDType,
 };
+use prometheus_client::metrics::counter::Counter;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep};
 use tokio_util::sync::WaitForCancellationFutureOwned;
@@ -43,6 +44,8 @@ pub struct Guarded {
     phase: AtomicU8,
     deadline: Pin<Box<Sleep>>,
     limit: Duration,
+    /// Counts clients that were too slow, this one once.
+    slow: Option<Counter>,
     /// What is known of the handshake.
     digest: Option<Arc<SslDigest>>,
     /// Bytes of the HTTP/2 preface still expected; 0 on HTTP/1.
@@ -65,8 +68,8 @@ enum Order {
 }
 
 impl Guarded {
-    /// A fresh connection: its first head is due within `limit`.
-    pub fn new(inner: Stream, limit: Duration) -> Self {
+    /// A fresh connection: its first head is due within `limit`. `slow` counts those that miss it.
+    pub fn new(inner: Stream, limit: Duration, slow: Counter) -> Self {
         let preface_left = match inner.selected_alpn_proto() {
             Some(ALPN::H2) => H2_PREFACE_BYTES,
             _ => 0,
@@ -77,6 +80,7 @@ impl Guarded {
             phase: AtomicU8::new(HEAD),
             deadline: Box::pin(tokio::time::sleep(limit)),
             limit,
+            slow: Some(slow),
             preface_left,
             has_order: AtomicBool::new(false),
             order: Mutex::new(Order::Nothing),
@@ -190,6 +194,9 @@ impl fmt::Debug for Guarded {
 impl AsyncRead for Guarded {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         if self.phase.load(Ordering::Relaxed) == HEAD && self.deadline.as_mut().poll(cx).is_ready() {
+            if let Some(slow) = self.slow.take() {
+                slow.inc();
+            }
             return Poll::Ready(Err(io::Error::new(
                 io::ErrorKind::TimedOut,
                 "the request head took too long",
