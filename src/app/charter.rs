@@ -30,7 +30,9 @@ use crate::flows::{
 use crate::mail::letters::Templates;
 use crate::mail::smtp::SmtpMailer;
 use crate::ports::Sessions;
-use crate::proxy::{Charter, CharterTerms, Hsts, InForce, PageLimiter, Pool, Protected, Site, TrustedProxies};
+use crate::proxy::{
+    Charter, CharterTerms, HeadLimits, Hsts, InForce, PageLimiter, Pool, Protected, Site, TrustedProxies,
+};
 use crate::store::SqliteStore;
 use crate::web::{Branding, Health, Logo, Portal, PortalFlows, PortalRoutes, PortalSettings, Theme};
 
@@ -122,8 +124,12 @@ pub(super) async fn decide(config: Config, lasting: &Lasting, before: Option<&De
         hsts: Hsts::new(config.server.hsts, config.server.hsts_subdomains),
         pages: pages(&config, before),
         active_streams: config.sessions.active_streams.clone(),
-        max_header_bytes: config.server.max_header_bytes,
+        head: HeadLimits {
+            bytes: config.server.max_header_bytes,
+            fields: config.server.max_header_fields,
+        },
         body_timeout: config.server.body_timeout,
+        write_timeout: config.server.write_timeout,
     }));
     Ok(Decided {
         config,

@@ -43,6 +43,8 @@ pub fn terms(config: &Config, tasks: &Tasks, monitor: &Monitor, world: World) ->
         subject: certificate::subject,
         announcing: TrustedProxies::new(server.proxy_protocol.clone()),
         header_timeout: server.header_timeout,
+        idle_timeout: server.idle_timeout,
+        max_streams: u32::try_from(server.max_streams_per_connection).unwrap_or(u32::MAX),
         threads: std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get),
     })
 }

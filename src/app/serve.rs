@@ -67,7 +67,7 @@ pub async fn serve(
     let monitor = Arc::new(Monitor::new(&config, world()));
     let metrics = monitor.open(&config, &tasks, drained.clone());
     let redirect = doors::RedirectTerms::of(&config);
-    let front = Arc::new(compose(config, file, &store, &tasks, &drained, &monitor).await?);
+    let front = Arc::new(Box::pin(compose(config, file, &store, &tasks, &drained, &monitor)).await?);
     ready(Listening {
         places,
         redirecting,

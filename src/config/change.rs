@@ -27,6 +27,8 @@ pub const RESTART: &[(&str, &str)] = &[
     ("server.redirect_listen", SOCKETS),
     ("server.acme_directory", SOCKETS),
     ("server.header_timeout", CONNECTIONS),
+    ("server.idle_timeout", CONNECTIONS),
+    ("server.max_streams_per_connection", HANDSHAKE),
     ("server.max_connections", CONNECTIONS),
     ("server.max_connections_per_client", CONNECTIONS),
     ("server.drain_timeout", CONNECTIONS),

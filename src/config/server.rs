@@ -56,8 +56,16 @@ pub struct Server {
     pub header_timeout: Duration,
     /// The most a client may take to send a form to one of our own pages. Default `15s`.
     pub body_timeout: Duration,
+    /// The most a client may take to accept the next piece of an answer. Default `1m`.
+    pub write_timeout: Duration,
+    /// How long a connection may wait for its next request. Default `75s`.
+    pub idle_timeout: Duration,
     /// The largest request head, in bytes. Default `32 KiB`.
     pub max_header_bytes: usize,
+    /// Most fields in a request head. Default 100.
+    pub max_header_fields: usize,
+    /// Most requests at once on one connection of HTTP/2. Default 100.
+    pub max_streams_per_connection: usize,
     /// Most open connections in all. Default 10000.
     pub max_connections: usize,
     /// Most open connections of one client address (IPv6: of one /64). Default 500.
@@ -89,7 +97,11 @@ impl Default for Server {
             danger_trust_everything: false,
             header_timeout: Duration::from_secs(15),
             body_timeout: Duration::from_secs(15),
+            write_timeout: Duration::from_mins(1),
+            idle_timeout: Duration::from_secs(75),
             max_header_bytes: 32 * 1024,
+            max_header_fields: 100,
+            max_streams_per_connection: 100,
             max_connections: 10_000,
             max_connections_per_client: 500,
             drain_timeout: Duration::from_secs(30),
@@ -143,6 +155,37 @@ impl Server {
             &patience,
             Slot::Default(&mut self.body_timeout),
         );
+        walker.key(
+            "write_timeout",
+            "The most a client may take to accept the next piece of an answer, of at most 64 KiB, so that slow readers cannot \
+             hold connections here and to the web client. No answer as a whole is limited by this.",
+            &Time {
+                least: Duration::from_secs(1),
+                most: Duration::from_hours(1),
+            },
+            Slot::Default(&mut self.write_timeout),
+        );
+        walker.key(
+            "idle_timeout",
+            "How long a connection may wait for its next request before it is closed. WebSockets and answers under way are \
+             not idle.",
+            &patience,
+            Slot::Default(&mut self.idle_timeout),
+        );
+        self.walk_sizes(walker);
+        walker.key(
+            "drain_timeout",
+            "How long a stop waits for open requests to finish before it cuts them.",
+            &Time {
+                least: Duration::ZERO,
+                most: Duration::from_hours(1),
+            },
+            Slot::Default(&mut self.drain_timeout),
+        );
+    }
+
+    /// The bounds on how much clients may send and open.
+    fn walk_sizes(&mut self, walker: &mut impl Walker) {
         let mut head = self.max_header_bytes as u64;
         walker.key(
             "max_header_bytes",
@@ -155,6 +198,18 @@ impl Server {
             Slot::Default(&mut head),
         );
         self.max_header_bytes = usize::try_from(head).unwrap_or(usize::MAX);
+        walker.key(
+            "max_header_fields",
+            "The most fields in the head of a request. Over HTTP/2 browsers send each cookie as a field of its own.",
+            &Count { least: 20, most: 250 },
+            Slot::Default(&mut self.max_header_fields),
+        );
+        walker.key(
+            "max_streams_per_connection",
+            "The most requests at once on one connection of HTTP/2; event streams are among them.",
+            &Count { least: 1, most: 1000 },
+            Slot::Default(&mut self.max_streams_per_connection),
+        );
         let connections = Count {
             least: 1,
             most: 1_000_000,
@@ -181,14 +236,5 @@ impl Server {
                 Err(format!("{one} is more than server.max_connections, which is {all}"))
             }
         });
-        walker.key(
-            "drain_timeout",
-            "How long a stop waits for open requests to finish before it cuts them.",
-            &Time {
-                least: Duration::ZERO,
-                most: Duration::from_hours(1),
-            },
-            Slot::Default(&mut self.drain_timeout),
-        );
     }
 }

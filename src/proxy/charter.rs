@@ -19,6 +19,7 @@ use crate::flows::Authenticate;
 use crate::web::Portal;
 
 use super::client::TrustedProxies;
+use super::framing::HeadLimits;
 use super::headers::Protected;
 use super::hsts::Hsts;
 use super::reception::Reception;
@@ -58,10 +59,12 @@ pub struct CharterTerms {
     pub pages: Option<Arc<PageLimiter>>,
     /// Paths whose streams keep a session in use.
     pub active_streams: Vec<Pattern>,
-    /// The largest request head, in bytes.
-    pub max_header_bytes: usize,
+    /// The largest request head.
+    pub head: HeadLimits,
     /// The most a client may take to send a form to one of our own pages.
     pub body_timeout: Duration,
+    /// The most a client may take to accept the next piece of an answer.
+    pub write_timeout: Duration,
 }
 
 /// A site: a web client, and what holds for it alone.
@@ -82,7 +85,7 @@ impl Charter {
     /// From what the configuration decides.
     pub fn new(terms: CharterTerms) -> Self {
         let places = terms.sites.iter().map(|site| &*site.place);
-        let reception = Reception::new(places, terms.trusted.clone(), terms.max_header_bytes);
+        let reception = Reception::new(places, terms.trusted.clone(), terms.head);
         Self { terms, reception }
     }
 

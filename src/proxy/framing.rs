@@ -9,7 +9,7 @@ pub enum HeadProblem {
     /// More bytes than configured.
     #[error("the request head is too large")]
     TooLarge,
-    /// More than [`MOST_FIELDS`] fields.
+    /// More fields than configured.
     #[error("the request head has too many fields")]
     TooManyFields,
     /// A bare CR or LF, a folded line, a blank before the colon or another byte that has no place.
@@ -29,15 +29,21 @@ pub enum HeadProblem {
     OldBody,
 }
 
-/// Most fields in a head.
-pub const MOST_FIELDS: usize = 100;
+/// How large a head may be.
+#[derive(Clone, Copy, Debug)]
+pub struct HeadLimits {
+    /// In bytes.
+    pub bytes: usize,
+    /// In fields.
+    pub fields: usize,
+}
 
 /// Judges a raw HTTP/1 head, from the method to the blank line.
 ///
 /// # Errors
 /// The first thing that makes it ambiguous.
-pub fn check(raw: &[u8], max_bytes: usize) -> Result<(), HeadProblem> {
-    if raw.len() > max_bytes {
+pub fn check(raw: &[u8], limits: HeadLimits) -> Result<(), HeadProblem> {
+    if raw.len() > limits.bytes {
         return Err(HeadProblem::TooLarge);
     }
     let head = raw.strip_suffix(b"\r\n\r\n").ok_or(HeadProblem::Malformed)?;
@@ -48,7 +54,7 @@ pub fn check(raw: &[u8], max_bytes: usize) -> Result<(), HeadProblem> {
     for line in lines {
         let (name, value) = field(line?)?;
         fields += 1;
-        if fields > MOST_FIELDS {
+        if fields > limits.fields {
             return Err(HeadProblem::TooManyFields);
         }
         match name.len() {
@@ -231,8 +237,13 @@ mod tests {
 
     use super::*;
 
+    const LIMITS: HeadLimits = HeadLimits {
+        bytes: 32 << 10,
+        fields: 100,
+    };
+
     fn head(rest: &str) -> Result<(), HeadProblem> {
-        check(format!("GET / HTTP/1.1\r\nHost: a\r\n{rest}\r\n").as_bytes(), 32 << 10)
+        check(format!("GET / HTTP/1.1\r\nHost: a\r\n{rest}\r\n").as_bytes(), LIMITS)
     }
 
     #[test]
@@ -288,7 +299,7 @@ mod tests {
     )]
     #[case::bare_end("GET / HTTP/1.1\nHost: a\n\n", HeadProblem::Malformed)]
     fn broken_heads_are_refused(#[case] raw: &str, #[case] problem: HeadProblem) {
-        assert_eq!(check(raw.as_bytes(), 32 << 10), Err(problem));
+        assert_eq!(check(raw.as_bytes(), LIMITS), Err(problem));
     }
 
     #[test]
@@ -324,8 +335,8 @@ mod tests {
     proptest! {
         #[test]
         fn no_head_makes_the_check_panic(raw in prop::collection::vec(any::<u8>(), 0..200)) {
-            let _ = check(&raw, 100);
-            let _ = check(&[b"GET / HTTP/1.1\r\n", &raw[..], b"\r\n\r\n"].concat(), 1000);
+            let _ = check(&raw, HeadLimits { bytes: 100, ..LIMITS });
+            let _ = check(&[b"GET / HTTP/1.1\r\n", &raw[..], b"\r\n\r\n"].concat(), HeadLimits { bytes: 1000, ..LIMITS });
         }
     }
 }

@@ -59,9 +59,6 @@ pub struct Gateway {
     requests: AtomicU64,
 }
 
-/// The most a client may take to accept the next piece of an answer.
-const WRITE_TIMEOUT: Duration = Duration::from_mins(1);
-
 impl Gateway {
     /// From its parts.
     pub fn new(parts: GatewayParts) -> Self {
@@ -165,7 +162,7 @@ impl ProxyHttp for Gateway {
             Guarded::head_done(stream);
         }
         // A client that takes nothing would hold its connection, or its HTTP/2 stream, for ever.
-        session.set_write_timeout(Some(WRITE_TIMEOUT));
+        session.set_write_timeout(Some(exchange.charter.write_timeout));
         if tunnel::is_handshake(session.req_header()) {
             // Pingora's limit for reading a request also covers what comes after it: a WebSocket would die after a
             // minute of silence.

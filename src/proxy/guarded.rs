@@ -23,6 +23,7 @@ use pingora::protocols::{
     ALPN, GetProxyDigest, GetSocketDigest, GetTimingDigest, Peek, Shutdown, SocketDigest, Ssl, Stream, TimingDigest,
     UniqueID, UniqueIDType,
 };
+use prometheus_client::metrics::counter::Counter;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep};
 use tokio_util::sync::WaitForCancellationFutureOwned;
@@ -36,9 +37,6 @@ const HEAD: u8 = 1;
 /// The head is complete: bodies have their own time limits.
 const BODY: u8 = 2;
 
-/// The longest pause between two requests.
-const PAUSE: Duration = Duration::from_secs(75);
-
 /// Bytes of the HTTP/2 preface; after it HTTP/2's own limits take over.
 const H2_PREFACE_BYTES: usize = 24;
 
@@ -51,6 +49,8 @@ pub struct Guarded {
     /// Fires when the phase must be over, or before.
     alarm: Pin<Box<Sleep>>,
     limits: Limits,
+    /// Counts clients that were too slow, this one once.
+    slow: Option<Counter>,
     /// What is known of the handshake.
     digest: Option<Arc<SslDigest>>,
     /// Bytes of the HTTP/2 preface still expected; 0 on HTTP/1.
@@ -61,9 +61,12 @@ pub struct Guarded {
 }
 
 /// How long a phase may last.
-struct Limits {
-    head: Duration,
-    pause: Duration,
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// A whole request head.
+    pub head: Duration,
+    /// The pause between two requests.
+    pub pause: Duration,
 }
 
 /// What becomes of the connection beyond its present request.
@@ -79,18 +82,8 @@ enum Order {
 }
 
 impl Guarded {
-    /// A fresh connection: its first head is due within `limit`.
-    pub fn new(inner: Stream, limit: Duration) -> Self {
-        Self::with(
-            inner,
-            Limits {
-                head: limit,
-                pause: PAUSE,
-            },
-        )
-    }
-
-    fn with(inner: Stream, limits: Limits) -> Self {
+    /// A fresh connection, whose first head is due at once. `slow` counts those that miss the end of a head.
+    pub fn new(inner: Stream, limits: Limits, slow: Counter) -> Self {
         let due = Instant::now() + limits.head;
         let preface_left = match inner.selected_alpn_proto() {
             Some(ALPN::H2) => H2_PREFACE_BYTES,
@@ -103,6 +96,7 @@ impl Guarded {
             due: Some((HEAD, due)),
             alarm: Box::pin(tokio::time::sleep_until(due)),
             limits,
+            slow: Some(slow),
             preface_left,
             has_order: AtomicBool::new(false),
             order: Mutex::new(Order::Nothing),
@@ -220,6 +214,14 @@ impl Guarded {
         }
     }
 
+    /// The end of a connection whose request did not come in time; one that has only been idle is not counted.
+    fn late(&mut self, phase: u8) -> io::Error {
+        if let Some(slow) = self.slow.take_if(|_| phase == HEAD) {
+            slow.inc();
+        }
+        io::Error::new(io::ErrorKind::TimedOut, "the request took too long to come")
+    }
+
     /// Whether it is as late as this. If not, the task is woken when it is.
     fn is_over(&mut self, due: Instant, cx: &mut Context<'_>) -> bool {
         if due < self.alarm.deadline() {
@@ -233,10 +235,6 @@ impl Guarded {
         }
         false
     }
-}
-
-fn late() -> io::Error {
-    io::Error::new(io::ErrorKind::TimedOut, "the request took too long to come")
 }
 
 fn ended() -> io::Error {
@@ -253,7 +251,7 @@ impl AsyncRead for Guarded {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let phase = self.phase.load(Ordering::Relaxed);
         if phase == HEAD && self.due(HEAD) <= Instant::now() {
-            return Poll::Ready(Err(late()));
+            return Poll::Ready(Err(self.late(phase)));
         }
         if self.is_gone() {
             return Poll::Ready(Ok(()));
@@ -268,7 +266,7 @@ impl AsyncRead for Guarded {
         } else if phase != BODY {
             let due = self.due(phase);
             if self.is_over(due, cx) {
-                return Poll::Ready(Err(late()));
+                return Poll::Ready(Err(self.late(phase)));
             }
         }
         polled
@@ -356,7 +354,8 @@ mod tests {
 
     fn connection(head: Duration, pause: Duration) -> (DuplexStream, Guarded) {
         let (client, inner) = tokio::io::duplex(64);
-        (client, Guarded::with(Box::new(inner), Limits { head, pause }))
+        let limits = Limits { head, pause };
+        (client, Guarded::new(Box::new(inner), limits, Counter::default()))
     }
 
     /// As the gateway drives it: a head of one byte, and an answer.
@@ -378,6 +377,8 @@ mod tests {
         guarded.read_exact(&mut [0; 3]).await.unwrap();
         assert!(is_late(guarded.read_u8().await), "it is waited for");
         client.write_all(b" ").await.unwrap();
+        let slow = guarded.slow.take();
+        assert!(slow.is_none(), "the client is counted when it was late first");
         assert!(is_late(guarded.read_u8().await), "it is there, but too late");
     }
 
@@ -395,6 +396,7 @@ mod tests {
         let (mut client, mut guarded) = connection(LONG, SHORT);
         exchange(&mut client, &mut guarded).await;
         assert!(is_late(guarded.read_u8().await));
+        assert!(guarded.slow.is_some(), "who is idle is not slow");
     }
 
     #[tokio::test]

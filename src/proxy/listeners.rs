@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use pingora::apps::{HttpServerApp, HttpServerOptions, ServerApp};
 use pingora::listeners::tls::Acceptor;
+use pingora::protocols::http::v2::server::default_h2_options;
 use pingora::protocols::l4::stream::Stream as L4Stream;
 use pingora::protocols::tls::TlsRef;
 use pingora::protocols::{GetSocketDigest, SocketDigest, Stream};
@@ -20,21 +21,20 @@ use socket2::{SockRef, TcpKeepalive};
 use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::watch;
 
-use crate::telemetry::metrics::HandshakeFailure;
+use crate::telemetry::metrics::{HandshakeFailure, SlowAt};
 
 use super::charter::InForce;
 use super::client::TrustedProxies;
 use super::connections::{Connections, OpenConnection};
+use super::framing::HeadLimits;
 use super::gateway::Gateway;
-use super::guarded::Guarded;
+use super::guarded::{Guarded, Limits};
 use super::proxy_protocol;
 use super::sockets::{Bound, ListeningSocket, SocketFile};
 use super::streams::Streams;
 
 /// The longest a TLS handshake may take.
 const HANDSHAKE: Duration = Duration::from_secs(10);
-/// An HTTP/2 connection without requests is closed after this time.
-const H2_IDLE: Duration = Duration::from_mins(2);
 /// Whoever comes by a Unix socket is this machine. Whether it may speak for others, `server.trusted_proxies` says.
 const UNIX_PEER: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 /// The longest a proxy may take to say whose connection it brings.
@@ -52,6 +52,10 @@ pub struct FrontTerms {
     pub announcing: TrustedProxies,
     /// The most a client may take to send a whole request head.
     pub header_timeout: Duration,
+    /// How long a connection of HTTP/2 may wait for its next request.
+    pub idle_timeout: Duration,
+    /// Most requests at once on one connection of HTTP/2.
+    pub max_streams: u32,
     /// Threads that serve.
     pub threads: usize,
 }
@@ -65,7 +69,7 @@ pub struct Front {
     charter: InForce,
     announcing: TrustedProxies,
     subject: fn(&[u8]) -> Option<String>,
-    header_timeout: Duration,
+    limits: Limits,
 }
 
 impl Front {
@@ -80,8 +84,12 @@ impl Front {
         let (streams, charter) = (gateway.streams(), gateway.charter());
         let mut proxy = HttpProxy::new(gateway, Arc::new(conf));
         let mut options = HttpServerOptions::default();
-        options.h2_idle_timeout = Some(H2_IDLE);
+        options.h2_idle_timeout = Some(terms.idle_timeout);
         proxy.server_options = Some(options);
+        let mut h2 = default_h2_options();
+        h2.max_concurrent_streams(terms.max_streams);
+        h2.max_header_list_size(header_list(charter.load().head));
+        proxy.h2_options = Some(h2);
         proxy.handle_init_modules();
         Self {
             proxy: Arc::new(proxy),
@@ -91,7 +99,10 @@ impl Front {
             charter,
             announcing: terms.announcing,
             subject: terms.subject,
-            header_timeout: terms.header_timeout,
+            limits: Limits {
+                head: terms.header_timeout,
+                pause: terms.idle_timeout,
+            },
         }
     }
 
@@ -219,7 +230,8 @@ impl Front {
         };
         let certificate = stream.get_ssl().and_then(TlsRef::peer_certificate_der);
         let subject = certificate.and_then(self.subject);
-        Some(Box::new(Guarded::new(stream, self.header_timeout).naming(subject)))
+        let slow = self.connections.metrics().slow(SlowAt::Head);
+        Some(Box::new(Guarded::new(stream, self.limits, slow).naming(subject)))
     }
 
     async fn handshake(&self, l4: L4Stream, peer: SocketAddr) -> Option<Stream> {
@@ -237,6 +249,16 @@ impl Front {
             }
         }
     }
+}
+
+/// How large the fields of a request may be, counted as HTTP/2 does (RFC 9113 section 6.5.2). Somewhat larger heads are let
+/// in, so that they are refused in words.
+fn header_list(head: HeadLimits) -> u32 {
+    /// What each field is taken to cost beside its bytes.
+    const FIELD: usize = 32;
+    /// Pingora's own bound.
+    const LEAST: usize = 64 << 10;
+    u32::try_from((head.bytes + head.fields * FIELD).max(LEAST)).unwrap_or(u32::MAX)
 }
 
 /// A socket that connections are taken from.

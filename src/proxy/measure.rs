@@ -8,7 +8,7 @@ use prometheus_client::metrics::counter::Counter;
 
 use crate::flows::World;
 use crate::telemetry::health::{Health, Part};
-use crate::telemetry::metrics::{Metrics, Outcome, RequestMetrics, StreamKind, UpstreamError};
+use crate::telemetry::metrics::{Metrics, Outcome, RequestMetrics, SlowAt, StreamKind, UpstreamError};
 
 use super::exchange::Exchange;
 
@@ -17,6 +17,8 @@ pub struct Measures {
     requests: RequestMetrics,
     /// Requests to our own pages that the limits granted and refused.
     pages: Option<(Counter, Counter)>,
+    slow_forms: Counter,
+    slow_readers: Counter,
     health: Arc<Health>,
     world: World,
 }
@@ -31,6 +33,8 @@ impl Measures {
         Self {
             requests: metrics.proxy.requests.clone(),
             pages: pages("granted").zip(pages("refused")),
+            slow_forms: metrics.proxy.connections.slow(SlowAt::Form),
+            slow_readers: metrics.proxy.connections.slow(SlowAt::Answer),
             health,
             world,
         }
@@ -47,6 +51,11 @@ impl Measures {
         }
     }
 
+    /// A form did not come in time.
+    pub fn slow_form(&self) {
+        self.slow_forms.inc();
+    }
+
     /// The web client answered.
     pub fn upstream_answered(&self) {
         self.health.note(Part::Upstream, true, || self.world.now().as_second());
@@ -57,6 +66,9 @@ impl Measures {
         if let Some(kind) = upstream_error(error) {
             self.requests.upstream_failed(kind);
             self.health.note(Part::Upstream, false, || self.world.now().as_second());
+        }
+        if *error.etype() == ErrorType::WriteTimedout && *error.esource() != ErrorSource::Upstream {
+            self.slow_readers.inc();
         }
         match (error.esource(), error.etype()) {
             // Its stream was cut, by its client or with its session: it had been forwarded.

@@ -42,6 +42,7 @@ mod upstream;
 pub use charter::{Charter, CharterTerms, InForce, PageLimiter, Site};
 pub use client::TrustedProxies;
 pub use connections::{ConnectionLimits, Connections};
+pub use framing::HeadLimits;
 pub use gateway::{Gateway, GatewayParts};
 pub use headers::Protected;
 pub use hsts::Hsts;

@@ -39,7 +39,10 @@ impl Gateway {
             Err(problem) => {
                 let failure = match problem {
                     BodyProblem::TooLarge => Failure::BodyTooLarge,
-                    BodyProblem::TooSlow => Failure::RequestTimeout,
+                    BodyProblem::TooSlow => {
+                        self.parts.measures.slow_form();
+                        Failure::RequestTimeout
+                    }
                     BodyProblem::Broken => Failure::BadRequest,
                 };
                 return refusal::fail(Some(session), exchange, failure);

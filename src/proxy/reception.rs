@@ -13,14 +13,14 @@ use crate::web::Failure;
 
 use super::client::TrustedProxies;
 use super::exchange::Exchange;
-use super::framing;
+use super::framing::{self, HeadLimits};
 use super::headers::Origin;
 
 /// Receives requests.
 pub struct Reception {
     sites: SiteMap,
     trusted: TrustedProxies,
-    max_header_bytes: usize,
+    limits: HeadLimits,
 }
 
 /// Why a request is answered before anybody looked at who sent it.
@@ -28,15 +28,11 @@ pub struct Refused(pub Failure);
 
 impl Reception {
     /// A request for another host than the sites' is not for us.
-    pub fn new<'a>(
-        sites: impl IntoIterator<Item = &'a Place>,
-        trusted: TrustedProxies,
-        max_header_bytes: usize,
-    ) -> Self {
+    pub fn new<'a>(sites: impl IntoIterator<Item = &'a Place>, trusted: TrustedProxies, limits: HeadLimits) -> Self {
         Self {
             sites: SiteMap::new(sites),
             trusted,
-            max_header_bytes,
+            limits,
         }
     }
 
@@ -49,7 +45,7 @@ impl Reception {
     pub fn receive<'a>(&self, session: &'a Session, exchange: &mut Exchange) -> Result<RequestPath<'a>, Refused> {
         let head = session.req_header();
         if let Some(h1) = session.as_http1() {
-            framing::check(&h1.get_headers_raw_bytes(), self.max_header_bytes).map_err(|problem| {
+            framing::check(&h1.get_headers_raw_bytes(), self.limits).map_err(|problem| {
                 tracing::info!(request = &*exchange.request_id, %problem, "refused");
                 Refused(match problem {
                     framing::HeadProblem::TooLarge | framing::HeadProblem::TooManyFields => Failure::HeadTooLarge,
@@ -59,7 +55,7 @@ impl Reception {
         } else if let Err(problem) = framing::check_fields(&head.headers) {
             tracing::info!(request = &*exchange.request_id, %problem, "refused");
             return Err(Refused(Failure::BadRequest));
-        } else if head.headers.len() > framing::MOST_FIELDS || head_bytes(head) > self.max_header_bytes {
+        } else if head.headers.len() > self.limits.fields || head_bytes(head) > self.limits.bytes {
             return Err(Refused(Failure::HeadTooLarge));
         }
         if !method::is_forwarded(head.method.as_str()) {

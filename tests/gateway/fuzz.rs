@@ -1,5 +1,5 @@
 //! The bodies of the fuzz targets on a bounded number of inputs, made from the same seeds: for every machine, also one
-//! that has no fuzzer. The same inputs each time.
+//! that has no fuzzer. The same inputs each time; `SEKISHO_MUTATIONS=10000000` asks for so many others.
 
 #[path = "../fuzz/bodies/config.rs"]
 mod config;
@@ -176,10 +176,20 @@ fn run(target: &str, pieces: &[&[u8]], mutations: usize, body: impl Fn(&[u8])) {
     for seed in &seeds {
         body(seed);
     }
-    let mut draw = Draw(1);
+    let (first, mutations) = match asked("SEKISHO_MUTATIONS") {
+        // Others than those of every test run.
+        Some(asked) => (2, asked),
+        None => (1, mutations),
+    };
+    let mut draw = Draw(first);
     for _ in 0..mutations {
         body(&draw.mutate(&seeds, pieces));
     }
+}
+
+/// A number that somebody who has more time may choose.
+fn asked(name: &str) -> Option<usize> {
+    std::env::var(name).ok()?.parse().ok()
 }
 
 #[test]

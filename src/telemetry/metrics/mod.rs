@@ -26,8 +26,8 @@ pub use histogram::Histogram;
 pub use machine::{About, AboutConfig, MachineMetrics};
 pub use names::Name;
 pub use proxied::{
-    ConnectionMetrics, HandshakeFailure, Outcome, ProxyMetrics, RequestMetrics, StreamEnd, StreamKind, StreamMetrics,
-    UpstreamError,
+    ConnectionMetrics, HandshakeFailure, Outcome, ProxyMetrics, RequestMetrics, SlowAt, StreamEnd, StreamKind,
+    StreamMetrics, UpstreamError,
 };
 pub use work::{HashingFigures, WorkMetrics};
 

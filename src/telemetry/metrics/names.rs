@@ -75,6 +75,8 @@ names! {
     CONNECTIONS_ACCEPTED = Counter "sekisho_connections_accepted" [] "Connections taken";
     CONNECTIONS_REFUSED = Counter "sekisho_connections_refused" ["reason"]
         "Connections refused since too many were open";
+    SLOW_CLIENTS = Counter "sekisho_slow_clients" ["at"]
+        "Clients cut off since they were too slow, at sending a head or a form, or at taking an answer";
     HANDSHAKE_FAILURES = Counter "sekisho_tls_handshake_failures" ["reason"] "TLS handshakes that came to nothing";
     STREAMS = Gauge "sekisho_streams" ["kind"] "Open streams: of a WebSocket, of events, and other answers without a known end";
     STREAMS_ENDED = Counter "sekisho_streams_ended" ["kind", "reason"] "Streams that have ended";

@@ -32,6 +32,7 @@ impl ProxyMetrics {
         register(registry, &names::CONNECTIONS, connections.open.clone());
         register(registry, &names::CONNECTIONS_ACCEPTED, connections.accepted.clone());
         register(registry, &names::CONNECTIONS_REFUSED, connections.refused.clone());
+        register(registry, &names::SLOW_CLIENTS, connections.slow.clone());
         register(
             registry,
             &names::HANDSHAKE_FAILURES,
@@ -141,6 +142,18 @@ closed_list! {
     }
 }
 
+closed_list! {
+    /// What a client was too slow at.
+    SlowAt {
+        /// Sending the head of a request.
+        Head = "head",
+        /// Sending a form to one of our own pages.
+        Form = "form",
+        /// Taking an answer.
+        Answer = "answer",
+    }
+}
+
 /// The first digit of a status; the last one stands for no answer at all.
 const STATUS: [&str; 6] = ["1xx", "2xx", "3xx", "4xx", "5xx", "none"];
 
@@ -198,6 +211,7 @@ pub struct ConnectionMetrics {
     open: Gauge,
     accepted: Counter,
     refused: Labelled<Counter>,
+    slow: Labelled<Counter>,
     handshake_failures: Labelled<Counter>,
 }
 
@@ -207,6 +221,7 @@ impl Default for ConnectionMetrics {
             open: Gauge::default(),
             accepted: Counter::default(),
             refused: Labelled::new(&names::CONNECTIONS_REFUSED, [["total"], ["per-client"]]),
+            slow: Labelled::new(&names::SLOW_CLIENTS, SlowAt::ALL.iter().map(|at| [at.as_str()])),
             handshake_failures: Labelled::new(
                 &names::HANDSHAKE_FAILURES,
                 HandshakeFailure::ALL.iter().map(|reason| [reason.as_str()]),
@@ -235,6 +250,11 @@ impl ConnectionMetrics {
     /// Too many of one client were open.
     pub fn refused_to_client(&self) {
         self.refused.count(&["per-client"]);
+    }
+
+    /// Counts clients that were too slow at this.
+    pub fn slow(&self, at: SlowAt) -> Counter {
+        self.slow.at(at as usize).cloned().unwrap_or_default()
     }
 
     /// A handshake came to nothing.

@@ -1,6 +1,7 @@
 //! A house to test in: the real gateway, a real upstream behind it, a real mail server beside it and
 //! visitors before it. It is separate from the stories so that those read as stories.
 
+pub mod frames;
 pub mod gateway;
 pub mod mailbox;
 pub mod page;
