@@ -47,6 +47,20 @@ impl Server {
             Slot::Default(&mut self.forwarded_header),
         );
         walker.key(
+            "shared_addresses",
+            "Addresses that many people share and that are no proxy of yours, such as that of an office behind one address: \
+             [\"203.0.113.7\"]. Limits by client count each as several clients, one more for every ten people who were \
+             signed in there within a day. Such an address that carries most people and is not listed is treated in the same \
+             way, and complained about.",
+            &networks(),
+            Slot::Default(&mut self.shared_addresses),
+        );
+        let shared = everybody(&self.shared_addresses);
+        walker.check(&["server.shared_addresses"], || match shared {
+            None => Ok(()),
+            Some(whole) => Err(format!("{whole} is no office; list the addresses that people share")),
+        });
+        walker.key(
             "danger_trust_everything",
             "Lets trusted_proxies hold the whole Internet or a good part of it. Every client then chooses its own address, \
              and no limit by client holds.",
