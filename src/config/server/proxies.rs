@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use ipnet::{IpNet, Ipv6Net};
 use serde_json::json;
 
-use super::Server;
+use super::{Listen, Server};
 use crate::config::keys::forms::{List, OneOf, Switch, Text};
 use crate::config::keys::{Slot, Walker};
 use crate::domain::hops::HopField;
@@ -75,6 +75,13 @@ impl Server {
                 Some(whole) => Err(format!("{whole} {TOO_WIDE}")),
             },
         );
+    }
+
+    /// Whether all who come by a Unix socket count as one client, this machine.
+    pub fn counts_a_socket_as_one(&self) -> bool {
+        let here = IpAddr::from([127, 0, 0, 1]);
+        let by_socket = self.listen.iter().any(|listen| matches!(listen, Listen::Unix(_)));
+        by_socket && !self.trusted_proxies.iter().any(|network| network.contains(&here))
     }
 
     /// Whether everybody is believed, as `danger_trust_everything` admits.
@@ -152,6 +159,16 @@ mod tests {
         ] {
             assert!(parse_network(bad).unwrap_err().contains(reason), "{bad}");
         }
+    }
+
+    #[test]
+    fn a_socket_for_another_proxy_counts_as_one_client_unless_that_proxy_is_believed() {
+        let mut server = Server::default();
+        assert!(!server.counts_a_socket_as_one());
+        server.listen.push(Listen::Unix("/run/web.sock".into()));
+        assert!(server.counts_a_socket_as_one());
+        server.trusted_proxies.push(parse_network("127.0.0.1").unwrap());
+        assert!(!server.counts_a_socket_as_one());
     }
 
     #[test]
