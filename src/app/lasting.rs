@@ -12,11 +12,12 @@ use crate::crypto::hashing::Argon2Hasher;
 use crate::crypto::jwt::JwtSigner;
 use crate::crypto::secrets::SealingKey;
 use crate::domain::fault::Fault;
-use crate::flows::{RecordSeen, Refusals, SeenSender, World};
+use crate::flows::{RecordSeen, Refusals, SeenSender, Sentinel, World};
 use crate::ports::{Floor, Hasher, Limiter};
 use crate::proxy::Streams;
 use crate::store::{CachedSessions, MemoryLimiter, SqliteStore};
 
+use super::crowds::{self, WidenedLimiter};
 use super::floor::StoredHashes;
 use super::keys::SigningKeys;
 use super::monitor::Monitor;
@@ -40,7 +41,9 @@ pub(super) struct Lasting {
     pub sealing: Arc<SealingKey>,
     /// Counted attempts: a new configuration forgets none.
     pub meters: Arc<MemoryLimiter>,
-    /// The same, with its decisions counted.
+    /// Notices addresses that many people share.
+    pub sentinel: Arc<Sentinel>,
+    /// The meters, with their decisions counted and with more room for such addresses.
     pub limiter: Arc<dyn Limiter>,
     /// The hashing threads.
     pub hasher: Arc<dyn Hasher>,
@@ -102,8 +105,13 @@ impl Lasting {
         // Measured before the first attempt, while the machine has nothing else to do.
         floor.current().await?;
         let meters = Arc::new(MemoryLimiter::new(METERS, sealing.derive("limits")));
+        let (sentinel, lookout) = Sentinel::new(world.clone());
+        sentinel.declare(crowds::declared(&config.server));
+        crowds::watch(tasks, lookout, monitor);
+        let limiter = WidenedLimiter::new(monitor.limiter(meters.clone()), Arc::clone(&sentinel));
         Ok(Self {
-            limiter: monitor.limiter(meters.clone()),
+            limiter: Arc::new(limiter),
+            sentinel,
             meters,
             store: Arc::clone(store),
             streams: Arc::new(Streams::new(monitor.metrics.proxy.streams.clone())),

@@ -5,6 +5,7 @@ mod backup;
 mod charter;
 mod clock;
 mod control;
+mod crowds;
 mod doors;
 mod floor;
 mod keys;

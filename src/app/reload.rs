@@ -20,6 +20,7 @@ use crate::ports::Events;
 use crate::telemetry::log;
 
 use super::charter::{Current, Decided, check_blocklists, decide};
+use super::crowds;
 use super::lasting::Lasting;
 use super::stamp::Stamps;
 use super::tasks::Tasks;
@@ -151,6 +152,7 @@ impl Reloads {
         let warnings = config.warnings().iter().map(Problem::to_string).collect();
         self.current.replace(&decided);
         self.lasting.monitor.tell_config(config);
+        self.lasting.sentinel.declare(crowds::declared(&config.server));
         log::set_level(&config.log.level);
         state.decided = Arc::new(decided);
         Reloaded::TakenUp { changes, warnings }

@@ -110,6 +110,7 @@ async fn compose(
         signer: lasting.signer.clone(),
         streams: Arc::clone(&lasting.streams),
         measures: monitor.measures(),
+        sentinel: Arc::clone(&lasting.sentinel),
         world: lasting.world.clone(),
     });
     if let Some(file) = file {

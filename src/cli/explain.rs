@@ -197,6 +197,8 @@ impl Explain {
         };
         judgement.why = why(gate, account, judgement.readings.len());
         if gate == Gate::Open {
+            let body = site.upstream.largest_body(&path);
+            judgement.limits.extend(body.map(|most| ("largest body", most)));
             judgement.headers = headers(config, site, usable, self.from, &url);
         }
         Ok(judgement)

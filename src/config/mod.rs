@@ -293,6 +293,11 @@ impl Config {
     }
 
     fn warn_of_proxies(&self, warnings: &mut Vec<Problem>) {
+        if self.server.counts_a_socket_as_one() {
+            let message = "whoever comes by the Unix socket in server.listen counts as 127.0.0.1, and all of them meet the \
+                           limits together; add \"127.0.0.1\" if the proxy there names its clients";
+            warnings.push(Problem::of_key("server.trusted_proxies", message));
+        }
         let message = match (self.server.danger_trust_everything, self.server.believes_everybody()) {
             (true, true) => {
                 "every client chooses the address that it is counted under, so no limit by client holds, and rules with \

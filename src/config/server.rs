@@ -50,6 +50,8 @@ pub struct Server {
     pub trusted_proxies: Vec<IpNet>,
     /// Where they name them. Default `x-forwarded-for`.
     pub forwarded_header: HopField,
+    /// Addresses that many people share. Default none.
+    pub shared_addresses: Vec<IpNet>,
     /// Admits everybody as a trusted proxy. Default `false`.
     pub danger_trust_everything: bool,
     /// The most a client may take to send a whole request head. Default `15s`.
@@ -94,6 +96,7 @@ impl Default for Server {
             proxy_protocol: Vec::new(),
             trusted_proxies: Vec::new(),
             forwarded_header: HopField::default(),
+            shared_addresses: Vec::new(),
             danger_trust_everything: false,
             header_timeout: Duration::from_secs(15),
             body_timeout: Duration::from_secs(15),

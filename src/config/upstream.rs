@@ -12,7 +12,8 @@ use url::{Host, Url};
 use super::Server;
 use super::keys::forms::{Count, Form, Given, List, Misread, OneOf, Switch, Text, Time, path};
 use super::keys::{Slot, Walker};
-use crate::domain::body::BodyCaps;
+use crate::domain::body::{BodyCap, BodyCaps};
+use crate::domain::target::RequestPath;
 
 /// The web client behind the gateway.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -138,6 +139,12 @@ impl Upstream {
     pub fn files(&self) -> impl Iterator<Item = &PathBuf> {
         let named = [&self.ca_file, &self.client_certificate, &self.client_key];
         named.into_iter().flatten()
+    }
+
+    /// The largest body at this path, as it is written; `None` when any passes.
+    pub fn largest_body(&self, path: &RequestPath<'_>) -> Option<String> {
+        let cap = self.bodies.at(path);
+        (cap != BodyCap::Unlimited).then(|| bodies::print_cap(cap))
     }
 
     /// Whether it is the same servers, spoken with in the same way.

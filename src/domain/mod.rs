@@ -8,6 +8,7 @@ pub mod assertion;
 pub mod body;
 pub mod bounce;
 pub mod browser;
+pub mod census;
 pub mod certificate;
 pub mod client;
 mod common_passwords;

@@ -80,6 +80,9 @@ const PATIENT: Drain = Drain {
     time: Duration::from_secs(10),
 };
 
+/// How long an HTTP/2 client has to read an early answer before it is told to stop sending.
+const HEARING: Duration = Duration::from_secs(1);
+
 /// What becomes of the connection after an answer of ours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum After {
@@ -118,22 +121,30 @@ pub async fn write(session: &mut Session, response: http::Response<Bytes>, after
     if !empty {
         session.write_response_body(Some(body), true).await?;
     }
-    // An HTTP/2 stream is told to stop, which loses nothing of the answer (RFC 9113 section 8.1).
-    if unread && !session.is_http2() {
-        drain(session, if after == After::Hear { PATIENT } else { BRIEF }).await;
+    if unread {
+        let is_patient = after == After::Hear && !session.is_http2();
+        let is_more = drain(session, if is_patient { PATIENT } else { BRIEF }).await;
+        // An HTTP/2 client is told to stop when its stream is dropped, which should lose nothing of the answer (RFC 9113
+        // section 8.1). Some read no further then, so they are given time; of the body nothing more comes, since nothing
+        // is read.
+        if is_more && let Some(closed) = session.downstream_session.watch_h2_stream_close() {
+            let _ = tokio::time::timeout(HEARING, closed).await;
+        }
     }
     Ok(())
 }
 
-async fn drain(session: &mut Session, most: Drain) {
+/// Answers whether there is more of it.
+async fn drain(session: &mut Session, most: Drain) -> bool {
     let draining = async {
         let mut left = most.bytes;
         while let Ok(Some(chunk)) = session.read_request_body().await {
             match left.checked_sub(chunk.len()) {
                 Some(rest) => left = rest,
-                None => break,
+                None => return true,
             }
         }
+        false
     };
-    let _ = tokio::time::timeout(most.time, draining).await;
+    tokio::time::timeout(most.time, draining).await.unwrap_or(true)
 }

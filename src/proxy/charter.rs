@@ -28,8 +28,8 @@ use super::upstream::{Pool, ServerHealth};
 /// The charter in force. Storing another one puts that in force for every request that comes in from then on.
 pub type InForce = Arc<ArcSwap<Charter>>;
 
-/// Guards our own pages, by client.
-pub type PageLimiter = DefaultKeyedRateLimiter<IpAddr>;
+/// Guards our own pages, by client and, of one that stands for many people, by one of its buckets.
+pub type PageLimiter = DefaultKeyedRateLimiter<(IpAddr, u32)>;
 
 /// What one configuration decides about requests.
 pub struct Charter {

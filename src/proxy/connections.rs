@@ -41,9 +41,9 @@ impl Connections {
         })
     }
 
-    /// Counts a new connection in; `None` when there is no room for it. `many`: the peer is a trusted proxy, which brings
-    /// the connections of many clients.
-    pub fn enter(self: &Arc<Self>, peer: IpAddr, many: bool) -> Option<OpenConnection> {
+    /// Counts a new connection in; `None` when there is no room for it. The peer stands for so many `clients`: a trusted
+    /// proxy for any number.
+    pub fn enter(self: &Arc<Self>, peer: IpAddr, clients: usize) -> Option<OpenConnection> {
         let client = ClientAddr::new(peer).limit_key();
         if self.open.fetch_add(1, Ordering::AcqRel) >= self.limits.total {
             self.leave_total();
@@ -51,7 +51,7 @@ impl Connections {
             return None;
         }
         let mut of_client = self.by_client.entry(client).or_insert(0);
-        if !many && *of_client >= self.limits.per_client {
+        if *of_client >= self.limits.per_client.saturating_mul(clients) {
             drop(of_client);
             self.leave_total();
             self.metrics.refused_to_client();
@@ -108,14 +108,14 @@ pub struct OpenConnection {
 
 impl OpenConnection {
     /// Counts the connection for this client from now on, which came through the one it was counted for; `None` when the
-    /// client has no room for it. `many` as in [`Connections::enter`].
-    pub fn pass_to(mut self, client: IpAddr, many: bool) -> Option<Self> {
+    /// client has no room for it. `clients` as in [`Connections::enter`].
+    pub fn pass_to(mut self, client: IpAddr, clients: usize) -> Option<Self> {
         let client = ClientAddr::new(client).limit_key();
         if client == self.client {
             return Some(self);
         }
         let mut of_client = self.connections.by_client.entry(client).or_insert(0);
-        if !many && *of_client >= self.connections.limits.per_client {
+        if *of_client >= self.connections.limits.per_client.saturating_mul(clients) {
             drop(of_client);
             self.connections.metrics.refused_to_client();
             return None;
@@ -155,37 +155,45 @@ mod tests {
     #[test]
     fn one_client_cannot_take_every_connection() {
         let connections = three_and_two();
-        let first = connections.enter(ip("2001:db8::1"), false).unwrap();
-        let _second = connections.enter(ip("2001:db8::2"), false).unwrap();
-        assert!(connections.enter(ip("2001:db8::3"), false).is_none(), "the same /64");
-        let _other = connections.enter(ip("192.0.2.1"), false).unwrap();
-        assert!(connections.enter(ip("192.0.2.2"), false).is_none(), "full");
+        let first = connections.enter(ip("2001:db8::1"), 1).unwrap();
+        let _second = connections.enter(ip("2001:db8::2"), 1).unwrap();
+        assert!(connections.enter(ip("2001:db8::3"), 1).is_none(), "the same /64");
+        let _other = connections.enter(ip("192.0.2.1"), 1).unwrap();
+        assert!(connections.enter(ip("192.0.2.2"), 1).is_none(), "full");
         assert!(
-            connections.enter(ip("192.0.2.1"), true).is_none(),
+            connections.enter(ip("192.0.2.1"), usize::MAX).is_none(),
             "the bound in all holds for proxies too"
         );
         drop(first);
-        assert!(connections.enter(ip("2001:db8::3"), false).is_some());
+        assert!(connections.enter(ip("2001:db8::3"), 1).is_some());
     }
 
     #[test]
     fn who_comes_through_a_proxy_is_counted_for_itself() {
         let connections = three_and_two();
-        let through = || connections.enter(ip("10.0.0.5"), true).unwrap();
-        let first = through().pass_to(ip("192.0.2.1"), false).unwrap();
-        let _second = through().pass_to(ip("192.0.2.1"), false).unwrap();
-        assert!(through().pass_to(ip("192.0.2.1"), false).is_none(), "two are enough");
+        let through = || connections.enter(ip("10.0.0.5"), usize::MAX).unwrap();
+        let first = through().pass_to(ip("192.0.2.1"), 1).unwrap();
+        let _second = through().pass_to(ip("192.0.2.1"), 1).unwrap();
+        assert!(through().pass_to(ip("192.0.2.1"), 1).is_none(), "two are enough");
         assert_eq!(connections.open(), 2, "what was refused is counted out");
         assert!(!connections.by_client.contains_key(&ip("10.0.0.5")));
-        let itself = through().pass_to(ip("10.0.0.5"), true).unwrap();
+        let itself = through().pass_to(ip("10.0.0.5"), usize::MAX).unwrap();
         drop((first, itself));
-        assert!(connections.enter(ip("192.0.2.1"), false).is_some());
+        assert!(connections.enter(ip("192.0.2.1"), 1).is_some());
+    }
+
+    #[test]
+    fn who_stands_for_several_has_room_for_as_many() {
+        let connections = three_and_two();
+        let _held: Vec<_> = (0..2).map(|_| connections.enter(ip("192.0.2.1"), 1).unwrap()).collect();
+        assert!(connections.enter(ip("192.0.2.1"), 1).is_none());
+        assert!(connections.enter(ip("192.0.2.1"), 2).is_some());
     }
 
     #[tokio::test]
     async fn a_stop_waits_for_the_last_connection() {
         let connections = three_and_two();
-        let open = connections.enter(ip("192.0.2.1"), false).unwrap();
+        let open = connections.enter(ip("192.0.2.1"), 1).unwrap();
         let waiting = tokio::spawn({
             let connections = Arc::clone(&connections);
             async move { connections.drained().await }

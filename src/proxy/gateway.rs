@@ -17,7 +17,7 @@ use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorType};
 
 use crate::domain::policy::Permit;
-use crate::flows::World;
+use crate::flows::{Sentinel, World};
 use crate::ports::Signer;
 use crate::telemetry::metrics::StreamKind;
 use crate::web::Failure;
@@ -47,6 +47,8 @@ pub struct GatewayParts {
     pub streams: Arc<Streams>,
     /// What is counted and noted.
     pub measures: Measures,
+    /// Notices addresses that many people share.
+    pub sentinel: Arc<Sentinel>,
     /// Time and chance.
     pub world: World,
 }
@@ -81,6 +83,11 @@ impl Gateway {
     /// The open streams.
     pub fn streams(&self) -> Arc<Streams> {
         Arc::clone(&self.parts.streams)
+    }
+
+    /// Notices addresses that many people share.
+    pub fn sentinel(&self) -> Arc<Sentinel> {
+        Arc::clone(&self.parts.sentinel)
     }
 
     /// Binds an event stream or any other answer without a known end to its session.

@@ -4,7 +4,8 @@
 //! Pingora's time limit is per read, so a client that sends a byte a minute holds a connection for
 //! hours. This wrapper counts from the first byte of a head to its end. Pingora also sets a timer anew for each pause
 //! between requests, which costs more than judging one; here there is one timer for the connection, which is left alone
-//! until it fires or would be late.
+//! until it fires or would be late. And what Pingora itself answers to bytes that are no head names the program; nobody
+//! else is asked about that, so it is put into our words here.
 
 use std::fmt;
 use std::future::Future;
@@ -12,7 +13,7 @@ use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -40,6 +41,10 @@ const BODY: u8 = 2;
 /// Bytes of the HTTP/2 preface; after it HTTP/2's own limits take over.
 const H2_PREFACE_BYTES: usize = 24;
 
+/// The answer to what is no head of a request.
+const NO_REQUEST: &[u8] =
+    b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\nCache-Control: no-store\r\nConnection: close\r\n\r\n";
+
 /// The connection.
 pub struct Guarded {
     inner: Stream,
@@ -55,6 +60,8 @@ pub struct Guarded {
     digest: Option<Arc<SslDigest>>,
     /// Bytes of the HTTP/2 preface still expected; 0 on HTTP/1.
     preface_left: usize,
+    /// What is left to write of [`NO_REQUEST`], once that is being written in the place of Pingora's answer.
+    refusal: Option<&'static [u8]>,
     /// Set once there is an order.
     has_order: AtomicBool,
     order: Mutex<Order>,
@@ -98,6 +105,7 @@ impl Guarded {
             limits,
             slow: Some(slow),
             preface_left,
+            refusal: None,
             has_order: AtomicBool::new(false),
             order: Mutex::new(Order::Nothing),
         }
@@ -178,6 +186,24 @@ impl Guarded {
             }
             Order::Nothing | Order::End(_) => false,
         }
+    }
+
+    /// Whether this is an answer to something that we have not seen as a request.
+    fn is_unasked(&self, written: &[u8]) -> bool {
+        self.refusal.is_some() || (self.phase.load(Ordering::Relaxed) != BODY && written.starts_with(b"HTTP/1."))
+    }
+
+    /// Writes our own refusal in the place of `written`.
+    fn refuse(&mut self, cx: &mut Context<'_>, written: usize) -> Poll<io::Result<usize>> {
+        let refusal = self.refusal.get_or_insert(NO_REQUEST);
+        while !refusal.is_empty() {
+            let count = ready!(Pin::new(&mut self.inner).poll_write(cx, refusal))?;
+            match refusal.get(count..) {
+                Some(rest) if count > 0 => *refusal = rest,
+                _ => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+            }
+        }
+        Poll::Ready(Ok(written))
     }
 
     /// Notes that bytes have come in.
@@ -277,6 +303,9 @@ impl AsyncWrite for Guarded {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         if self.has_ended(cx) {
             return Poll::Ready(Err(ended()));
+        }
+        if self.is_unasked(buf) {
+            return self.refuse(cx, buf.len());
         }
         Pin::new(&mut self.inner).poll_write(cx, buf)
     }

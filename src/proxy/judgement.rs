@@ -73,6 +73,9 @@ impl Gateway {
                 return Some(answer);
             }
         };
+        if let Some(principal) = standing.principal() {
+            self.parts.sentinel.note(principal.account.id, origin.client);
+        }
         let head = session.req_header();
         let instead = if site.policy.names_methods() {
             headers::other_methods(&head.headers)

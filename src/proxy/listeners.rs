@@ -21,6 +21,8 @@ use socket2::{SockRef, TcpKeepalive};
 use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::watch;
 
+use crate::domain::client::ClientAddr;
+use crate::flows::Sentinel;
 use crate::telemetry::metrics::{HandshakeFailure, SlowAt};
 
 use super::charter::InForce;
@@ -67,6 +69,7 @@ pub struct Front {
     connections: Arc<Connections>,
     streams: Arc<Streams>,
     charter: InForce,
+    sentinel: Arc<Sentinel>,
     announcing: TrustedProxies,
     subject: fn(&[u8]) -> Option<String>,
     limits: Limits,
@@ -81,10 +84,12 @@ impl Front {
             upstream_keepalive_pool_size: 512,
             ..ServerConf::default()
         };
-        let (streams, charter) = (gateway.streams(), gateway.charter());
+        let (streams, charter, sentinel) = (gateway.streams(), gateway.charter(), gateway.sentinel());
         let mut proxy = HttpProxy::new(gateway, Arc::new(conf));
         let mut options = HttpServerOptions::default();
         options.h2_idle_timeout = Some(terms.idle_timeout);
+        // It comes as far as our own refusal of the method, which does not name the program.
+        options.allow_connect_method_proxying = true;
         proxy.server_options = Some(options);
         let mut h2 = default_h2_options();
         h2.max_concurrent_streams(terms.max_streams);
@@ -97,6 +102,7 @@ impl Front {
             connections,
             streams,
             charter,
+            sentinel,
             announcing: terms.announcing,
             subject: terms.subject,
             limits: Limits {
@@ -159,7 +165,8 @@ impl Front {
     fn take(self: &Arc<Self>, caller: Caller, stop: &watch::Receiver<bool>) {
         let peer = caller.peer;
         let announced = self.announcing.trusts(peer.ip().to_canonical());
-        let Some(open) = self.connections.enter(peer.ip(), announced || self.brings_many(peer)) else {
+        let clients = if announced { usize::MAX } else { self.clients_of(peer) };
+        let Some(open) = self.connections.enter(peer.ip(), clients) else {
             tracing::debug!(%peer, "connection refused: too many are open");
             return;
         };
@@ -183,9 +190,14 @@ impl Front {
         });
     }
 
-    /// A trusted proxy brings the connections of many clients.
-    fn brings_many(&self, peer: SocketAddr) -> bool {
-        self.charter.load().trusted.trusts(peer.ip().to_canonical())
+    /// How many clients a peer brings the connections of: a trusted proxy any number, others one, unless many people share
+    /// their address.
+    fn clients_of(&self, peer: SocketAddr) -> usize {
+        if self.charter.load().trusted.trusts(peer.ip().to_canonical()) {
+            return usize::MAX;
+        }
+        let budgets = self.sentinel.budgets(ClientAddr::new(peer.ip()).limit_key());
+        usize::try_from(budgets).unwrap_or(usize::MAX)
     }
 
     /// Hears from a proxy whose connection this is. From then on the client takes the proxy's place, for the caps and for
@@ -210,7 +222,7 @@ impl Front {
             return Some((caller, open));
         };
         caller.peer = SocketAddr::new(client.ip().to_canonical(), client.port());
-        let Some(open) = open.pass_to(caller.peer.ip(), self.brings_many(caller.peer)) else {
+        let Some(open) = open.pass_to(caller.peer.ip(), self.clients_of(caller.peer)) else {
             tracing::debug!(client = %caller.peer, "connection refused: too many are open");
             return None;
         };

@@ -22,7 +22,7 @@ impl Gateway {
     /// Our own pages: the body is read only here, within a bound and a time limit.
     pub(super) async fn own_page(&self, session: &mut Session, exchange: &Exchange) -> http::Response<Bytes> {
         if let (Some(limiter), Some(origin)) = (&exchange.charter.pages, &exchange.origin) {
-            let granted = limiter.check_key(&origin.client.limit_key()).is_ok();
+            let granted = limiter.check_key(&self.parts.sentinel.bucket(origin.client)).is_ok();
             self.parts.measures.page(granted);
             if !granted {
                 return refusal::fail(

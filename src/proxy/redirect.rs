@@ -88,7 +88,7 @@ impl Redirect {
     }
 
     fn take(self: &Arc<Self>, socket: TcpStream, peer: SocketAddr) {
-        let Some(open) = self.connections.enter(peer.ip(), false) else {
+        let Some(open) = self.connections.enter(peer.ip(), 1) else {
             tracing::debug!(%peer, "connection refused: too many are open");
             return;
         };

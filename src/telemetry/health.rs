@@ -1,6 +1,7 @@
 //! [`Health`]: how the parts that the gateway depends on were when they were last seen, each for itself.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicI64, AtomicU8, Ordering};
 
@@ -55,6 +56,21 @@ pub struct Health {
     seen: [Seen; Part::ALL.len()],
     mail: Mutex<MailStanding>,
     servers: Servers,
+    shared_addresses: Mutex<Vec<SharedAddress>>,
+}
+
+/// An address that many people share.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SharedAddress {
+    /// The address, of IPv6 its /64.
+    pub address: IpAddr,
+    /// How many people were seen there within a day.
+    pub people: u32,
+    /// How many there were in all.
+    pub of: u32,
+    /// Since when it is taken for a proxy that nobody has declared, in seconds of Unix time; `None` when it is declared to
+    /// be shared.
+    pub suspected_since: Option<i64>,
 }
 
 /// A server of a web client, as it stands.
@@ -148,6 +164,11 @@ impl Health {
         self.servers.0.get().map_or_else(Vec::new, |look| look())
     }
 
+    /// Notes which addresses many people share.
+    pub fn note_shared_addresses(&self, addresses: Vec<SharedAddress>) {
+        *self.shared_addresses.lock() = addresses;
+    }
+
     /// Whether whoever is signed in can be served.
     pub fn is_ready(&self) -> bool {
         Part::ALL
@@ -172,6 +193,18 @@ impl Health {
             })
             .collect();
         let mail = self.mail.lock().clone();
+        let shared = self.shared_addresses.lock().clone();
+        let shared: Vec<Value> = shared
+            .iter()
+            .map(|shared| {
+                json!({
+                    "address": shared.address,
+                    "people": shared.people,
+                    "of": shared.of,
+                    "suspected_since": shared.suspected_since,
+                })
+            })
+            .collect();
         let servers: Vec<Value> = self
             .servers()
             .into_iter()
@@ -195,6 +228,7 @@ impl Health {
                 "waiting": mail.waiting,
                 "oldest_due_seconds": mail.oldest_due_seconds,
             },
+            "shared_addresses": shared,
         })
     }
 }
@@ -238,6 +272,26 @@ mod tests {
             health.to_json()["servers"],
             json!([{ "site": "main", "server": "10.0.0.1:5000", "state": "out", "open": 2, "failures": 3 }])
         );
+    }
+
+    #[test]
+    fn an_address_that_many_people_share_is_told_and_closes_nothing() {
+        let health = Health::default();
+        for part in [Part::StoreRead, Part::SigningKey] {
+            health.note(part, true, || 100);
+        }
+        assert_eq!(health.to_json()["shared_addresses"], json!([]));
+        health.note_shared_addresses(vec![SharedAddress {
+            address: IpAddr::from([10, 0, 0, 5]),
+            people: 31,
+            of: 32,
+            suspected_since: Some(100),
+        }]);
+        assert_eq!(
+            health.to_json()["shared_addresses"],
+            json!([{ "address": "10.0.0.5", "people": 31, "of": 32, "suspected_since": 100 }])
+        );
+        assert!(health.is_ready());
     }
 
     #[test]

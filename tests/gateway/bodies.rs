@@ -74,6 +74,16 @@ async fn a_body_is_as_large_as_its_path_allows_and_no_larger() {
         assert_eq!(doubtful.status, 413, "another spelling of a path opens nothing");
         assert!(visitor.passes().await);
     }
+    for (path, most) in [("x", Some("64 KiB")), ("up/x", Some("1 MiB")), ("any", None)] {
+        let url = format!("https://in.test/{path}");
+        let told = ["explain", "--url", &url, "--as", "101", "--json"];
+        let told: serde_json::Value = house.gateway.cli_json(&told).await;
+        assert_eq!(
+            told["limits"].get(0).and_then(|limit| limit[1].as_str()),
+            most,
+            "{told}"
+        );
+    }
     let whole: Vec<usize> = house.upstream.received().iter().map(|request| request.bytes).collect();
     assert!(
         whole.iter().all(|bytes| [0, MOST, 1 << 20, 8 << 20].contains(bytes)),

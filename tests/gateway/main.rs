@@ -17,6 +17,7 @@ mod backup;
 mod bodies;
 mod bounces;
 mod cli;
+mod clients;
 mod config;
 mod crash;
 mod devices;

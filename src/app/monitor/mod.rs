@@ -12,17 +12,18 @@ mod observed;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
 use crate::crypto::hashing::Argon2Hasher;
 use crate::domain::fault::Fault;
-use crate::flows::World;
+use crate::flows::{Crowd, World};
 use crate::ports::{Hasher, Limiter, Mailer};
 use crate::proxy::{InForce, Measures, ServerHealth};
 use crate::store::SqliteStore;
 use crate::telemetry::endpoint::{self, Endpoint};
-use crate::telemetry::health::{Health, ServerStanding};
+use crate::telemetry::health::{Health, ServerStanding, SharedAddress};
 use crate::telemetry::metrics::{About, HashingFigures, Metrics};
 
 use super::keys::SigningKeys;
@@ -59,6 +60,20 @@ impl Monitor {
     /// Another configuration is in force.
     pub fn tell_config(&self, config: &Config) {
         self.metrics.machine.config.store(Arc::new(in_force::about(config)));
+    }
+
+    /// Many people share these addresses.
+    pub fn tell_crowds(&self, crowds: &[Crowd]) {
+        let suspected = crowds.iter().filter(|crowd| crowd.suspected_since.is_some()).count();
+        let gauge = &self.metrics.machine.suspected_proxies;
+        gauge.set(i64::try_from(suspected).unwrap_or(i64::MAX));
+        let told = crowds.iter().map(|crowd| SharedAddress {
+            address: crowd.address,
+            people: crowd.people,
+            of: crowd.of,
+            suspected_since: crowd.suspected_since.map(Timestamp::as_second),
+        });
+        self.health.note_shared_addresses(told.collect());
     }
 
     /// Opens the listener for metrics and health. Answers where, when it has its port. One that is taken stops nothing:

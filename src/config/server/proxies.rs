@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use ipnet::{IpNet, Ipv6Net};
 use serde_json::json;
 
-use super::Server;
+use super::{Listen, Server};
 use crate::config::keys::forms::{List, OneOf, Switch, Text};
 use crate::config::keys::{Slot, Walker};
 use crate::domain::hops::HopField;
@@ -47,6 +47,20 @@ impl Server {
             Slot::Default(&mut self.forwarded_header),
         );
         walker.key(
+            "shared_addresses",
+            "Addresses that many people share and that are no proxy of yours, such as that of an office behind one address: \
+             [\"203.0.113.7\"]. Limits by client count each as several clients, one more for every ten people who were \
+             signed in there within a day. Such an address that carries most people and is not listed is treated in the same \
+             way, and complained about.",
+            &networks(),
+            Slot::Default(&mut self.shared_addresses),
+        );
+        let shared = everybody(&self.shared_addresses);
+        walker.check(&["server.shared_addresses"], || match shared {
+            None => Ok(()),
+            Some(whole) => Err(format!("{whole} is no office; list the addresses that people share")),
+        });
+        walker.key(
             "danger_trust_everything",
             "Lets trusted_proxies hold the whole Internet or a good part of it. Every client then chooses its own address, \
              and no limit by client holds.",
@@ -61,6 +75,13 @@ impl Server {
                 Some(whole) => Err(format!("{whole} {TOO_WIDE}")),
             },
         );
+    }
+
+    /// Whether all who come by a Unix socket count as one client, this machine.
+    pub fn counts_a_socket_as_one(&self) -> bool {
+        let here = IpAddr::from([127, 0, 0, 1]);
+        let by_socket = self.listen.iter().any(|listen| matches!(listen, Listen::Unix(_)));
+        by_socket && !self.trusted_proxies.iter().any(|network| network.contains(&here))
     }
 
     /// Whether everybody is believed, as `danger_trust_everything` admits.
@@ -138,6 +159,16 @@ mod tests {
         ] {
             assert!(parse_network(bad).unwrap_err().contains(reason), "{bad}");
         }
+    }
+
+    #[test]
+    fn a_socket_for_another_proxy_counts_as_one_client_unless_that_proxy_is_believed() {
+        let mut server = Server::default();
+        assert!(!server.counts_a_socket_as_one());
+        server.listen.push(Listen::Unix("/run/web.sock".into()));
+        assert!(server.counts_a_socket_as_one());
+        server.trusted_proxies.push(parse_network("127.0.0.1").unwrap());
+        assert!(!server.counts_a_socket_as_one());
     }
 
     #[test]

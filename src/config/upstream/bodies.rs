@@ -48,7 +48,8 @@ fn parse_cap(text: &str) -> Result<BodyCap, String> {
     Ok(BodyCap::Bytes(bytes))
 }
 
-fn print_cap(cap: BodyCap) -> String {
+/// As it is written.
+pub(super) fn print_cap(cap: BodyCap) -> String {
     match cap {
         BodyCap::Bytes(bytes) => units::size(bytes),
         BodyCap::Unlimited => UNLIMITED.to_owned(),

@@ -48,6 +48,27 @@ pub enum LimitKey {
 }
 
 impl LimitKey {
+    /// The client, where nothing but the client is counted by.
+    pub const fn client(&self) -> Option<IpAddr> {
+        match self {
+            Self::SignInClient(client)
+            | Self::ResetClient(client)
+            | Self::TicketClient(client)
+            | Self::MailClient(client) => Some(*client),
+            Self::SignInName(_)
+            | Self::SignInClientName(..)
+            | Self::SignInDevice(_)
+            | Self::SignInSession(_)
+            | Self::ResetEmail(_)
+            | Self::ResetDevice(_)
+            | Self::ResetAgain(_)
+            | Self::ResetRepeat(..)
+            | Self::MailAccount(_)
+            | Self::MailDevice(_)
+            | Self::MailDay => None,
+        }
+    }
+
     /// The stable name of the rule in metrics and logs.
     pub const fn rule(&self) -> &'static str {
         match self {

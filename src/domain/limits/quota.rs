@@ -14,12 +14,15 @@ pub struct Quota {
 }
 
 impl Quota {
+    /// The most at once.
+    const MAX_BURST: u32 = 1_000_000;
+
     /// The longest period: a year.
     pub const MAX_PERIOD: Duration = Duration::from_hours(8784);
 
     /// `burst` attempts per `period`; neither may be nothing.
     pub fn new(burst: u32, period: Duration) -> Option<Self> {
-        (burst > 0 && burst <= 1_000_000 && period >= Duration::from_secs(1) && period <= Self::MAX_PERIOD)
+        (burst > 0 && burst <= Self::MAX_BURST && period >= Duration::from_secs(1) && period <= Self::MAX_PERIOD)
             .then_some(Self { burst, period })
     }
 
@@ -45,6 +48,13 @@ impl Quota {
         let in_a_second = Duration::from_secs(1).as_nanos().div_ceil(interval.as_nanos());
         let burst = u32::try_from(in_a_second).unwrap_or(u32::MAX).max(2);
         Self::new(burst, interval.saturating_mul(burst)).unwrap_or(*self)
+    }
+
+    /// So many times as many, in the same time.
+    #[must_use]
+    pub fn times(&self, many: u32) -> Self {
+        let burst = self.burst.saturating_mul(many.max(1)).min(Self::MAX_BURST);
+        Self { burst, ..*self }
     }
 
     /// How many draws a meter grants at this moment, up to `most`.
@@ -105,6 +115,14 @@ mod tests {
             }
         }
         assert_eq!(left, 61);
+    }
+
+    #[test]
+    fn a_quota_for_several_is_that_many_times_as_large_in_the_same_time() {
+        let quota: Quota = "10 per 15m".parse().unwrap();
+        assert_eq!(quota.times(3).to_string(), "30 per 15m");
+        assert_eq!((quota.times(1), quota.times(0)), (quota, quota));
+        assert_eq!(quota.times(u32::MAX).burst(), 1_000_000);
     }
 
     #[test]

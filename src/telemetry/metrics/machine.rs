@@ -47,6 +47,8 @@ pub struct MachineMetrics {
     pub signing_key_created: Number,
     /// When the certificate expires, in Unix time.
     pub certificate_expiry: Number,
+    /// Addresses that most people come from, and that nobody has declared.
+    pub suspected_proxies: Gauge,
     /// The configuration in force.
     pub config: Arc<ArcSwap<AboutConfig>>,
 }
@@ -55,6 +57,7 @@ impl MachineMetrics {
     pub(super) fn register(&self, about: &About, health: &Arc<Health>, registry: &mut Registry) {
         register(registry, &names::SIGNING_KEY_CREATED, self.signing_key_created.clone());
         register(registry, &names::CERTIFICATE_EXPIRY, self.certificate_expiry.clone());
+        register(registry, &names::SUSPECTED_PROXIES, self.suspected_proxies.clone());
         register(registry, &names::HEALTH, HealthGauge(Arc::clone(health)));
         register(registry, &names::UPSTREAM_SERVERS, ServersGauge(Arc::clone(health)));
         self.config.store(Arc::new(about.config.clone()));

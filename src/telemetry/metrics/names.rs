@@ -108,6 +108,8 @@ names! {
         "When the signing key in use was made, in Unix time";
     CERTIFICATE_EXPIRY = Gauge "sekisho_certificate_expiry_timestamp_seconds" []
         "When the TLS certificate being served expires, in Unix time";
+    SUSPECTED_PROXIES = Gauge "sekisho_suspected_proxies" []
+        "Addresses that most people come from, and that nobody has declared";
     HEALTH = Gauge "sekisho_health" ["part"] "1 when the part works, 0 when not; missing until it was seen";
     UPSTREAM_SERVERS = Gauge "sekisho_upstream_servers" ["site", "state"]
         "Servers of the web clients: in, which are sent requests, and out";

@@ -162,3 +162,45 @@ async fn a_head_that_is_too_large_is_refused() {
     assert_eq!(scene.house.upstream.count(), before);
     assert!(scene.visitor.passes().await);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_is_told_which_program_refuses() {
+    let scene = Scene::set("").await;
+    let sound = "GET /x HTTP/1.1\r\nHost: in.test\r\n{cookie}\r\n";
+    for no_request in [
+        "no request at all\r\n\r\n",
+        "GET\r\n\r\n",
+        "GET / HTTP/9.9\r\nHost: in.test\r\n\r\n",
+        "GET / HTTP/1.1\r\nHost: in.test\r\n: b\r\n\r\n",
+        "GET / HTTP/1.1\r\nHost: in test\r\n\r\n",
+        "CONNECT in.test:443 HTTP/1.1\r\nHost: in.test:443\r\n\r\n",
+        &format!("{sound}no request at all\r\n\r\n"),
+    ] {
+        let heard = scene.say(no_request).await;
+        assert!(heard.closed, "{no_request:?}: {heard:?}");
+        let text = heard.text.to_lowercase();
+        let last = text
+            .rfind("http/1.1 4")
+            .unwrap_or_else(|| panic!("{no_request:?}: {heard:?}"));
+        let refusal = &text[last..];
+        assert!(
+            !refusal.contains("server:") && !refusal.contains("pingora"),
+            "{heard:?}"
+        );
+        assert!(!refusal.contains("1994"), "{heard:?}");
+    }
+    let connect = scene
+        .house
+        .visitor()
+        .over_http2()
+        .ask(Method::CONNECT, "")
+        .try_send()
+        .await;
+    if let Ok(answer) = connect {
+        assert!(
+            answer.status == 405 && !answer.headers.contains_key("server"),
+            "{answer:?}"
+        );
+    }
+    assert!(scene.visitor.passes().await);
+}
