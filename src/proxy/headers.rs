@@ -14,8 +14,9 @@ use crate::domain::account::Account;
 use crate::domain::client::ClientAddr;
 use crate::web::cookie;
 
-/// Names no client may use, however spelled: those that carry our word, and those an upstream might take for it.
-const ALWAYS: [&str; 31] = [
+/// Names no client may use, however spelled: those that carry our word, and those an upstream might take for it. TLS ends
+/// here, so that among them are those by which proxies say that a client holds a certificate (RFC 9440 section 4).
+const ALWAYS: [&str; 58] = [
     "remote-user",
     "remote-name",
     "remote-email",
@@ -47,6 +48,33 @@ const ALWAYS: [&str; 31] = [
     "x-original-url",
     "x-original-uri",
     "x-rewrite-url",
+    "client-cert",
+    "client-cert-chain",
+    "ssl-client-cert",
+    "ssl-client-i-dn",
+    "ssl-client-issuer-dn",
+    "ssl-client-s-dn",
+    "ssl-client-subject-dn",
+    "ssl-client-verify",
+    "x-amzn-mtls-clientcert",
+    "x-amzn-mtls-clientcert-leaf",
+    "x-amzn-mtls-clientcert-subject",
+    "x-client-cert",
+    "x-client-certificate",
+    "x-client-dn",
+    "x-client-verify",
+    "x-forwarded-client-cert",
+    "x-forwarded-tls-client-cert",
+    "x-forwarded-tls-client-cert-info",
+    "x-ssl-cert",
+    "x-ssl-client-cert",
+    "x-ssl-client-cn",
+    "x-ssl-client-dn",
+    "x-ssl-client-i-dn",
+    "x-ssl-client-issuer",
+    "x-ssl-client-s-dn",
+    "x-ssl-client-subject",
+    "x-ssl-client-verify",
 ];
 
 static X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
@@ -424,6 +452,22 @@ mod tests {
         let mut left: Vec<&str> = headers.keys().map(HeaderName::as_str).collect();
         left.sort_unstable();
         assert_eq!(left, ["accept", "x-requested-with"]);
+    }
+
+    #[test]
+    fn a_client_cannot_say_which_certificate_it_holds() {
+        let mut headers = headers(&[
+            ("Client-Cert", ":MIIB:"),
+            ("Client_Cert_Chain", ":MIIB:"),
+            ("X-Forwarded-Client-Cert", "Subject=\"CN=root\""),
+            ("X-Forwarded-Tls-Client-Cert-Info", "Subject"),
+            ("X-SSL-Client-Verify", "SUCCESS"),
+            ("SSL_CLIENT_S_DN", "CN=root"),
+            ("X-Client-Version", "7"),
+        ]);
+        protected().strip(&mut headers);
+        let left: Vec<&str> = headers.keys().map(HeaderName::as_str).collect();
+        assert_eq!(left, ["x-client-version"]);
     }
 
     #[test]

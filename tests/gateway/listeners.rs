@@ -243,7 +243,9 @@ async fn a_client_certificate_is_told_to_the_web_client_and_replaces_no_sign_in(
         let cookie = format!("{SESSION}={}\r\nX-Client-Cert: forged", visitor.session());
         let answer = ask(stream, "/passes", &format!("{IN}\r\nCookie: {cookie}")).await;
         assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
-        claims_of(house.upstream.last().assertion())
+        let received = house.upstream.last();
+        assert_eq!(received.header("x-client-cert"), None, "nobody says it of themselves");
+        claims_of(received.assertion())
     };
     let told = claims(Some("mine")).await;
     let thumbprint = BASE64_URL_SAFE_NO_PAD.encode(sha2::Sha256::digest(&mine));
