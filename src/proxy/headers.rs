@@ -113,7 +113,7 @@ pub struct Protected {
     names: Vec<Vec<u8>>,
     first: [bool; 256],
     assertion: HeaderName,
-    cookie_prefix: String,
+    cookies: Vec<String>,
     plain: bool,
 }
 
@@ -129,9 +129,10 @@ pub struct Origin {
 }
 
 impl Protected {
-    /// `assertion` is the header that carries it, `cookie` the session cookie's name (all of ours start with it),
-    /// `plain` whether `Remote-User` and its kin are set as well.
-    pub fn new(assertion: HeaderName, cookie: &str, plain: bool) -> Self {
+    /// `assertion` is the header that carries it, `cookies` the names of the session cookie (all of ours start with one):
+    /// those it has had as well, since browsers go on sending it and the token in it opens the same session. `plain` is
+    /// whether `Remote-User` and its kin are set as well.
+    pub fn new(assertion: HeaderName, cookies: Vec<String>, plain: bool) -> Self {
         let mut names: Vec<Vec<u8>> = ALWAYS.iter().map(|name| name.as_bytes().to_vec()).collect();
         names.push(fold(assertion.as_str().as_bytes()).collect());
         let mut first = [false; 256];
@@ -146,9 +147,14 @@ impl Protected {
             names,
             first,
             assertion,
-            cookie_prefix: cookie.to_owned(),
+            cookies,
             plain,
         }
+    }
+
+    /// The names that the session cookie has or has had.
+    pub fn cookies(&self) -> &[String] {
+        &self.cookies
     }
 
     /// Removes every protected name from a request that goes upstream, and our cookies; joins the cookie crumbs
@@ -177,7 +183,7 @@ impl Protected {
         let mut values = headers.get_all(COOKIE).iter();
         let left = match (values.next(), values.next()) {
             (None, _) => return,
-            (Some(only), None) => match cookie::without_ours(only.as_bytes(), &self.cookie_prefix) {
+            (Some(only), None) => match cookie::without_ours(only.as_bytes(), &self.cookies) {
                 Some(Cow::Borrowed(_)) => return,
                 Some(Cow::Owned(left)) => left,
                 None => Vec::new(),
@@ -195,7 +201,7 @@ impl Protected {
         let kept: Vec<_> = headers
             .get_all(COOKIE)
             .iter()
-            .filter_map(|value| cookie::without_ours(value.as_bytes(), &self.cookie_prefix))
+            .filter_map(|value| cookie::without_ours(value.as_bytes(), &self.cookies))
             .filter(|value| !value.is_empty())
             .collect();
         kept.join(&b"; "[..])
@@ -242,10 +248,8 @@ impl Protected {
     /// Takes the gateway's own cookies out of an answer.
     pub fn drop_forged_cookies(&self, response: &mut ResponseHeader) -> pingora::Result<()> {
         let ours = |value: &HeaderValue| {
-            value
-                .as_bytes()
-                .trim_ascii_start()
-                .starts_with(self.cookie_prefix.as_bytes())
+            let value = value.as_bytes().trim_ascii_start();
+            self.cookies.iter().any(|name| value.starts_with(name.as_bytes()))
         };
         if !response.headers.get_all(SET_COOKIE).iter().any(ours) {
             return Ok(());
@@ -397,7 +401,8 @@ mod tests {
     use super::*;
 
     fn protected() -> Protected {
-        Protected::new(HeaderName::from_static("x-sekisho-assertion"), "__Host-sekisho", false)
+        let cookies = ["__Host-sekisho", "__Host-former"].map(str::to_owned).into();
+        Protected::new(HeaderName::from_static("x-sekisho-assertion"), cookies, false)
     }
 
     fn headers(fields: &[(&'static str, &str)]) -> HeaderMap {
@@ -485,6 +490,7 @@ mod tests {
             ("__host-SEKISHO=secret; a=1", Some("a=1")),
             ("a=1;  b=2", Some("a=1;  b=2")),
             ("a=1; __Host-sekisho=secret", Some("a=1")),
+            ("__Host-former=secret; a=1; __Host-former-form=x", Some("a=1")),
         ] {
             let mut one = headers(&[("Cookie", sent)]);
             protected().strip(&mut one);
