@@ -5,9 +5,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rustls::server::danger::ClientCertVerifier;
 use tokio::sync::watch;
 
-use crate::config::{ClientCertificates, Config};
+use crate::config::{ClientCertificates, Config, Server};
 use crate::crypto::certificate;
 use crate::crypto::tls::{self, Certificates, Survey};
 use crate::domain::doors::Door;
@@ -29,13 +30,7 @@ pub fn terms(config: &Config, tasks: &Tasks, monitor: &Monitor, world: World) ->
     for warning in survey(config).warnings {
         tracing::warn!("{warning}");
     }
-    let clients = match (server.client_certificates, &server.client_ca_file) {
-        (ClientCertificates::Off, _) | (_, None) => None,
-        (asked, Some(authorities)) => Some(tls::client_verifier(
-            authorities,
-            asked == ClientCertificates::Required,
-        )?),
-    };
+    let clients = clients(server)?;
     let expiry = monitor.metrics.machine.certificate_expiry.clone();
     tasks::follow_certificates(tasks, Arc::clone(&certificates), expiry, world);
     Ok(FrontTerms {
@@ -45,6 +40,19 @@ pub fn terms(config: &Config, tasks: &Tasks, monitor: &Monitor, world: World) ->
         header_timeout: server.header_timeout,
         threads: std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get),
     })
+}
+
+/// Who verifies certificates of clients, where they are asked for.
+///
+/// # Errors
+/// When the file with their authorities cannot be used.
+pub fn clients(server: &Server) -> Result<Option<Arc<dyn ClientCertVerifier>>, Fault> {
+    match (server.client_certificates, &server.client_ca_file) {
+        (ClientCertificates::Off, _) | (_, None) => Ok(None),
+        (asked, Some(authorities)) => {
+            tls::client_verifier(authorities, asked == ClientCertificates::Required).map(Some)
+        }
+    }
 }
 
 /// How people are sent from plain HTTP to the doors.
