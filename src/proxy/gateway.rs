@@ -23,6 +23,7 @@ use crate::telemetry::metrics::StreamKind;
 use crate::web::Failure;
 
 use super::bridge::{self, After};
+use super::cause::cause;
 use super::charter::InForce;
 use super::exchange::{Exchange, Stage};
 use super::guarded::Guarded;
@@ -327,7 +328,14 @@ impl ProxyHttp for Gateway {
             .is_some_and(|head| !head.status.is_informational() || head.status == StatusCode::SWITCHING_PROTOCOLS);
         exchange.outcome = self.parts.measures.failed(error, begun, exchange.outcome);
         if let Some(failure) = refusal::failure_of(error) {
-            tracing::warn!(request = &*exchange.request_id, error = %error.etype().as_str(), source = error.esource().as_str(), cause = %refusal::first_line(error), "could not proxy a request");
+            tracing::warn!(
+                request = &*exchange.request_id,
+                server = exchange.route.server().map(tracing::field::display),
+                error = %error.etype().as_str(),
+                source = error.esource().as_str(),
+                cause = cause(error),
+                "could not proxy a request"
+            );
             if !begun {
                 let mut response = refusal::fail(Some(session), exchange, failure);
                 exchange.charter.hsts.set(response.headers_mut());

@@ -624,6 +624,28 @@ async fn a_web_client_that_wants_a_certificate_sees_the_gateway_s() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_log_says_what_is_wrong_with_the_certificate_of_a_web_client() {
+    crypto();
+    let servers = Authority::new();
+    let upstream = Upstream::open_with_tls(servers.server("web.internal", None, &[])).await;
+    let directory = tempfile::tempdir().unwrap();
+    let ca = write(&directory.path().join("ca.pem"), &servers.pem);
+    let url = format!("https://{}", upstream.address());
+    let more = format!("ca_file = {ca:?}\nfailures = 1\nhealth_path = \"/health\"\nhealth_interval = \"100ms\"");
+    let house = house(std::slice::from_ref(&url), &more).await;
+    house.visitor().fetch("/x").await.is_problem(502, "bad-gateway");
+    let server = upstream.address().to_string();
+    for message in ["could not proxy a request", "a server of the upstream is taken out"] {
+        let line = eventually(message, async || {
+            let printed = house.gateway.printed();
+            printed.lines().find(|line| line.contains(message)).map(str::to_owned)
+        })
+        .await;
+        assert!(line.contains("not valid for name") && line.contains(&server), "{line}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_web_client_is_who_its_certificate_says() {
     crypto();
     let servers = Authority::new();

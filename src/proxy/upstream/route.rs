@@ -12,8 +12,9 @@ use pingora::{Error, ErrorSource, ErrorType};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
+use super::super::cause::cause;
 use super::clock::{Line, Wait};
-use super::server::{Seat, Server};
+use super::server::{Seat, Server, Target};
 use super::{Pool, Use};
 
 /// Where a request has been.
@@ -81,6 +82,11 @@ impl Route {
         Ok(peer)
     }
 
+    /// The server it is on, for the log.
+    pub fn server(&self) -> Option<&Target> {
+        self.stay.as_ref().map(|stay| &stay.seat.server().target)
+    }
+
     /// The `Host` the server is sent; `None`: the one the browser used.
     pub fn host(&self) -> Option<&HeaderValue> {
         let stay = self.stay.as_ref()?;
@@ -144,8 +150,7 @@ impl Route {
     pub fn unreachable(&mut self, error: &mut Error) {
         let elsewhere = self.stay.as_ref().is_some_and(|stay| {
             let server = stay.seat.server();
-            stay.pool
-                .failed(server, &format!("no connection: {}", error.etype().as_str()));
+            stay.pool.failed(server, &format!("no connection: {}", cause(error)));
             stay.pool.has_another(server)
         });
         error.set_retry(elsewhere && self.leave());
@@ -197,7 +202,7 @@ fn is_loss(error: &Error) -> bool {
 
 impl std::fmt::Debug for Route {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let server = self.stay.as_ref().map(|stay| &stay.seat.server().target);
+        let server = self.server();
         f.debug_struct("Route")
             .field("server", &server)
             .field("answered", &self.answered)
