@@ -304,8 +304,8 @@ impl Upstream {
     fn walk_failures(&mut self, walker: &mut impl Walker) {
         walker.key(
             "failures",
-            "So many connections in a row that cannot be made take a server out, while another one is left; the last one is \
-             always tried.",
+            "So many requests in a row that a server does not begin to answer (no connection, one that is lost, \
+             response_timeout) take it out, while another one is left; the last one is always tried.",
             &Count { least: 1, most: 1000 },
             Slot::Default(&mut self.failures),
         );

@@ -259,8 +259,10 @@ impl ProxyHttp for Gateway {
             error.set_retry(false);
             return error;
         }
+        let is_whole = session.is_body_done();
         let broken = Broken {
             method: &session.req_header().method,
+            is_whole,
             is_body_kept: !session.as_ref().retry_buffer_truncated(),
             is_reused: reused,
         };

@@ -40,6 +40,8 @@ struct Stay {
 pub struct Broken<'a> {
     /// Its method.
     pub method: &'a Method,
+    /// Whether its client has sent all of it. Otherwise the client may be what the server waited for.
+    pub is_whole: bool,
     /// Whether all of its body that was sent is still at hand.
     pub is_body_kept: bool,
     /// Whether its connection had served others before.
@@ -165,7 +167,14 @@ impl Route {
             error.etype = ErrorType::ReadTimedout;
             error.esource = ErrorSource::Upstream;
             error.set_retry(false);
+            if broken.is_whole {
+                self.failed(LATE);
+            }
             return;
+        }
+        // A connection that had been idle for too long says nothing about its server.
+        if is_loss(error) && broken.is_whole && !broken.is_reused && !self.answered {
+            self.failed(&format!("no answer: {}", cause(error)));
         }
         let is_repeatable = broken.method.is_idempotent() && broken.is_body_kept && !self.answered;
         if !is_repeatable {
@@ -173,8 +182,14 @@ impl Route {
         } else if is_loss(error) && self.has_another() {
             error.set_retry(self.leave());
         } else {
-            // A connection that had been idle for too long says nothing about its server.
             error.retry.decide_reuse(broken.is_reused);
+        }
+    }
+
+    /// The request failed on the server.
+    fn failed(&self, why: &str) {
+        if let Some(stay) = &self.stay {
+            stay.pool.failed(stay.seat.server(), why);
         }
     }
 
