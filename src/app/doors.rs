@@ -58,6 +58,7 @@ pub fn clients(server: &Server) -> Result<Option<Arc<dyn ClientCertVerifier>>, F
 /// How people are sent from plain HTTP to the doors.
 pub struct RedirectTerms {
     challenges: Option<PathBuf>,
+    announcing: TrustedProxies,
     patience: Duration,
 }
 
@@ -66,6 +67,7 @@ impl RedirectTerms {
     pub fn of(config: &Config) -> Self {
         Self {
             challenges: config.server.acme_directory.clone(),
+            announcing: TrustedProxies::new(config.server.proxy_protocol.clone()),
             patience: config.server.header_timeout,
         }
     }
@@ -81,7 +83,8 @@ impl RedirectTerms {
                 .flat_map(|site| [&site.place.doors.in_office, &site.place.doors.out_of_office]);
             doors.find(|door| door.host().eq_ignore_ascii_case(host)).cloned()
         };
-        let redirect = Redirect::new(Box::new(door), self.challenges, front.connections(), self.patience);
+        let (connections, patience) = (front.connections(), self.patience);
+        let redirect = Redirect::new(Box::new(door), self.challenges, self.announcing, connections, patience);
         let redirect = Arc::new(redirect);
         for listener in listeners {
             tokio::spawn(Arc::clone(&redirect).serve(listener, stop.clone()));

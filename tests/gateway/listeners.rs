@@ -364,6 +364,25 @@ async fn a_listed_proxy_says_whose_connection_it_brings() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_listed_proxy_brings_people_to_the_redirect_as_well() {
+    let house = House::with(
+        "[server]\nredirect_listen = [\"127.0.0.1:0\"]\nproxy_protocol = [\"127.0.0.1/32\"]\nheader_timeout = \"1s\"",
+    )
+    .await;
+    let said = house.gateway.said();
+    let plain = said.iter().find_map(|line| line.strip_prefix("redirecting on "));
+    let plain: SocketAddr = plain.unwrap().parse().unwrap();
+    for introduction in [b"PROXY TCP4 203.0.113.7 10.0.0.1 8080 80\r\n".to_vec(), binary()] {
+        let mut socket = TcpStream::connect(plain).await.unwrap();
+        socket.write_all(&introduction).await.unwrap();
+        let answer = ask(socket, "/a", IN).await;
+        assert_eq!(field(&answer, "location"), Some("https://in.test/a"), "{answer}");
+    }
+    let unsaid = ask(TcpStream::connect(plain).await.unwrap(), "/a", IN).await;
+    assert_eq!(unsaid, "", "who is listed must begin with it");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn nobody_else_can_say_where_a_connection_comes_from() {
     let house = House::with("[server]\nproxy_protocol = [\"10.0.0.5\"]\n[access]\npublic = [\"/open\"]").await;
     let (at, roots) = (*house.gateway.address().lock(), house.gateway.roots());
