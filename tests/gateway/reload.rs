@@ -366,4 +366,9 @@ async fn a_reload_reaches_the_gateway_of_this_configuration_and_no_other() {
     assert!(refused.contains("no gateway is running on the store in"), "{refused}");
     house.gateway.start().await;
     house.gateway.cli(&["reload"]).await.succeeded();
+
+    let elsewhere = house.gateway.home().join("elsewhere");
+    house.gateway.configure(&format!("[store]\ndirectory = {elsewhere:?}"));
+    let refused = house.gateway.cli(&["reload"]).await.failed();
+    assert!(refused.contains("until its restart"), "{refused}");
 }
