@@ -16,7 +16,7 @@ use governor::{Quota as GovernorQuota, RateLimiter};
 use http::HeaderName;
 use zeroize::Zeroizing;
 
-use crate::config::Config;
+use crate::config::{self, Config};
 use crate::crypto::blocklist::Blocklist;
 use crate::crypto::entropy::OsEntropy;
 use crate::domain::assertion::AssertionTerms;
@@ -120,7 +120,7 @@ pub(super) async fn decide(config: Config, lasting: &Lasting, before: Option<&De
         authenticate,
         portal: Arc::new(portal),
         session_cookie: config.sessions.cookie.clone(),
-        protected: Protected::new(header, &config.sessions.cookie, assertion.plain_headers),
+        protected: Protected::new(header, cookies(&config, before), assertion.plain_headers),
         hsts: Hsts::new(config.server.hsts, config.server.hsts_subdomains),
         pages: pages(&config, before),
         active_streams: config.sessions.active_streams.clone(),
@@ -137,6 +137,19 @@ pub(super) async fn decide(config: Config, lasting: &Lasting, before: Option<&De
         charter,
         chores,
     })
+}
+
+/// The names under which browsers may hold the session cookie: the one in force, the one it has unless somebody gives it
+/// another, and those that this process has known.
+fn cookies(config: &Config, before: Option<&Decided>) -> Vec<String> {
+    let former = before.map_or(&[][..], |before| before.charter.protected.cookies());
+    let mut names = vec![config.sessions.cookie.clone()];
+    for name in former.iter().chain([&config::Sessions::default().cookie]) {
+        if !names.contains(name) {
+            names.push(name.clone());
+        }
+    }
+    names
 }
 
 /// The sites, the main one first. An upstream that is described as before, with the same certificates, keeps what it

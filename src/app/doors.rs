@@ -5,9 +5,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rustls::server::danger::ClientCertVerifier;
 use tokio::sync::watch;
 
-use crate::config::{ClientCertificates, Config};
+use crate::config::{ClientCertificates, Config, Server};
 use crate::crypto::certificate;
 use crate::crypto::tls::{self, Certificates, Survey};
 use crate::domain::doors::Door;
@@ -29,13 +30,7 @@ pub fn terms(config: &Config, tasks: &Tasks, monitor: &Monitor, world: World) ->
     for warning in survey(config).warnings {
         tracing::warn!("{warning}");
     }
-    let clients = match (server.client_certificates, &server.client_ca_file) {
-        (ClientCertificates::Off, _) | (_, None) => None,
-        (asked, Some(authorities)) => Some(tls::client_verifier(
-            authorities,
-            asked == ClientCertificates::Required,
-        )?),
-    };
+    let clients = clients(server)?;
     let expiry = monitor.metrics.machine.certificate_expiry.clone();
     tasks::follow_certificates(tasks, Arc::clone(&certificates), expiry, world);
     Ok(FrontTerms {
@@ -49,9 +44,23 @@ pub fn terms(config: &Config, tasks: &Tasks, monitor: &Monitor, world: World) ->
     })
 }
 
+/// Who verifies certificates of clients, where they are asked for.
+///
+/// # Errors
+/// When the file with their authorities cannot be used.
+pub fn clients(server: &Server) -> Result<Option<Arc<dyn ClientCertVerifier>>, Fault> {
+    match (server.client_certificates, &server.client_ca_file) {
+        (ClientCertificates::Off, _) | (_, None) => Ok(None),
+        (asked, Some(authorities)) => {
+            tls::client_verifier(authorities, asked == ClientCertificates::Required).map(Some)
+        }
+    }
+}
+
 /// How people are sent from plain HTTP to the doors.
 pub struct RedirectTerms {
     challenges: Option<PathBuf>,
+    announcing: TrustedProxies,
     patience: Duration,
 }
 
@@ -60,6 +69,7 @@ impl RedirectTerms {
     pub fn of(config: &Config) -> Self {
         Self {
             challenges: config.server.acme_directory.clone(),
+            announcing: TrustedProxies::new(config.server.proxy_protocol.clone()),
             patience: config.server.header_timeout,
         }
     }
@@ -75,7 +85,8 @@ impl RedirectTerms {
                 .flat_map(|site| [&site.place.doors.in_office, &site.place.doors.out_of_office]);
             doors.find(|door| door.host().eq_ignore_ascii_case(host)).cloned()
         };
-        let redirect = Redirect::new(Box::new(door), self.challenges, front.connections(), self.patience);
+        let (connections, patience) = (front.connections(), self.patience);
+        let redirect = Redirect::new(Box::new(door), self.challenges, self.announcing, connections, patience);
         let redirect = Arc::new(redirect);
         for listener in listeners {
             tokio::spawn(Arc::clone(&redirect).serve(listener, stop.clone()));

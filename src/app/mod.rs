@@ -20,6 +20,7 @@ mod serve;
 mod stamp;
 mod tasks;
 mod theme;
+mod trust;
 
 pub use backup::{
     BackupProblem, Check, Created, Manifest, Origin, PepperStanding, Restored, Restoring, SealingStanding, Step,
@@ -35,5 +36,6 @@ pub use preview::{KINDS, Preview, preview};
 pub use reload::Reloaded;
 pub use serve::{Listening, serve};
 pub use theme::{built_in_theme, check_theme};
+pub use trust::check_trust;
 
 pub use crate::store::StoreLock;

@@ -25,6 +25,7 @@ use super::lasting::Lasting;
 use super::stamp::Stamps;
 use super::tasks::Tasks;
 use super::theme::check_theme;
+use super::trust::check_trust;
 
 /// Files are looked at this often, and taken up once they have stayed the same for as long: what is still being written
 /// is left alone.
@@ -242,6 +243,9 @@ fn attempt(file: &Path, lasting: &Lasting, before: &Decided, handle: &Handle) ->
     let seen = own.and(Stamps::of(&config.files()));
     let files = config.check_files();
     let mut problems: Vec<_> = files.iter().map(Problem::to_string).collect();
+    if problems.is_empty() {
+        problems.extend(check_trust(&config));
+    }
     problems.extend(check_blocklists(&config));
     problems.extend(check_theme(&config));
     let decided = if problems.is_empty() {

@@ -61,16 +61,17 @@ fn check(path: &Path, output: &mut Output) -> anyhow::Result<ExitCode> {
         Ok(config) => {
             let files = config.check_files().iter().map(ToString::to_string).collect::<Vec<_>>();
             // What a file that cannot be read holds is no second problem.
-            let survey = if files.is_empty() {
-                app::survey_certificates(&config)
+            let (survey, trust) = if files.is_empty() {
+                (app::survey_certificates(&config), app::check_trust(&config))
             } else {
-                Survey::default()
+                (Survey::default(), Vec::new())
             };
             let warnings = config.warnings().iter().map(ToString::to_string).collect::<Vec<_>>();
             (
                 [
                     files,
                     survey.errors,
+                    trust,
                     app::check_blocklists(&config),
                     app::check_theme(&config),
                 ]

@@ -21,7 +21,11 @@ pub fn run(path: &Path, output: &mut Output) -> anyhow::Result<ExitCode> {
     let asked = app::ask_to_reload(directory, path)
         .with_context(|| format!("could not ask the gateway on the store in {}", directory.display()))?;
     match asked {
-        None => bail!("no gateway is running on the store in {}", directory.display()),
+        None => bail!(
+            "no gateway is running on the store in {}; one that was started with another store.directory goes on there \
+             until its restart",
+            directory.display()
+        ),
         Some(Reloaded::Refused(problems)) => Ok(refuse(problems)),
         Some(Reloaded::TakenUp { changes, warnings }) => {
             for warning in warnings {

@@ -116,7 +116,7 @@ impl Assertion {
 }
 
 /// Headers that mean something else to HTTP, to proxies or to the gateway itself.
-const TAKEN: [&str; 37] = [
+const TAKEN: [&str; 38] = [
     "accept",
     "accept-encoding",
     "accept-language",
@@ -154,6 +154,7 @@ const TAKEN: [&str; 37] = [
     "x-forwarded-host",
     "x-forwarded-proto",
     "x-real-ip",
+    "x-request-id",
 ];
 
 fn parse_header(text: &str) -> Result<String, String> {
@@ -197,6 +198,7 @@ mod tests {
             "Remote-User",
             "X-Forwarded-User",
             "Transfer-Encoding",
+            "X-Request-Id",
         ] {
             assert!(parse_header(bad).is_err(), "{bad:?}");
         }

@@ -113,7 +113,8 @@ impl Sessions {
         walker.key(
             "cookie",
             "Name of the cookie. The prefix __Host- makes browsers refuse it from anywhere but this host and over \
-             anything but https.",
+             anything but https. Another name signs everybody out. What browsers still hold under the default name, \
+             or under one that the gateway has had since it started, stays away from the web client all the same.",
             &Text {
                 parse: parse_cookie,
                 print: Clone::clone,

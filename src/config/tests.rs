@@ -196,6 +196,7 @@ fn what_is_said_of_the_upstream_goes_together() {
             "upstream.idle_timeout: it is shorter than upstream.response_timeout",
         ),
         ("server_name = \"\"", "upstream.server_name: it is not a name"),
+        ("server_name = \"*.internal\"", "upstream.server_name: it is not a name"),
         (
             "failure_statuses = [404]",
             "upstream.failure_statuses: 404 is not between 500 and 599",

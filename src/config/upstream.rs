@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use rustls_pki_types::ServerName;
 use serde_json::{Value as Json, json};
 use url::{Host, Url};
 
@@ -310,8 +311,8 @@ impl Upstream {
     fn walk_failures(&mut self, walker: &mut impl Walker) {
         walker.key(
             "failures",
-            "So many connections in a row that cannot be made take a server out, while another one is left; the last one is \
-             always tried.",
+            "So many requests in a row that a server does not begin to answer (no connection, one that is lost, \
+             response_timeout) take it out, while another one is left; the last one is always tried.",
             &Count { least: 1, most: 1000 },
             Slot::Default(&mut self.failures),
         );
@@ -455,7 +456,7 @@ fn parse_health_path(text: &str) -> Result<Option<String>, String> {
 /// An empty name would switch verification off, so it is none.
 fn parse_name(text: &str) -> Result<String, String> {
     match Host::parse(text) {
-        Ok(Host::Domain(name)) if !name.is_empty() => Ok(name),
+        Ok(Host::Domain(name)) if ServerName::try_from(name.as_str()).is_ok() => Ok(name),
         Ok(Host::Ipv4(address)) => Ok(address.to_string()),
         Ok(Host::Ipv6(address)) => Ok(address.to_string()),
         _ => Err("it is not a name that a certificate could have".to_owned()),

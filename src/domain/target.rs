@@ -27,7 +27,7 @@ pub enum PathProblem {
     /// `.` or `..` as a segment, raw or encoded, once or twice; or one that some server takes for that.
     #[error("the path has dot segments")]
     DotSegment,
-    /// More than 64 of them.
+    /// More than 64 of them, or more than 64 KiB in all.
     #[error("the path can be read in too many ways")]
     Readings,
 }
@@ -38,6 +38,10 @@ impl<'a> RequestPath<'a> {
 
     /// The most readings of one path. A path that can be read in more ways is nobody's honest one.
     const MOST_READINGS: usize = 64;
+
+    /// The most bytes of all readings together: a long path that can be read in many ways would cost as much time as
+    /// hundreds of others, before anybody knows who sent it.
+    const MOST_READ_BYTES: usize = 64 * 1024;
 
     /// Reads the path of a request target, without its query.
     ///
@@ -121,7 +125,8 @@ fn add(readings: &mut Vec<Cow<'_, str>>, reading: String) -> Result<(), PathProb
     if readings.iter().any(|known| *known == reading) {
         return Ok(());
     }
-    if readings.len() == RequestPath::MOST_READINGS {
+    let bytes: usize = readings.iter().map(|known| known.len()).sum();
+    if readings.len() == RequestPath::MOST_READINGS || bytes + reading.len() > RequestPath::MOST_READ_BYTES {
         return Err(PathProblem::Readings);
     }
     readings.push(Cow::Owned(reading));
@@ -448,6 +453,17 @@ mod tests {
     fn a_path_that_can_be_read_in_very_many_ways_is_refused() {
         let odd = "/A;x//b./%C4%B1%3Bc/%3Fd//e.;f/G%3Bh/i";
         assert_eq!(RequestPath::parse(odd).err(), Some(PathProblem::Readings));
+    }
+
+    #[test]
+    fn a_long_path_that_can_be_read_in_many_ways_is_refused() {
+        let long = |start: &str| format!("{start}{}", "a".repeat(8000));
+        for honest in ["/A/", "/%E3%81%82/", "/a%2FB/"] {
+            assert!(RequestPath::parse(&long(honest)).is_ok(), "{honest}");
+        }
+        let odd = "/A;b//%3Fx./";
+        assert!(RequestPath::parse(odd).is_ok());
+        assert_eq!(RequestPath::parse(&long(odd)).err(), Some(PathProblem::Readings));
     }
 
     #[test]

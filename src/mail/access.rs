@@ -15,6 +15,15 @@ use crate::domain::fault::Fault;
 /// The largest file read as a password or a list of CA certificates, in bytes.
 const MAX_FILE: u64 = 1 << 20;
 
+/// Whether the files that the conversation needs can be used.
+///
+/// # Errors
+/// What is wrong with the first that cannot.
+pub fn check(config: &config::Mail) -> Result<(), Fault> {
+    protection(config)?;
+    credentials(config).map(|_| ())
+}
+
 /// How the conversation is to be protected.
 pub(super) fn protection(config: &config::Mail) -> Result<Protection, Fault> {
     Ok(match config.security {

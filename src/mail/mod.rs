@@ -13,4 +13,5 @@ pub mod smtp;
 #[cfg(test)]
 mod tests;
 
+pub use access::check as check_access;
 pub use return_path::ReturnPath;

@@ -23,6 +23,7 @@ use crate::telemetry::metrics::StreamKind;
 use crate::web::Failure;
 
 use super::bridge::{self, After};
+use super::cause::cause;
 use super::charter::InForce;
 use super::exchange::{Exchange, Stage, request_id};
 use super::guarded::Guarded;
@@ -259,8 +260,10 @@ impl ProxyHttp for Gateway {
             error.set_retry(false);
             return error;
         }
+        let is_whole = session.is_body_done();
         let broken = Broken {
             method: &session.req_header().method,
+            is_whole,
             is_body_kept: !session.as_ref().retry_buffer_truncated(),
             is_reused: reused,
         };
@@ -328,7 +331,14 @@ impl ProxyHttp for Gateway {
             .is_some_and(|head| !head.status.is_informational() || head.status == StatusCode::SWITCHING_PROTOCOLS);
         exchange.outcome = self.parts.measures.failed(error, begun, exchange.outcome);
         if let Some(failure) = refusal::failure_of(error) {
-            tracing::warn!(request = &*exchange.request_id, error = %error.etype().as_str(), source = error.esource().as_str(), cause = %refusal::first_line(error), "could not proxy a request");
+            tracing::warn!(
+                request = &*exchange.request_id,
+                server = exchange.route.server().map(tracing::field::display),
+                error = %error.etype().as_str(),
+                source = error.esource().as_str(),
+                cause = cause(error),
+                "could not proxy a request"
+            );
             if !begun {
                 let mut response = refusal::fail(Some(session), exchange, failure);
                 exchange.charter.hsts.set(response.headers_mut());

@@ -17,8 +17,9 @@ use crate::web::cookie;
 
 use super::ready::Ready;
 
-/// Names no client may use, however spelled: those that carry our word, and those an upstream might take for it.
-const ALWAYS: [&str; 31] = [
+/// Names no client may use, however spelled: those that carry our word, and those an upstream might take for it. TLS ends
+/// here, so that among them are those by which proxies say that a client holds a certificate (RFC 9440 section 4).
+const ALWAYS: [&str; 58] = [
     "remote-user",
     "remote-name",
     "remote-email",
@@ -50,6 +51,33 @@ const ALWAYS: [&str; 31] = [
     "x-original-url",
     "x-original-uri",
     "x-rewrite-url",
+    "client-cert",
+    "client-cert-chain",
+    "ssl-client-cert",
+    "ssl-client-i-dn",
+    "ssl-client-issuer-dn",
+    "ssl-client-s-dn",
+    "ssl-client-subject-dn",
+    "ssl-client-verify",
+    "x-amzn-mtls-clientcert",
+    "x-amzn-mtls-clientcert-leaf",
+    "x-amzn-mtls-clientcert-subject",
+    "x-client-cert",
+    "x-client-certificate",
+    "x-client-dn",
+    "x-client-verify",
+    "x-forwarded-client-cert",
+    "x-forwarded-tls-client-cert",
+    "x-forwarded-tls-client-cert-info",
+    "x-ssl-cert",
+    "x-ssl-client-cert",
+    "x-ssl-client-cn",
+    "x-ssl-client-dn",
+    "x-ssl-client-i-dn",
+    "x-ssl-client-issuer",
+    "x-ssl-client-s-dn",
+    "x-ssl-client-subject",
+    "x-ssl-client-verify",
 ];
 
 static X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
@@ -88,7 +116,7 @@ pub struct Protected {
     names: Vec<Vec<u8>>,
     first: [bool; 256],
     assertion: HeaderName,
-    cookie_prefix: String,
+    cookies: Vec<String>,
     plain: bool,
     ready: Arc<Ready>,
 }
@@ -105,9 +133,10 @@ pub struct Origin {
 }
 
 impl Protected {
-    /// `assertion` is the header that carries it, `cookie` the session cookie's name (all of ours start with it),
-    /// `plain` whether `Remote-User` and its kin are set as well.
-    pub fn new(assertion: HeaderName, cookie: &str, plain: bool) -> Self {
+    /// `assertion` is the header that carries it, `cookies` the names of the session cookie (all of ours start with one):
+    /// those it has had as well, since browsers go on sending it and the token in it opens the same session. `plain` is
+    /// whether `Remote-User` and its kin are set as well.
+    pub fn new(assertion: HeaderName, cookies: Vec<String>, plain: bool) -> Self {
         let mut names: Vec<Vec<u8>> = ALWAYS.iter().map(|name| name.as_bytes().to_vec()).collect();
         names.push(fold(assertion.as_str().as_bytes()).collect());
         let mut first = [false; 256];
@@ -122,10 +151,15 @@ impl Protected {
             names,
             first,
             assertion,
-            cookie_prefix: cookie.to_owned(),
+            cookies,
             plain,
             ready: Arc::default(),
         }
+    }
+
+    /// The names that the session cookie has or has had.
+    pub fn cookies(&self) -> &[String] {
+        &self.cookies
     }
 
     /// Removes every protected name from a request that goes upstream, and our cookies; joins the cookie crumbs
@@ -154,7 +188,7 @@ impl Protected {
         let mut values = headers.get_all(COOKIE).iter();
         let left = match (values.next(), values.next()) {
             (None, _) => return,
-            (Some(only), None) => match cookie::without_ours(only.as_bytes(), &self.cookie_prefix) {
+            (Some(only), None) => match cookie::without_ours(only.as_bytes(), &self.cookies) {
                 Some(Cow::Borrowed(_)) => return,
                 Some(Cow::Owned(left)) => left,
                 None => Vec::new(),
@@ -172,7 +206,7 @@ impl Protected {
         let kept: Vec<_> = headers
             .get_all(COOKIE)
             .iter()
-            .filter_map(|value| cookie::without_ours(value.as_bytes(), &self.cookie_prefix))
+            .filter_map(|value| cookie::without_ours(value.as_bytes(), &self.cookies))
             .filter(|value| !value.is_empty())
             .collect();
         kept.join(&b"; "[..])
@@ -222,10 +256,8 @@ impl Protected {
     /// Takes the gateway's own cookies out of an answer.
     pub fn drop_forged_cookies(&self, response: &mut ResponseHeader) -> pingora::Result<()> {
         let ours = |value: &HeaderValue| {
-            value
-                .as_bytes()
-                .trim_ascii_start()
-                .starts_with(self.cookie_prefix.as_bytes())
+            let value = value.as_bytes().trim_ascii_start();
+            self.cookies.iter().any(|name| value.starts_with(name.as_bytes()))
         };
         if !response.headers.get_all(SET_COOKIE).iter().any(ours) {
             return Ok(());
@@ -395,7 +427,8 @@ mod tests {
     use super::*;
 
     fn protected() -> Protected {
-        Protected::new(HeaderName::from_static("x-sekisho-assertion"), "__Host-sekisho", false)
+        let cookies = ["__Host-sekisho", "__Host-former"].map(str::to_owned).into();
+        Protected::new(HeaderName::from_static("x-sekisho-assertion"), cookies, false)
     }
 
     fn headers(fields: &[(&'static str, &str)]) -> HeaderMap {
@@ -453,6 +486,22 @@ mod tests {
     }
 
     #[test]
+    fn a_client_cannot_say_which_certificate_it_holds() {
+        let mut headers = headers(&[
+            ("Client-Cert", ":MIIB:"),
+            ("Client_Cert_Chain", ":MIIB:"),
+            ("X-Forwarded-Client-Cert", "Subject=\"CN=root\""),
+            ("X-Forwarded-Tls-Client-Cert-Info", "Subject"),
+            ("X-SSL-Client-Verify", "SUCCESS"),
+            ("SSL_CLIENT_S_DN", "CN=root"),
+            ("X-Client-Version", "7"),
+        ]);
+        protected().strip(&mut headers);
+        let left: Vec<&str> = headers.keys().map(HeaderName::as_str).collect();
+        assert_eq!(left, ["x-client-version"]);
+    }
+
+    #[test]
     fn our_cookies_stay_here_and_all_others_go_on_as_they_came() {
         let mut mixed = headers(&[
             ("Cookie", "a=1; __Host-sekisho=secret; b=\"2\""),
@@ -467,6 +516,7 @@ mod tests {
             ("__host-SEKISHO=secret; a=1", Some("a=1")),
             ("a=1;  b=2", Some("a=1;  b=2")),
             ("a=1; __Host-sekisho=secret", Some("a=1")),
+            ("__Host-former=secret; a=1; __Host-former-form=x", Some("a=1")),
         ] {
             let mut one = headers(&[("Cookie", sent)]);
             protected().strip(&mut one);

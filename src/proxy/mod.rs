@@ -8,6 +8,7 @@
 //! (`question`) and is told what would have become of the request here (`forward_auth`).
 
 mod bridge;
+mod cause;
 mod charter;
 mod client;
 mod closing;

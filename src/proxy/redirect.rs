@@ -13,14 +13,18 @@ use http_body_util::Full;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::fs::File;
+use pingora::protocols::l4::stream::Stream as L4Stream;
+use rustix::fs::OFlags;
+use tokio::fs::OpenOptions;
 use tokio::io::AsyncReadExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
 use crate::domain::doors::Door;
 
-use super::connections::Connections;
+use super::client::TrustedProxies;
+use super::connections::{Connections, OpenConnection};
+use super::proxy_protocol;
 use super::sockets::{Bound, ListeningSocket};
 
 /// The largest request head; hyper takes no less than 8 KiB.
@@ -41,6 +45,8 @@ pub struct Redirect {
     door: FindDoor,
     /// Where answers to the challenges of an authority lie.
     challenges: Option<PathBuf>,
+    /// Proxies that begin each connection with the PROXY protocol, here as well.
+    announcing: TrustedProxies,
     connections: Arc<Connections>,
     /// A whole conversation takes no longer: a connection serves one request.
     patience: Duration,
@@ -51,12 +57,14 @@ impl Redirect {
     pub const fn new(
         door: FindDoor,
         challenges: Option<PathBuf>,
+        announcing: TrustedProxies,
         connections: Arc<Connections>,
         patience: Duration,
     ) -> Self {
         Self {
             door,
             challenges,
+            announcing,
             connections,
             patience,
         }
@@ -88,27 +96,45 @@ impl Redirect {
     }
 
     fn take(self: &Arc<Self>, socket: TcpStream, peer: SocketAddr) {
-        let Some(open) = self.connections.enter(peer.ip(), 1) else {
+        let announced = self.announcing.trusts(peer.ip().to_canonical());
+        let Some(open) = self
+            .connections
+            .enter(peer.ip(), if announced { usize::MAX } else { 1 })
+        else {
             tracing::debug!(%peer, "connection refused: too many are open");
             return;
         };
         let redirect = Arc::clone(self);
         tokio::spawn(async move {
-            let answering = service_fn(|request| {
-                let redirect = Arc::clone(&redirect);
-                async move { Ok::<_, Infallible>(redirect.answer(&request).await) }
-            });
-            let conversation = http1::Builder::new()
-                .timer(TokioTimer::new())
-                .header_read_timeout(redirect.patience)
-                .max_buf_size(MOST_HEAD_BYTES)
-                .max_headers(MOST_FIELDS)
-                .keep_alive(false)
-                .serve_connection(TokioIo::new(socket), answering);
+            let stream = L4Stream::from(socket);
+            let conversation = async {
+                let introduced = if announced {
+                    introduced(stream, peer, open).await
+                } else {
+                    Some((stream, open))
+                };
+                if let Some((stream, _open)) = introduced {
+                    redirect.converse(stream).await;
+                }
+            };
             // Whoever is too slow, or speaks something else, is not told.
             let _ = tokio::time::timeout(redirect.patience, conversation).await;
-            drop(open);
         });
+    }
+
+    async fn converse(self: &Arc<Self>, stream: L4Stream) {
+        let answering = service_fn(|request| {
+            let redirect = Arc::clone(self);
+            async move { Ok::<_, Infallible>(redirect.answer(&request).await) }
+        });
+        let conversation = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(self.patience)
+            .max_buf_size(MOST_HEAD_BYTES)
+            .max_headers(MOST_FIELDS)
+            .keep_alive(false)
+            .serve_connection(TokioIo::new(stream), answering);
+        let _ = conversation.await;
     }
 
     async fn answer<B>(&self, request: &Request<B>) -> Response<Full<Bytes>> {
@@ -140,6 +166,27 @@ impl Redirect {
     }
 }
 
+/// Hears from a listed proxy whose connection this is, and counts it for that client from then on.
+async fn introduced(
+    mut stream: L4Stream,
+    peer: SocketAddr,
+    open: OpenConnection,
+) -> Option<(L4Stream, OpenConnection)> {
+    let said = match proxy_protocol::read(&mut stream).await {
+        Ok(said) => said,
+        Err(error) => {
+            tracing::info!(%peer, %error, "a peer of server.proxy_protocol did not say whose connection it brings");
+            return None;
+        }
+    };
+    stream.rewind(&said.rest);
+    let open = match said.client {
+        Some(client) => open.pass_to(client.ip().to_canonical(), 1)?,
+        None => open,
+    };
+    Some((stream, open))
+}
+
 /// The one host that is asked for, without its port, of a request in origin form.
 fn host<'a>(headers: &'a HeaderMap, target: &Uri) -> Option<&'a str> {
     let mut hosts = headers.get_all(HOST).iter();
@@ -162,7 +209,11 @@ async fn challenge(directory: PathBuf, method: &Method, token: &str) -> Option<B
     if *method != Method::GET || token.is_empty() || token.len() > MOST_TOKEN_BYTES || !token.bytes().all(sound) {
         return None;
     }
-    let file = File::open(directory.join(token)).await.ok()?;
+    // Whoever may write answers there may not make a link show other files, or a pipe keep a thread waiting.
+    let plainly = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits();
+    let mut opening = OpenOptions::new();
+    opening.read(true).custom_flags(plainly.cast_signed());
+    let file = opening.open(directory.join(token)).await.ok()?;
     if !file.metadata().await.ok()?.is_file() {
         return None;
     }
@@ -199,7 +250,14 @@ mod tests {
                 .find(|door| door.host().eq_ignore_ascii_case(host))
                 .cloned()
         };
-        Redirect::new(Box::new(door), challenges, connections, Duration::from_secs(1))
+        let announcing = TrustedProxies::default();
+        Redirect::new(
+            Box::new(door),
+            challenges,
+            announcing,
+            connections,
+            Duration::from_secs(1),
+        )
     }
 
     async fn ask(redirect: &Redirect, method: &str, target: &str, hosts: &[&str]) -> Response<Full<Bytes>> {
@@ -248,6 +306,9 @@ mod tests {
         std::fs::create_dir_all(directory.join("directory")).unwrap();
         std::fs::write(directory.join("tok_en-1"), "answer").unwrap();
         std::fs::write(home.path().join("secret"), "secret").unwrap();
+        std::os::unix::fs::symlink(home.path().join("secret"), directory.join("link")).unwrap();
+        let pipe = rustix::fs::FileType::Fifo;
+        rustix::fs::mknodat(rustix::fs::CWD, directory.join("pipe"), pipe, rustix::fs::Mode::RUSR, 0).unwrap();
         let redirect = redirect(Some(directory));
         let found = ask(&redirect, "GET", "/.well-known/acme-challenge/tok_en-1", &["out.test"]).await;
         assert_eq!(found.status(), 200);
@@ -255,6 +316,8 @@ mod tests {
             "",
             "missing",
             "directory",
+            "link",
+            "pipe",
             "../secret",
             "..%2Fsecret",
             "tok_en-1/",

@@ -92,16 +92,3 @@ pub fn failure_of(error: &Error) -> Option<Failure> {
         (_, ErrorSource::Internal | ErrorSource::Unset) => Failure::Internal,
     })
 }
-
-/// The first line of an error's chain; what follows may hold raw bytes of a request.
-pub fn first_line(error: &Error) -> String {
-    error
-        .root_cause()
-        .to_string()
-        .lines()
-        .next()
-        .unwrap_or_default()
-        .chars()
-        .take(200)
-        .collect()
-}

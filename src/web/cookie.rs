@@ -39,15 +39,17 @@ pub(super) fn holds(headers: &HeaderMap, cookie_name: &str) -> bool {
     values(headers, cookie_name).next().is_some()
 }
 
-/// One `Cookie` header value without the cookies whose names start with `prefix`, the others byte for byte.
+/// One `Cookie` header value without the cookies whose names start with one of `prefixes`, the others byte for byte.
 ///
 /// `None` when nothing is left; borrowed, without any allocation, when nothing of ours is in it.
 /// Names are compared without regard to case, as some upstreams do.
-pub fn without_ours<'a>(value: &'a [u8], prefix: &str) -> Option<Cow<'a, [u8]>> {
+pub fn without_ours<'a>(value: &'a [u8], prefixes: &[String]) -> Option<Cow<'a, [u8]>> {
     let ours = |pair: &[u8]| {
-        pair.trim_ascii_start()
-            .get(..prefix.len())
-            .is_some_and(|start| start.eq_ignore_ascii_case(prefix.as_bytes()))
+        let pair = pair.trim_ascii_start();
+        prefixes.iter().any(|prefix| {
+            let start = pair.get(..prefix.len());
+            start.is_some_and(|start| start.eq_ignore_ascii_case(prefix.as_bytes()))
+        })
     };
     if !Pairs(Some(value)).any(ours) {
         return Some(Cow::Borrowed(value));
@@ -172,7 +174,7 @@ mod tests {
             ("  __Host-sekisho =x;b=2", Some("b=2")),
             ("a=__Host-sekisho=x", Some("a=__Host-sekisho=x")),
         ] {
-            let left = without_ours(before.as_bytes(), NAME);
+            let left = without_ours(before.as_bytes(), &[NAME.to_owned()]);
             assert_eq!(left.as_deref(), after.map(str::as_bytes), "{before:?}");
         }
     }
@@ -181,7 +183,10 @@ mod tests {
     fn a_header_without_our_cookies_is_not_copied() {
         for line in ["", "a=1; b=2", "sekisho=1; __Host-sek=2"] {
             assert!(
-                matches!(without_ours(line.as_bytes(), NAME), Some(Cow::Borrowed(_))),
+                matches!(
+                    without_ours(line.as_bytes(), &[NAME.to_owned()]),
+                    Some(Cow::Borrowed(_))
+                ),
                 "{line:?}"
             );
         }

@@ -101,6 +101,45 @@ async fn a_key_that_everybody_can_read_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_certificate_that_would_stop_the_start_fails_the_check() {
+    let house = House::closed("").await;
+    let file = |name: &str, text: &str| {
+        let path = house.gateway.home().join(name);
+        fs::write(&path, text).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+        path
+    };
+    let junk = file(
+        "junk.pem",
+        "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
+    );
+    let own = house.gateway.home().join("tls.pem");
+    let another = file("another.key", &rcgen::KeyPair::generate().unwrap().serialize_pem());
+    let sound = fs::read_to_string(house.gateway.config()).unwrap();
+    for (broken, key) in [
+        (format!("[upstream]\nca_file = {junk:?}"), "upstream: "),
+        (
+            format!("[upstream]\nclient_certificate = {own:?}\nclient_key = {another:?}"),
+            "upstream: ",
+        ),
+        (
+            format!("[server]\nclient_certificates = \"optional\"\nclient_ca_file = {junk:?}"),
+            "server.client_ca_file: ",
+        ),
+        (format!("[mail]\nsecurity = \"starttls\"\nca_file = {junk:?}"), "mail: "),
+    ] {
+        fs::write(house.gateway.config(), &sound).unwrap();
+        house.gateway.cli(&["config", "check"]).await.succeeded();
+        house.gateway.configure(&broken);
+        let checked = house.gateway.cli(&["config", "check"]).await;
+        assert_eq!(checked.code, Some(1), "{broken}: {checked:?}");
+        assert!(checked.err.contains(key), "{broken}: {checked:?}");
+        let started = house.gateway.cli(&["serve"]).await;
+        assert_eq!(started.code, Some(1), "{broken}: {started:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn secrets_that_everybody_can_read_are_refused() {
     let house = House::open().await;
     house.gateway.stop().await;

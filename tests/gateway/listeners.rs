@@ -243,7 +243,9 @@ async fn a_client_certificate_is_told_to_the_web_client_and_replaces_no_sign_in(
         let cookie = format!("{SESSION}={}\r\nX-Client-Cert: forged", visitor.session());
         let answer = ask(stream, "/passes", &format!("{IN}\r\nCookie: {cookie}")).await;
         assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
-        claims_of(house.upstream.last().assertion())
+        let received = house.upstream.last();
+        assert_eq!(received.header("x-client-cert"), None, "nobody says it of themselves");
+        claims_of(received.assertion())
     };
     let told = claims(Some("mine")).await;
     let thumbprint = BASE64_URL_SAFE_NO_PAD.encode(sha2::Sha256::digest(&mine));
@@ -359,6 +361,25 @@ async fn a_listed_proxy_says_whose_connection_it_brings() {
     for unsaid in [&b""[..], b"PROXY TCP4 203.0.113.7\r\n", b"GET / HTTP/1.1\r\n"] {
         assert!(introduced(at, unsaid, IN, &roots).await.is_err(), "{unsaid:?}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_listed_proxy_brings_people_to_the_redirect_as_well() {
+    let house = House::with(
+        "[server]\nredirect_listen = [\"127.0.0.1:0\"]\nproxy_protocol = [\"127.0.0.1/32\"]\nheader_timeout = \"1s\"",
+    )
+    .await;
+    let said = house.gateway.said();
+    let plain = said.iter().find_map(|line| line.strip_prefix("redirecting on "));
+    let plain: SocketAddr = plain.unwrap().parse().unwrap();
+    for introduction in [b"PROXY TCP4 203.0.113.7 10.0.0.1 8080 80\r\n".to_vec(), binary()] {
+        let mut socket = TcpStream::connect(plain).await.unwrap();
+        socket.write_all(&introduction).await.unwrap();
+        let answer = ask(socket, "/a", IN).await;
+        assert_eq!(field(&answer, "location"), Some("https://in.test/a"), "{answer}");
+    }
+    let unsaid = ask(TcpStream::connect(plain).await.unwrap(), "/a", IN).await;
+    assert_eq!(unsaid, "", "who is listed must begin with it");
 }
 
 #[tokio::test(flavor = "multi_thread")]

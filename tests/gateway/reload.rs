@@ -237,6 +237,31 @@ async fn a_hundred_reloads_under_traffic_fail_no_request_and_end_no_stream() {
     assert!(!house.gateway.home().join("store/control.sock").exists());
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_cookie_of_a_former_name_stays_away_from_the_web_client() {
+    let house = House::with("[access]\npublic = [\"/open\"]\n[sessions]\ncookie = \"__Host-first\"").await;
+    let person = house.welcome("101").await;
+    let visitor = house.visitor();
+    assert!(visitor.sign_in(&person.extension, &person.password).await.is_done());
+    let token = visitor.cookie("__Host-first").unwrap();
+    for name in ["__Host-second", "__Host-third"] {
+        house
+            .reload(&format!("[sessions]\ncookie = {name:?}"))
+            .await
+            .succeeded();
+        for held in ["__Host-first", "__Host-second", SESSION] {
+            let held = format!("{held}={token}; theirs=1");
+            let asking = visitor.script(Method::GET, "/open").without_cookies();
+            assert_eq!(asking.header("cookie", &held).send().await.status, 200);
+            assert_eq!(
+                house.upstream.last().header("cookie"),
+                Some("theirs=1"),
+                "{name}: {held}"
+            );
+        }
+    }
+}
+
 /// Each is one mistake, and a word of what is said about it.
 const BROKEN: [(&str, &str); 30] = [
     ("[doors]\nin_office = \"http://in.test\"", "doors.in_office"),
@@ -341,4 +366,9 @@ async fn a_reload_reaches_the_gateway_of_this_configuration_and_no_other() {
     assert!(refused.contains("no gateway is running on the store in"), "{refused}");
     house.gateway.start().await;
     house.gateway.cli(&["reload"]).await.succeeded();
+
+    let elsewhere = house.gateway.home().join("elsewhere");
+    house.gateway.configure(&format!("[store]\ndirectory = {elsewhere:?}"));
+    let refused = house.gateway.cli(&["reload"]).await.failed();
+    assert!(refused.contains("until its restart"), "{refused}");
 }

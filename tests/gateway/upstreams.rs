@@ -258,6 +258,31 @@ async fn states(house: &House) -> Vec<String> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_takes_requests_and_does_not_answer_is_taken_out() {
+    let mute = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (hangs_up, asked) = blunt(b"").await;
+    let sound = Upstream::open().await;
+    let more = "failures = 2\nfailure_pause = \"1h\"\nresponse_timeout = \"1s\"";
+    let taken_out = "a server of the upstream is taken out";
+    // The system takes the connections, and nobody reads what comes on them.
+    for (bad, failure) in [(mute.local_addr().unwrap(), 504), (hangs_up, 502)] {
+        let house = house(&[format!("http://{bad}"), plain(&sound)], more).await;
+        let visitor = house.visitor();
+        let mut failed = 0;
+        while said(&house, taken_out) == 0 {
+            let answer = visitor.script(Method::POST, "/x").body("x").send().await;
+            failed += usize::from(answer.status == failure);
+            assert!(failed <= 2 && [200, failure].contains(&answer.status), "{answer:?}");
+        }
+        assert_eq!(failed, 2);
+        for _ in 0..4 {
+            assert_eq!(status(&visitor, "/x").await, 200);
+        }
+    }
+    assert_eq!(asked.load(Ordering::Relaxed), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn answers_of_a_chosen_status_take_a_server_out() {
     let (house, one, other) = pair("failures = 1\nfailure_statuses = [503]\nfailure_pause = \"1h\"").await;
     let visitor = house.visitor();
@@ -621,6 +646,28 @@ async fn a_web_client_that_wants_a_certificate_sees_the_gateway_s() {
         last.starts_with("sekisho: ") && last.contains("client.key"),
         "{failed:?}"
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_log_says_what_is_wrong_with_the_certificate_of_a_web_client() {
+    crypto();
+    let servers = Authority::new();
+    let upstream = Upstream::open_with_tls(servers.server("web.internal", None, &[])).await;
+    let directory = tempfile::tempdir().unwrap();
+    let ca = write(&directory.path().join("ca.pem"), &servers.pem);
+    let url = format!("https://{}", upstream.address());
+    let more = format!("ca_file = {ca:?}\nfailures = 1\nhealth_path = \"/health\"\nhealth_interval = \"100ms\"");
+    let house = house(std::slice::from_ref(&url), &more).await;
+    house.visitor().fetch("/x").await.is_problem(502, "bad-gateway");
+    let server = upstream.address().to_string();
+    for message in ["could not proxy a request", "a server of the upstream is taken out"] {
+        let line = eventually(message, async || {
+            let printed = house.gateway.printed();
+            printed.lines().find(|line| line.contains(message)).map(str::to_owned)
+        })
+        .await;
+        assert!(line.contains("not valid for name") && line.contains(&server), "{line}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -9,6 +9,7 @@ use pingora::http::RequestHeader;
 use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, OrErr};
 
+use super::super::cause::cause;
 use super::standing::HealthCheck;
 
 /// Asks servers for their health.
@@ -47,7 +48,7 @@ impl Prober {
         match tokio::time::timeout(self.check.timeout, asking).await {
             Ok(Ok(200..400)) => Ok(()),
             Ok(Ok(status)) => Err(format!("its health check answers {status}")),
-            Ok(Err(error)) => Err(format!("its health check fails: {}", error.etype().as_str())),
+            Ok(Err(error)) => Err(format!("its health check fails: {}", cause(&error))),
             Err(_) => Err(format!(
                 "its health check has no answer within {:?}",
                 self.check.timeout

@@ -69,6 +69,15 @@ pub struct PoolTerms {
     pub tolerance: Tolerance,
 }
 
+impl PoolTerms {
+    /// What is wrong with the certificates and keys that it names.
+    pub fn check_files(&self) -> Vec<Fault> {
+        let ca = self.ca_file.as_deref().map(|path| trust::read_ca(path).map(|_| ()));
+        let client = self.client.as_ref().map(|files| trust::read_client(files).map(|_| ()));
+        [ca, client].into_iter().flatten().filter_map(Result::err).collect()
+    }
+}
+
 /// What is spoken with a server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Protocol {

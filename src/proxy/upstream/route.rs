@@ -12,8 +12,9 @@ use pingora::{Error, ErrorSource, ErrorType};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
+use super::super::cause::cause;
 use super::clock::{Line, Wait};
-use super::server::{Seat, Server};
+use super::server::{Seat, Server, Target};
 use super::{Pool, Use};
 
 /// Where a request has been.
@@ -39,6 +40,8 @@ struct Stay {
 pub struct Broken<'a> {
     /// Its method.
     pub method: &'a Method,
+    /// Whether its client has sent all of it. Otherwise the client may be what the server waited for.
+    pub is_whole: bool,
     /// Whether all of its body that was sent is still at hand.
     pub is_body_kept: bool,
     /// Whether its connection had served others before.
@@ -79,6 +82,11 @@ impl Route {
             line,
         });
         Ok(peer)
+    }
+
+    /// The server it is on, for the log.
+    pub fn server(&self) -> Option<&Target> {
+        self.stay.as_ref().map(|stay| &stay.seat.server().target)
     }
 
     /// The `Host` the server is sent; `None`: the one the browser used.
@@ -144,8 +152,7 @@ impl Route {
     pub fn unreachable(&mut self, error: &mut Error) {
         let elsewhere = self.stay.as_ref().is_some_and(|stay| {
             let server = stay.seat.server();
-            stay.pool
-                .failed(server, &format!("no connection: {}", error.etype().as_str()));
+            stay.pool.failed(server, &format!("no connection: {}", cause(error)));
             stay.pool.has_another(server)
         });
         error.set_retry(elsewhere && self.leave());
@@ -160,7 +167,14 @@ impl Route {
             error.etype = ErrorType::ReadTimedout;
             error.esource = ErrorSource::Upstream;
             error.set_retry(false);
+            if broken.is_whole {
+                self.failed(LATE);
+            }
             return;
+        }
+        // A connection that had been idle for too long says nothing about its server.
+        if is_loss(error) && broken.is_whole && !broken.is_reused && !self.answered {
+            self.failed(&format!("no answer: {}", cause(error)));
         }
         let is_repeatable = broken.method.is_idempotent() && broken.is_body_kept && !self.answered;
         if !is_repeatable {
@@ -168,8 +182,14 @@ impl Route {
         } else if is_loss(error) && self.has_another() {
             error.set_retry(self.leave());
         } else {
-            // A connection that had been idle for too long says nothing about its server.
             error.retry.decide_reuse(broken.is_reused);
+        }
+    }
+
+    /// The request failed on the server.
+    fn failed(&self, why: &str) {
+        if let Some(stay) = &self.stay {
+            stay.pool.failed(stay.seat.server(), why);
         }
     }
 
@@ -197,7 +217,7 @@ fn is_loss(error: &Error) -> bool {
 
 impl std::fmt::Debug for Route {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let server = self.stay.as_ref().map(|stay| &stay.seat.server().target);
+        let server = self.server();
         f.debug_struct("Route")
             .field("server", &server)
             .field("answered", &self.answered)

@@ -42,7 +42,7 @@ pub fn cookies(bytes: &[u8]) {
 
 /// What one line becomes on its way to the upstream.
 fn upstream(line: &[u8]) {
-    let left = without_ours(line, NAME).unwrap_or_default();
+    let left = without_ours(line, &[NAME.to_owned()]).unwrap_or_default();
     let mut after = pairs(&left).filter(|pair| !pair.is_empty());
     for pair in pairs(line).filter(|pair| !pair.is_empty() && !is_ours(pair)) {
         assert_eq!(after.next(), Some(pair), "a cookie of the web client is lost");

@@ -78,7 +78,11 @@ fn resolve(lines: &[HeaderValue], field: HopField, claim: &HeaderValue) {
 }
 
 fn strip(mut headers: HeaderMap) {
-    let protected = Protected::new(HeaderName::from_static("x-sekisho-assertion"), "__Host-sekisho", true);
+    let protected = Protected::new(
+        HeaderName::from_static("x-sekisho-assertion"),
+        vec!["__Host-sekisho".to_owned()],
+        true,
+    );
     let before = headers.clone();
     protected.strip(&mut headers);
     for name in before.keys() {
