@@ -120,7 +120,14 @@ struct Town {
 
 impl Town {
     async fn open(kind: Kind) -> Self {
-        let house = House::with(ASKING).await;
+        Self::with(kind, "").await
+    }
+
+    /// With more in the gateway's configuration.
+    async fn with(kind: Kind, overrides: &str) -> Self {
+        let house = House::closed(ASKING).await;
+        house.gateway.configure(overrides);
+        house.gateway.start().await;
         let proxy = Proxy::start(kind, &house).await;
         Self { house, proxy }
     }
@@ -358,6 +365,7 @@ async fn what_a_client_claims_is_stripped_and_changes_no_judgement(#[case] kind:
         ("x-forwarded-uri", "/assets/app.js"),
         ("x-forwarded-method", "OPTIONS"),
         ("x-forwarded-for", "203.0.113.7"),
+        ("forwarded", "for=203.0.113.7"),
     ] {
         for target in ["/x", "/office/x"] {
             let answer = stranger.script(Method::GET, target).header(name, value).send().await;
@@ -365,6 +373,37 @@ async fn what_a_client_claims_is_stripped_and_changes_no_judgement(#[case] kind:
         }
     }
     assert_eq!(town.house.upstream.count(), before);
+}
+
+#[rstest]
+#[case::nginx(Kind::Nginx)]
+#[case::caddy(Kind::Caddy)]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_header_that_the_proxy_does_not_write_names_no_client(#[case] kind: Kind) {
+    let town = Town::with(kind, "[server]\nforwarded_header = \"forwarded\"").await;
+    let stranger = town.visitor();
+    for target in ["/office/x", "/assets/app.js"] {
+        let answer = stranger
+            .script(Method::GET, target)
+            .header("forwarded", "for=203.0.113.7")
+            .send()
+            .await;
+        assert!(matches!(answer.status, 400 | 403), "{answer:?}");
+    }
+    assert_eq!(town.house.upstream.count(), 0);
+    let own = stranger
+        .script(Method::GET, "/login")
+        .header("forwarded", "for=203.0.113.7")
+        .send()
+        .await;
+    assert_eq!(own.status, 200, "{own:?}");
+    eventually("the page to be in the log", async || {
+        let printed = town.house.gateway.printed();
+        let line = printed.lines().find(|line| line.contains("\"path\":\"/login\""))?;
+        assert!(line.contains("\"client\":\"127.0.0.1\""), "{line}");
+        Some(())
+    })
+    .await;
 }
 
 #[rstest]
