@@ -21,6 +21,8 @@ use super::load::{Dialler, Line, Protocol, Visitor};
 
 /// Host of the in-office door.
 pub const DOOR: &str = "in.test";
+/// Where a proxy comes from that asks the gateway about requests: nobody else is believed.
+pub const PROXY: &str = "127.0.0.2";
 /// Host of the other.
 const OTHER_DOOR: &str = "out.test";
 /// Who is signed in.
@@ -149,6 +151,9 @@ impl Home {
             drain_timeout = "2s"
             max_connections = 50000
             max_connections_per_client = 50000
+            trusted_proxies = ["{PROXY}/32"]
+            [forward_auth]
+            proxies = ["{PROXY}/32"]
             [upstream]
             url = "http://{upstream}"
             [mail]

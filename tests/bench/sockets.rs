@@ -54,7 +54,7 @@ pub fn run(options: &Options, cores: &Cores) -> anyhow::Result<Sockets> {
         Rc::new(start_bare("bare Pingora", cores, &[], &scene.home)?),
     )?;
     if is_installed("nginx") {
-        let server = start_nginx("nginx", cores, &scene.home, Duty::PassOn)?;
+        let server = start_nginx("nginx", cores, &scene.home, Duty::Hold)?;
         measure("nginx", Rc::new(server))?;
     } else {
         peers.push(("nginx", Err("not measured: apt-get install nginx".to_owned())));

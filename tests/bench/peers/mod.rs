@@ -24,6 +24,8 @@ pub struct Peer {
     pub name: &'static str,
     /// What it is for in ratios.
     pub part: Role,
+    /// Whether the upstream is told who is asking, and not the session.
+    pub asserts: bool,
     /// It runs; otherwise why not.
     pub standing: Result<Running, String>,
 }
@@ -50,10 +52,10 @@ pub struct Running {
 }
 
 impl Running {
-    fn new(server: Rc<Server>) -> Self {
+    fn new(server: Server) -> Self {
         Self {
             address: server.address,
-            servers: vec![server],
+            servers: vec![Rc::new(server)],
         }
     }
 
@@ -70,25 +72,34 @@ impl Running {
 
 /// Starts all, in the order in which they take turns: the gateway stands in the middle, between two equal neighbours.
 pub fn start(cores: &Cores, home: &Home, gateway: &Rc<Server>) -> anyhow::Result<Vec<Peer>> {
-    let bare = |what, part| -> anyhow::Result<Peer> {
-        let server = start_bare(what, cores, &[], home)?;
+    let bare = |name, part| -> anyhow::Result<Peer> {
         Ok(Peer {
-            name: what,
+            name,
             part,
-            standing: Ok(Running::new(Rc::new(server))),
+            asserts: false,
+            standing: Ok(Running::new(start_bare(name, cores, &[], home)?)),
         })
     };
-    let nginx =
-        |name, duty: Duty| -> anyhow::Result<Peer> { other(name, "nginx", || start_nginx(name, cores, home, duty)) };
+    let nginx = |name, duty| other(name, "nginx", || start_nginx(name, cores, home, duty));
+    let mut asking = nginx("nginx, auth_request to the gateway", Duty::AskGateway(gateway.address))?;
+    asking.asserts = true;
+    if let Ok(running) = &mut asking.standing {
+        running.servers.push(Rc::clone(gateway));
+    }
     Ok(vec![
         bare("bare Pingora", Role::Bare)?,
         nginx("nginx", Duty::PassOn)?,
+        nginx("nginx, auth_request to a static 200", Duty::AskItself)?,
         Peer {
             name: "gateway",
             part: Role::Gateway,
-            standing: Ok(Running::new(Rc::clone(gateway))),
+            asserts: true,
+            standing: Ok(Running {
+                address: gateway.address,
+                servers: vec![Rc::clone(gateway)],
+            }),
         },
-        nginx("nginx, auth_request to a static 200", Duty::AskItself)?,
+        asking,
         other("Caddy, forward_auth to a static 200", "caddy", || {
             caddy::start(cores, home)
         })?,
@@ -98,19 +109,20 @@ pub fn start(cores: &Cores, home: &Home, gateway: &Rc<Server>) -> anyhow::Result
 
 fn other(name: &'static str, package: &str, start: impl FnOnce() -> anyhow::Result<Server>) -> anyhow::Result<Peer> {
     let standing = if is_installed(package) {
-        Ok(Running::new(Rc::new(start()?)))
+        Ok(Running::new(start()?))
     } else {
         Err(format!("not measured: apt-get install {package}"))
     };
     Ok(Peer {
         name,
         part: Role::Other,
+        asserts: false,
         standing,
     })
 }
 
-/// Looks at what reaches the upstream: the gateway tells who is asking and keeps the session to itself, everybody else
-/// passes the cookie on.
+/// Looks at what reaches the upstream: the gateway, and who asks it, tell who is asking and keep the session to
+/// themselves; everybody else passes the cookie on.
 pub async fn check(peers: &[Peer], visitor: &Visitor) -> anyhow::Result<()> {
     for peer in peers {
         let Ok(running) = &peer.standing else { continue };
@@ -122,9 +134,8 @@ pub async fn check(peers: &[Peer], visitor: &Visitor) -> anyhow::Result<()> {
             seen.contains(&&b"x-sekisho-assertion"[..]),
             seen.contains(&&b"cookie"[..]),
         );
-        let asserts = peer.part == Role::Gateway;
         ensure!(
-            told == asserts && passed != asserts,
+            told == peer.asserts && passed != peer.asserts,
             "{} sent the upstream these headers: {}",
             peer.name,
             String::from_utf8_lossy(answer.body())
