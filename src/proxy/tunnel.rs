@@ -36,8 +36,11 @@ use super::pulse::Pulse;
 use super::streams::Ending;
 use super::upstream::{Pool, Route};
 
-/// Bytes carried at once in one direction; each open WebSocket holds two such buffers.
+/// Bytes carried at once in one direction, while there is much to carry.
 const PIECE: usize = 8 << 10;
+
+/// Bytes carried at once otherwise; each open WebSocket that says little holds two such buffers.
+const SIP: usize = 1 << 10;
 
 /// The most a side may take to accept the next piece.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -395,7 +398,7 @@ where
     R: AsyncRead + Unpin,
     W: AsyncWrite + Unpin,
 {
-    let mut buffer = vec![0; PIECE];
+    let mut buffer = vec![0; SIP];
     loop {
         let read = from.read(&mut buffer).await?;
         let mut piece = buffer.get(..read).unwrap_or_default();
@@ -412,6 +415,21 @@ where
             piece = rest;
         }
         timeout(PATIENCE, to.flush()).await??;
+        let room = room(buffer.len(), read);
+        if room != buffer.len() {
+            buffer = vec![0; room];
+        }
+    }
+}
+
+/// The next buffer's size, after so many bytes were read into one of this size.
+const fn room(size: usize, read: usize) -> usize {
+    if read == size {
+        PIECE
+    } else if read <= SIP {
+        SIP
+    } else {
+        size
     }
 }
 
@@ -454,6 +472,41 @@ mod tests {
             request.append_header(*name, *value).unwrap();
         }
         request
+    }
+
+    #[tokio::test]
+    async fn everything_is_carried_whatever_it_is_cut_into() {
+        let sent: Vec<u8> = (0..60_000_u32).map(|n| u8::try_from(n % 251).unwrap()).collect();
+        let (mut client, mut from) = tokio::io::duplex(20_000);
+        let (mut to, mut server) = tokio::io::duplex(20_000);
+        let mut heard = Vec::new();
+        let talking = async {
+            for piece in [0..1, 1..SIP, SIP..5000, 5000..5001, 5001..50_000, 50_000..60_000] {
+                client.write_all(&sent[piece]).await.unwrap();
+            }
+            drop(client);
+        };
+        let mut received = Vec::new();
+        let (carried, (), _) = tokio::join!(
+            pump(&mut from, &mut to, |bytes| heard.extend_from_slice(bytes)),
+            talking,
+            async { server.read_to_end(&mut received).await.unwrap() },
+        );
+        carried.unwrap();
+        assert!(received == sent && heard == sent);
+    }
+
+    #[test]
+    fn a_socket_that_says_little_holds_little_memory() {
+        for (size, read, next) in [
+            (SIP, 1, SIP),
+            (SIP, SIP, PIECE),
+            (PIECE, PIECE, PIECE),
+            (PIECE, SIP + 1, PIECE),
+            (PIECE, SIP, SIP),
+        ] {
+            assert_eq!(room(size, read), next, "{read} of {size}");
+        }
     }
 
     #[test]
