@@ -24,8 +24,8 @@ use crate::domain::fault::Fault;
 use crate::domain::limits::Quota;
 use crate::domain::password::{KnownPasswords, Listed, PasswordRules};
 use crate::flows::{
-    Authenticate, DeliverLetters, ForgotPassword, Housekeeping, MailBudget, MailLimits, OwnAccount, Pace, ResetLimits,
-    SetPassword, SignIn, SignInLimits, SignOut, TicketLimits,
+    Authenticate, AuthenticateService, DeliverLetters, ForgotPassword, Housekeeping, MailBudget, MailLimits,
+    OwnAccount, Pace, ResetLimits, SetPassword, SignIn, SignInLimits, SignOut, TicketLimits,
 };
 use crate::mail::letters::Templates;
 use crate::mail::smtp::SmtpMailer;
@@ -102,6 +102,13 @@ pub(super) async fn decide(config: Config, lasting: &Lasting, before: Option<&De
         config.sessions.lifetime,
         lasting.seen.clone(),
     ));
+    let services = Arc::new(AuthenticateService {
+        services: lasting.tokens.clone(),
+        limiter: Arc::clone(&lasting.limiter),
+        limit: config.limits.enabled.then_some(config.limits.token_client),
+        seen: lasting.seen.clone(),
+        world: lasting.world.clone(),
+    });
     let mut rules = config.passwords.rules.clone();
     rules.listed = known_passwords(&config.passwords.blocklist)?;
     let flows = flows(&config, lasting, Arc::clone(&authenticate), rules);
@@ -118,6 +125,7 @@ pub(super) async fn decide(config: Config, lasting: &Lasting, before: Option<&De
             .naming_clients_in(config.server.forwarded_header),
         asking: TrustedProxies::new(config.forward_auth.proxies.clone()),
         authenticate,
+        services,
         portal: Arc::new(portal),
         session_cookie: config.sessions.cookie.clone(),
         protected: Protected::new(header, cookies(&config, before), assertion.plain_headers),
@@ -376,6 +384,7 @@ fn chores(config: &Config, lasting: &Lasting, templates: &Templates) -> Result<C
         housekeeping: Housekeeping {
             sessions: store.clone(),
             tickets: store.clone(),
+            tokens: store.clone(),
             outbox: store.clone(),
             world: world.clone(),
             lifetime: config.sessions.lifetime,

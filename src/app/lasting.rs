@@ -15,7 +15,7 @@ use crate::domain::fault::Fault;
 use crate::flows::{RecordSeen, Refusals, SeenSender, Sentinel, World};
 use crate::ports::{Floor, Hasher, Limiter};
 use crate::proxy::Streams;
-use crate::store::{CachedSessions, MemoryLimiter, SqliteStore};
+use crate::store::{CachedSessions, KnownTokens, MemoryLimiter, SqliteStore};
 
 use super::crowds::{self, WidenedLimiter};
 use super::floor::StoredHashes;
@@ -28,7 +28,7 @@ use super::tasks::{self, Tasks};
 const METERS: usize = 500_000;
 /// Most sessions kept in memory; others are read from the store at each use.
 const SESSIONS_IN_MEMORY: u64 = 200_000;
-/// Uses of sessions are written down this often.
+/// Uses of sessions and API tokens are written down this often.
 const SEEN: Duration = Duration::from_secs(1);
 
 /// What outlives a configuration.
@@ -57,7 +57,9 @@ pub(super) struct Lasting {
     pub signer: Arc<JwtSigner>,
     /// The sessions in use.
     pub sessions: Arc<CachedSessions>,
-    /// Where uses of sessions are noted.
+    /// The API tokens there are.
+    pub tokens: Arc<KnownTokens>,
+    /// Where uses of sessions and API tokens are noted.
     pub seen: SeenSender,
     /// The open streams.
     pub streams: Arc<Streams>,
@@ -99,7 +101,12 @@ impl Lasting {
             SESSIONS_IN_MEMORY,
             config.sessions.outage_grace,
         ));
-        let (record_seen, seen) = RecordSeen::new(store.clone());
+        let tokens = Arc::new(KnownTokens::new(
+            store.clone(),
+            world.clock(),
+            config.sessions.outage_grace,
+        ));
+        let (record_seen, seen) = RecordSeen::new(store.clone(), store.clone());
         tasks.run(record_seen.run(SEEN, drained.clone()));
         let floor = Arc::new(StoredHashes::new(Arc::clone(store), Arc::clone(&hasher)));
         // Measured before the first attempt, while the machine has nothing else to do.
@@ -123,6 +130,7 @@ impl Lasting {
             keys,
             signer,
             sessions,
+            tokens,
             seen,
             tasks: tasks.clone(),
         })

@@ -13,7 +13,8 @@ use crate::domain::account::{Account, Email, Extension};
 use crate::domain::event::{Actor, Event, Fact};
 use crate::domain::fault::Fault;
 use crate::flows::{
-    AccountChange, AccountOffice, BounceOffice, ImportAccounts, InspectAccounts, LinkOffice, Printing, Settled, World,
+    AccountChange, AccountOffice, BounceOffice, ImportAccounts, InspectAccounts, LinkOffice, Printing, Settled,
+    TokenOffice, World,
 };
 use crate::mail::ReturnPath;
 use crate::mail::bounce;
@@ -36,6 +37,8 @@ pub struct Office {
     pub returned: Arc<dyn Bounces>,
     /// Links and what became of them.
     pub links: LinkOffice,
+    /// API tokens.
+    pub tokens: TokenOffice,
     store: Arc<SqliteStore>,
 }
 
@@ -141,6 +144,10 @@ impl Office {
                 world: world(),
                 life: config.links,
             },
+            tokens: TokenOffice {
+                tokens: store.clone(),
+                world: world(),
+            },
             store,
         })
     }
@@ -162,6 +169,7 @@ impl Office {
             accounts: self.store.clone(),
             tickets: self.store.clone(),
             bounces: self.store.clone(),
+            tokens: self.store.clone(),
             world: world(),
         }
     }

@@ -11,14 +11,13 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::crypto::hashing::Argon2Hasher;
-use crate::crypto::jwt::JwtSigner;
 use crate::crypto::secrets::{PepperStamp, read_pepper, stamp_pepper};
 use crate::crypto::tls::Certificates;
 use crate::domain::fault::Fault;
 use crate::flows::{Delivery, World};
 use crate::ports::Outbox;
 use crate::proxy::Streams;
-use crate::store::{CachedSessions, MemoryLimiter};
+use crate::store::MemoryLimiter;
 
 use super::charter::Current;
 use super::keys::SigningKeys;
@@ -104,23 +103,25 @@ impl Tasks {
     }
 }
 
-/// Sees what other processes change: sessions, accounts, keys.
-fn follow(
-    tasks: &Tasks,
-    sessions: &Arc<CachedSessions>,
-    keys: &Arc<SigningKeys>,
-    signer: &Arc<JwtSigner>,
-    world: &World,
-) {
-    let (sessions, keys, signer) = (Arc::clone(sessions), Arc::clone(keys), Arc::clone(signer));
-    let world = world.clone();
+/// Sees what other processes change: sessions, accounts, API tokens, keys.
+fn follow(tasks: &Tasks, lasting: &Lasting) {
+    let (sessions, tokens) = (Arc::clone(&lasting.sessions), Arc::clone(&lasting.tokens));
+    let (keys, signer) = (Arc::clone(&lasting.keys), Arc::clone(&lasting.signer));
+    let world = lasting.world.clone();
     tasks.every(FOLLOW, "following changes in the store", move || {
-        let (sessions, keys, signer) = (Arc::clone(&sessions), Arc::clone(&keys), Arc::clone(&signer));
+        let (sessions, tokens) = (Arc::clone(&sessions), Arc::clone(&tokens));
+        let (keys, signer) = (Arc::clone(&keys), Arc::clone(&signer));
         let now = world.monotonic();
         async move {
-            if sessions.follow(now).await?.keys_changed {
+            let followed = sessions.follow(now).await?;
+            if followed.tokens_changed {
+                tokens.doubt();
+            }
+            tokens.follow(now).await?;
+            if followed.keys_changed {
                 signer.replace(keys.ring().await?);
                 sessions.drop_passes();
+                tokens.drop_passes();
             }
             Ok(())
         }
@@ -151,15 +152,8 @@ pub fn follow_pepper(tasks: &Tasks, directory: PathBuf, hasher: Arc<Argon2Hasher
 /// Starts everything that goes on as long as the gateway runs. What a round does by the configuration, it does by the
 /// one in force when it begins.
 pub fn start(tasks: &Tasks, lasting: &Lasting, current: &Arc<Current>) {
-    let Lasting {
-        world,
-        store,
-        sessions,
-        keys,
-        signer,
-        ..
-    } = lasting;
-    follow(tasks, sessions, keys, signer, world);
+    let Lasting { world, store, keys, .. } = lasting;
+    follow(tasks, lasting);
     end_streams(tasks, &lasting.streams, current);
     deliver(tasks, current, store.clone(), world);
     keep(tasks, current, keys, &lasting.monitor.metrics.facts.sessions_swept);
@@ -185,12 +179,12 @@ pub fn follow_certificates(
     });
 }
 
-/// Ends streams whose session has ended.
+/// Ends streams whose session or API token has ended.
 fn end_streams(tasks: &Tasks, streams: &Arc<Streams>, current: &Arc<Current>) {
     let (streams, current) = (Arc::clone(streams), Arc::clone(current));
     tasks.every(STREAMS, "looking at the sessions of open streams", move || {
         let (streams, charter) = (Arc::clone(&streams), current.charter.load_full());
-        async move { streams.check(&charter.authenticate).await }
+        async move { streams.check(&charter.authenticate, &charter.services).await }
     });
 }
 

@@ -10,17 +10,21 @@ use url::Url;
 
 use crate::config::{Config, JWKS_PATH, RESERVED_PREFIX, Site};
 use crate::domain::account::{Account, AccountState, Extension};
+use crate::domain::api_token::{ApiToken, ApiTokenState};
 use crate::domain::doors::Doors;
 use crate::domain::method;
 use crate::domain::policy::Gate;
 use crate::domain::rule::Asked;
+use crate::domain::scope;
 use crate::domain::site::{Place, SiteMap};
 use crate::domain::target::RequestPath;
+use crate::flows::TokenKey;
 
 use super::account::no_such_account;
 use super::open;
 use super::output::{BAD, CARE, GOOD, Output, STRONG};
 use super::table::{Styled, Table};
+use super::token::no_such_token;
 
 #[derive(Args)]
 pub struct Explain {
@@ -30,6 +34,9 @@ pub struct Explain {
     /// Who asks; left out, somebody who is not signed in
     #[arg(long = "as", value_name = "EXTENSION", value_parser = Extension::parse)]
     who: Option<Extension>,
+    /// The program that asks, by the name or id of its API token
+    #[arg(long, value_name = "NAME|ID", conflicts_with = "who", value_parser = TokenKey::parse)]
+    token: Option<TokenKey>,
     /// The client's address
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1")]
     from: IpAddr,
@@ -41,6 +48,47 @@ pub struct Explain {
     json: bool,
 }
 
+/// Who asks.
+enum Who {
+    /// Nobody known.
+    Nobody,
+    /// Somebody with an account.
+    Person(Account),
+    /// A program, by its token and what that is worth now.
+    Program(Box<ApiToken>, ApiTokenState),
+}
+
+impl Who {
+    /// The person who would be signed in.
+    fn person(&self) -> Option<&Account> {
+        match self {
+            Self::Person(account) if account.state == AccountState::Active => Some(account),
+            Self::Nobody | Self::Person(_) | Self::Program(..) => None,
+        }
+    }
+
+    fn extension(&self) -> Option<&str> {
+        match self {
+            Self::Person(account) => Some(account.extension.as_str()),
+            Self::Nobody | Self::Program(..) => None,
+        }
+    }
+
+    fn token(&self) -> Option<&str> {
+        match self {
+            Self::Program(token, _) => Some(token.name.as_str()),
+            Self::Nobody | Self::Person(_) => None,
+        }
+    }
+
+    fn groups(&self) -> Option<&[String]> {
+        match self {
+            Self::Program(token, _) => Some(&token.groups),
+            Self::Nobody | Self::Person(_) => self.person().map(|account| account.groups.as_slice()),
+        }
+    }
+}
+
 /// What would become of it.
 #[derive(Serialize)]
 struct Judgement<'a> {
@@ -48,6 +96,7 @@ struct Judgement<'a> {
     url: &'a str,
     from: IpAddr,
     extension: Option<&'a str>,
+    token: Option<&'a str>,
     door: Option<&'static str>,
     site: Option<String>,
     verdict: Verdict,
@@ -67,6 +116,10 @@ enum Verdict {
     SignInFirst,
     /// 403.
     Refused,
+    /// 401, since the token opens nothing.
+    InvalidToken,
+    /// 403, since the token is not for this.
+    OutOfScope,
     /// The gateway's own page.
     Ours,
     /// 404 by the gateway.
@@ -89,19 +142,20 @@ struct Reading {
 impl Explain {
     pub fn run(&self, path: &Path, output: &mut Output) -> anyhow::Result<()> {
         let config = open::config(path)?;
-        let account = match &self.who {
-            None => None,
-            Some(extension) => Some(account(path, extension)?),
+        let who = match (&self.who, &self.token) {
+            (Some(extension), _) => Who::Person(account(path, extension)?),
+            (None, Some(key)) => token(path, key)?,
+            (None, None) => Who::Nobody,
         };
-        let judgement = self.judge(&config, account.as_ref())?;
+        let judgement = self.judge(&config, &who)?;
         if self.json {
             return output.json(&judgement);
         }
-        let table = facts(&judgement, account.as_ref());
+        let table = facts(&judgement, &who);
         output.table(&table)
     }
 
-    fn judge<'a>(&'a self, config: &Config, account: Option<&'a Account>) -> anyhow::Result<Judgement<'a>> {
+    fn judge<'a>(&'a self, config: &Config, who: &'a Who) -> anyhow::Result<Judgement<'a>> {
         let url: Url = self
             .url
             .parse()
@@ -117,7 +171,8 @@ impl Explain {
             method: self.method.as_str(),
             url: &self.url,
             from: self.from,
-            extension: account.map(|account| account.extension.as_str()),
+            extension: who.extension(),
+            token: who.token(),
             door: None,
             site: None,
             verdict: Verdict::Misdirected,
@@ -175,33 +230,50 @@ impl Explain {
             client: self.from.to_canonical(),
             instead: &[],
         };
-        let usable = account.filter(|account| account.state == AccountState::Active);
-        let groups = usable.map(|account| account.groups.as_slice());
-        judgement.readings = path
+        judgement.weigh(site, who, &path, &asked);
+        if judgement.verdict == Verdict::Forwarded {
+            let body = site.upstream.largest_body(&path);
+            judgement.limits.extend(body.map(|most| ("largest body", most)));
+            judgement.headers = headers(config, site, who, self.from, &url);
+        }
+        Ok(judgement)
+    }
+}
+
+impl Judgement<'_> {
+    /// By the token of a program, and by the policy of the site.
+    fn weigh(&mut self, site: &Site, who: &Who, path: &RequestPath<'_>, asked: &Asked<'_>) {
+        let groups = who.groups();
+        self.readings = path
             .readings()
             .iter()
             .map(|reading| Reading {
                 path: reading.to_string(),
                 rule: site
                     .policy
-                    .ruling(reading, &asked)
+                    .ruling(reading, asked)
                     .deciding(groups)
                     .map(ToString::to_string),
             })
             .collect();
-        let gate = site.policy.weigh(&path, &asked, groups);
-        judgement.verdict = match gate {
+        if let Who::Program(token, state) = who
+            && let Some((verdict, why)) = program(token, *state, path, asked)
+        {
+            (self.verdict, self.why) = (verdict, why);
+            return;
+        }
+        let gate = site.policy.weigh(path, asked, groups);
+        self.verdict = match gate {
             Gate::Open => Verdict::Forwarded,
             Gate::SignIn => Verdict::SignInFirst,
             Gate::Closed => Verdict::Refused,
         };
-        judgement.why = why(gate, account, judgement.readings.len());
-        if gate == Gate::Open {
-            let body = site.upstream.largest_body(&path);
-            judgement.limits.extend(body.map(|most| ("largest body", most)));
-            judgement.headers = headers(config, site, usable, self.from, &url);
+        self.why = why(gate, who, self.readings.len());
+        if gate == Gate::SignIn && scope::hold(site.policy.bearer(), path, asked) {
+            self.why.push_str(
+                " With a bearer token of the web client's own it goes there without a session (access.bearer).",
+            );
         }
-        Ok(judgement)
     }
 }
 
@@ -220,6 +292,35 @@ fn account(path: &Path, extension: &Extension) -> anyhow::Result<Account> {
             .find(|account| account.extension == *extension)
             .ok_or_else(|| no_such_account(extension))
     })
+}
+
+fn token(path: &Path, key: &TokenKey) -> anyhow::Result<Who> {
+    open::office(path, async |office, _| {
+        let found = office.tokens.find(key).await?;
+        let token = found.ok_or_else(|| no_such_token(key))?;
+        let state = token.state_at(office.tokens.world.now());
+        Ok(Who::Program(Box::new(token), state))
+    })
+}
+
+/// Why a token opens nothing here, whatever the rules say.
+fn program(
+    token: &ApiToken,
+    state: ApiTokenState,
+    path: &RequestPath<'_>,
+    asked: &Asked<'_>,
+) -> Option<(Verdict, String)> {
+    match state {
+        ApiTokenState::Live if token.is_for(path, asked) => None,
+        ApiTokenState::Live => Some((
+            Verdict::OutOfScope,
+            "It is answered 403: no scope of the token fits every way to read it.".to_owned(),
+        )),
+        ApiTokenState::Expired | ApiTokenState::Revoked => Some((
+            Verdict::InvalidToken,
+            format!("It is answered 401: the token is {}.", state.as_str()),
+        )),
+    }
 }
 
 /// The host as a request would name it.
@@ -263,13 +364,17 @@ fn own(config: &Config, path: &RequestPath<'_>) -> Option<(Verdict, String)> {
     })
 }
 
-fn why(gate: Gate, account: Option<&Account>, readings: usize) -> String {
+fn why(gate: Gate, who: &Who, readings: usize) -> String {
     let strictest = if readings > 1 {
         " Of the ways to read the path, the strictest counts."
     } else {
         ""
     };
-    let who = match account.map(|account| account.state) {
+    let state = match who {
+        Who::Person(account) => Some(account.state),
+        Who::Nobody | Who::Program(..) => None,
+    };
+    let who = match state {
         Some(AccountState::Disabled) => " The account is disabled, so nobody is signed in with it.",
         Some(AccountState::Invited) => " The account has never set a password, so nobody is signed in with it.",
         Some(AccountState::Active) | None => "",
@@ -283,11 +388,28 @@ fn why(gate: Gate, account: Option<&Account>, readings: usize) -> String {
 }
 
 /// What the web client is told, with placeholders for what only a real request has.
-fn headers(config: &Config, site: &Site, account: Option<&Account>, from: IpAddr, url: &Url) -> Vec<(String, String)> {
+fn headers(config: &Config, site: &Site, who: &Who, from: IpAddr, url: &Url) -> Vec<(String, String)> {
     let own = |name: &str, value: String| (name.to_owned(), value);
     let host = url.authority().to_owned();
     let mut headers = Vec::new();
-    if let Some(account) = account {
+    if let Who::Program(token, _) = who {
+        let groups = token.groups.join(",");
+        let says = format!(
+            "a signed statement: iss {}, aud {}, sub {}, amr token, name {}, groups [{groups}]",
+            config.assertion.terms.issuer,
+            site.audience,
+            token.subject(),
+            token.name,
+        );
+        headers.push(own(&config.assertion.header, says));
+        if config.assertion.plain_headers {
+            headers.push(own("Remote-User", token.subject()));
+            headers.push(own("Remote-Name", token.name.to_string()));
+            headers.push(own("Remote-Email", String::new()));
+            headers.push(own("Remote-Groups", groups));
+        }
+    }
+    if let Some(account) = who.person() {
         let terms = &config.assertion.terms;
         let groups = account.groups.join(",");
         let email = account.email.as_ref().map_or("", |email| email.as_typed());
@@ -345,15 +467,16 @@ fn limits(config: &Config, path: &str) -> Vec<(&'static str, String)> {
     found
 }
 
-fn facts(judgement: &Judgement<'_>, account: Option<&Account>) -> Table {
+fn facts(judgement: &Judgement<'_>, who: &Who) -> Table {
     let mut table = Table::of_facts();
     let request = format!("{} {}", judgement.method, judgement.url);
     table.fact("Request", Styled::new(&request, STRONG));
     table.fact("From", judgement.from.to_string());
-    let who = account.map_or_else(
-        || "nobody signed in".to_owned(),
-        |account| format!("{} {} [{}]", account.extension, account.name, account.groups.join(", ")),
-    );
+    let who = match who {
+        Who::Nobody => "nobody signed in".to_owned(),
+        Who::Person(account) => format!("{} {} [{}]", account.extension, account.name, account.groups.join(", ")),
+        Who::Program(token, _) => format!("the token {} [{}]", token.name, token.groups.join(", ")),
+    };
     table.fact("As", who);
     table.fact("Door", Styled::or_dash(judgement.door));
     table.fact("Site", Styled::or_dash(judgement.site.as_deref()));
@@ -366,7 +489,8 @@ fn facts(judgement: &Judgement<'_>, account: Option<&Account>) -> Table {
         Verdict::Forwarded => ("forwarded", GOOD),
         Verdict::SignInFirst => ("sign in first", CARE),
         Verdict::Ours => ("answered by the gateway", GOOD),
-        Verdict::Refused => ("refused, 403", BAD),
+        Verdict::Refused | Verdict::OutOfScope => ("refused, 403", BAD),
+        Verdict::InvalidToken => ("refused, 401", BAD),
         Verdict::NotFound => ("refused, 404", BAD),
         Verdict::NotThatWay => ("refused, 405", BAD),
         Verdict::BadRequest => ("refused, 400", BAD),
@@ -412,18 +536,51 @@ mod tests {
         let explain = Explain {
             url: format!("{}{path}", config.doors.in_office.origin()),
             who: None,
+            token: None,
             from: "203.0.113.7".parse().unwrap(),
             method,
             json: false,
         };
-        let account = groups.map(|groups| {
+        let who = groups.map_or(Who::Nobody, |groups| {
             let mut account = super::super::account::tests::account("101", "田中 ゆき");
             account.state = AccountState::Active;
             account.groups = groups.iter().map(|group| (*group).to_owned()).collect();
-            account
+            Who::Person(account)
         });
-        let judgement = explain.judge(&config, account.as_ref()).unwrap();
+        let judgement = explain.judge(&config, &who).unwrap();
         (judgement.verdict, judgement.headers.len())
+    }
+
+    fn of_program(path: &str, state: ApiTokenState) -> (Verdict, usize) {
+        let config = config();
+        let explain = Explain {
+            url: format!("{}{path}", config.doors.in_office.origin()),
+            who: None,
+            token: None,
+            from: "203.0.113.7".parse().unwrap(),
+            method: http::Method::GET,
+            json: false,
+        };
+        let mut token = crate::domain::api_token::tests::token("reports", &["GET /api/*", "/admin/*", "/debug/*"]);
+        token.groups = vec!["admins".to_owned()];
+        let who = Who::Program(Box::new(token), state);
+        let judgement = explain.judge(&config, &who).unwrap();
+        (judgement.verdict, judgement.headers.len())
+    }
+
+    #[test]
+    fn a_request_of_a_program_is_explained_as_the_gateway_would_judge_it() {
+        let live = |path| of_program(path, ApiTokenState::Live);
+        assert_eq!(live("/api/x"), (Verdict::Forwarded, 6));
+        assert_eq!(live("/admin/x"), (Verdict::Forwarded, 6));
+        assert_eq!(live("/debug/x"), (Verdict::Refused, 0));
+        for path in ["/", "/API/x", "/assets/app.js"] {
+            assert_eq!(live(path), (Verdict::OutOfScope, 0), "{path}");
+        }
+        assert_eq!(live("/login"), (Verdict::Ours, 0));
+        for state in [ApiTokenState::Expired, ApiTokenState::Revoked] {
+            assert_eq!(of_program("/api/x", state), (Verdict::InvalidToken, 0));
+        }
     }
 
     #[test]
@@ -464,11 +621,12 @@ mod tests {
             let explain = Explain {
                 url: format!("{}{path}", config.doors.out_of_office.origin()),
                 who: None,
+                token: None,
                 from: "203.0.113.7".parse().unwrap(),
                 method: http::Method::GET,
                 json: false,
             };
-            let judgement = explain.judge(&config, None).unwrap();
+            let judgement = explain.judge(&config, &Who::Nobody).unwrap();
             assert_eq!(
                 (judgement.site.as_deref(), judgement.verdict),
                 (site, verdict),
@@ -483,10 +641,14 @@ mod tests {
         let explain = Explain {
             url: "https://other.example/".to_owned(),
             who: None,
+            token: None,
             from: "::1".parse().unwrap(),
             method: http::Method::GET,
             json: false,
         };
-        assert_eq!(explain.judge(&config(), None).unwrap().verdict, Verdict::Misdirected);
+        assert_eq!(
+            explain.judge(&config(), &Who::Nobody).unwrap().verdict,
+            Verdict::Misdirected
+        );
     }
 }

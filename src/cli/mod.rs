@@ -26,6 +26,7 @@ mod runtime;
 mod serve;
 mod session;
 mod table;
+mod token;
 mod upstream;
 
 use std::ffi::OsString;
@@ -106,6 +107,9 @@ enum Command {
     /// See who is signed in, and end sessions
     #[command(subcommand)]
     Session(session::Command),
+    /// Let programs in: make tokens for them, see what uses them, take them back
+    #[command(subcommand)]
+    Token(token::Command),
     /// See what happened
     #[command(subcommand)]
     Event(event::Command),
@@ -219,6 +223,7 @@ impl Cli {
             Command::Demo(demo) => demo.run(output)?,
             Command::Account(command) => return command.run(config, output),
             Command::Session(command) => command.run(config, output)?,
+            Command::Token(command) => command.run(config, output)?,
             Command::Event(command) => command.run(config, output)?,
             Command::Mail(command) => return command.run(config, output),
             Command::Link(command) => command.run(config, output)?,
@@ -333,6 +338,7 @@ mod tests {
             "config schema",
             "healthcheck",
             "explain --url https://phone.example.com/admin --as 101 --from 203.0.113.7 --method POST --json",
+            "explain --url https://phone.example.com/api/x --token reports",
             "upstream verify http://127.0.0.1:5000 --site wiki --path /me --accept-status 200 --marker x --remote-user 101 --elsewhere --json",
             "account add 101 --name Yuki",
             "account add 101 --name Yuki --email y@a.example --language ja --role admin --group a --group b --no-welcome --json",
@@ -353,6 +359,10 @@ mod tests {
             "session list --account 101 --json",
             "session end 0190b5f2-7f3c-7d1e-9c55-1f0f5e0a6a01",
             "session end --account 101",
+            "token add reports --scope /api/* --scope /x --expires 90d --group a --group b --json",
+            "token list --json",
+            "token show reports --json",
+            "token revoke 0190b5f2-7f3c-7d1e-9c55-1f0f5e0a6a01",
             "key list --json",
             "key list pepper --json",
             "key rotate",
@@ -391,6 +401,21 @@ mod tests {
         assert!(refused(&["account", "import", "x", "--allow-many"]).contains("--sync"));
         assert!(refused(&["session", "end"]).contains("SESSION_ID"));
         assert!(refused(&["session", "end", "yuki"]).contains("sekisho session list"));
+        let scopeless = refused(&["token", "add", "reports", "--expires", "90d"]);
+        assert!(scopeless.contains("--scope"), "{scopeless}");
+        let endless = refused(&["token", "add", "reports", "--scope", "/api/*"]);
+        assert!(endless.contains("--expires"), "{endless}");
+        let public = [
+            "token",
+            "add",
+            "reports",
+            "--scope",
+            "public /api/*",
+            "--expires",
+            "90d",
+        ];
+        assert!(refused(&public).contains("no method"));
+        assert!(refused(&["token", "show", "No Such"]).contains("lower-case letters"));
         assert!(refused(&["demo", "--port", "0"]).contains("--port"));
         assert!(refused(&["demo", "--config", "/x"]).contains("config/demo.toml"));
         assert!(refused(&["--config", "/x", "demo"]).contains("config/demo.toml"));

@@ -6,6 +6,7 @@ use super::keys::forms::{List, Text};
 use super::keys::{Slot, Walker};
 use crate::domain::policy::Policy;
 use crate::domain::rule::Rule;
+use crate::domain::scope::Scope;
 use crate::domain::sharing::Sharing;
 
 pub(super) fn walk(policy: &mut Policy, walker: &mut impl Walker) {
@@ -49,7 +50,28 @@ pub(super) fn walk(policy: &mut Policy, walker: &mut impl Walker) {
         },
         Slot::Default(&mut shared),
     );
-    *policy = Policy::new(rules, public).sharing(shared);
+    let mut bearer = policy.bearer().to_vec();
+    walker.key(
+        "bearer",
+        "Where programs come with tokens that the web client itself gave them: \"[METHODS] PATH [at HOSTS] [from NETWORKS]\". \
+         A request there with one \"Authorization: Bearer\" needs no session and carries no statement of who is asking; \
+         whether the token is good only the web client knows, so list nothing that does not check it. What the rules deny \
+         stays denied. API tokens of the gateway (sekisho token) need no line here and are never passed on.",
+        &List {
+            of: scope(),
+            least: 0,
+        },
+        Slot::Default(&mut bearer),
+    );
+    *policy = Policy::new(rules, public).sharing(shared).passing(bearer);
+}
+
+fn scope() -> Text<Scope> {
+    Text {
+        parse: |text| Scope::parse(text).map_err(|why| format!("{text:?}: {why}")),
+        print: Scope::to_string,
+        schema: json!({ "examples": ["/api/v1/*", "GET,POST /hooks/* from 10.0.0.0/8"] }),
+    }
 }
 
 fn rule() -> Text<Rule> {

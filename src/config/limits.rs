@@ -23,6 +23,8 @@ pub struct Limits {
     pub reset_email: Quota,
     /// `link_per_client`: links presented. Default `60 per 15m`.
     pub ticket_client: Quota,
+    /// `token_per_client`. Default `60 per 15m`.
+    pub token_client: Quota,
     /// `equal_resets`: equal reset requests, of which more are one. Default `1 per 1m`.
     pub reset_again: Quota,
     /// `mail_per_account`. Default `5 per 1h`.
@@ -45,6 +47,7 @@ impl Default for Limits {
             reset_client: fixed("10 per 1h"),
             reset_email: fixed("3 per 1h"),
             ticket_client: fixed("60 per 15m"),
+            token_client: fixed("60 per 15m"),
             reset_again: fixed("1 per 1m"),
             mail_account: fixed("5 per 1h"),
             mail_client: fixed("10 per 1h"),
@@ -105,6 +108,12 @@ impl Limits {
                 "link_per_client",
                 "Links of letters opened from one client address.",
                 &mut self.ticket_client,
+            ),
+            (
+                "token_per_client",
+                "API tokens from one client address that were never made, or ended long ago. Beyond it tokens that are not \
+                 known are answered 429; those that are go on working.",
+                &mut self.token_client,
             ),
             (
                 "equal_resets",

@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::keys::forms::{Count, List, Text, Time};
 use super::keys::{Slot, Walker, units};
-use crate::domain::rule::Pattern;
+use crate::domain::pattern::Pattern;
 use crate::domain::session::Lifetime;
 
 /// `[sessions]`

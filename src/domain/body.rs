@@ -1,6 +1,6 @@
 //! How large the body of a request to the web client may be.
 
-use super::rule::Pattern;
+use super::pattern::Pattern;
 use super::target::RequestPath;
 
 /// The most bytes of a body. The smaller one is the stricter one.

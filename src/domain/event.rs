@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use uuid::Uuid;
 
 use super::account::{AccountId, Field};
+use super::api_token::{ApiTokenId, ApiTokenName};
 use super::bounce::StatusCode;
 use super::client::ClientAddr;
 use super::outbox::{Letter, Matter};
@@ -122,6 +123,10 @@ pub enum Fact {
     LetterGivenUp(&'static str),
     /// A letter that the mail server had taken was reported as undeliverable, with this code where one was given.
     LetterBounced(&'static str, Option<StatusCode>),
+    /// An API token was made.
+    TokenAdded(ApiTokenName, ApiTokenId),
+    /// An API token was revoked.
+    TokenRevoked(ApiTokenName, ApiTokenId),
     /// A signing key was made and took over.
     KeyRotated(String),
     /// A new pepper keys the password hashes from now on.
@@ -257,6 +262,8 @@ impl Fact {
             Self::NoticeWithheld(..) => "notice.withheld",
             Self::LetterGivenUp(_) => "letter.given-up",
             Self::LetterBounced(..) => "letter.bounced",
+            Self::TokenAdded(..) => "token.added",
+            Self::TokenRevoked(..) => "token.revoked",
             Self::KeyRotated(_) => "key.rotated",
             Self::PepperRotated(_) => "pepper.rotated",
             Self::PepperDropped(_) => "pepper.dropped",
@@ -293,6 +300,7 @@ impl Fact {
             }
             Self::NoticeWithheld(matter, reason) => Some(format!("{matter} {}", reason.as_str())),
             Self::LetterBounced(matter, Some(status)) => Some(format!("{matter} {status}")),
+            Self::TokenAdded(name, id) | Self::TokenRevoked(name, id) => Some(format!("{name} {id}")),
             Self::KeyRotated(text)
             | Self::PepperRotated(text)
             | Self::PepperDropped(text)
@@ -320,6 +328,10 @@ impl Fact {
         let purpose = || detail.and_then(Purpose::parse);
         let session = || detail.and_then(SessionId::parse);
         let matter = || detail.and_then(Matter::name);
+        let token = || {
+            let (name, id) = detail?.split_once(' ')?;
+            Some((ApiTokenName::parse(name).ok()?, ApiTokenId::parse(id)?))
+        };
         match name {
             "account.created" => plain(Self::AccountCreated),
             "account.disabled" => plain(Self::AccountDisabled),
@@ -369,6 +381,8 @@ impl Fact {
                     Some(StatusCode::parse(status)?),
                 )),
             },
+            "token.added" => token().map(|(name, id)| Self::TokenAdded(name, id)),
+            "token.revoked" => token().map(|(name, id)| Self::TokenRevoked(name, id)),
             "key.rotated" => Some(Self::KeyRotated(detail?.to_owned())),
             "pepper.rotated" => Some(Self::PepperRotated(detail?.to_owned())),
             "config.taken-up" => Some(Self::ConfigTakenUp(detail?.to_owned())),
@@ -426,6 +440,10 @@ pub(crate) mod tests {
     /// One fact of each kind.
     pub(crate) fn every_fact() -> Vec<Fact> {
         let session = SessionId::new(Uuid::from_u128(7));
+        let (token, name) = (
+            ApiTokenId::new(Uuid::from_u128(8)),
+            ApiTokenName::parse("ci-1.nightly").unwrap(),
+        );
         vec![
             Fact::AccountCreated,
             Fact::AccountDisabled,
@@ -455,6 +473,8 @@ pub(crate) mod tests {
             Fact::LetterGivenUp("reset"),
             Fact::LetterBounced("welcome", StatusCode::parse("5.1.1")),
             Fact::LetterBounced("new-device", None),
+            Fact::TokenAdded(name.clone(), token),
+            Fact::TokenRevoked(name, token),
             Fact::KeyRotated("kid".into()),
             Fact::PepperRotated("003392d3".into()),
             Fact::PepperDropped("003392d3".into()),
@@ -489,6 +509,14 @@ pub(crate) mod tests {
             assert_eq!(Fact::parse("letter.bounced", detail), None, "{detail:?}");
         }
         assert_eq!(Fact::parse("account.changed", Some("email,shoes")), None);
+        for detail in [
+            None,
+            Some("ci-1"),
+            Some("Ci-1 0190b5f2-7f3c-7d1e-9c55-1f0f5e0a6a01"),
+            Some("ci-1 x"),
+        ] {
+            assert_eq!(Fact::parse("token.added", detail), None, "{detail:?}");
+        }
         assert_eq!(Fact::parse("no.such.fact", None), None);
     }
 

@@ -4,7 +4,9 @@
 //! handed in. It compiles with everything else deleted, so every rule can be tested as a value.
 
 pub mod account;
+pub mod api_token;
 pub mod assertion;
+pub mod bearer;
 pub mod body;
 pub mod bounce;
 pub mod browser;
@@ -23,10 +25,15 @@ pub mod language;
 pub mod limits;
 pub mod method;
 pub mod outbox;
+pub mod party;
+pub mod passes;
 pub mod password;
+pub mod pattern;
 pub mod policy;
 pub mod principal;
 pub mod rule;
+pub mod scope;
+pub mod service;
 pub mod session;
 pub mod sharing;
 pub mod site;

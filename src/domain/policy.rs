@@ -3,8 +3,11 @@
 
 use std::sync::Arc;
 
+use super::party::Party;
 use super::principal::Principal;
 use super::rule::{Asked, Rule, Who};
+use super::scope::{self, Scope};
+use super::service::Service;
 use super::sharing::Sharing;
 use super::target::RequestPath;
 
@@ -15,6 +18,7 @@ pub struct Policy {
     rules: Vec<Rule>,
     public: Vec<Rule>,
     shared: Vec<Sharing>,
+    bearer: Vec<Scope>,
 }
 
 /// The judgement on a request.
@@ -31,13 +35,18 @@ pub enum Verdict {
 /// Proof that a request was judged and may be forwarded. It has no public constructor.
 #[derive(Clone, Debug)]
 pub struct Permit {
-    principal: Option<Arc<Principal>>,
+    party: Party,
 }
 
 impl Permit {
     /// Who is asking; nobody on a public path without a session.
+    pub const fn party(&self) -> &Party {
+        &self.party
+    }
+
+    /// The person who is asking, when it is one.
     pub const fn principal(&self) -> Option<&Arc<Principal>> {
-        self.principal.as_ref()
+        self.party.person()
     }
 }
 
@@ -59,7 +68,19 @@ impl Policy {
             rules,
             public,
             shared: Vec::new(),
+            bearer: Vec::new(),
         }
+    }
+
+    /// The same, with where bearer tokens of the web client's own do instead of a session.
+    #[must_use]
+    pub fn passing(self, bearer: Vec<Scope>) -> Self {
+        Self { bearer, ..self }
+    }
+
+    /// Where bearer tokens of the web client's own do instead of a session.
+    pub fn bearer(&self) -> &[Scope] {
+        &self.bearer
     }
 
     /// The same, with what pages of other origins may use.
@@ -93,11 +114,33 @@ impl Policy {
     /// the method is judged by itself, and the strictest judgement counts: a rule that opens needs all readings, a rule
     /// that closes needs one.
     pub fn judge(&self, path: &RequestPath<'_>, asked: &Asked<'_>, principal: Option<&Arc<Principal>>) -> Verdict {
-        let groups = principal.map(|principal| principal.account.groups.as_slice());
-        match self.weigh(path, asked, groups) {
-            Gate::Open => Verdict::Allow(Permit {
-                principal: principal.cloned(),
-            }),
+        self.judge_party(path, asked, principal.into())
+    }
+
+    /// The same for a program. The rules see in it somebody signed in who is in the groups of its token; but what the
+    /// token is not for is closed to it, open to the whole world or not.
+    pub fn judge_service(&self, path: &RequestPath<'_>, asked: &Asked<'_>, service: &Arc<Service>) -> Verdict {
+        if service.token.is_for(path, asked) {
+            self.judge_party(path, asked, Party::Service(Arc::clone(service)))
+        } else {
+            Verdict::Deny
+        }
+    }
+
+    /// The same for somebody of whom nothing is known here, and who brings a bearer token of the web client's own. Where
+    /// such tokens do instead of a session the web client is the judge; what the rules close they close here as well.
+    pub fn judge_bearer(&self, path: &RequestPath<'_>, asked: &Asked<'_>) -> Verdict {
+        match self.judge_party(path, asked, Party::Nobody) {
+            Verdict::Challenge if scope::hold(&self.bearer, path, asked) => {
+                Verdict::Allow(Permit { party: Party::Nobody })
+            }
+            verdict => verdict,
+        }
+    }
+
+    fn judge_party(&self, path: &RequestPath<'_>, asked: &Asked<'_>, party: Party) -> Verdict {
+        match self.weigh(path, asked, party.groups()) {
+            Gate::Open => Verdict::Allow(Permit { party }),
             Gate::SignIn => Verdict::Challenge,
             Gate::Closed => Verdict::Deny,
         }
@@ -136,9 +179,9 @@ impl Policy {
         Ruling { rule, near }
     }
 
-    /// Whether some rule speaks of some methods alone.
+    /// Whether some rule, or some line about bearer tokens, speaks of some methods alone.
     pub fn names_methods(&self) -> bool {
-        self.rules.iter().any(Rule::names_methods)
+        self.rules.iter().any(Rule::names_methods) || self.bearer.iter().any(Scope::names_methods)
     }
 
     /// Rules that never get a request to see, each with the earlier one that keeps it from them.
@@ -189,6 +232,7 @@ fn gate(rule: Option<&Rule>, groups: Option<&[String]>) -> Gate {
 
 #[cfg(test)]
 mod tests {
+    use super::super::api_token::tests::token;
     use super::super::session::tests::{account, session};
     use super::*;
 
@@ -330,6 +374,80 @@ mod tests {
         assert!(matches!(judge("/reports/1", "POST", Some(&person)), Verdict::Deny));
         assert!(matches!(judge("/other", "POST", Some(&person)), Verdict::Allow(_)));
         assert!(matches!(judge("/status", "GET", None), Verdict::Challenge));
+    }
+
+    fn program(scopes: &[&str], groups: &[&str]) -> Arc<Service> {
+        let mut token = token("reports", scopes);
+        token.groups = groups.iter().map(|group| (*group).to_owned()).collect();
+        Arc::new(Service::new(token))
+    }
+
+    #[test]
+    fn a_program_comes_as_far_as_its_token_and_the_rules_let_it() {
+        let policy = policy(&["deny /debug/*", "groups ops /admin/*"]);
+        let judge =
+            |path, service: &Arc<Service>| policy.judge_service(&RequestPath::parse(path).unwrap(), &ASKED, service);
+        let (narrow, wide) = (program(&["GET /api/*"], &[]), program(&["/*"], &["ops"]));
+        for (service, path, open) in [
+            (&narrow, "/api/x", true),
+            (&narrow, "/API/x", false),
+            (&narrow, "//api/x", false),
+            (&narrow, "/", false),
+            (&narrow, "/assets/app.js", false),
+            (&wide, "/", true),
+            (&wide, "/assets/app.js", true),
+            (&wide, "/admin/x", true),
+            (&wide, "/debug/x", false),
+            (&program(&["/*"], &["sales"]), "/admin/x", false),
+        ] {
+            let verdict = judge(path, service);
+            let fits = match &verdict {
+                Verdict::Allow(permit) => open && matches!(permit.party(), Party::Service(_)),
+                Verdict::Deny => !open,
+                Verdict::Challenge => false,
+            };
+            assert!(fits, "{path}: {verdict:?}");
+        }
+    }
+
+    #[test]
+    fn a_token_for_one_method_opens_nothing_that_asks_to_be_taken_for_another() {
+        let (policy, instead) = (policy(&[]), ["DELETE".to_owned()]);
+        let path = RequestPath::parse("/api/x").unwrap();
+        let posting = Asked {
+            method: "POST",
+            instead: &instead,
+            ..ASKED
+        };
+        let poster = program(&["POST /api/*"], &[]);
+        assert!(matches!(policy.judge_service(&path, &posting, &poster), Verdict::Deny));
+        let plain = Asked {
+            instead: &[],
+            ..posting
+        };
+        assert!(matches!(
+            policy.judge_service(&path, &plain, &poster),
+            Verdict::Allow(_)
+        ));
+    }
+
+    #[test]
+    fn a_bearer_token_of_the_web_client_opens_what_a_session_would_and_nothing_that_is_closed() {
+        let lines = ["/api/v1/*", "GET /admin/*"].map(|line| Scope::parse(line).unwrap());
+        let policy = policy(&["deny /api/v1/debug/*", "groups ops /admin/*"]).passing(lines.to_vec());
+        let judge = |path, method| policy.judge_bearer(&RequestPath::parse(path).unwrap(), &Asked { method, ..ASKED });
+        for (path, method) in [("/api/v1/x", "POST"), ("/api/v1/", "GET"), ("/admin/x", "GET")] {
+            let verdict = judge(path, method);
+            assert!(
+                matches!(&verdict, Verdict::Allow(permit) if !permit.party().is_known()),
+                "{path}: {verdict:?}"
+            );
+        }
+        for path in ["/api/V1/x", "//api/v1/x", "/api/v1", "/api/v1;x/y", "/"] {
+            assert!(matches!(judge(path, "GET"), Verdict::Challenge), "{path}");
+        }
+        assert!(matches!(judge("/admin/x", "POST"), Verdict::Challenge));
+        assert!(matches!(judge("/api/v1/debug/x", "GET"), Verdict::Deny));
     }
 
     #[test]

@@ -4,7 +4,7 @@
 use std::fmt;
 
 use super::doors::Door;
-use super::rule::Pattern;
+use super::pattern::Pattern;
 use super::target::RequestPath;
 
 /// One line of it: `ORIGINS PATH [with preflight]`.

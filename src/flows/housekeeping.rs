@@ -1,11 +1,11 @@
-//! Sweeps out what has ended long ago: sessions, tickets, letters, changes.
+//! Sweeps out what has ended long ago: sessions, tickets, API tokens, letters, changes.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::domain::fault::Fault;
 use crate::domain::session::{Lifetime, earlier};
-use crate::ports::{Outbox, Sessions, Tickets};
+use crate::ports::{ApiTokens, Outbox, Sessions, Tickets};
 
 use super::World;
 
@@ -15,6 +15,8 @@ pub struct Housekeeping {
     pub sessions: Arc<dyn Sessions>,
     /// Tickets go a month after their end, so that an old link is still explained kindly.
     pub tickets: Arc<dyn Tickets>,
+    /// API tokens go three months after their end, so that a forgotten program is still recognised.
+    pub tokens: Arc<dyn ApiTokens>,
     /// Letters go a month after their end.
     pub outbox: Arc<dyn Outbox>,
     /// Time and chance.
@@ -26,6 +28,9 @@ pub struct Housekeeping {
 /// How long ended tickets and letters stay to be looked up.
 const KEEP: Duration = Duration::from_hours(30 * 24);
 
+/// How long ended API tokens do.
+const KEEP_TOKENS: Duration = Duration::from_hours(90 * 24);
+
 /// What one round removed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Swept {
@@ -33,6 +38,8 @@ pub struct Swept {
     pub sessions: u64,
     /// Tickets that ended long ago.
     pub tickets: u64,
+    /// API tokens that ended long ago.
+    pub tokens: u64,
     /// Letters that ended long ago.
     pub letters: u64,
 }
@@ -49,14 +56,16 @@ impl Housekeeping {
             .sweep(earlier(now, self.lifetime.absolute), seen_before)
             .await?;
         let tickets = self.tickets.sweep(before).await?;
+        let tokens = self.tokens.sweep(earlier(now, KEEP_TOKENS)).await?;
         let letters = self.outbox.sweep(before).await?;
         self.sessions
             .sweep_changes(earlier(now, Duration::from_hours(1)))
             .await?;
-        tracing::debug!(sessions, tickets, letters, "swept");
+        tracing::debug!(sessions, tickets, tokens, letters, "swept");
         Ok(Swept {
             sessions,
             tickets,
+            tokens,
             letters,
         })
     }

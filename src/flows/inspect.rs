@@ -1,5 +1,5 @@
 //! Looking over everybody for what an administrator should put in order: who cannot be reached, who has never come,
-//! whose name could be taken for another.
+//! whose name could be taken for another, and which API token has ended or nobody uses.
 //!
 //! What is found is a value; the store is only read. How strong a hash is, the caller judges: flows know no hash.
 
@@ -13,12 +13,13 @@ use unicode_security::confusable_detection::skeleton;
 
 use super::World;
 use crate::domain::account::{Account, AccountId, AccountState, Email};
+use crate::domain::api_token::{ApiToken, ApiTokenState};
 use crate::domain::bounce::{Bounce, DeadAddress};
 use crate::domain::fault::Fault;
 use crate::domain::password::PasswordHash;
 use crate::domain::session::later;
 use crate::domain::ticket::{Ticket, TicketState};
-use crate::ports::{AccountListing, Accounts, Bounces, Tickets};
+use crate::ports::{AccountListing, Accounts, ApiTokens, Bounces, Tickets};
 
 /// Looks people over.
 pub struct InspectAccounts {
@@ -28,6 +29,8 @@ pub struct InspectAccounts {
     pub tickets: Arc<dyn Tickets>,
     /// Which mail came back.
     pub bounces: Arc<dyn Bounces>,
+    /// Which programs may come.
+    pub tokens: Arc<dyn ApiTokens>,
     /// Time and chance.
     pub world: World,
 }
@@ -37,9 +40,9 @@ pub struct InspectAccounts {
 pub struct Finding {
     /// What it is.
     pub matter: Disorder,
-    /// Whom it concerns: one account, or several that it is about together.
+    /// Whom it concerns: one account, or several that it is about together; none when it is about a token.
     pub accounts: Vec<Account>,
-    /// What exactly: an address, a name, the parameters of a hash.
+    /// What exactly: an address, a name, the parameters of a hash, a token.
     pub detail: String,
 }
 
@@ -64,6 +67,12 @@ pub enum Disorder {
     LookAlike,
     /// A name or address has characters that look like plain ones and are others.
     OddSpelling,
+    /// An API token has expired and was not revoked.
+    TokenExpired,
+    /// An API token that is in use expires soon.
+    TokenExpiring,
+    /// An API token that works has not been used for long.
+    TokenUnused,
 }
 
 impl Disorder {
@@ -79,6 +88,9 @@ impl Disorder {
             Self::WeakHash => "weak-hash",
             Self::LookAlike => "look-alike",
             Self::OddSpelling => "odd-spelling",
+            Self::TokenExpired => "token-expired",
+            Self::TokenExpiring => "token-expiring",
+            Self::TokenUnused => "token-unused",
         }
     }
 
@@ -113,6 +125,15 @@ impl Disorder {
                 "write it again in plain characters, and in the phone system it is imported from: sekisho account change \
                  EXTENSION --name NAME (or --email ADDRESS)"
             }
+            Self::TokenExpired => {
+                "take it back, which frees its name: sekisho token revoke NAME; if its program still runs, make another: \
+                 sekisho token add"
+            }
+            Self::TokenExpiring => {
+                "make another under another name (sekisho token add), give it to the program, and take this one back: \
+                 sekisho token revoke NAME"
+            }
+            Self::TokenUnused => "ask whether its program still runs; if not: sekisho token revoke NAME",
         }
     }
 }
@@ -122,6 +143,12 @@ pub type JudgeStrength<'a> = &'a (dyn Fn(&PasswordHash) -> Option<String> + Send
 
 /// Whoever has not signed in for so long is worth a question.
 const NOT_SEEN: Duration = Duration::from_hours(365 * 24);
+
+/// A token that nobody has used for so long, or since it was made, is worth one as well.
+const UNUSED: Duration = Duration::from_hours(90 * 24);
+
+/// A token that expires within this time wants to be replaced.
+const EXPIRING: Duration = Duration::from_hours(14 * 24);
 
 impl InspectAccounts {
     /// Everything out of order, by kind and then by extension number.
@@ -141,8 +168,33 @@ impl InspectAccounts {
                 .filter_map(|(id, hash)| Some((*id, judge(hash)?)))
                 .collect(),
         };
-        Ok(everybody.inspect(self.world.now()))
+        let now = self.world.now();
+        let mut found = everybody.inspect(now);
+        let mut tokens = self.tokens.list().await?;
+        tokens.sort_by(|one, other| one.name.cmp(&other.name));
+        let about = tokens.iter().filter_map(|token| look_at(token, now));
+        found.extend(about);
+        found.sort_by_key(|finding| finding.matter);
+        Ok(found)
     }
+}
+
+fn look_at(token: &ApiToken, now: Timestamp) -> Option<Finding> {
+    let last = token.used.map_or(token.created_at, |used| used.at);
+    let day = |at: Timestamp| at.strftime("%Y-%m-%d").to_string();
+    let (matter, detail) = match token.state_at(now) {
+        ApiTokenState::Expired => (Disorder::TokenExpired, format!("on {}", day(token.expires_at))),
+        ApiTokenState::Live if later(last, UNUSED) <= now => (Disorder::TokenUnused, format!("since {}", day(last))),
+        ApiTokenState::Live if token.used.is_some() && token.expires_at <= later(now, EXPIRING) => {
+            (Disorder::TokenExpiring, format!("on {}", day(token.expires_at)))
+        }
+        ApiTokenState::Revoked | ApiTokenState::Live => return None,
+    };
+    Some(Finding {
+        matter,
+        accounts: Vec::new(),
+        detail: format!("{} {detail}", token.name),
+    })
 }
 
 struct Everybody {
@@ -600,5 +652,35 @@ mod tests {
         );
         assert_eq!(by("odd-spelling").len(), 2, "{found:#?}");
         assert_eq!(by("odd-spelling")[0].2, "name: Jose\\u{301}");
+    }
+
+    #[test]
+    fn a_token_that_has_ended_or_ends_or_lies_idle_is_worth_a_question() {
+        use crate::domain::api_token::LastUse;
+        use crate::domain::api_token::tests::token;
+        use crate::domain::client::ClientAddr;
+        use crate::domain::session::tests::at;
+
+        const DAY: i64 = 86_400;
+        let found = |expires: i64, used: Option<i64>, revoked: bool, now: i64| {
+            let mut token = token("reports", &["/api/*"]);
+            token.expires_at = at(expires * DAY);
+            token.revoked_at = revoked.then_some(at(0));
+            token.used = used.map(|day| LastUse {
+                at: at(day * DAY),
+                client: ClientAddr::new("192.0.2.7".parse().unwrap()),
+            });
+            look_at(&token, at(now * DAY)).map(|finding| (finding.matter, finding.detail))
+        };
+        assert_eq!(found(200, None, false, 89), None);
+        let unused = found(200, None, false, 90).unwrap();
+        assert_eq!(unused.0, Disorder::TokenUnused);
+        assert!(unused.1.starts_with("reports since 20"), "{}", unused.1);
+        assert_eq!(found(200, Some(80), false, 120), None);
+        assert_eq!(found(200, Some(80), false, 170).unwrap().0, Disorder::TokenUnused);
+        assert_eq!(found(200, Some(180), false, 185), None);
+        assert_eq!(found(200, Some(180), false, 186).unwrap().0, Disorder::TokenExpiring);
+        assert_eq!(found(200, Some(180), false, 200).unwrap().0, Disorder::TokenExpired);
+        assert_eq!(found(200, Some(180), true, 200), None, "nothing is left to do");
     }
 }

@@ -4,7 +4,9 @@
 //! back as values; `Err` means that something we depend on is not working.
 
 mod accounts;
+mod api_tokens;
 mod authenticate;
+mod authenticate_service;
 mod bounces;
 mod deliver_letters;
 mod digests;
@@ -22,10 +24,13 @@ mod sentinel;
 mod set_password;
 mod sign_in;
 mod sign_out;
+mod tie;
 
 pub use crate::domain::limits::SignInLimits;
 pub use accounts::{AccountChange, AccountOffice, NewAccount, NewAccountProblem};
+pub use api_tokens::{Made, NewToken, NewTokenProblem, Revoking, TokenKey, TokenOffice};
 pub use authenticate::{Authenticate, Bond, Presented, Refusal, Right, Severed, Standing};
+pub use authenticate_service::{AuthenticateService, Claim, Clearance, TokenRefusal};
 pub use bounces::{BounceOffice, Settled};
 pub use deliver_letters::{DeliverLetters, Delivery};
 pub use forgot_password::{ForgotPassword, ResetLimits, ResetRequest};
@@ -42,6 +47,7 @@ pub use sentinel::{Crowd, Declared, Lookout, Sentinel};
 pub use set_password::{Look, NewPassword, SetPassword, TicketLimits, WithTicket};
 pub use sign_in::{Attempt, SignIn, SignInOutcome};
 pub use sign_out::SignOut;
+pub use tie::Tie;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};

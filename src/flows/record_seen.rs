@@ -1,4 +1,4 @@
-//! Writes down, off the proxied path, when sessions were last used.
+//! Writes down, off the proxied path, when sessions and API tokens were last used.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -8,24 +8,37 @@ use jiff::Timestamp;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use crate::domain::api_token::{ApiTokenId, LastUse};
 use crate::domain::session::SessionId;
-use crate::ports::Sessions;
+use crate::ports::{ApiTokens, Sessions};
+
+/// Something was used.
+enum Note {
+    Session(SessionId, Timestamp),
+    Token(ApiTokenId, LastUse),
+}
 
 /// Notes uses without ever waiting.
 #[derive(Clone)]
-pub struct SeenSender(mpsc::Sender<(SessionId, Timestamp)>);
+pub struct SeenSender(mpsc::Sender<Note>);
 
 impl SeenSender {
     /// Notes one use. When the queue is full the note is dropped: the next use is a minute away at most.
     pub fn note(&self, session: SessionId, at: Timestamp) {
-        let _ = self.0.try_send((session, at));
+        let _ = self.0.try_send(Note::Session(session, at));
+    }
+
+    /// The same, of an API token.
+    pub fn note_token(&self, token: ApiTokenId, used: LastUse) {
+        let _ = self.0.try_send(Note::Token(token, used));
     }
 }
 
 /// Collects notes and writes them to the store in batches.
 pub struct RecordSeen {
     sessions: Arc<dyn Sessions>,
-    notes: mpsc::Receiver<(SessionId, Timestamp)>,
+    tokens: Arc<dyn ApiTokens>,
+    notes: mpsc::Receiver<Note>,
 }
 
 impl RecordSeen {
@@ -33,9 +46,14 @@ impl RecordSeen {
     const CAPACITY: usize = 4096;
 
     /// The writer and the end to note uses at.
-    pub fn new(sessions: Arc<dyn Sessions>) -> (Self, SeenSender) {
+    pub fn new(sessions: Arc<dyn Sessions>, tokens: Arc<dyn ApiTokens>) -> (Self, SeenSender) {
         let (sender, notes) = mpsc::channel(Self::CAPACITY);
-        (Self { sessions, notes }, SeenSender(sender))
+        let writer = Self {
+            sessions,
+            tokens,
+            notes,
+        };
+        (writer, SeenSender(sender))
     }
 
     /// Writes until `done`, at most once per `pause`, and then what is left. What cannot be written is noted in the
@@ -64,14 +82,25 @@ impl RecordSeen {
         }
     }
 
-    async fn write(&self, batch: &mut Vec<(SessionId, Timestamp)>) {
-        let newest: HashMap<SessionId, Timestamp> = batch.drain(..).collect();
-        let newest: Vec<_> = newest.into_iter().collect();
-        if newest.is_empty() {
-            return;
+    async fn write(&self, batch: &mut Vec<Note>) {
+        let (mut sessions, mut tokens) = (HashMap::new(), HashMap::new());
+        for note in batch.drain(..) {
+            match note {
+                Note::Session(id, at) => drop(sessions.insert(id, at)),
+                Note::Token(id, used) => drop(tokens.insert(id, used)),
+            }
         }
-        if let Err(fault) = self.sessions.touch(&newest).await {
-            tracing::warn!(fault = fault.chain(), "could not record when sessions were last used");
+        if !sessions.is_empty() {
+            let newest: Vec<_> = sessions.into_iter().collect();
+            if let Err(fault) = self.sessions.touch(&newest).await {
+                tracing::warn!(fault = fault.chain(), "could not record when sessions were last used");
+            }
+        }
+        if !tokens.is_empty() {
+            let newest: Vec<_> = tokens.into_iter().collect();
+            if let Err(fault) = self.tokens.used(&newest).await {
+                tracing::warn!(fault = fault.chain(), "could not record when API tokens were last used");
+            }
         }
     }
 }

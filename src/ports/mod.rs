@@ -4,6 +4,7 @@
 //! `commit`, so no flow can hold a transaction while it hashes, mails or waits.
 
 mod accounts;
+mod api_tokens;
 mod bounces;
 mod events;
 mod floor;
@@ -13,6 +14,7 @@ mod limiter;
 mod mailer;
 mod outbox;
 mod principals;
+mod services;
 mod sessions;
 mod signer;
 mod tickets;
@@ -22,6 +24,7 @@ pub use accounts::{
     AccountBatch, AccountListing, AccountRecord, Accounts, BatchOutcome, Change, Creation, Credential, DueLetter,
     EmailMatch, PasswordChange,
 };
+pub use api_tokens::{Adding, ApiTokens};
 pub use bounces::{Bounces, Noting};
 pub use events::{EventFilter, Events};
 pub use floor::Floor;
@@ -31,6 +34,7 @@ pub use limiter::Limiter;
 pub use mailer::{Content, Mail, Mailer, Receipt, Refusal};
 pub use outbox::{LetterListing, LetterStatus, Outbox, Queue};
 pub use principals::Principals;
+pub use services::Services;
 pub use sessions::{Changed, Renewal, Room, Sessions};
 pub use signer::Signer;
 pub use tickets::{Issue, Redemption, TicketListing, TicketRecord, Tickets};

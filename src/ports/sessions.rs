@@ -4,6 +4,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 
 use crate::domain::account::{Account, AccountId};
+use crate::domain::api_token::ApiTokenId;
 use crate::domain::event::{Consequences, Event};
 use crate::domain::fault::Fault;
 use crate::domain::session::{Session, SessionId};
@@ -84,6 +85,8 @@ pub enum Changed {
     Account(AccountId),
     /// This token opens nothing any more: its session ended, or goes on under another token.
     Session(TokenDigest),
+    /// This API token: it was made or revoked.
+    Token(ApiTokenId),
     /// The signing keys.
     Keys,
 }

@@ -12,10 +12,10 @@ use governor::DefaultKeyedRateLimiter;
 
 use crate::domain::assertion::AssertionTerms;
 use crate::domain::body::BodyCaps;
+use crate::domain::pattern::Pattern;
 use crate::domain::policy::Policy;
-use crate::domain::rule::Pattern;
 use crate::domain::site::Place;
-use crate::flows::Authenticate;
+use crate::flows::{Authenticate, AuthenticateService};
 use crate::web::Portal;
 
 use super::client::TrustedProxies;
@@ -47,6 +47,8 @@ pub struct CharterTerms {
     pub asking: TrustedProxies,
     /// Who is asking, and for how long a session counts.
     pub authenticate: Arc<Authenticate>,
+    /// Which program is asking.
+    pub services: Arc<AuthenticateService>,
     /// Our own pages, on every host.
     pub portal: Arc<Portal>,
     /// Name of the session cookie.

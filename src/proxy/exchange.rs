@@ -10,7 +10,7 @@ use crate::domain::body::BodyCap;
 use crate::domain::certificate::ClientCertificate;
 use crate::domain::policy::Permit;
 use crate::domain::site::Place;
-use crate::flows::Bond;
+use crate::flows::Tie;
 use crate::telemetry::metrics::Outcome;
 use crate::web::Across;
 
@@ -49,8 +49,8 @@ pub struct Exchange {
     pub intake: Intake,
     /// What becomes of the connection after an answer of ours.
     pub after: After,
-    /// What a stream ends with, when somebody is signed in.
-    pub bond: Option<Bond>,
+    /// What a stream ends with, when somebody is known.
+    pub tie: Option<Tie>,
     /// What became of it, as far as is known.
     pub outcome: Outcome,
     /// Binds a stream to its session.
@@ -107,7 +107,7 @@ impl Exchange {
             route: Route::default(),
             intake: Intake::new(BodyCap::Unlimited),
             after: After::Keep,
-            bond: None,
+            tie: None,
             outcome: Outcome::Refused,
             leash: None,
             cut: None,
@@ -132,6 +132,11 @@ impl Exchange {
     pub fn has_ended(&self) -> bool {
         let leash = self.leash.as_ref();
         leash.is_some_and(|leash| leash.ending().token().is_cancelled())
+    }
+
+    /// Whether it was let through as somebody known.
+    pub fn is_named(&self) -> bool {
+        self.permit().is_some_and(|permit| permit.party().is_known())
     }
 
     /// The proof that it was let through.

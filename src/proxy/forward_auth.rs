@@ -66,8 +66,8 @@ impl Gateway {
         let mut response = Response::new(Bytes::new());
         let answer = response.headers_mut();
         answer.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        if let Some((jwt, account)) = self.identity(exchange)? {
-            protected.set_identity(answer, jwt, account)?;
+        if let Some((jwt, party)) = self.identity(exchange)? {
+            protected.set_identity(answer, jwt, party)?;
         }
         let mut cookies = HeaderMap::new();
         for value in session.req_header().headers.get_all(COOKIE) {

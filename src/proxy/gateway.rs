@@ -16,6 +16,7 @@ use pingora::proxy::{FailToProxy, ProxyHttp, Session};
 use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorType};
 
+use crate::domain::party::Party;
 use crate::domain::policy::Permit;
 use crate::flows::{Sentinel, World};
 use crate::ports::Signer;
@@ -112,8 +113,9 @@ impl Gateway {
     }
 
     fn bind(&self, exchange: &Exchange, kind: StreamKind) -> Leash {
-        let named = exchange.permit().is_some_and(|permit| permit.principal().is_some());
-        self.parts.streams.bind(exchange.bond.filter(|_| named), kind)
+        self.parts
+            .streams
+            .bind(exchange.tie.filter(|_| exchange.is_named()), kind)
     }
 
     /// Carries a WebSocket that was let through, to its end.
@@ -135,8 +137,8 @@ impl Gateway {
         self.parts.measures.upstream_answered();
         exchange.route.noted(answer.status().as_u16());
         let mut head = answer.head()?;
-        let signed_in = exchange.permit().is_some_and(|permit| permit.principal().is_some());
-        exchange.charter.protected.guard_response(&mut head, signed_in)?;
+        let named = exchange.is_named();
+        exchange.charter.protected.guard_response(&mut head, named)?;
         exchange.charter.hsts.guard(&mut head)?;
         if !answer.has_switched() {
             session.set_keepalive(None);
@@ -293,12 +295,12 @@ impl ProxyHttp for Gateway {
         }
         exchange.route.answered(response)?;
         self.parts.measures.upstream_answered();
-        let signed_in = exchange.permit().is_some_and(|permit| permit.principal().is_some());
+        let named = exchange.is_named();
         self.leash(session, response, exchange);
         if response.status.is_informational() {
             return exchange.charter.protected.drop_forged_cookies(response);
         }
-        exchange.charter.protected.guard_response(response, signed_in)?;
+        exchange.charter.protected.guard_response(response, named)?;
         exchange.charter.hsts.guard(response)
     }
 
@@ -373,10 +375,7 @@ impl ProxyHttp for Gateway {
             Some((method, target)) => (method, target.as_str()),
             None => (&head.method, &*sent),
         };
-        let account = exchange
-            .permit()
-            .and_then(Permit::principal)
-            .map(|principal| principal.account.extension.as_str());
+        let party = exchange.permit().map(Permit::party);
         tracing::info!(
             target: "sekisho::access",
             request = &*exchange.request_id,
@@ -386,7 +385,8 @@ impl ProxyHttp for Gateway {
             method = %method,
             path = without_query(target),
             status,
-            extension = account,
+            extension = party.and_then(Party::person).map(|person| person.account.extension.as_str()),
+            token = party.and_then(Party::service).map(|service| service.token.name.as_str()),
             milliseconds = u64::try_from(exchange.started.elapsed().as_millis()).unwrap_or(u64::MAX),
             "request"
         );

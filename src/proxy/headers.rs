@@ -11,10 +11,11 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use pingora::http::{RequestHeader, ResponseHeader};
 
-use crate::domain::account::Account;
 use crate::domain::client::ClientAddr;
+use crate::domain::party::Party;
 use crate::web::cookie;
 
+use super::authorization;
 use super::ready::Ready;
 
 /// Names no client may use, however spelled: those that carry our word, and those an upstream might take for it. TLS ends
@@ -162,13 +163,14 @@ impl Protected {
         &self.cookies
     }
 
-    /// Removes every protected name from a request that goes upstream, and our cookies; joins the cookie crumbs
+    /// Removes every protected name from a request that goes upstream, our cookies and API tokens; joins the cookie crumbs
     /// of HTTP/2 (RFC 9113 section 8.2.3).
     pub fn strip(&self, headers: &mut HeaderMap) {
         let stripped: Vec<HeaderName> = headers.keys().filter(|name| self.is_protected(name)).cloned().collect();
         for name in stripped {
             headers.remove(&name);
         }
+        authorization::strip(headers);
         self.strip_cookies(headers);
     }
 
@@ -212,20 +214,34 @@ impl Protected {
         kept.join(&b"; "[..])
     }
 
-    /// Tells the upstream who is asking: the assertion, and the plain headers where the operator wants them.
+    /// Tells the upstream who is asking: the assertion, and the plain headers where the operator wants them. A program is
+    /// named there as no person can be.
     ///
     /// # Errors
     /// When the assertion is no header value: never with a compact JWT, and then nothing is forwarded.
-    pub fn set_identity(&self, headers: &mut HeaderMap, jwt: Bytes, account: &Account) -> pingora::Result<()> {
+    pub fn set_identity(&self, headers: &mut HeaderMap, jwt: Bytes, party: &Party) -> pingora::Result<()> {
         headers.insert(&self.assertion, self.ready.value(jwt)?);
-        if self.plain {
-            let email = account.email.as_ref().map_or("", |email| email.as_typed());
-            headers.insert(&REMOTE_USER, value(plain(account.extension.as_str()))?);
-            headers.insert(&REMOTE_NAME, value(plain(&account.name))?);
-            headers.insert(&REMOTE_EMAIL, value(plain(email))?);
-            headers.insert(&REMOTE_GROUPS, value(plain(&account.groups.join(",")))?);
+        if !self.plain {
+            return Ok(());
         }
-        Ok(())
+        match party {
+            Party::Nobody => Ok(()),
+            Party::Person(principal) => {
+                let account = &principal.account;
+                let email = account.email.as_ref().map_or("", |email| email.as_typed());
+                set_plain(
+                    headers,
+                    account.extension.as_str(),
+                    &account.name,
+                    email,
+                    &account.groups,
+                )
+            }
+            Party::Service(service) => {
+                let token = &service.token;
+                set_plain(headers, &token.subject(), token.name.as_str(), "", &token.groups)
+            }
+        }
     }
 
     /// The names that carry an identity.
@@ -320,6 +336,14 @@ impl Origin {
     pub fn set_host(&self, headers: &mut HeaderMap, own: Option<&HeaderValue>) {
         headers.insert(HOST, own.unwrap_or(&self.host).clone());
     }
+}
+
+fn set_plain(headers: &mut HeaderMap, user: &str, name: &str, email: &str, groups: &[String]) -> pingora::Result<()> {
+    headers.insert(&REMOTE_USER, value(plain(user))?);
+    headers.insert(&REMOTE_NAME, value(plain(name))?);
+    headers.insert(&REMOTE_EMAIL, value(plain(email))?);
+    headers.insert(&REMOTE_GROUPS, value(plain(&groups.join(",")))?);
+    Ok(())
 }
 
 /// The methods that a request asks the web client to take it for, in capitals. Many frameworks obey these headers, so

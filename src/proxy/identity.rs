@@ -7,12 +7,12 @@ use http::HeaderName;
 use pingora::http::RequestHeader;
 use pingora::{Error, ErrorType};
 
-use crate::domain::account::Account;
 use crate::domain::assertion::{Assertion, AssertionTerms};
 use crate::domain::certificate::ClientCertificate;
 use crate::domain::fault::Fault;
+use crate::domain::party::Party;
+use crate::domain::passes::{Pass, Passes};
 use crate::domain::policy::Permit;
-use crate::domain::principal::{Pass, Principal};
 use crate::domain::session::later;
 
 use super::exchange::Exchange;
@@ -24,16 +24,16 @@ static X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 impl Gateway {
     /// The assertion of a request that was let through, and whose it is; `None` when the permit names nobody.
-    pub(super) fn identity<'a>(&self, exchange: &'a Exchange) -> pingora::Result<Option<(Bytes, &'a Account)>> {
+    pub(super) fn identity<'a>(&self, exchange: &'a Exchange) -> pingora::Result<Option<(Bytes, &'a Party)>> {
         let permit = exchange
             .permit()
             .ok_or_else(|| Error::explain(ErrorType::InternalError, "nothing is forwarded without a permit"))?;
         let site = sites::admitted(exchange)?;
-        let Some(principal) = permit.principal() else {
+        let Some(passes) = permit.party().passes() else {
             return Ok(None);
         };
         let certificate = exchange.certificate.as_deref();
-        let signed = self.pass(&site.assertion, permit, principal, certificate);
+        let signed = self.pass(&site.assertion, permit, passes, certificate);
         let jwt = signed.map_err(|fault| {
             tracing::error!(
                 request = &*exchange.request_id,
@@ -42,7 +42,7 @@ impl Gateway {
             );
             Error::explain(ErrorType::HTTPStatus(503), "no assertion")
         })?;
-        Ok(Some((jwt, &principal.account)))
+        Ok(Some((jwt, permit.party())))
     }
 
     /// Sets what the upstream may rely on, at the last moment, where no client can nominate it away.
@@ -64,8 +64,8 @@ impl Gateway {
         }
         headers::rewrite(request, |headers| {
             protected.strip(headers);
-            if let Some((jwt, account)) = identity {
-                protected.set_identity(headers, jwt, account)?;
+            if let Some((jwt, party)) = identity {
+                protected.set_identity(headers, jwt, party)?;
             }
             origin.set(headers)?;
             origin.set_host(headers, exchange.route.host());
@@ -83,12 +83,12 @@ impl Gateway {
         &self,
         terms: &Arc<AssertionTerms>,
         permit: &Permit,
-        principal: &Principal,
+        passes: &Passes,
         certificate: Option<&ClientCertificate>,
     ) -> Result<Bytes, Fault> {
         let now = self.parts.world.now();
         if certificate.is_none()
-            && let Some(jwt) = principal.pass_for(terms, now)
+            && let Some(jwt) = passes.of(terms, now)
         {
             return Ok(jwt);
         }
@@ -108,7 +108,7 @@ impl Gateway {
             terms: Arc::clone(terms),
             refresh_at: later(now, terms.life / 2),
         };
-        principal.keep_pass(&pass, now);
+        passes.keep(&pass, now);
         Ok(jwt)
     }
 }

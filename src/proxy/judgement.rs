@@ -7,14 +7,14 @@ use bytes::Bytes;
 use pingora::proxy::Session;
 
 use crate::domain::certificate::ClientCertificate;
-use crate::domain::policy::Verdict;
 use crate::domain::rule::Asked;
 use crate::domain::target::RequestPath;
-use crate::flows::{Bond, Right};
+use crate::flows::{Right, Tie};
 use crate::telemetry::metrics::Outcome;
-use crate::web::{Failure, Owner, cookie};
+use crate::web::{Failure, Owner};
 
 use super::bridge::After;
+use super::caller::{Caller, Case, Judged};
 use super::charter::Charter;
 use super::exchange::{Exchange, Stage};
 use super::gateway::Gateway;
@@ -64,64 +64,80 @@ impl Gateway {
             return Some(refusal::fail(Some(session), exchange, Failure::BadRequest));
         };
         exchange.across = origins::across(session, site, origin, &path);
-        let presented = cookie::presented(&session.req_header().headers, &charter.session_cookie);
-        let standing = match charter.authenticate.run(&presented).await {
-            Ok(standing) => standing,
+        let head = session.req_header();
+        let caller = Caller::of(&head.headers, &charter.session_cookie);
+        let instead = if caller.is_program() || site.policy.names_methods() {
+            headers::other_methods(&head.headers)
+        } else {
+            Vec::new()
+        };
+        let case = Case {
+            policy: &site.policy,
+            path: &path,
+            asked: &Asked {
+                method: head.method.as_str(),
+                host: origin.host_name(),
+                client: origin.client.ip(),
+                instead: &instead,
+            },
+            client: origin.client,
+            request: &exchange.request_id,
+            forwards: exchange.about.is_none(),
+        };
+        let judged = match caller.judge(&charter, &case).await {
+            Ok(judged) => judged,
             Err(fault) => {
                 let answer = refusal::unjudged(session, exchange, &fault);
                 exchange.outcome = Outcome::Failed;
                 return Some(answer);
             }
         };
-        if let Some(principal) = standing.principal() {
-            self.parts.sentinel.note(principal.account.id, origin.client);
-        }
-        let head = session.req_header();
-        let instead = if site.policy.names_methods() {
-            headers::other_methods(&head.headers)
-        } else {
-            Vec::new()
-        };
-        let asked = Asked {
-            method: head.method.as_str(),
-            host: origin.host_name(),
-            client: origin.client.ip(),
-            instead: &instead,
-        };
-        match site.policy.judge(&path, &asked, standing.principal()) {
-            Verdict::Allow(_) if origins::is_foreign_upgrade(session, exchange, site) => {
+        match judged {
+            Judged::Allow(..) if origins::is_foreign_upgrade(session, exchange, site) => {
                 exchange.outcome = Outcome::Denied;
                 Some(refusal::fail(Some(session), exchange, Failure::Forbidden))
             }
-            Verdict::Allow(permit) => {
+            Judged::Allow(permit, tie) => {
+                if let Some(principal) = permit.principal() {
+                    self.parts.sentinel.note(principal.account.id, origin.client);
+                }
                 exchange.intake = Intake::new(site.bodies.at(&path));
                 if !exchange.intake.admits_declared(&head.headers) {
                     tracing::info!(request = &*exchange.request_id, problem = intake::TOO_LARGE, "refused");
                     exchange.after = After::Hear;
                     return Some(refusal::fail(Some(session), exchange, Failure::BodyTooLarge));
                 }
-                exchange.bond = standing.bond();
-                exchange.pulse = pulse(&charter, &path, exchange.bond);
+                exchange.tie = tie;
+                exchange.pulse = pulse(&charter, &path, exchange.tie);
                 exchange.outcome = Outcome::Forwarded;
                 exchange.stage = Stage::Admitted(permit);
                 None
             }
-            Verdict::Deny => {
+            Judged::Deny => {
                 exchange.outcome = Outcome::Denied;
                 Some(refusal::fail(Some(session), exchange, Failure::Forbidden))
             }
-            Verdict::Challenge => {
+            Judged::Challenge(refusal) => {
                 exchange.outcome = Outcome::Challenged;
-                Some(refusal::challenge(session, exchange, site, standing.refusal()))
+                Some(refusal::challenge(session, exchange, site, refusal))
+            }
+            Judged::Refuse(failure) => {
+                exchange.outcome = match failure {
+                    Failure::UnclearCredentials => Outcome::Refused,
+                    Failure::InsufficientScope => Outcome::Denied,
+                    _ => Outcome::Challenged,
+                };
+                Some(refusal::fail(Some(session), exchange, failure))
             }
         }
     }
 }
 
 /// Hears of the traffic of a stream at this path, where that counts as use.
-fn pulse(charter: &Charter, path: &RequestPath<'_>, bond: Option<Bond>) -> Option<Pulse> {
+fn pulse(charter: &Charter, path: &RequestPath<'_>, tie: Option<Tie>) -> Option<Pulse> {
     let active = || charter.active_streams.iter().any(|active| active.holds(path));
-    match bond?.right {
+    let Some(Tie::Person(bond)) = tie else { return None };
+    match bond.right {
         Right::Session(id) if active() => Some(Pulse::new(Arc::clone(&charter.authenticate), id)),
         _ => None,
     }

@@ -2,12 +2,14 @@
 //!
 //! A request walks through `gateway` under the charter in force when it came in (`charter`): its head is refused when
 //! upstreams could read it in two ways (`reception`, `framing`), its client is told (`client`), the site it is for is
-//! chosen (`sites`), its session is looked up, the policy judges it (`judgement`), and
+//! chosen (`sites`), its session or API token is looked up and the policy judges it (`judgement`, `caller`), and
 //! only a permit lets it on (`exchange`). What the upstream may rely on is set at the very last
 //! moment (`identity`, `headers`); who may not pass is told so (`refusal`). A proxy that forwards by itself asks
 //! (`question`) and is told what would have become of the request here (`forward_auth`).
 
+mod authorization;
 mod bridge;
+mod caller;
 mod cause;
 mod charter;
 mod client;

@@ -4,6 +4,8 @@
 //! [`Leash`], and [`Streams::check`] looks again at the sessions behind all of them twice a second. They are bound to the
 //! session and not to its token, so that a person who gives the password again keeps a call, and to the generation of
 //! its account, so that nobody keeps a stream through a new password; and to role and groups. See [`Bond`].
+//!
+//! [`Bond`]: crate::flows::Bond
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -12,7 +14,7 @@ use dashmap::DashMap;
 use tokio_util::sync::CancellationToken;
 
 use crate::domain::fault::Fault;
-use crate::flows::{Authenticate, Bond};
+use crate::flows::{Authenticate, AuthenticateService, Tie};
 use crate::telemetry::metrics::{StreamEnd, StreamKind, StreamMetrics};
 
 use super::closing::{Farewell, SESSION_ENDED};
@@ -20,7 +22,7 @@ use super::closing::{Farewell, SESSION_ENDED};
 /// The open streams.
 #[derive(Default)]
 pub struct Streams {
-    open: DashMap<u64, (Option<Bond>, Ending)>,
+    open: DashMap<u64, (Option<Tie>, Ending)>,
     next: AtomicU64,
     stopping: AtomicBool,
     metrics: StreamMetrics,
@@ -100,11 +102,11 @@ impl Streams {
     }
 
     /// Binds a stream to its session, and every stream to the life of the gateway.
-    pub fn bind(self: &Arc<Self>, bond: Option<Bond>, kind: StreamKind) -> Leash {
+    pub fn bind(self: &Arc<Self>, tie: Option<Tie>, kind: StreamKind) -> Leash {
         self.metrics.opened(kind);
         let id = self.next.fetch_add(1, Ordering::Relaxed);
         let ending = Ending::default();
-        self.open.insert(id, (bond, ending.clone()));
+        self.open.insert(id, (tie, ending.clone()));
         // Looked at after the insertion: whoever stops them all either sees this one or has said so before.
         if self.stopping.load(Ordering::SeqCst) {
             ending.end(Farewell::RESTART);
@@ -117,20 +119,20 @@ impl Streams {
         }
     }
 
-    /// Ends the streams whose session is no longer live, or is not what it was when they were opened. Looking does not
-    /// count as using a session.
+    /// Ends the streams whose session or API token is no longer live, or is not what it was when they were opened. Looking
+    /// does not count as using it.
     ///
     /// # Errors
     /// When the store is down: streams then stay open like any other live session, by the rule for outages.
-    pub async fn check(&self, authenticate: &Authenticate) -> Result<(), Fault> {
-        let open: Vec<(u64, Bond)> = self
+    pub async fn check(&self, people: &Authenticate, services: &AuthenticateService) -> Result<(), Fault> {
+        let open: Vec<(u64, Tie)> = self
             .open
             .iter()
             .filter_map(|entry| Some((*entry.key(), entry.value().0?)))
             .collect();
         let mut fault = None;
-        for (id, bond) in open {
-            let severed = match authenticate.severed(&bond).await {
+        for (id, tie) in open {
+            let severed = match tie.severed(people, services).await {
                 Ok(severed) => severed,
                 Err(down) => {
                     fault = Some(down);

@@ -1,7 +1,8 @@
-//! The adapters of the data ports: where accounts, sessions, tickets, letters, events, keys and meters are kept.
+//! The adapters of the data ports: where accounts, sessions, tickets, API tokens, letters, events, keys and meters are kept.
 
 pub mod archive;
 pub mod cached;
+pub mod known_tokens;
 pub mod limiter;
 pub mod memory;
 pub mod sqlite;
@@ -10,6 +11,7 @@ pub mod sqlite;
 mod conformance;
 
 pub use cached::{CachedSessions, Followed};
+pub use known_tokens::KnownTokens;
 pub use limiter::MemoryLimiter;
 pub use memory::MemoryStore;
 pub use sqlite::{SqliteStore, StoreFaults, StoreLock};

@@ -28,7 +28,7 @@ use super::respond;
 use super::routes::{ACCOUNT_PATH, Access, Action, Owner, RouteInfo};
 use super::settings::{PortalFlows, PortalProblem, PortalSettings};
 use super::visit::{Submission, Visit};
-use super::voice::{BodyKind, Voice};
+use super::voice::{BodyKind, Medium, Voice};
 
 /// The largest body that is read; the caller has a cap of its own.
 pub const MAX_BODY: usize = 64 * 1024;
@@ -90,7 +90,11 @@ impl Portal {
 
     /// The answer to a failure the proxy decided on: a page for a person who navigates, JSON for everything else.
     pub fn failure(&self, head: Option<&request::Parts>, failure: Failure) -> Response<Bytes> {
-        let voice = head.map_or_else(|| Voice::to_nobody(&self.desk.settings), |head| self.voice(head));
+        let mut voice = head.map_or_else(|| Voice::to_nobody(&self.desk.settings), |head| self.voice(head));
+        if failure.bearer_error().is_some() {
+            // Programs read it, whatever they accept.
+            voice.medium = Medium::Json;
+        }
         respond::write(&self.desk, &voice, Answer::problem(Problem::Failed(failure)))
     }
 

@@ -16,8 +16,14 @@ use super::form::BodyProblem;
 pub enum Failure {
     /// 400: the request cannot be read, or not in one way only.
     BadRequest,
+    /// 400: a program and a person at once, or several fields that say who is asking.
+    UnclearCredentials,
+    /// 401: what was presented as an API token opens nothing.
+    InvalidToken,
     /// 403: the policy refuses.
     Forbidden,
+    /// 403: the API token is not for this.
+    InsufficientScope,
     /// 404: nothing here, a near miss of our own routes among it.
     NotFound,
     /// 405: a method we do not forward; `allow` is the value of the `Allow` header.
@@ -51,6 +57,18 @@ pub enum Failure {
     },
     /// 504: the web client did not answer in time.
     GatewayTimeout,
+}
+
+impl Failure {
+    /// The error code for whoever presents a bearer token (RFC 6750 section 3.1). Only programs do.
+    pub(super) const fn bearer_error(self) -> Option<&'static str> {
+        match self {
+            Self::UnclearCredentials => Some("invalid_request"),
+            Self::InvalidToken => Some("invalid_token"),
+            Self::InsufficientScope => Some("insufficient_scope"),
+            _ => None,
+        }
+    }
 }
 
 /// What is wrong with a request.
@@ -119,7 +137,10 @@ impl Problem {
         match self {
             Self::Failed(failure) => match failure {
                 Failure::BadRequest => "malformed-request",
+                Failure::UnclearCredentials => "unclear-credentials",
+                Failure::InvalidToken => "invalid-token",
                 Failure::Forbidden => "forbidden",
+                Failure::InsufficientScope => "insufficient-scope",
                 Failure::NotFound => "not-found",
                 Failure::MethodNotAllowed { .. } => "method-not-allowed",
                 Failure::RequestTimeout => "request-timeout",

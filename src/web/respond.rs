@@ -238,8 +238,9 @@ fn words(desk: &Desk, language: Language, problem: Problem) -> (String, String) 
 fn status(problem: Problem) -> StatusCode {
     match problem {
         Problem::Failed(failure) => match failure {
-            Failure::BadRequest => StatusCode::BAD_REQUEST,
-            Failure::Forbidden => StatusCode::FORBIDDEN,
+            Failure::BadRequest | Failure::UnclearCredentials => StatusCode::BAD_REQUEST,
+            Failure::InvalidToken => StatusCode::UNAUTHORIZED,
+            Failure::Forbidden | Failure::InsufficientScope => StatusCode::FORBIDDEN,
             Failure::NotFound => StatusCode::NOT_FOUND,
             Failure::MethodNotAllowed { .. } => StatusCode::METHOD_NOT_ALLOWED,
             Failure::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
@@ -282,7 +283,13 @@ fn explain_in_head(desk: &Desk, problem: Problem, headers: &mut HeaderMap) {
     if let Problem::Failed(Failure::MethodNotAllowed { allow }) = problem {
         headers.insert(ALLOW, HeaderValue::from_static(allow));
     }
-    if status(problem) == StatusCode::UNAUTHORIZED {
+    if let Problem::Failed(failure) = problem
+        && let Some(error) = failure.bearer_error()
+    {
+        if let Ok(how) = HeaderValue::try_from(format!("Bearer error=\"{error}\"")) {
+            headers.insert(WWW_AUTHENTICATE, how);
+        }
+    } else if status(problem) == StatusCode::UNAUTHORIZED {
         // Browsers pass over a scheme they do not know and show no dialogue of their own.
         let login = &desk.settings.routes.login;
         let how = format!("Cookie form-action=\"{login}\", cookie-name=\"{}\"", desk.names.session);

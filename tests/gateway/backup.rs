@@ -528,6 +528,8 @@ async fn a_backup_proves_what_it_promises_and_says_what_does_not_hold() {
     house.welcome("101").await;
     house.invite("102", &[]).await;
     house.gateway.cli(&["key", "rotate"]).await.succeeded();
+    let add = ["token", "add", "reports", "--scope", "GET /api/*", "--expires", "90d"];
+    house.gateway.cli(&add).await.succeeded();
     let file = back_up(&house).await;
     let (code, proof) = prove(&house, &file).await;
     assert_eq!((code, proof["proved"].as_bool()), (Some(0), Some(true)), "{proof:#}");
@@ -557,6 +559,16 @@ async fn a_backup_proves_what_it_promises_and_says_what_does_not_hold() {
             "UPDATE accounts SET password_hash = '$2b$10$abcdefghijklmnopqrstuu5LoVUJYUPPJ5fWZAWbqZJ7BxFRAL4ei' \
              WHERE extension = '102'",
             "UPDATE accounts SET password_hash = NULL WHERE extension = '102'",
+        ),
+        (
+            "api-tokens",
+            "UPDATE api_tokens SET scopes_json = '[\"everything\"]'",
+            "UPDATE api_tokens SET scopes_json = '[\"GET /api/*\"]'",
+        ),
+        (
+            "bearer-forms",
+            "UPDATE api_tokens SET created_by = 'sekisho_0123456789012345678901234567890123456789012345678'",
+            "UPDATE api_tokens SET created_by = 'operator'",
         ),
         (
             "token-forms",

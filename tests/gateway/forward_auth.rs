@@ -921,3 +921,25 @@ async fn a_proxy_on_this_machine_asks_by_a_unix_socket() {
     assert!(answer.starts_with("http/1.1 200"), "{answer}");
     assert!(field(&answer, ASSERTION).is_some(), "{answer}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_api_token_is_refused_where_another_proxy_would_hand_it_on() {
+    let house = House::with(&format!("{ASKING}\nbearer = [\"/hooks/*\"]")).await;
+    let add = ["token", "add", "reports", "--scope", "/*", "--expires", "30d"];
+    let token = house.gateway.cli(&add).await.succeeded();
+    let line = "GET /.sekisho/auth/traefik";
+    let with = |token: &str| format!("Authorization: Bearer {token}");
+    for uri in ["/a", "/assets/app.js", "/hooks/x"] {
+        let fields = traefik("GET", uri, "x=y", &with(token.trim_end()));
+        let (status, head, body) = ask(&house, line, &fields).await;
+        assert_eq!(status, 403, "{uri}: {head}{body}");
+        assert!(
+            body.contains("insufficient-scope") && field(&head, ASSERTION).is_none(),
+            "{uri}: {head}{body}"
+        );
+    }
+    let (status, head, _) = ask(&house, line, &traefik("GET", "/hooks/x", "x=y", &with("theirs"))).await;
+    assert_eq!((status, field(&head, ASSERTION)), (200, None), "{head}");
+    let (status, ..) = ask(&house, line, &traefik("POST", "/a", "x=y", &with("theirs"))).await;
+    assert_eq!(status, 401);
+}

@@ -12,6 +12,7 @@ mod harness;
 
 mod access;
 mod account_page;
+mod api_tokens;
 mod architecture;
 mod backup;
 mod bodies;

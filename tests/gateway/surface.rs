@@ -48,7 +48,7 @@ fn routes() -> Vec<RouteInfo> {
         queue: 1,
     };
     let hasher = Arc::new(Argon2Hasher::start(hashing, Pepper::from_bytes([0; 32]), Arc::new(OsEntropy)).unwrap());
-    let (_writer, seen) = RecordSeen::new(store.clone());
+    let (_writer, seen) = RecordSeen::new(store.clone(), store.clone());
     let set_password = Arc::new(SetPassword {
         tickets: store.clone(),
         events: store.clone(),

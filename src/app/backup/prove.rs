@@ -13,6 +13,7 @@ use crate::config::Config;
 use crate::crypto::hashing::HashKind;
 use crate::crypto::seal;
 use crate::crypto::secrets::{KnownSecret, PresentSecrets, SECRET_BYTES, SealingKey};
+use crate::domain::api_token::ApiToken;
 use crate::domain::fault::Fault;
 use crate::store::archive::{Archive, DATABASE_PART};
 use crate::store::sqlite::{Cell, DatabaseCopy, Read, emptied, schema_version};
@@ -194,6 +195,7 @@ async fn look_inside(
     let keys = copy.signing_keys().await?;
     checks.push(sealed_keys(&keys, key));
     checks.push(public_keys(&keys));
+    checks.push(api_tokens(&copy.api_tokens().await?));
     let events = Check::new("events", "texts outside the closed list of facts", "events, every row");
     checks.push(understood(events, copy.events().await?));
     let letters = Check::new(
@@ -287,6 +289,18 @@ fn public_keys(keys: &Read<crate::domain::key::KeyRecord>) -> Check {
     });
     let wrong: Vec<_> = wrong.collect();
     check.found(keys.rows.len(), wrong)
+}
+
+fn api_tokens(tokens: &Read<ApiToken>) -> Check {
+    let check = Check::new(
+        "api-tokens",
+        "tokens that would work again, and anything but digests of them",
+        "api_tokens, every row",
+    );
+    let alive = tokens.rows.iter().filter(|token| token.revoked_at.is_none());
+    let wrong = alive.map(|token| format!("{}: not revoked", token.name));
+    let wrong: Vec<_> = wrong.chain(tokens.strange.iter().cloned()).collect();
+    check.found(tokens.rows.len() + tokens.strange.len(), wrong)
 }
 
 fn understood(check: Check, read: Read<()>) -> Check {

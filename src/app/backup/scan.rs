@@ -9,6 +9,7 @@ use std::os::unix::fs::FileExt;
 use aho_corasick::AhoCorasick;
 
 use crate::crypto::secrets::KnownSecret;
+use crate::domain::bearer;
 use crate::domain::token::TOKEN_BYTES;
 
 /// How private keys begin, in the forms they are commonly kept in.
@@ -37,10 +38,11 @@ const PRIVATE_FORMS: [(&str, &[u8]); 8] = [
 const LEAST_BEARER: usize = 32;
 
 /// How a bearer secret is handed over; what follows it would be one.
-const BEARER_FORMS: [(&str, &[u8]); 4] = [
+const BEARER_FORMS: [(&str, &[u8]); 5] = [
     ("a link with a ticket", b"ticket="),
     ("a session cookie", b"__Host-sekisho="),
     ("a bearer token", b"Bearer "),
+    ("an API token", bearer::PREFIX.as_bytes()),
     ("a JWT", b"eyJhbGciOi"),
 ];
 

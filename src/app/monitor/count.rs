@@ -76,6 +76,8 @@ pub fn count(metrics: &FactMetrics, fact: &Fact) {
         | Fact::SignInConfirmed(_)
         | Fact::WelcomeRequested
         | Fact::PasswordChanged
+        | Fact::TokenAdded(..)
+        | Fact::TokenRevoked(..)
         | Fact::KeyRotated(_)
         | Fact::PepperRotated(_)
         | Fact::PepperDropped(_)

@@ -71,6 +71,9 @@ fn title(matter: Disorder) -> &'static str {
         Disorder::WeakHash => "Weak password hash",
         Disorder::LookAlike => "Names that look alike",
         Disorder::OddSpelling => "Unusual characters",
+        Disorder::TokenExpired => "API tokens that have expired",
+        Disorder::TokenExpiring => "API tokens that expire soon",
+        Disorder::TokenUnused => "API tokens that nobody uses",
     }
 }
 

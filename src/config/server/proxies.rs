@@ -9,7 +9,7 @@ use super::{Listen, Server};
 use crate::config::keys::forms::{List, OneOf, Switch, Text};
 use crate::config::keys::{Slot, Walker};
 use crate::domain::hops::HopField;
-use crate::domain::rule::plain_network;
+use crate::domain::scope::plain_network;
 
 impl Server {
     pub(super) fn walk_proxies(&mut self, walker: &mut impl Walker) {

@@ -5,7 +5,7 @@ use serde_json::json;
 use crate::config::keys::forms::{List, Text};
 use crate::config::keys::{Slot, Walker, units};
 use crate::domain::body::{BodyCap, BodyCaps, CapLine};
-use crate::domain::rule::Pattern;
+use crate::domain::pattern::Pattern;
 
 const UNLIMITED: &str = "unlimited";
 

@@ -33,6 +33,9 @@ pub enum LimitKey {
     ResetDevice(NameDigest),
     /// Links presented by one client.
     TicketClient(IpAddr),
+    /// Tokens of programs that open nothing, presented by one client. Apart from sign-ins: nobody guesses 256 bits, and a
+    /// program with an old token must not keep the people at its address from signing in.
+    TokenClient(IpAddr),
     /// Equal reset requests in a row: a held Enter key.
     ResetAgain(NameDigest),
     /// What one client repeats for one address.
@@ -81,6 +84,7 @@ impl LimitKey {
             Self::ResetEmail(_) => "reset.email",
             Self::ResetDevice(_) => "reset.device",
             Self::TicketClient(_) => "ticket.client",
+            Self::TokenClient(_) => "token.client",
             Self::ResetAgain(_) => "reset.again",
             Self::ResetRepeat(..) => "reset.repeat",
             Self::MailAccount(_) => "mail.account",

@@ -67,6 +67,8 @@ struct Accounts {
 pub struct Followed {
     /// The signing keys changed, or may have: load them again, then call [`CachedSessions::drop_passes`].
     pub keys_changed: bool,
+    /// API tokens were made or revoked, or may have been: what is remembered of them may not be believed.
+    pub tokens_changed: bool,
 }
 
 /// Former tokens that are remembered at once. Each has cost a hash, so this many are never made in [`IN_FLIGHT`].
@@ -112,13 +114,14 @@ impl CachedSessions {
             .fetch_max(now.0.saturating_add(grace), Ordering::Release);
         Ok(Followed {
             keys_changed: !unbroken || changes.contains(&Changed::Keys),
+            tokens_changed: !unbroken || changes.iter().any(|change| matches!(change, Changed::Token(_))),
         })
     }
 
     /// Lets every session be given a fresh assertion with its next request: after the signing keys changed.
     pub fn drop_passes(&self) {
         for (_, entry) in &self.entries {
-            entry.principal.drop_passes();
+            entry.principal.passes().drop_all();
         }
     }
 
@@ -150,7 +153,7 @@ impl CachedSessions {
                     }
                 }
                 Changed::Session(digest) => self.entries.invalidate(digest),
-                Changed::Keys => {}
+                Changed::Keys | Changed::Token(_) => {}
             }
         }
     }

@@ -10,7 +10,7 @@ use super::*;
 use crate::domain::account::{Account, AccountState};
 use crate::domain::assertion::AssertionTerms;
 use crate::domain::event::Consequences;
-use crate::domain::principal::Pass;
+use crate::domain::passes::Pass;
 use crate::domain::session::tests::{account, at, session};
 use crate::domain::session::{Lifetime, Session, SessionId, SessionState};
 use crate::ports::{Renewal, Room};
@@ -308,13 +308,13 @@ async fn a_key_change_is_told_and_every_pass_can_be_dropped() {
         terms: Arc::clone(&terms),
         refresh_at: at(1000),
     };
-    fetched.keep_pass(&pass, at(0));
+    fetched.passes().keep(&pass, at(0));
     shelf.log.lock().push(Changed::Keys);
     assert!(cached.follow(hands.set(2)).await.unwrap().keys_changed);
     assert!(!cached.follow(hands.set(3)).await.unwrap().keys_changed);
-    assert!(fetched.pass_for(&terms, at(0)).is_some());
+    assert!(fetched.passes().of(&terms, at(0)).is_some());
     cached.drop_passes();
-    assert!(cached.known(&digest()).unwrap().pass_for(&terms, at(0)).is_none());
+    assert!(cached.known(&digest()).unwrap().passes().of(&terms, at(0)).is_none());
 }
 
 #[tokio::test]

@@ -2,6 +2,7 @@
 //! of calls in which every adapter must agree with the reference model in memory.
 
 mod accounts;
+mod api_tokens;
 mod bounces;
 mod journal;
 mod model;
@@ -27,13 +28,16 @@ use crate::domain::session::tests::at;
 use crate::domain::session::{Session, SessionId, later};
 use crate::domain::ticket::{Purpose, Ticket, Way};
 use crate::domain::token::TokenDigest;
-use crate::ports::{Accounts, Bounces, EventFilter, Events, Keys, Outbox, Redemption, Room, Sessions, Tickets};
+use crate::ports::{
+    Accounts, ApiTokens, Bounces, EventFilter, Events, Keys, Outbox, Redemption, Room, Sessions, Tickets,
+};
 
 /// One adapter, seen through its ports alone.
 pub(super) struct Ports {
     pub(super) accounts: Arc<dyn Accounts>,
     pub(super) sessions: Arc<dyn Sessions>,
     pub(super) tickets: Arc<dyn Tickets>,
+    pub(super) tokens: Arc<dyn ApiTokens>,
     pub(super) outbox: Arc<dyn Outbox>,
     pub(super) bounces: Arc<dyn Bounces>,
     pub(super) events: Arc<dyn Events>,
@@ -44,13 +48,14 @@ pub(super) struct Ports {
 impl Ports {
     fn of<S>(store: S, directory: Option<TempDir>) -> Self
     where
-        S: Accounts + Sessions + Tickets + Outbox + Bounces + Events + Keys + 'static,
+        S: Accounts + Sessions + Tickets + ApiTokens + Outbox + Bounces + Events + Keys + 'static,
     {
         let store = Arc::new(store);
         Self {
             accounts: Arc::clone(&store) as _,
             sessions: Arc::clone(&store) as _,
             tickets: Arc::clone(&store) as _,
+            tokens: Arc::clone(&store) as _,
             outbox: Arc::clone(&store) as _,
             bounces: Arc::clone(&store) as _,
             events: Arc::clone(&store) as _,

@@ -6,6 +6,7 @@ use proptest::sample::select;
 
 use super::*;
 use crate::domain::account::{AccountEdit, EmailEdit, LoginName};
+use crate::domain::api_token::{ApiToken, ApiTokenId, LastUse};
 use crate::domain::bounce::{Action, DeadAddress, Ignored, Report, StatusCode};
 use crate::domain::device::Device;
 use crate::domain::key::{KeyRecord, SigningAlgorithm};
@@ -51,13 +52,17 @@ enum Act {
     Failed,
     GivenUp,
     SweepLetters,
+    AddToken,
+    RevokeToken,
+    UseToken,
+    SweepTokens,
     AddKey,
     SweepKeys,
     ListEvents,
 }
 
 /// What happens often stands here often.
-const ACTS: [Act; 55] = [
+const ACTS: [Act; 60] = [
     Act::Create,
     Act::Create,
     Act::Create,
@@ -111,6 +116,11 @@ const ACTS: [Act; 55] = [
     Act::Failed,
     Act::GivenUp,
     Act::SweepLetters,
+    Act::AddToken,
+    Act::AddToken,
+    Act::RevokeToken,
+    Act::UseToken,
+    Act::SweepTokens,
     Act::AddKey,
     Act::ListEvents,
 ];
@@ -161,6 +171,7 @@ struct Cast {
     tickets: Vec<Ticket>,
     sessions: Vec<Session>,
     letters: Vec<LetterId>,
+    tokens: Vec<ApiTokenId>,
     keys: usize,
 }
 
@@ -200,6 +211,10 @@ enum Call {
     Failed(LetterId, Timestamp),
     GivenUp(LetterId, Timestamp, Event),
     SweepLetters(Timestamp),
+    AddToken(ApiToken, Consequences),
+    RevokeToken(ApiTokenId, Timestamp, Consequences),
+    UseToken(ApiTokenId, LastUse),
+    SweepTokens(Timestamp),
     AddKey(KeyRecord, Consequences),
     SweepKeys(Timestamp),
     ListEvents(EventFilter),
@@ -218,6 +233,7 @@ struct Sight {
     ignored: Vec<(Ignored, u64)>,
     next_due: Option<Timestamp>,
     events: Vec<Event>,
+    api_tokens: Vec<ApiToken>,
     keys: Vec<KeyRecord>,
     changes: (Vec<Changed>, i64),
     newest_change: i64,
@@ -310,6 +326,10 @@ impl Cast {
             Act::Failed => Call::Failed(letter, at(second + spread * 4)),
             Act::GivenUp => Call::GivenUp(letter, now, event),
             Act::SweepLetters => Call::SweepLetters(back(10 * spread)),
+            Act::AddToken => Call::AddToken(self.new_token(which, second), then),
+            Act::RevokeToken => Call::RevokeToken(self.token(which), now, then),
+            Act::UseToken => Call::UseToken(self.token(which), used(back(spread - 12))),
+            Act::SweepTokens => Call::SweepTokens(back(10 * spread)),
             Act::AddKey => Call::AddKey(self.new_key(now), then),
             Act::SweepKeys => Call::SweepKeys(back(spread)),
             Act::ListEvents => Call::ListEvents(EventFilter {
@@ -341,6 +361,16 @@ impl Cast {
 
     fn session(&self, how: usize) -> SessionId {
         pick_new(&self.sessions, how).map_or_else(|| SessionId::new(fresh_uuid()), |session| session.id)
+    }
+
+    fn new_token(&mut self, which: usize, second: i64) -> ApiToken {
+        let token = api_tokens::fresh_token(["a", "b", "c"][which % 3], second);
+        self.tokens.push(token.id);
+        token
+    }
+
+    fn token(&self, how: usize) -> ApiTokenId {
+        pick_new(&self.tokens, how).map_or_else(|| ApiTokenId::new(fresh_uuid()), |id| *id)
     }
 
     fn new_account(&mut self, which: usize, how: usize) -> Account {
@@ -489,6 +519,7 @@ impl Cast {
             ignored: ports.bounces.ignored().await.unwrap(),
             next_due: ports.outbox.next_due().await.unwrap(),
             events: ports.events.list(EventFilter::newest(usize::MAX)).await.unwrap(),
+            api_tokens: ports.tokens.list().await.unwrap(),
             keys: ports.keys.list().await.unwrap(),
             changes: ports.sessions.changes_since(Some(0)).await.unwrap(),
             newest_change: ports.sessions.changes_since(None).await.unwrap().1,
@@ -539,6 +570,10 @@ impl Call {
             Self::Failed(id, again_at) => said(outbox.failed(*id, "450", *again_at).await),
             Self::GivenUp(id, now, event) => said(outbox.given_up(*id, *now, "550", event.clone()).await),
             Self::SweepLetters(before) => said(outbox.sweep(*before).await),
+            Self::AddToken(token, then) => said(ports.tokens.add(token, then.clone()).await),
+            Self::RevokeToken(id, now, then) => said(ports.tokens.revoke(*id, *now, then.clone()).await),
+            Self::UseToken(id, used) => said(ports.tokens.used(&[(*id, *used)]).await),
+            Self::SweepTokens(before) => said(ports.tokens.sweep(*before).await),
             Self::AddKey(key, then) => said(ports.keys.add(key, then.clone()).await),
             Self::SweepKeys(before) => said(ports.keys.sweep(*before).await),
             Self::ListEvents(filter) => said(ports.events.list(*filter).await),
@@ -553,6 +588,11 @@ fn report(how: usize) -> Report {
         status: [None, StatusCode::parse("5.1.1"), StatusCode::parse("4.4.7")][how % 3],
         words: how.is_multiple_of(2).then(|| format!("550 {how} '\"")),
     }
+}
+
+fn used(at: Timestamp) -> LastUse {
+    let client = crate::domain::client::ClientAddr::new("192.0.2.3".parse().unwrap());
+    LastUse { at, client }
 }
 
 /// One edit of many: each part is mentioned now and then.

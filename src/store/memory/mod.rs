@@ -2,6 +2,7 @@
 //! and the store of fast tests; nothing in it outlives the process.
 
 mod accounts;
+mod api_tokens;
 mod batch;
 mod bounces;
 mod journal;
@@ -16,6 +17,7 @@ use parking_lot::Mutex;
 
 use self::outbox::StoredLetter;
 use crate::domain::account::{Account, AccountId, AccountState, Role};
+use crate::domain::api_token::ApiToken;
 use crate::domain::bounce::{Bounce, Ignored};
 use crate::domain::event::{Consequences, Event};
 use crate::domain::key::KeyRecord;
@@ -25,7 +27,7 @@ use crate::domain::ticket::{Ticket, TicketEnd, TicketState};
 use crate::domain::token::TokenDigest;
 use crate::ports::Changed;
 
-/// Accounts, sessions, tickets, letters, events and keys behind one lock: every port method holds it from
+/// Accounts, sessions, tickets, API tokens, letters, events and keys behind one lock: every port method holds it from
 /// beginning to end, so that it is one atomic act by construction.
 #[derive(Default)]
 pub struct MemoryStore {
@@ -48,6 +50,7 @@ struct State {
     letters: Vec<StoredLetter>,
     events: Vec<Event>,
     keys: Vec<KeyRecord>,
+    tokens: Vec<ApiToken>,
     dead_addresses: BTreeMap<String, Bounce>,
     ignored: BTreeMap<Ignored, u64>,
     changes: Vec<StoredChange>,

@@ -14,6 +14,7 @@ use sqlx::{AssertSqlSafe, Column, ConnectOptions, Connection, Row, TypeInfo, Val
 
 use super::rows::{self, Trouble, ms};
 use super::{SqliteStore, migrations};
+use crate::domain::api_token::ApiToken;
 use crate::domain::fault::Fault;
 use crate::domain::key::KeyRecord;
 use crate::domain::password::PasswordHash;
@@ -35,6 +36,7 @@ enum Fate {
 const TABLES: &[(&str, Fate)] = &[
     ("_sqlx_migrations", Fate::Kept),
     ("accounts", Fate::Kept),
+    ("api_tokens", Fate::Kept),
     ("changes", Fate::Emptied),
     ("dead_addresses", Fate::Kept),
     ("events", Fate::Kept),
@@ -155,6 +157,11 @@ async fn strip(file: &Path, now: Timestamp) -> Result<(), Trouble> {
         .bind(ms(now))
         .execute(&mut copy)
         .await?;
+    // One that is revoked after the backup must not work again: names and scopes are kept, to make others by.
+    query("UPDATE api_tokens SET revoked_at = $1 WHERE revoked_at IS NULL")
+        .bind(ms(now))
+        .execute(&mut copy)
+        .await?;
     // What strangers typed into a form, and what a browser calls itself, is no business of a backup: it could be made to
     // look like anything.
     query("UPDATE letters SET email = 'withheld@invalid' WHERE matter = 'reset'")
@@ -197,12 +204,21 @@ pub struct DatabaseCopy {
 }
 
 /// Rows that this version understands, and ids of those that it does not.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Read<T> {
     /// Understood.
     pub rows: Vec<T>,
     /// Not understood, with the reason.
     pub strange: Vec<String>,
+}
+
+impl<T> Default for Read<T> {
+    fn default() -> Self {
+        Self {
+            rows: Vec::new(),
+            strange: Vec::new(),
+        }
+    }
 }
 
 impl DatabaseCopy {
@@ -388,16 +404,24 @@ impl DatabaseCopy {
         self.understand(all, "id", |row| rows::letter(row).map(|_| ())).await
     }
 
+    /// The API tokens; of a database from before there were any, none.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub async fn api_tokens(&mut self) -> Result<Read<ApiToken>, Fault> {
+        if !self.tables().await?.iter().any(|table| table == "api_tokens") {
+            return Ok(Read::default());
+        }
+        self.understand("SELECT * FROM api_tokens", "id", rows::api_token).await
+    }
+
     async fn understand<T>(
         &mut self,
         all: &'static str,
         id: &str,
         read: impl Fn(&SqliteRow) -> Result<T, Trouble>,
     ) -> Result<Read<T>, Fault> {
-        let mut found = Read {
-            rows: Vec::new(),
-            strange: Vec::new(),
-        };
+        let mut found = Read::default();
         let mut rows = query(all).fetch(&mut self.connection);
         loop {
             let row = match rows.try_next().await {

@@ -3,6 +3,7 @@
 
 mod accounts;
 mod addresses;
+mod api_tokens;
 mod backup;
 mod batch;
 mod bounces;
@@ -221,6 +222,7 @@ fn migrations() -> Migrator {
         step(6, "bounces", include_str!("migrations/0006_bounces.sql")),
         step(7, "asking device", include_str!("migrations/0007_asking_device.sql")),
         step(8, "sites", include_str!("migrations/0008_sites.sql")),
+        step(9, "API tokens", include_str!("migrations/0009_api_tokens.sql")),
     ])
 }
 

@@ -13,6 +13,7 @@ use sqlx::sqlite::SqliteRow;
 use uuid::Uuid;
 
 use crate::domain::account::{Account, AccountId, AccountState, Email, Extension, Role};
+use crate::domain::api_token::{ApiToken, ApiTokenId, ApiTokenName, LastUse};
 use crate::domain::bounce::{Action, Bounce, Ignored, Report, StatusCode};
 use crate::domain::client::ClientAddr;
 use crate::domain::device::Device;
@@ -21,6 +22,7 @@ use crate::domain::fault::Fault;
 use crate::domain::key::KeyRecord;
 use crate::domain::outbox::{Letter, LetterId, Matter};
 use crate::domain::password::PasswordHash;
+use crate::domain::scope::Scope;
 use crate::domain::session::{Session, SessionId};
 use crate::domain::site::SiteName;
 use crate::domain::ticket::{Purpose, Ticket, TicketEnd, Way};
@@ -347,10 +349,44 @@ pub(super) fn key(row: &SqliteRow) -> Result<KeyRecord, Trouble> {
     })
 }
 
+pub(super) fn api_token(row: &SqliteRow) -> Result<ApiToken, Trouble> {
+    let used_at = time_if_any(row, "used_at")?;
+    Ok(ApiToken {
+        id: parsed(row, "id", ApiTokenId::parse)?,
+        name: parsed(row, "name", |text| ApiTokenName::parse(text).ok())?,
+        digest: digest(row, "digest")?,
+        scopes: parsed(row, "scopes_json", scopes_from_json)?,
+        groups: parsed(row, "groups_json", |text| serde_json::from_str(text).ok())?,
+        created_by: parsed(row, "created_by", Actor::parse)?,
+        created_at: time(row, "created_at")?,
+        expires_at: time(row, "expires_at")?,
+        revoked_at: time_if_any(row, "revoked_at")?,
+        used: match used_at {
+            Some(at) => Some(LastUse {
+                at,
+                client: parsed(row, "used_from", client)?,
+            }),
+            None => None,
+        },
+    })
+}
+
+/// Scopes as stored.
+pub(super) fn scopes(scopes: &[Scope]) -> String {
+    let lines: Vec<String> = scopes.iter().map(Scope::to_string).collect();
+    serde_json::Value::from(lines).to_string()
+}
+
+fn scopes_from_json(text: &str) -> Option<Vec<Scope>> {
+    let lines: Vec<String> = serde_json::from_str(text).ok()?;
+    lines.iter().map(|line| Scope::parse(line).ok()).collect()
+}
+
 pub(super) fn changed(row: &SqliteRow) -> Result<Changed, Trouble> {
     match row.try_get("kind")? {
         "account" => Ok(Changed::Account(parsed(row, "id", AccountId::parse)?)),
         "session" => Ok(Changed::Session(parsed(row, "id", digest_from_text)?)),
+        "token" => Ok(Changed::Token(parsed(row, "id", ApiTokenId::parse)?)),
         "keys" => Ok(Changed::Keys),
         other => Err(unreadable("kind", other)),
     }

@@ -210,6 +210,7 @@ pub(super) async fn note(tx: &mut SqliteConnection, at: Timestamp, what: &Change
     let (kind, id) = match what {
         Changed::Account(account) => ("account", account.to_string()),
         Changed::Session(digest) => ("session", rows::digest_text(digest)),
+        Changed::Token(id) => ("token", id.to_string()),
         Changed::Keys => ("keys", String::new()),
     };
     query("INSERT INTO changes (at, kind, id) VALUES ($1, $2, $3)")

@@ -28,7 +28,7 @@ pub struct FactMetrics {
     pub sessions_swept: Counter,
 }
 
-const EVENTS: [&str; 35] = [
+const EVENTS: [&str; 37] = [
     "account.created",
     "account.disabled",
     "account.enabled",
@@ -56,6 +56,8 @@ const EVENTS: [&str; 35] = [
     "notice.withheld",
     "letter.given-up",
     "letter.bounced",
+    "token.added",
+    "token.revoked",
     "key.rotated",
     "pepper.rotated",
     "pepper.dropped",

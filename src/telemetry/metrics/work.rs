@@ -44,7 +44,7 @@ pub struct HashingFigures {
 }
 
 /// The rules of the limits, by their names in the log.
-const RULES: [&str; 16] = [
+const RULES: [&str; 17] = [
     "sign-in.client",
     "sign-in.account",
     "sign-in.client+account",
@@ -56,6 +56,7 @@ const RULES: [&str; 16] = [
     "reset.again",
     "reset.repeat",
     "ticket.client",
+    "token.client",
     "mail.account",
     "mail.device",
     "mail.client",

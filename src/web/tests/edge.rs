@@ -155,6 +155,41 @@ fn a_page_elsewhere_reads_what_it_is_let_and_is_told_where_to_sign_in() {
 }
 
 #[test]
+fn a_program_reads_in_the_head_and_the_body_why_its_token_opens_nothing() {
+    let portal = House::new().portal;
+    for (failure, status, error, name) in [
+        (
+            Failure::UnclearCredentials,
+            400,
+            "invalid_request",
+            "unclear-credentials",
+        ),
+        (Failure::InvalidToken, 401, "invalid_token", "invalid-token"),
+        (
+            Failure::InsufficientScope,
+            403,
+            "insufficient_scope",
+            "insufficient-scope",
+        ),
+    ] {
+        for head in [head("GET", "/api/x", NAVIGATION), head("POST", "/api/x", FETCH)] {
+            let answer = portal.failure(Some(&head), failure);
+            assert_eq!(answer.status().as_u16(), status);
+            assert_eq!(
+                answer.headers()["www-authenticate"],
+                format!("Bearer error=\"{error}\"")
+            );
+            assert_eq!(answer.headers()["content-type"], "application/problem+json");
+            assert_eq!(answer.headers()["cache-control"], "no-store");
+            assert!(!answer.headers().contains_key("set-cookie"));
+            let problem: serde_json::Value = serde_json::from_slice(answer.body()).unwrap();
+            assert_eq!(problem["type"], format!("urn:sekisho:problem:{name}"));
+            assert!(problem.get("login_url").is_none(), "{problem}");
+        }
+    }
+}
+
+#[test]
 fn every_failure_has_its_status_and_a_page_or_a_problem() {
     let portal = House::new().portal;
     let wait = Duration::from_secs(7);

@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use parking_lot::Mutex;
 
 use crate::domain::account::{Account, AccountEdit, AccountId, AccountState, Email, Extension, LoginName};
+use crate::domain::api_token::{ApiToken, ApiTokenId, LastUse};
 use crate::domain::event::{Consequences, Event};
 use crate::domain::fault::Fault;
 use crate::domain::limits::{Decision, Draw, NameDigest, Nanos, Reservation};
@@ -20,9 +21,10 @@ use crate::domain::session::{Session, SessionId};
 use crate::domain::ticket::{Ticket, TicketEnd, TicketState};
 use crate::domain::token::{TOKEN_BYTES, TokenDigest};
 use crate::ports::{
-    AccountBatch, AccountListing, Accounts, BatchOutcome, Change, Changed, Clock, Compared, Creation, Credential,
-    EmailMatch, Entropy, EventFilter, Events, Hasher, Issue, LetterListing, Limiter, Outbox, PasswordChange,
-    Principals, Redemption, Renewal, Room, Sessions, Spent, TicketListing, TicketRecord, Tickets, Verification,
+    AccountBatch, AccountListing, Accounts, Adding, ApiTokens, BatchOutcome, Change, Changed, Clock, Compared,
+    Creation, Credential, EmailMatch, Entropy, EventFilter, Events, Hasher, Issue, LetterListing, Limiter, Outbox,
+    PasswordChange, Principals, Redemption, Renewal, Room, Sessions, Spent, TicketListing, TicketRecord, Tickets,
+    Verification,
 };
 
 /// Everything the flows can reach.
@@ -192,6 +194,33 @@ impl Events for Fakes {
     }
 
     async fn recorded_since(&self, _: Option<i64>, _: usize) -> Result<(Vec<Event>, i64), Fault> {
+        unreachable!("no page asks for it")
+    }
+}
+
+#[async_trait]
+impl ApiTokens for Fakes {
+    async fn add(&self, _: &ApiToken, _: Consequences) -> Result<Adding, Fault> {
+        unreachable!("no page asks for it")
+    }
+
+    async fn find(&self, _: &TokenDigest) -> Result<Option<ApiToken>, Fault> {
+        unreachable!("no page asks for it")
+    }
+
+    async fn list(&self) -> Result<Vec<ApiToken>, Fault> {
+        unreachable!("no page asks for it")
+    }
+
+    async fn revoke(&self, _: ApiTokenId, _: Timestamp, _: Consequences) -> Result<bool, Fault> {
+        unreachable!("no page asks for it")
+    }
+
+    async fn used(&self, _: &[(ApiTokenId, LastUse)]) -> Result<(), Fault> {
+        unreachable!("no page asks for it")
+    }
+
+    async fn sweep(&self, _: Timestamp) -> Result<u64, Fault> {
         unreachable!("no page asks for it")
     }
 }

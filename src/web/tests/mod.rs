@@ -150,7 +150,7 @@ impl House {
 fn flows(fakes: &Arc<Fakes>) -> PortalFlows {
     let world = World::new(Arc::clone(fakes) as _, Arc::clone(fakes) as _);
     let quota = "5 per 1m".parse().unwrap();
-    let (_, seen) = RecordSeen::new(Arc::clone(fakes) as _);
+    let (_, seen) = RecordSeen::new(Arc::clone(fakes) as _, Arc::clone(fakes) as _);
     let limits = Some(SignInLimits {
         client: quota,
         account: quota,

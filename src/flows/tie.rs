@@ -1,0 +1,30 @@
+//! What an open stream ends with: the session of a person, or the API token of a program.
+
+use crate::domain::fault::Fault;
+use crate::domain::token::TokenDigest;
+
+use super::authenticate::{Authenticate, Bond, Severed};
+use super::authenticate_service::AuthenticateService;
+
+/// What an open stream ends with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tie {
+    /// The session of a person.
+    Person(Bond),
+    /// The API token it was opened with.
+    Service(TokenDigest),
+}
+
+impl Tie {
+    /// Why the stream must end; `None` while it may stay open. Being open does not count as use.
+    pub async fn severed(
+        &self,
+        people: &Authenticate,
+        services: &AuthenticateService,
+    ) -> Result<Option<Severed>, Fault> {
+        match self {
+            Self::Person(bond) => people.severed(bond).await,
+            Self::Service(token) => Ok(services.severed(token).await?.map(Severed::Over)),
+        }
+    }
+}
