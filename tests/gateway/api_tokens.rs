@@ -200,7 +200,10 @@ async fn none_of_our_own_pages_knows_a_program() {
         assert_eq!(mine.status, strangers.status, "{path}: {mine:?}");
         assert_eq!(mine.header("location"), strangers.header("location"), "{path}");
     }
-    let page = program(&visitor, Method::GET, "/login", &token).send().await;
+    let page = visitor
+        .navigate("/login")
+        .header(AUTHORIZATION, &format!("Bearer {token}"));
+    let page = page.send().await;
     assert_eq!(page.status, 200, "{page:?}");
     let act = program(&visitor, Method::POST, "/.sekisho/account/sessions/end-others", &token)
         .header("origin", &visitor.origin())
@@ -373,7 +376,7 @@ async fn invented_tokens_are_limited_by_client_and_real_ones_go_on() {
             assert_eq!(get(&visitor, "/x", token).await.status, 200, "a real one costs nothing");
         }
     }
-    for byte in 0..5 {
+    for byte in 0..5_u8 {
         let token = if byte.is_multiple_of(2) {
             invented(byte)
         } else {
