@@ -392,7 +392,7 @@ async fn a_header_that_the_proxy_does_not_write_names_no_client(#[case] kind: Ki
     }
     assert_eq!(town.house.upstream.count(), 0);
     let own = stranger
-        .script(Method::GET, "/login")
+        .ask(Method::GET, "/login")
         .header("forwarded", "for=203.0.113.7")
         .send()
         .await;
