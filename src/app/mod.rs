@@ -19,6 +19,7 @@ mod serve;
 mod stamp;
 mod tasks;
 mod theme;
+mod watchdog;
 
 pub use backup::{
     BackupProblem, Check, Created, Manifest, Origin, PepperStanding, Restored, Restoring, SealingStanding, Step,

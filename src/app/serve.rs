@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
+use tokio::task::JoinError;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
@@ -14,6 +15,7 @@ use crate::domain::fault::Fault;
 use crate::ports::Outbox;
 use crate::proxy::{Bound, ConnectionLimits, Connections, Front, Gateway, GatewayParts, Given, bind};
 use crate::store::{SqliteStore, StoreLock};
+use crate::telemetry::supervisor::Supervisor;
 
 use super::backup;
 use super::charter::{Current, decide};
@@ -24,6 +26,7 @@ use super::monitor::Monitor;
 use super::office::world;
 use super::reload::{self, Reloads};
 use super::tasks::{self, Tasks};
+use super::watchdog::Watchdog;
 
 /// What a gateway that has just become ready can tell.
 #[derive(Clone, Debug)]
@@ -50,45 +53,77 @@ pub async fn serve(
     stop: CancellationToken,
     ready: impl FnOnce(Listening),
 ) -> Result<(), Fault> {
+    let supervisor = Arc::new(Supervisor::of_environment());
     let _lock = StoreLock::acquire(&config.store.directory)?;
     backup::tidy(&config.store.directory);
     let mut given = Given::take();
     let listeners = bind("server.listen", &config.server.listen, &mut given)?;
     let plain = bind("server.redirect_listen", &config.server.redirect_listen, &mut given)?;
     drop(given);
-    let places = |bound: &[Bound]| bound.iter().map(Bound::place).collect();
+    let places = |bound: &[Bound]| bound.iter().map(Bound::place).collect::<Vec<_>>();
     let (places, redirecting) = (places(&listeners), places(&plain));
     let store = Arc::new(SqliteStore::open(&config.store.directory).await?);
     store.give_back_taken().await?;
 
-    let tasks = Tasks::new(stop.clone());
     let drained = CancellationToken::new();
+    let life = Life {
+        tasks: Tasks::new(stop.clone()),
+        requests: Tasks::new(drained.clone()),
+        supervisor: Arc::clone(&supervisor),
+    };
     let drain = config.server.drain_timeout;
     let monitor = Arc::new(Monitor::new(&config, world()));
-    let metrics = monitor.open(&config, &tasks, drained.clone());
+    let metrics = monitor.open(&config, &life.requests);
     let redirect = doors::RedirectTerms::of(&config);
-    let front = Arc::new(compose(config, file, &store, &tasks, &drained, &monitor).await?);
+    let front = Arc::new(compose(config, file, &store, &life, &monitor).await?);
+    let (stopping, stopped) = watch::channel(false);
+    redirect.serve(&front, plain, &stopped);
+    let mut serving = tokio::spawn(Arc::clone(&front).serve(listeners, stopped));
+    let status = format!("serving on {}", places.join(", "));
     ready(Listening {
         places,
         redirecting,
         metrics,
     });
+    supervisor.ready(&status);
+    let watchdog = Watchdog {
+        supervisor: Arc::clone(&supervisor),
+        store: Arc::clone(&store),
+        roll: front.roll(),
+    };
+    life.tasks.run_until_stop(|stop| watchdog.keep(stop));
 
-    let (stopping, stopped) = watch::channel(false);
-    redirect.serve(&front, plain, &stopped);
-    let serving = tokio::spawn(front.serve(listeners, stopped, drain));
-    stop.cancelled().await;
-    tracing::info!("stopping: no new connections are taken, open requests are finished");
-    let _ = stopping.send(true);
-    match serving.await {
-        Ok(Ok(())) => {}
-        Ok(Err(error)) => return Err(Fault::unavailable("could not serve", error)),
-        Err(error) => return Err(Fault::unavailable("a listener ended unexpectedly", error)),
+    tokio::select! {
+        () = stop.cancelled() => {}
+        ended = &mut serving => return Err(ended_early(ended)),
     }
+    tracing::info!("stopping: no new connections are taken, open requests are finished");
+    supervisor.stopping(drain + 2 * FINISH, "finishing open requests");
+    let _ = stopping.send(true);
+    let _ = serving.await;
+    front.close(drain).await;
     drained.cancel();
-    tasks.finish(FINISH).await;
+    tokio::join!(life.tasks.finish(FINISH), life.requests.finish(FINISH));
     store.close().await;
     Ok(())
+}
+
+/// The background work of a process, by when it ends.
+struct Life {
+    /// With the stop.
+    tasks: Tasks,
+    /// When the last request has ended.
+    requests: Tasks,
+    /// Who is told how the gateway is.
+    supervisor: Arc<Supervisor>,
+}
+
+fn ended_early(ended: Result<std::io::Result<()>, JoinError>) -> Fault {
+    match ended {
+        Ok(Ok(())) => Fault::unavailable("could not serve", "the listeners ended"),
+        Ok(Err(error)) => Fault::unavailable("could not serve", error),
+        Err(error) => Fault::unavailable("a listener ended unexpectedly", error),
+    }
 }
 
 /// Builds everything between the sockets and the store, and starts the background work.
@@ -96,14 +131,15 @@ async fn compose(
     config: Config,
     file: Option<&Path>,
     store: &Arc<SqliteStore>,
-    tasks: &Tasks,
-    drained: &CancellationToken,
+    life: &Life,
     monitor: &Arc<Monitor>,
 ) -> Result<Front, Fault> {
-    let lasting = Arc::new(Lasting::open(&config, store, tasks, drained, monitor).await?);
+    let Life { tasks, requests, .. } = life;
+    let lasting = Arc::new(Lasting::open(&config, store, tasks, requests, monitor).await?);
     let decided = decide(config.clone(), &lasting, None).await?;
     let current = Arc::new(Current::new(&decided));
     monitor.tell_servers(&current.charter);
+    tasks::follow_requests(requests, &lasting, &current);
     tasks::start(tasks, &lasting, &current);
     let gateway = Gateway::new(GatewayParts {
         charter: Arc::clone(&current.charter),
@@ -114,7 +150,12 @@ async fn compose(
     });
     if let Some(file) = file {
         let directory = &config.store.directory;
-        follow(directory, tasks, Reloads::new(file, lasting, current, decided))?;
+        let supervisor = Arc::clone(&life.supervisor);
+        follow(
+            directory,
+            tasks,
+            Reloads::new(file, lasting, current, decided, supervisor),
+        )?;
     }
     let limits = ConnectionLimits {
         total: config.server.max_connections,

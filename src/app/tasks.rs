@@ -82,11 +82,6 @@ impl Tasks {
         });
     }
 
-    /// Runs something that ends by itself.
-    pub fn run(&self, work: impl Future<Output = ()> + Send + 'static) {
-        self.tracker.spawn(work);
-    }
-
     /// Runs something until it ends by itself or hears of the stop.
     pub fn run_until_stop<R>(&self, work: impl FnOnce(CancellationToken) -> R)
     where
@@ -148,12 +143,10 @@ pub fn follow_pepper(tasks: &Tasks, directory: PathBuf, hasher: Arc<Argon2Hasher
     });
 }
 
-/// Starts everything that goes on as long as the gateway runs. What a round does by the configuration, it does by the
-/// one in force when it begins.
-pub fn start(tasks: &Tasks, lasting: &Lasting, current: &Arc<Current>) {
+/// Starts what requests and open streams rest on: goes on as long as there are any.
+pub fn follow_requests(tasks: &Tasks, lasting: &Lasting, current: &Arc<Current>) {
     let Lasting {
         world,
-        store,
         sessions,
         keys,
         signer,
@@ -161,9 +154,15 @@ pub fn start(tasks: &Tasks, lasting: &Lasting, current: &Arc<Current>) {
     } = lasting;
     follow(tasks, sessions, keys, signer, world);
     end_streams(tasks, &lasting.streams, current);
-    deliver(tasks, current, store.clone(), world);
-    keep(tasks, current, keys, &lasting.monitor.metrics.facts.sessions_swept);
     keep_limits(tasks, current, &lasting.meters, world);
+}
+
+/// Starts what the gateway does besides answering, until the stop. What a round does by the configuration, it does by the
+/// one in force when it begins.
+pub fn start(tasks: &Tasks, lasting: &Lasting, current: &Arc<Current>) {
+    deliver(tasks, current, lasting.store.clone(), &lasting.world);
+    let swept = &lasting.monitor.metrics.facts.sessions_swept;
+    keep(tasks, current, &lasting.keys, swept);
 }
 
 /// Takes up certificates that were renewed, and says which run out soon. `expiry` shows when the first of them does.

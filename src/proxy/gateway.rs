@@ -32,6 +32,7 @@ use super::pulse::Told;
 use super::question;
 use super::reception::without_query;
 use super::refusal;
+use super::requests::Requests;
 use super::sites;
 use super::streams::{Leash, Streams};
 use super::tunnel;
@@ -56,7 +57,8 @@ pub struct Gateway {
     pub(super) parts: GatewayParts,
     connector: TransportConnector,
     run: String,
-    requests: AtomicU64,
+    received: AtomicU64,
+    requests: Arc<Requests>,
 }
 
 /// The most a client may take to accept the next piece of an answer.
@@ -75,7 +77,8 @@ impl Gateway {
             parts,
             connector: TransportConnector::new(None),
             run,
-            requests: AtomicU64::new(0),
+            received: AtomicU64::new(0),
+            requests: Arc::default(),
         }
     }
 
@@ -87,6 +90,11 @@ impl Gateway {
     /// The open streams.
     pub fn streams(&self) -> Arc<Streams> {
         Arc::clone(&self.parts.streams)
+    }
+
+    /// The requests under way.
+    pub fn requests(&self) -> Arc<Requests> {
+        Arc::clone(&self.requests)
     }
 
     /// Binds an event stream or any other answer without a known end to its session.
@@ -154,9 +162,14 @@ impl ProxyHttp for Gateway {
     type CTX = Exchange;
 
     fn new_ctx(&self) -> Exchange {
-        let number = self.requests.fetch_add(1, Ordering::Relaxed);
+        let number = self.received.fetch_add(1, Ordering::Relaxed);
         let id = format!("{}-{number:x}", self.run);
-        Exchange::new(self.parts.charter.load_full(), id.into(), Instant::now())
+        Exchange::new(
+            self.parts.charter.load_full(),
+            id.into(),
+            Instant::now(),
+            self.requests.begin(),
+        )
     }
 
     async fn early_request_filter(&self, session: &mut Session, exchange: &mut Exchange) -> pingora::Result<()> {

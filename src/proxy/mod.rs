@@ -32,6 +32,8 @@ mod question;
 mod reception;
 mod redirect;
 mod refusal;
+mod requests;
+mod roll;
 mod sites;
 mod sockets;
 mod streams;
@@ -48,6 +50,7 @@ pub use listeners::{Front, FrontTerms};
 pub use measure::Measures;
 pub use proxy_protocol::{Said, read as read_proxy_header};
 pub use redirect::Redirect;
+pub use roll::Roll;
 pub use sockets::{Bound, Given, bind};
 pub use streams::Streams;
 pub use upstream::{

@@ -12,8 +12,6 @@ mod observed;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use tokio_util::sync::CancellationToken;
-
 use crate::config::Config;
 use crate::crypto::hashing::Argon2Hasher;
 use crate::domain::fault::Fault;
@@ -63,7 +61,7 @@ impl Monitor {
 
     /// Opens the listener for metrics and health. Answers where, when it has its port. One that is taken stops nothing:
     /// that people can sign in is worth more than being watched.
-    pub fn open(&self, config: &Config, tasks: &Tasks, stop: CancellationToken) -> Option<SocketAddr> {
+    pub fn open(&self, config: &Config, tasks: &Tasks) -> Option<SocketAddr> {
         let listen = config.metrics.listen;
         if !self.enabled {
             tracing::info!("metrics.enabled = false: nobody can ask how the gateway is");
@@ -78,7 +76,7 @@ impl Monitor {
             }
         };
         let address = listener.as_ref().and_then(|listener| listener.local_addr().ok());
-        tasks.run(endpoint.serve(listener, listen, stop));
+        tasks.run_until_stop(|stop| endpoint.serve(listener, listen, stop));
         address
     }
 

@@ -145,6 +145,12 @@ impl SqliteStore {
         .await
     }
 
+    /// Whether the database answers at all, be it with an error. Without an answer it does not end by itself.
+    pub async fn answers(&self) -> bool {
+        let tried = query("SELECT count(*) FROM sqlite_schema").execute(&self.readers).await;
+        !matches!(tried, Err(sqlx::Error::PoolTimedOut | sqlx::Error::WorkerCrashed))
+    }
+
     /// Under the writer's lock, so that two processes that start together do not migrate twice.
     async fn migrate(&self) -> Result<(), Trouble> {
         let mut tx = self.transaction().await?;

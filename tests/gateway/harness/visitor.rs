@@ -301,6 +301,8 @@ impl Visitor {
     #[must_use]
     pub fn over_http2(mut self) -> Self {
         self.http2 = true;
+        // What was open speaks the other one.
+        self.idle.lock().clear();
         self
     }
 
