@@ -6,6 +6,7 @@ mod charter;
 mod clock;
 mod control;
 mod doors;
+mod duties;
 mod floor;
 mod keys;
 mod lasting;
@@ -17,6 +18,7 @@ mod preview;
 mod reload;
 mod serve;
 mod stamp;
+mod succession;
 mod tasks;
 mod theme;
 mod watchdog;
@@ -26,14 +28,15 @@ pub use backup::{
     Verdict, create as create_backup, prove as prove_backup, restore as restore_backup,
 };
 pub use charter::check_blocklists;
-pub use control::ask_to_reload;
+pub use control::{ask_to_reload, ask_to_upgrade};
 pub use doors::survey as survey_certificates;
 pub use keys::SigningKeys;
 pub use office::{BounceDesk, Office, Printed, world};
 pub use peppers::{PepperRotation, Reliance, Standing};
 pub use preview::{KINDS, Preview, preview};
 pub use reload::Reloaded;
-pub use serve::{Listening, serve};
+pub use serve::{Listening, Origins, serve};
+pub use succession::{Predecessor, Upgraded, detach};
 pub use theme::{built_in_theme, check_theme};
 
 pub use crate::store::StoreLock;

@@ -97,6 +97,13 @@ impl Tasks {
             tracing::warn!("stopping although background work is still under way");
         }
     }
+
+    /// Begins no more rounds, and answers whether those under way have ended within `limit`.
+    pub async fn end(self, limit: Duration) -> bool {
+        self.stop.cancel();
+        self.tracker.close();
+        tokio::time::timeout(limit, self.tracker.wait()).await.is_ok()
+    }
 }
 
 /// Sees what other processes change: sessions, accounts, keys.

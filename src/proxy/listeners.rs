@@ -45,6 +45,9 @@ const INTRODUCTION: Duration = Duration::from_secs(5);
 /// Bytes of the last answers, and the goodbyes of HTTP/2, are with the clients by then. A client that has gone to sleep
 /// with its connection open holds no stop for longer.
 const LINGER: Duration = Duration::from_secs(5);
+/// A connection of HTTP/1 that waits for its next request has been closed by then, see [`super::gateway`]: its client
+/// may send one as long as it is open.
+const RUN_OUT: Duration = Duration::from_secs(90);
 /// How often a stop looks whether requests are under way.
 const LOOK: Duration = Duration::from_millis(100);
 /// A request is sent upstream at most this often; only idempotent ones are sent again, on a connection that had died.
@@ -147,6 +150,11 @@ impl Front {
                 "stopping with requests still under way"
             );
         }
+    }
+
+    /// Waits until what is open has ended by itself, calls and streams too, while another process takes connections.
+    pub async fn run_out(&self) {
+        self.emptied(RUN_OUT).await;
     }
 
     /// Waits until no connection is open, or none of them has had a request for `linger`.

@@ -51,7 +51,7 @@ pub use measure::Measures;
 pub use proxy_protocol::{Said, read as read_proxy_header};
 pub use redirect::Redirect;
 pub use roll::Roll;
-pub use sockets::{Bound, Given, bind};
+pub use sockets::{Bound, Given, Kept, bind, keep};
 pub use streams::Streams;
 pub use upstream::{
     Balance, ClientFiles, HealthCheck, Pool, PoolTerms, Protocol, ServerAddress, ServerHealth, Tolerance,

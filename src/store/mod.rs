@@ -10,7 +10,7 @@ pub mod sqlite;
 mod conformance;
 
 pub use cached::{CachedSessions, Followed};
-pub use limiter::MemoryLimiter;
+pub use limiter::{Counted, MemoryLimiter};
 pub use memory::MemoryStore;
 pub use sqlite::{SqliteStore, StoreFaults, StoreLock};
 

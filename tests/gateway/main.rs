@@ -45,6 +45,7 @@ mod stopping;
 mod streams;
 mod surface;
 mod systemd;
+mod upgrade;
 mod upstream_verify;
 mod upstreams;
 mod verifiers;

@@ -216,6 +216,8 @@ fn pool(most: u32, deadline: Duration) -> SqlitePoolOptions {
         })
 }
 
+/// During an upgrade the program before works on the same tables for hours: what it reads and writes must stay there under a
+/// new step, or the changelog says that this version needs a restart.
 fn migrations() -> Migrator {
     let step = |number, name: &'static str, sql: &'static str| {
         Migration::new(number, name.into(), MigrationType::Simple, sql.into_sql_str(), false)

@@ -520,6 +520,11 @@ impl Visitor {
         TlsConnector::from(Arc::new(config)).connect(name, socket).await
     }
 
+    /// Closes the connections that wait for a next request.
+    pub fn hang_up(&self) {
+        self.idle.lock().clear();
+    }
+
     async fn line(&self) -> Result<(SocketAddr, Line), Box<dyn std::error::Error + Send + Sync>> {
         let address = *self.at.lock();
         while let Some((to, line)) = self.take_idle() {
