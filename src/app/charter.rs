@@ -186,7 +186,7 @@ async fn sites(
         } else {
             let pool = Pool::new(pool_terms(&site.upstream)).await?;
             // Ends with the pool: at once, should the configuration not come into force after all.
-            lasting.tasks.run_until_stop(|stop| pool.keep(stop));
+            lasting.requests.run_until_stop(|stop| pool.keep(stop));
             pool
         };
         sites.push(Site {

@@ -6,23 +6,27 @@
 use std::fs::{self, Permissions};
 use std::io::{self, Read, Write};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::net::UnixStream as BlockingStream;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde::de::DeserializeOwned;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{UnixListener, UnixStream};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use super::reload::{Cause, Reloaded, Reloads};
+use super::succession::{Handover, Upgraded};
 
 /// The name of the socket in the store's directory.
 const SOCKET: &str = "control.sock";
 
-/// The request: this, and the path of a configuration.
+/// A request: one of these, and the path of a configuration.
 const RELOAD: &[u8] = b"reload ";
+const UPGRADE: &[u8] = b"upgrade ";
 
 /// Longer requests are none: the longest path, and a word.
 const MOST_BYTES: u64 = 4200;
@@ -30,13 +34,22 @@ const MOST_BYTES: u64 = 4200;
 /// Whoever asks has asked by then.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// An answer takes as long as lists of known passwords take to load.
+/// An answer takes as long as lists of known passwords take to load, and letters under way to be sent.
 const ANSWER: Duration = Duration::from_mins(2);
 
 /// The open socket.
 pub(super) struct Control {
     listener: UnixListener,
     path: PathBuf,
+    inode: u64,
+}
+
+/// Who does what is asked for.
+pub(super) struct Asked {
+    /// A new configuration.
+    pub reloads: Arc<Reloads>,
+    /// A new program.
+    pub handover: Arc<Handover>,
 }
 
 impl Control {
@@ -51,50 +64,69 @@ impl Control {
         // Nobody can connect before it is private.
         fs::set_permissions(&making, Permissions::from_mode(0o600))?;
         fs::rename(&making, &path)?;
-        Ok(Self { listener, path })
+        let inode = fs::symlink_metadata(&path)?.ino();
+        Ok(Self { listener, path, inode })
     }
 
     /// Answers until the stop.
-    pub async fn serve(self, reloads: Arc<Reloads>, stop: CancellationToken) {
+    pub async fn serve(self, asked: Asked, stop: CancellationToken) {
+        let (asked, answers) = (Arc::new(asked), TaskTracker::new());
         loop {
             let accepted = tokio::select! {
                 accepted = self.listener.accept() => accepted,
                 () = stop.cancelled() => break,
             };
             match accepted {
-                Ok((stream, _)) => drop(tokio::spawn(answer(stream, Arc::clone(&reloads)))),
+                Ok((stream, _)) => drop(answers.spawn(answer(stream, Arc::clone(&asked)))),
                 Err(error) => {
                     tracing::warn!(%error, "could not accept a connection on the control socket");
                     tokio::time::sleep(PATIENCE).await;
                 }
             }
         }
-        let _ = fs::remove_file(&self.path);
+        // Another process may have put its own there.
+        if fs::symlink_metadata(&self.path).is_ok_and(|file| file.ino() == self.inode) {
+            let _ = fs::remove_file(&self.path);
+        }
+        answers.close();
+        answers.wait().await;
     }
 }
 
-async fn answer(mut stream: UnixStream, reloads: Arc<Reloads>) {
+async fn answer(mut stream: UnixStream, asked: Arc<Asked>) {
     let mut request = Vec::new();
     let mut bounded = (&mut stream).take(MOST_BYTES);
     let reading = bounded.read_to_end(&mut request);
     let Ok(Ok(_)) = tokio::time::timeout(PATIENCE, reading).await else {
         return;
     };
-    let Some(path) = request.strip_prefix(RELOAD) else {
+    let text = if let Some(path) = request.strip_prefix(RELOAD) {
+        serde_json::to_vec(&match asked.other_file(path) {
+            None => asked.reloads.reload(Cause::Command).await,
+            Some(other) => Reloaded::Refused(vec![other]),
+        })
+    } else if let Some(path) = request.strip_prefix(UPGRADE) {
+        serde_json::to_vec(&match asked.other_file(path) {
+            None => Arc::clone(&asked.handover).upgrade().await,
+            Some(other) => Upgraded::Failed(other),
+        })
+    } else {
         return;
     };
-    let asked = Path::new(std::ffi::OsStr::from_bytes(path));
-    let reloaded = if reloads.is_of(asked) {
-        reloads.reload(Cause::Command).await
-    } else {
-        let (own, asked) = (reloads.file().display(), asked.display());
-        Reloaded::Refused(vec![format!(
-            "the gateway on this store was started with {own}, not with {asked}"
-        )])
-    };
-    if let Ok(text) = serde_json::to_vec(&reloaded) {
+    if let Ok(text) = text {
         let _ = stream.write_all(&text).await;
         let _ = stream.shutdown().await;
+    }
+}
+
+impl Asked {
+    /// What is wrong with the path of a request, which must be the configuration's.
+    fn other_file(&self, path: &[u8]) -> Option<String> {
+        let (own, asked) = (&self.reloads, Path::new(std::ffi::OsStr::from_bytes(path)));
+        (!own.is_of(asked)).then(|| {
+            let (own, asked) = (own.file().display(), asked.display());
+            format!("the gateway on this store was started with {own}, not with {asked}")
+        })
     }
 }
 
@@ -103,6 +135,19 @@ async fn answer(mut stream: UnixStream, reloads: Arc<Reloads>) {
 /// # Errors
 /// When it does not answer, or this user may not ask it.
 pub fn ask_to_reload(directory: &Path, file: &Path) -> io::Result<Option<Reloaded>> {
+    ask(RELOAD, directory, file)
+}
+
+/// Asks the gateway on the store in `directory`, whose configuration is `file`, to let the program that lies where it was
+/// started from take its place. `None`: none is running.
+///
+/// # Errors
+/// When it does not answer, or this user may not ask it.
+pub fn ask_to_upgrade(directory: &Path, file: &Path) -> io::Result<Option<Upgraded>> {
+    ask(UPGRADE, directory, file)
+}
+
+fn ask<T: DeserializeOwned>(request: &[u8], directory: &Path, file: &Path) -> io::Result<Option<T>> {
     let mut stream = match BlockingStream::connect(directory.join(SOCKET)) {
         Ok(stream) => stream,
         Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) => {
@@ -112,7 +157,7 @@ pub fn ask_to_reload(directory: &Path, file: &Path) -> io::Result<Option<Reloade
     };
     stream.set_read_timeout(Some(ANSWER))?;
     stream.set_write_timeout(Some(PATIENCE))?;
-    stream.write_all(RELOAD)?;
+    stream.write_all(request)?;
     stream.write_all(fs::canonicalize(file)?.as_os_str().as_bytes())?;
     stream.shutdown(std::net::Shutdown::Write)?;
     let mut text = Vec::new();

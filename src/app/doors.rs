@@ -89,7 +89,7 @@ impl RedirectTerms {
         let redirect = Redirect::new(Box::new(door), self.challenges, self.announcing, connections, patience);
         let redirect = Arc::new(redirect);
         for listener in listeners {
-            tokio::spawn(Arc::clone(&redirect).serve(listener, stop.clone()));
+            tokio::spawn(Arc::clone(&redirect).serve(listener, front.roll().enter(), stop.clone()));
         }
     }
 }

@@ -4,8 +4,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio_util::sync::CancellationToken;
-
 use crate::config::Config;
 use crate::crypto::entropy::OsEntropy;
 use crate::crypto::hashing::Argon2Hasher;
@@ -63,18 +61,19 @@ pub(super) struct Lasting {
     pub seen: SeenSender,
     /// The open streams.
     pub streams: Arc<Streams>,
-    /// The work in the background.
-    pub tasks: Tasks,
+    /// The work in the background that goes on as long as requests do.
+    pub requests: Tasks,
 }
 
 impl Lasting {
     /// Opens and starts it all, once in the life of a process. Of the configuration it keeps what needs a restart to
-    /// change: the secrets' directory, hashing, the algorithm of new keys and the grace in an outage.
+    /// change: the secrets' directory, hashing, the algorithm of new keys and the grace in an outage. `tasks` end with the
+    /// stop, and `requests` with the last request.
     pub async fn open(
         config: &Config,
         store: &Arc<SqliteStore>,
         tasks: &Tasks,
-        drained: &CancellationToken,
+        requests: &Tasks,
         monitor: &Arc<Monitor>,
     ) -> Result<Self, Fault> {
         let world = world();
@@ -85,7 +84,7 @@ impl Lasting {
         let sealing = Arc::new(secrets.sealing_key);
         let hasher = Argon2Hasher::start(config.passwords.hashing, secrets.pepper, Arc::new(OsEntropy))?;
         let hasher = Arc::new(hasher);
-        tasks::follow_pepper(tasks, config.secrets.directory.clone(), Arc::clone(&hasher));
+        tasks::follow_pepper(requests, config.secrets.directory.clone(), Arc::clone(&hasher));
         let keys = Arc::new(SigningKeys {
             store: store.clone(),
             sealing: Arc::clone(&sealing),
@@ -107,7 +106,7 @@ impl Lasting {
             config.sessions.outage_grace,
         ));
         let (record_seen, seen) = RecordSeen::new(store.clone(), store.clone());
-        tasks.run(record_seen.run(SEEN, drained.clone()));
+        requests.run_until_stop(|drained| record_seen.run(SEEN, drained));
         let floor = Arc::new(StoredHashes::new(Arc::clone(store), Arc::clone(&hasher)));
         // Measured before the first attempt, while the machine has nothing else to do.
         floor.current().await?;
@@ -132,7 +131,7 @@ impl Lasting {
             sessions,
             tokens,
             seen,
-            tasks: tasks.clone(),
+            requests: requests.clone(),
         })
     }
 }

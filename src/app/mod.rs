@@ -7,6 +7,7 @@ mod clock;
 mod control;
 mod crowds;
 mod doors;
+mod duties;
 mod floor;
 mod keys;
 mod lasting;
@@ -18,23 +19,26 @@ mod preview;
 mod reload;
 mod serve;
 mod stamp;
+mod succession;
 mod tasks;
 mod theme;
 mod trust;
+mod watchdog;
 
 pub use backup::{
     BackupProblem, Check, Created, Manifest, Origin, PepperStanding, Restored, Restoring, SealingStanding, Step,
     Verdict, create as create_backup, prove as prove_backup, restore as restore_backup,
 };
 pub use charter::check_blocklists;
-pub use control::ask_to_reload;
+pub use control::{ask_to_reload, ask_to_upgrade};
 pub use doors::survey as survey_certificates;
 pub use keys::SigningKeys;
 pub use office::{BounceDesk, Office, Printed, world};
 pub use peppers::{PepperRotation, Reliance, Standing};
 pub use preview::{KINDS, Preview, preview};
 pub use reload::Reloaded;
-pub use serve::{Listening, serve};
+pub use serve::{Listening, Origins, serve};
+pub use succession::{Predecessor, Upgraded, detach};
 pub use theme::{built_in_theme, check_theme};
 pub use trust::check_trust;
 

@@ -18,6 +18,7 @@ use crate::domain::event::{Actor, Event, Fact};
 use crate::domain::fault::Fault;
 use crate::ports::Events;
 use crate::telemetry::log;
+use crate::telemetry::supervisor::Supervisor;
 
 use super::charter::{Current, Decided, check_blocklists, decide};
 use super::crowds;
@@ -62,6 +63,7 @@ pub(super) struct Reloads {
     file: PathBuf,
     lasting: Arc<Lasting>,
     current: Arc<Current>,
+    supervisor: Arc<Supervisor>,
     state: Mutex<State>,
 }
 
@@ -86,7 +88,13 @@ struct Attempt {
 
 impl Reloads {
     /// `decided`, read from `file`, is in force.
-    pub fn new(file: &Path, lasting: Arc<Lasting>, current: Arc<Current>, decided: Decided) -> Self {
+    pub fn new(
+        file: &Path,
+        lasting: Arc<Lasting>,
+        current: Arc<Current>,
+        decided: Decided,
+        supervisor: Arc<Supervisor>,
+    ) -> Self {
         let watched = watched(file, &decided.config);
         let unchanged = Config::load(file).is_ok_and(|now| now == decided.config);
         let state = State {
@@ -105,6 +113,7 @@ impl Reloads {
             file: file.to_owned(),
             lasting,
             current,
+            supervisor,
             state: Mutex::new(state),
         }
     }
@@ -127,6 +136,16 @@ impl Reloads {
     }
 
     async fn replace(&self, state: &mut State, cause: Cause) -> Reloaded {
+        self.supervisor.reloading();
+        let reloaded = self.try_to_replace(state, cause).await;
+        self.supervisor.reloaded(match &reloaded {
+            Reloaded::TakenUp { .. } => "serving; the configuration was taken up",
+            Reloaded::Refused(_) => "serving; the new configuration was refused, see the log",
+        });
+        reloaded
+    }
+
+    async fn try_to_replace(&self, state: &mut State, cause: Cause) -> Reloaded {
         let (file, lasting, before) = (self.file.clone(), Arc::clone(&self.lasting), Arc::clone(&state.decided));
         let handle = Handle::current();
         // Files are read and lists of passwords loaded: requests do not wait for that.

@@ -1,4 +1,4 @@
-//! A running gateway, from the configuration to an orderly stop.
+//! A running gateway, from the configuration to an orderly stop, or to the process that takes its place.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -7,23 +7,28 @@ use std::time::Duration;
 
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
+use tokio::task::JoinError;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
 use crate::domain::fault::Fault;
 use crate::ports::Outbox;
-use crate::proxy::{Bound, ConnectionLimits, Connections, Front, Gateway, GatewayParts, Given, bind};
+use crate::proxy::{Bound, ConnectionLimits, Connections, Front, Gateway, GatewayParts, Given, Kept, bind};
 use crate::store::{SqliteStore, StoreLock};
+use crate::telemetry::supervisor::Supervisor;
 
 use super::backup;
-use super::charter::{Current, decide};
-use super::control::Control;
+use super::charter::{Current, Decided, decide};
+use super::control::{Asked, Control};
 use super::doors;
+use super::duties::Duties;
 use super::lasting::Lasting;
-use super::monitor::Monitor;
+use super::monitor::{Monitor, Shown};
 use super::office::world;
 use super::reload::{self, Reloads};
+use super::succession::{Handover, Predecessor};
 use super::tasks::{self, Tasks};
+use super::watchdog::Watchdog;
 
 /// What a gateway that has just become ready can tell.
 #[derive(Clone, Debug)]
@@ -36,75 +41,213 @@ pub struct Listening {
     pub metrics: Option<SocketAddr>,
 }
 
+/// Where the configuration comes from.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Origins<'a> {
+    /// The file: what changes there is taken up.
+    pub file: Option<&'a Path>,
+    /// The process whose place this one takes.
+    pub predecessor: Option<&'a Arc<Predecessor>>,
+}
+
 /// A stop waits this long for background work, mail under way among it.
 const FINISH: Duration = Duration::from_secs(10);
 
-/// Serves until `stop`, then drains. `ready` is called once everything is in place. `file` is where the configuration comes
-/// from: what changes there is taken up.
+/// Serves until `stop`, or until another process takes its place; then drains. `ready` is called once everything is in
+/// place.
 ///
 /// # Errors
 /// When something needed at start is missing: says what, where and how to mend it.
 pub async fn serve(
     config: Config,
-    file: Option<&Path>,
+    origins: Origins<'_>,
     stop: CancellationToken,
     ready: impl FnOnce(Listening),
 ) -> Result<(), Fault> {
-    let _lock = StoreLock::acquire(&config.store.directory)?;
-    backup::tidy(&config.store.directory);
-    let mut given = Given::take();
+    let life = Life::new(&stop);
+    let (lock, mut given) = place(&config, origins.predecessor)?;
     let listeners = bind("server.listen", &config.server.listen, &mut given)?;
     let plain = bind("server.redirect_listen", &config.server.redirect_listen, &mut given)?;
-    drop(given);
-    let places = |bound: &[Bound]| bound.iter().map(Bound::place).collect();
+    let places = |bound: &[Bound]| bound.iter().map(Bound::place).collect::<Vec<_>>();
     let (places, redirecting) = (places(&listeners), places(&plain));
     let store = Arc::new(SqliteStore::open(&config.store.directory).await?);
-    store.give_back_taken().await?;
-
-    let tasks = Tasks::new(stop.clone());
-    let drained = CancellationToken::new();
-    let drain = config.server.drain_timeout;
     let monitor = Arc::new(Monitor::new(&config, world()));
-    let metrics = monitor.open(&config, &tasks, drained.clone());
+    let mut shown = monitor.bind(&config, &mut given);
+    drop(given);
+    let metrics = shown.as_ref().and_then(Shown::address);
+    let mut kept = keep(&lock, listeners.iter().chain(&plain))?;
+    kept.sockets.extend(shown.as_ref().and_then(Shown::keep));
+    if origins.predecessor.is_none() {
+        // Who asks how the gateway is hears that it starts.
+        if let Some(shown) = shown.take() {
+            monitor.show(shown, &life.shown);
+        }
+    }
+
+    let (drain, longest) = (config.server.drain_timeout, config.server.upgrade_timeout);
     let redirect = doors::RedirectTerms::of(&config);
-    let front = Arc::new(Box::pin(compose(config, file, &store, &tasks, &drained, &monitor)).await?);
+    let composed = Box::pin(compose(config, origins.file, &store, &life, &monitor, kept)).await?;
+    let Composed { front, handover, .. } = &composed;
+    composed.begin(&store, &life, origins).await?;
+    if let Some(shown) = shown {
+        monitor.show(shown, &life.shown);
+    }
+    let (stopping, stopped) = watch::channel(false);
+    redirect.serve(front, plain, &stopped);
+    let mut serving = tokio::spawn(Arc::clone(front).serve(listeners, stopped));
+    if let Some(predecessor) = origins.predecessor {
+        said(predecessor.ready())?;
+    }
+    let status = format!("serving on {}", places.join(", "));
     ready(Listening {
         places,
         redirecting,
         metrics,
     });
+    life.supervisor.ready(&status);
+    let watchdog = Watchdog {
+        supervisor: Arc::clone(&life.supervisor),
+        store: Arc::clone(&store),
+        roll: front.roll(),
+    };
+    life.tasks.run_until_stop(|stop| watchdog.keep(stop));
 
-    let (stopping, stopped) = watch::channel(false);
-    redirect.serve(&front, plain, &stopped);
-    let serving = tokio::spawn(front.serve(listeners, stopped, drain));
-    stop.cancelled().await;
-    tracing::info!("stopping: no new connections are taken, open requests are finished");
+    let succeeded = tokio::select! {
+        () = stop.cancelled() => false,
+        () = handover.done() => true,
+        ended = &mut serving => return Err(ended_early(ended)),
+    };
+    handover.let_go();
+    life.reign.cancel();
     let _ = stopping.send(true);
-    match serving.await {
-        Ok(Ok(())) => {}
-        Ok(Err(error)) => return Err(Fault::unavailable("could not serve", error)),
-        Err(error) => return Err(Fault::unavailable("a listener ended unexpectedly", error)),
+    if succeeded {
+        life.shown_until.cancel();
+        let _ = serving.await;
+        run_out(front, &stop, longest).await;
+    } else {
+        tracing::info!("stopping: no new connections are taken, open requests are finished");
+        life.supervisor.stopping(drain + 2 * FINISH, "finishing open requests");
+        let _ = serving.await;
     }
-    drained.cancel();
-    tasks.finish(FINISH).await;
+    front.close(drain).await;
+    life.drained.cancel();
+    if !composed.duties.lay_down(FINISH).await {
+        tracing::warn!("stopping although background work is still under way");
+    }
+    tokio::join!(
+        life.tasks.finish(FINISH),
+        life.requests.finish(FINISH),
+        life.shown.finish(FINISH)
+    );
     store.close().await;
+    drop(lock);
     Ok(())
 }
 
-/// Builds everything between the sockets and the store, and starts the background work.
+/// The background work of a process, by when it ends.
+struct Life {
+    /// With the stop, or when another process takes over.
+    tasks: Tasks,
+    reign: CancellationToken,
+    /// When the last request has ended.
+    requests: Tasks,
+    drained: CancellationToken,
+    /// Shows metrics and health: with the last request, or when another process takes over.
+    shown: Tasks,
+    shown_until: CancellationToken,
+    /// Who is told how the gateway is.
+    supervisor: Arc<Supervisor>,
+}
+
+impl Life {
+    fn new(stop: &CancellationToken) -> Self {
+        let (reign, drained) = (stop.child_token(), CancellationToken::new());
+        let shown_until = drained.child_token();
+        Self {
+            tasks: Tasks::new(reign.clone()),
+            reign,
+            requests: Tasks::new(drained.clone()),
+            drained,
+            shown: Tasks::new(shown_until.clone()),
+            shown_until,
+            supervisor: Arc::new(Supervisor::of_environment()),
+        }
+    }
+}
+
+/// The lock of the store and the sockets that are there already.
+fn place(config: &Config, predecessor: Option<&Arc<Predecessor>>) -> Result<(StoreLock, Given), Fault> {
+    let directory = &config.store.directory;
+    if let Some(predecessor) = predecessor {
+        return Ok((predecessor.lock(directory)?, predecessor.sockets()));
+    }
+    let lock = StoreLock::acquire(directory)?;
+    backup::tidy(directory);
+    Ok((lock, Given::take()))
+}
+
+/// What another process is to hold as well.
+struct Bequest {
+    lock: std::os::fd::OwnedFd,
+    sockets: Vec<Kept>,
+}
+
+fn keep<'a>(lock: &StoreLock, bound: impl Iterator<Item = &'a Bound>) -> Result<Bequest, Fault> {
+    let failed = |error| Fault::unavailable("could not keep the sockets for another process", error);
+    Ok(Bequest {
+        lock: lock.share().map_err(failed)?,
+        sockets: bound.map(Bound::keep).collect::<Result<_, _>>().map_err(failed)?,
+    })
+}
+
+/// Waits for what is open in this process while another one takes connections, until `stop` and at most `longest`.
+async fn run_out(front: &Front, stop: &CancellationToken, longest: Duration) {
+    tokio::select! {
+        () = front.run_out() => tracing::info!("nothing is open here any more; this process ends"),
+        () = stop.cancelled() => tracing::info!("stopping: open calls and streams are ended"),
+        () = tokio::time::sleep(longest) => {
+            tracing::warn!("open calls and streams are ended: server.upgrade_timeout is over");
+        }
+    }
+}
+
+fn ended_early(ended: Result<std::io::Result<()>, JoinError>) -> Fault {
+    match ended {
+        Ok(Ok(())) => Fault::unavailable("could not serve", "the listeners ended"),
+        Ok(Err(error)) => Fault::unavailable("could not serve", error),
+        Err(error) => Fault::unavailable("a listener ended unexpectedly", error),
+    }
+}
+
+/// What was said between two processes.
+fn said<T>(outcome: std::io::Result<T>) -> Result<T, Fault> {
+    outcome.map_err(|error| Fault::unavailable("could not take the place of the running gateway", error))
+}
+
+/// Everything between the sockets and the store.
+struct Composed {
+    front: Arc<Front>,
+    lasting: Arc<Lasting>,
+    duties: Arc<Duties>,
+    handover: Arc<Handover>,
+    reloads: Option<Arc<Reloads>>,
+    directory: std::path::PathBuf,
+}
+
+/// Builds it, and begins to follow the store and the configuration.
 async fn compose(
     config: Config,
     file: Option<&Path>,
     store: &Arc<SqliteStore>,
-    tasks: &Tasks,
-    drained: &CancellationToken,
+    life: &Life,
     monitor: &Arc<Monitor>,
-) -> Result<Front, Fault> {
-    let lasting = Arc::new(Lasting::open(&config, store, tasks, drained, monitor).await?);
+    kept: Bequest,
+) -> Result<Composed, Fault> {
+    let lasting = Arc::new(Lasting::open(&config, store, &life.tasks, &life.requests, monitor).await?);
     let decided = decide(config.clone(), &lasting, None).await?;
     let current = Arc::new(Current::new(&decided));
     monitor.tell_servers(&current.charter);
-    tasks::start(tasks, &lasting, &current);
+    tasks::follow_requests(&life.requests, &lasting, &current);
     let gateway = Gateway::new(GatewayParts {
         charter: Arc::clone(&current.charter),
         signer: lasting.signer.clone(),
@@ -113,31 +256,84 @@ async fn compose(
         sentinel: Arc::clone(&lasting.sentinel),
         world: lasting.world.clone(),
     });
-    if let Some(file) = file {
-        let directory = &config.store.directory;
-        follow(directory, tasks, Reloads::new(file, lasting, current, decided))?;
-    }
     let limits = ConnectionLimits {
         total: config.server.max_connections,
         per_client: config.server.max_connections_per_client,
     };
     let connections = Connections::new(limits, monitor.metrics.proxy.connections.clone());
-    let terms = doors::terms(&config, tasks, monitor, world())?;
-    Ok(Front::new(gateway, terms, connections))
+    let terms = doors::terms(&config, &life.tasks, monitor, world())?;
+    let duties = Arc::new(Duties::new(
+        Arc::clone(&lasting),
+        Arc::clone(&current),
+        life.reign.clone(),
+    ));
+    let handover = Handover::new(
+        file.unwrap_or(Path::new("")),
+        kept.lock,
+        kept.sockets,
+        Arc::clone(&lasting),
+        Arc::clone(&duties),
+        life.reign.clone(),
+    );
+    let reloads = match file {
+        Some(file) => Some(follow(&life.tasks, file, &lasting, current, decided, &life.supervisor)?),
+        None => None,
+    };
+    Ok(Composed {
+        front: Arc::new(Front::new(gateway, terms, connections)),
+        lasting,
+        duties,
+        handover: Arc::new(handover),
+        reloads,
+        directory: config.store.directory,
+    })
 }
 
 /// Takes up what changes in the configuration from now on.
-fn follow(directory: &Path, tasks: &Tasks, reloads: Reloads) -> Result<(), Fault> {
-    let reloads = Arc::new(reloads);
+fn follow(
+    tasks: &Tasks,
+    file: &Path,
+    lasting: &Arc<Lasting>,
+    current: Arc<Current>,
+    decided: Decided,
+    supervisor: &Arc<Supervisor>,
+) -> Result<Arc<Reloads>, Fault> {
     let hangup =
         signal(SignalKind::hangup()).map_err(|error| Fault::unavailable("could not listen for SIGHUP", error))?;
+    let reloads = Reloads::new(file, Arc::clone(lasting), current, decided, Arc::clone(supervisor));
+    let reloads = Arc::new(reloads);
     reload::follow(tasks, &reloads, hangup);
-    match Control::bind(directory) {
-        Ok(control) => tasks.run_until_stop(|stop| control.serve(reloads, stop)),
-        Err(error) => {
-            let directory = directory.display();
-            tracing::error!(%error, %directory, "no control socket can be made in the store's directory: sekisho reload will not work, SIGHUP does");
+    Ok(reloads)
+}
+
+impl Composed {
+    /// Begins what one process alone does, once the one before does it no more.
+    async fn begin(&self, store: &SqliteStore, life: &Life, origins: Origins<'_>) -> Result<(), Fault> {
+        if let Some(predecessor) = origins.predecessor {
+            let predecessor = Arc::clone(predecessor);
+            let waiting = tokio::task::spawn_blocking(move || predecessor.prepared());
+            let counted = said(waiting.await.unwrap_or_else(|error| Err(error.into())))?;
+            self.lasting.meters.take_up(counted, self.lasting.world.monotonic());
+        }
+        store.give_back_taken().await?;
+        self.duties.take_up();
+        if let Some(reloads) = &self.reloads {
+            self.listen_to_the_operator(life, reloads);
+        }
+        Ok(())
+    }
+
+    fn listen_to_the_operator(&self, life: &Life, reloads: &Arc<Reloads>) {
+        let asked = Asked {
+            reloads: Arc::clone(reloads),
+            handover: Arc::clone(&self.handover),
+        };
+        match Control::bind(&self.directory) {
+            Ok(control) => life.tasks.run_until_stop(|stop| control.serve(asked, stop)),
+            Err(error) => {
+                let directory = self.directory.display();
+                tracing::error!(%error, %directory, "no control socket can be made in the store's directory: sekisho reload and upgrade will not work, SIGHUP does");
+            }
         }
     }
-    Ok(())
 }

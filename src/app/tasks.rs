@@ -81,11 +81,6 @@ impl Tasks {
         });
     }
 
-    /// Runs something that ends by itself.
-    pub fn run(&self, work: impl Future<Output = ()> + Send + 'static) {
-        self.tracker.spawn(work);
-    }
-
     /// Runs something until it ends by itself or hears of the stop.
     pub fn run_until_stop<R>(&self, work: impl FnOnce(CancellationToken) -> R)
     where
@@ -100,6 +95,13 @@ impl Tasks {
         if tokio::time::timeout(limit, self.tracker.wait()).await.is_err() {
             tracing::warn!("stopping although background work is still under way");
         }
+    }
+
+    /// Begins no more rounds, and answers whether those under way have ended within `limit`.
+    pub async fn end(self, limit: Duration) -> bool {
+        self.stop.cancel();
+        self.tracker.close();
+        tokio::time::timeout(limit, self.tracker.wait()).await.is_ok()
     }
 }
 
@@ -149,15 +151,20 @@ pub fn follow_pepper(tasks: &Tasks, directory: PathBuf, hasher: Arc<Argon2Hasher
     });
 }
 
-/// Starts everything that goes on as long as the gateway runs. What a round does by the configuration, it does by the
-/// one in force when it begins.
-pub fn start(tasks: &Tasks, lasting: &Lasting, current: &Arc<Current>) {
-    let Lasting { world, store, keys, .. } = lasting;
+/// Starts what requests and open streams rest on: goes on as long as there are any.
+pub fn follow_requests(tasks: &Tasks, lasting: &Lasting, current: &Arc<Current>) {
+    let world = &lasting.world;
     follow(tasks, lasting);
     end_streams(tasks, &lasting.streams, current);
-    deliver(tasks, current, store.clone(), world);
-    keep(tasks, current, keys, &lasting.monitor.metrics.facts.sessions_swept);
     keep_limits(tasks, current, &lasting.meters, world);
+}
+
+/// Starts what the gateway does besides answering, until the stop. What a round does by the configuration, it does by the
+/// one in force when it begins.
+pub fn start(tasks: &Tasks, lasting: &Lasting, current: &Arc<Current>) {
+    deliver(tasks, current, lasting.store.clone(), &lasting.world);
+    let swept = &lasting.monitor.metrics.facts.sessions_swept;
+    keep(tasks, current, &lasting.keys, swept);
 }
 
 /// Takes up certificates that were renewed, and says which run out soon. `expiry` shows when the first of them does.

@@ -27,6 +27,7 @@ mod serve;
 mod session;
 mod table;
 mod token;
+mod upgrade;
 mod upstream;
 
 use std::ffi::OsString;
@@ -80,7 +81,17 @@ enum Command {
         after_help = "Prints a line `listening on ADDRESS` for each address and then `ready`; logs to standard error. \
         SIGTERM and SIGINT stop it in order: open requests are finished first. A second signal ends it at once."
     )]
-    Serve,
+    Serve(serve::Serve),
+    /// Let a new version of this program take the place of the running gateway, without an interruption
+    #[command(
+        after_help = "Install the new program where the running gateway was started from, then run this. The new process \
+        is handed the sockets, the store and what the limits have counted. Once it is ready it serves, and the old one \
+        takes no more connections: it finishes its requests, and calls and streams that are open in it live on there until \
+        they end, at most for server.upgrade_timeout. If the new program dies, is not ready in time or refuses the \
+        configuration, the old one serves on, and the exit code is 1. Keys that otherwise wait for a restart are taken up, \
+        but for store.directory."
+    )]
+    Upgrade,
     /// Tell the running gateway to take up its configuration, or hear what is wrong with it
     #[command(
         after_help = "The configuration and every file it names are checked as a whole. Then it is in force for every \
@@ -218,7 +229,8 @@ impl Cli {
     fn execute(&self, output: &mut Output) -> anyhow::Result<ExitCode> {
         let config = &self.config;
         match &self.command {
-            Command::Serve => serve::run(config)?,
+            Command::Serve(serve) => serve.run(config)?,
+            Command::Upgrade => return upgrade::run(config, output),
             Command::Reload => return reload::run(config, output),
             Command::Demo(demo) => demo.run(output)?,
             Command::Account(command) => return command.run(config, output),
@@ -343,6 +355,7 @@ mod tests {
             "account add 101 --name Yuki",
             "account add 101 --name Yuki --email y@a.example --language ja --role admin --group a --group b --no-welcome --json",
             "reload",
+            "upgrade",
             "account list --json",
             "account show 101 --json",
             "account import people.csv --map email=Mail --map role= --encoding cp932 --sync --allow-many --welcome --apply",

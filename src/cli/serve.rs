@@ -1,17 +1,50 @@
-//! `sekisho serve`: the gateway in the foreground, until a signal stops it.
+//! `sekisho serve`: the gateway in the foreground, until a signal stops it or another process takes its place.
 
 use std::io::{self, Write};
 use std::path::Path;
+use std::sync::Arc;
 
-use crate::app::{self, Listening};
+use anyhow::Context;
+use clap::Args;
+
+use crate::app::{self, Listening, Origins, Predecessor};
 use crate::config::{Config, Log, LogFormat};
 use crate::telemetry::log::{self, LogStyle};
 
 use super::output::Several;
 use super::{open, runtime};
 
-/// Serves with the configuration in `path`.
-pub fn run(path: &Path) -> anyhow::Result<()> {
+// How it is started. No doc comment: the help of the command would be that.
+#[derive(Args)]
+pub struct Serve {
+    /// Take the place of the gateway whose socket is standard input; `sekisho upgrade` has it start this
+    #[arg(long, hide = true)]
+    take_over: bool,
+    /// It has been made nobody's child
+    #[arg(long, hide = true, requires = "take_over")]
+    detached: bool,
+}
+
+impl Serve {
+    /// Serves with the configuration in `path`.
+    pub fn run(&self, path: &Path) -> anyhow::Result<()> {
+        if !self.take_over {
+            return serve(path, None);
+        }
+        if !self.detached {
+            return app::detach(path).context("could not start once more");
+        }
+        let predecessor = Predecessor::meet().context("could not meet the running gateway on standard input")?;
+        let predecessor = Arc::new(predecessor);
+        let served = serve(path, Some(&predecessor));
+        if let Err(error) = &served {
+            predecessor.fail(&format!("{error:#}"));
+        }
+        served
+    }
+}
+
+fn serve(path: &Path, predecessor: Option<&Arc<Predecessor>>) -> anyhow::Result<()> {
     let config = open::config(path)?;
     let problems = config.check_files();
     if !problems.is_empty() {
@@ -21,7 +54,11 @@ pub fn run(path: &Path) -> anyhow::Result<()> {
     warn(&config);
     runtime::serve(async {
         let stop = runtime::stop_on_signal()?;
-        app::serve(config, Some(path), stop, |listening| tell(&listening)).await?;
+        let origins = Origins {
+            file: Some(path),
+            predecessor,
+        };
+        app::serve(config, origins, stop, |listening| tell(&listening)).await?;
         Ok(())
     })
 }

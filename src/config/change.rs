@@ -32,6 +32,7 @@ pub const RESTART: &[(&str, &str)] = &[
     ("server.max_connections", CONNECTIONS),
     ("server.max_connections_per_client", CONNECTIONS),
     ("server.drain_timeout", CONNECTIONS),
+    ("server.upgrade_timeout", CONNECTIONS),
     (
         "store.directory",
         "the database is opened at the start and held until the end",

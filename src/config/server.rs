@@ -74,6 +74,8 @@ pub struct Server {
     pub max_connections_per_client: usize,
     /// How long a stop waits for open requests. Default `30s`.
     pub drain_timeout: Duration,
+    /// How long an upgraded-away process goes on for what is open in it. Default `12h`.
+    pub upgrade_timeout: Duration,
 }
 
 impl Default for Server {
@@ -108,6 +110,7 @@ impl Default for Server {
             max_connections: 10_000,
             max_connections_per_client: 500,
             drain_timeout: Duration::from_secs(30),
+            upgrade_timeout: Duration::from_hours(12),
         }
     }
 }
@@ -184,6 +187,16 @@ impl Server {
                 most: Duration::from_hours(1),
             },
             Slot::Default(&mut self.drain_timeout),
+        );
+        walker.key(
+            "upgrade_timeout",
+            "How long the old process goes on after an upgrade (`sekisho upgrade`), for the calls and streams that are \
+             open in it, before it ends them.",
+            &Time {
+                least: Duration::ZERO,
+                most: Duration::from_hours(24 * 7),
+            },
+            Slot::Default(&mut self.upgrade_timeout),
         );
     }
 

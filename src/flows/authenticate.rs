@@ -246,14 +246,15 @@ impl Authenticate {
     }
 
     async fn judge(&self, digest: &TokenDigest) -> Result<Standing, Fault> {
-        let principal = match self.principals.known(digest) {
-            Some(principal) => principal,
-            None => match self.principals.fetch(digest).await? {
-                Some(principal) => principal,
-                None => return self.judge_former(*digest).await,
-            },
+        let known = match self.principals.known(digest).map(|principal| self.weigh(principal)) {
+            Some(standing) if !is_idle(&standing) => return Ok(standing),
+            known => known,
         };
-        Ok(self.weigh(principal))
+        match self.principals.fetch(digest).await {
+            Ok(Some(principal)) => Ok(self.weigh(principal)),
+            Ok(None) => self.judge_former(*digest).await,
+            Err(fault) => known.ok_or(fault),
+        }
     }
 
     async fn judge_former(&self, token: TokenDigest) -> Result<Standing, Fault> {
@@ -267,11 +268,15 @@ impl Authenticate {
     }
 
     async fn judge_session(&self, id: SessionId) -> Result<Standing, Fault> {
-        let principal = match self.principals.known_session(id) {
-            Some(principal) => Some(principal),
-            None => self.principals.fetch_session(id).await?,
+        let known = match self.principals.known_session(id).map(|principal| self.weigh(principal)) {
+            Some(standing) if !is_idle(&standing) => return Ok(standing),
+            known => known,
         };
-        Ok(principal.map_or(Standing::Refused(Refusal::Unknown), |principal| self.weigh(principal)))
+        match self.principals.fetch_session(id).await {
+            Ok(Some(principal)) => Ok(self.weigh(principal)),
+            Ok(None) => Ok(Standing::Refused(Refusal::Unknown)),
+            Err(fault) => known.ok_or(fault),
+        }
     }
 
     fn weigh(&self, principal: Arc<Principal>) -> Standing {
@@ -281,5 +286,109 @@ impl Authenticate {
             SessionState::Expired => Standing::Refused(Refusal::Expired),
             SessionState::Ended => Standing::Refused(Refusal::Ended),
         }
+    }
+}
+
+/// Memory says that a session has not been used for too long. During an upgrade another process may have seen it used: the
+/// store is asked.
+const fn is_idle(standing: &Standing) -> bool {
+    matches!(standing, Standing::Refused(Refusal::Idle))
+}
+
+#[cfg(test)]
+mod tests {
+    use async_trait::async_trait;
+    use jiff::Timestamp;
+    use parking_lot::Mutex;
+
+    use super::*;
+    use crate::domain::limits::Nanos;
+    use crate::domain::session::Session;
+    use crate::domain::session::tests::{account, session};
+    use crate::domain::token::TOKEN_BYTES;
+    use crate::flows::RecordSeen;
+    use crate::ports::{Clock, Entropy};
+    use crate::store::MemoryStore;
+
+    /// A session that memory saw last at the beginning; and what the store says of it.
+    struct Shelf {
+        memory: Arc<Principal>,
+        store: Mutex<Result<Session, ()>>,
+        now: Timestamp,
+    }
+
+    #[async_trait]
+    impl Principals for Shelf {
+        fn known(&self, _: &TokenDigest) -> Option<Arc<Principal>> {
+            Some(Arc::clone(&self.memory))
+        }
+
+        async fn fetch(&self, _: &TokenDigest) -> Result<Option<Arc<Principal>>, Fault> {
+            match &*self.store.lock() {
+                Ok(session) => Ok(Some(Arc::new(Principal::new(session.clone(), account())))),
+                Err(()) => Err(Fault::unavailable("could not read the shelf", "it is down")),
+            }
+        }
+
+        fn known_session(&self, _: SessionId) -> Option<Arc<Principal>> {
+            Some(Arc::clone(&self.memory))
+        }
+
+        async fn fetch_session(&self, _: SessionId) -> Result<Option<Arc<Principal>>, Fault> {
+            self.fetch(&self.memory.session.digest).await
+        }
+
+        fn forget(&self, _: &TokenDigest) {}
+
+        fn renewing(&self, _: &TokenDigest, _: SessionId) {}
+
+        fn formerly(&self, _: &TokenDigest) -> Option<SessionId> {
+            None
+        }
+    }
+
+    impl Clock for Shelf {
+        fn now(&self) -> Timestamp {
+            self.now
+        }
+
+        fn monotonic(&self) -> Nanos {
+            Nanos(0)
+        }
+    }
+
+    impl Entropy for Shelf {
+        fn token(&self) -> [u8; TOKEN_BYTES] {
+            [0; TOKEN_BYTES]
+        }
+    }
+
+    #[tokio::test]
+    async fn a_session_that_another_process_has_seen_in_use_is_not_idle() {
+        let lifetime = Lifetime::default();
+        let begun = session();
+        let idle_by = crate::domain::session::later(begun.last_seen_at, lifetime.idle);
+        let shelf = Arc::new(Shelf {
+            memory: Arc::new(Principal::new(begun.clone(), account())),
+            store: Mutex::new(Ok(begun.clone())),
+            now: crate::domain::session::later(idle_by, Duration::from_secs(1)),
+        });
+        let (_, seen) = RecordSeen::new(Arc::new(MemoryStore::new()));
+        let world = World::new(Arc::clone(&shelf) as _, Arc::clone(&shelf) as _);
+        let authenticate = Authenticate::new(Arc::clone(&shelf) as _, world, lifetime, seen);
+        let (id, digest) = (begun.id, begun.digest);
+        let judged = async || {
+            let of_stream = authenticate.judge_session(id).await.unwrap().refusal();
+            assert_eq!(of_stream, authenticate.judge(&digest).await.unwrap().refusal());
+            of_stream
+        };
+        assert_eq!(judged().await, Some(Refusal::Idle), "nobody has used it");
+        *shelf.store.lock() = Err(());
+        assert_eq!(judged().await, Some(Refusal::Idle), "there is nothing but memory");
+        *shelf.store.lock() = Ok(Session {
+            last_seen_at: idle_by,
+            ..begun
+        });
+        assert_eq!(judged().await, None, "it was used elsewhere");
     }
 }

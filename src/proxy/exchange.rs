@@ -19,6 +19,7 @@ use super::charter::{Charter, Site};
 use super::headers::Origin;
 use super::intake::Intake;
 use super::pulse::{Pulse, Told};
+use super::requests::UnderWay;
 use super::streams::Leash;
 use super::upstream::Route;
 
@@ -63,6 +64,8 @@ pub struct Exchange {
     pub told: Told,
     /// The page of another origin that asks, where it may.
     pub across: Option<Box<Across>>,
+    /// Counts it.
+    _under_way: UnderWay,
 }
 
 /// How far a request has come.
@@ -93,7 +96,7 @@ pub fn request_id(run: &str, number: u64) -> Arc<str> {
 
 impl Exchange {
     /// A request whose head is complete.
-    pub fn new(charter: Arc<Charter>, request_id: Arc<str>, started: Instant) -> Self {
+    pub fn new(charter: Arc<Charter>, request_id: Arc<str>, started: Instant, under_way: UnderWay) -> Self {
         Self {
             charter,
             request_id,
@@ -114,6 +117,7 @@ impl Exchange {
             pulse: None,
             told: Told::Everything,
             across: None,
+            _under_way: under_way,
         }
     }
 

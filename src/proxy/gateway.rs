@@ -34,6 +34,7 @@ use super::pulse::Told;
 use super::question;
 use super::reception::without_query;
 use super::refusal;
+use super::requests::Requests;
 use super::sites;
 use super::streams::{Leash, Streams};
 use super::tunnel;
@@ -60,7 +61,8 @@ pub struct Gateway {
     pub(super) parts: GatewayParts,
     connector: TransportConnector,
     run: String,
-    requests: AtomicU64,
+    received: AtomicU64,
+    requests: Arc<Requests>,
 }
 
 impl Gateway {
@@ -73,7 +75,8 @@ impl Gateway {
             parts,
             connector: TransportConnector::new(None),
             run,
-            requests: AtomicU64::new(0),
+            received: AtomicU64::new(0),
+            requests: Arc::default(),
         }
     }
 
@@ -90,6 +93,11 @@ impl Gateway {
     /// Notices addresses that many people share.
     pub fn sentinel(&self) -> Arc<Sentinel> {
         Arc::clone(&self.parts.sentinel)
+    }
+
+    /// The requests under way.
+    pub fn requests(&self) -> Arc<Requests> {
+        Arc::clone(&self.requests)
     }
 
     /// Binds an event stream or any other answer without a known end to its session.
@@ -158,11 +166,12 @@ impl ProxyHttp for Gateway {
     type CTX = Exchange;
 
     fn new_ctx(&self) -> Exchange {
-        let number = self.requests.fetch_add(1, Ordering::Relaxed);
+        let number = self.received.fetch_add(1, Ordering::Relaxed);
         Exchange::new(
             self.parts.charter.load_full(),
             request_id(&self.run, number),
             Instant::now(),
+            self.requests.begin(),
         )
     }
 

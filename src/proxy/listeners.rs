@@ -20,6 +20,7 @@ use rustls::ServerConfig;
 use socket2::{SockRef, TcpKeepalive};
 use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use crate::domain::client::ClientAddr;
 use crate::flows::Sentinel;
@@ -32,6 +33,8 @@ use super::framing::HeadLimits;
 use super::gateway::Gateway;
 use super::guarded::{Guarded, Limits};
 use super::proxy_protocol;
+use super::requests::Requests;
+use super::roll::{self, Roll};
 use super::sockets::{Bound, ListeningSocket, SocketFile};
 use super::streams::Streams;
 
@@ -41,6 +44,14 @@ const HANDSHAKE: Duration = Duration::from_secs(10);
 const UNIX_PEER: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 /// The longest a proxy may take to say whose connection it brings.
 const INTRODUCTION: Duration = Duration::from_secs(5);
+/// Bytes of the last answers, and the goodbyes of HTTP/2, are with the clients by then. A client that has gone to sleep
+/// with its connection open holds no stop for longer.
+const LINGER: Duration = Duration::from_secs(5);
+/// A connection of HTTP/1 that waits for its next request has been closed by then, see [`super::gateway`]: its client
+/// may send one as long as it is open.
+const RUN_OUT: Duration = Duration::from_secs(90);
+/// How often a stop looks whether requests are under way.
+const LOOK: Duration = Duration::from_millis(100);
 /// A request is sent upstream at most this often; only idempotent ones are sent again, on a connection that had died.
 const TRIES: usize = 2;
 
@@ -67,6 +78,8 @@ pub struct Front {
     proxy: Arc<HttpProxy<Gateway>>,
     acceptor: Acceptor,
     connections: Arc<Connections>,
+    requests: Arc<Requests>,
+    roll: Arc<Roll>,
     streams: Arc<Streams>,
     charter: InForce,
     sentinel: Arc<Sentinel>,
@@ -85,6 +98,7 @@ impl Front {
             ..ServerConf::default()
         };
         let (streams, charter, sentinel) = (gateway.streams(), gateway.charter(), gateway.sentinel());
+        let requests = gateway.requests();
         let mut proxy = HttpProxy::new(gateway, Arc::new(conf));
         let mut options = HttpServerOptions::default();
         options.h2_idle_timeout = Some(terms.idle_timeout);
@@ -100,6 +114,8 @@ impl Front {
             proxy: Arc::new(proxy),
             acceptor: Acceptor::from_server_config(terms.tls),
             connections,
+            requests,
+            roll: Arc::default(),
             streams,
             charter,
             sentinel,
@@ -122,33 +138,66 @@ impl Front {
         Arc::clone(&self.connections)
     }
 
-    /// Takes connections until `stop` turns true, ends the open streams, and waits for the open requests, at most `drain`.
-    pub async fn serve(
-        self: Arc<Self>,
-        listeners: Vec<Bound>,
-        stop: watch::Receiver<bool>,
-        drain: Duration,
-    ) -> io::Result<()> {
+    /// The loops that take connections.
+    pub fn roll(&self) -> Arc<Roll> {
+        Arc::clone(&self.roll)
+    }
+
+    /// Takes connections until `stop` turns true. From then on each is closed after its request.
+    pub async fn serve(self: Arc<Self>, listeners: Vec<Bound>, stop: watch::Receiver<bool>) -> io::Result<()> {
         let mut loops = Vec::with_capacity(listeners.len());
         for listener in listeners {
             let listener = Listener::of(listener)?;
-            loops.push(tokio::spawn(Arc::clone(&self).accept(listener, stop.clone())));
+            let place = self.roll.enter();
+            loops.push(tokio::spawn(Arc::clone(&self).accept(listener, place, stop.clone())));
         }
         for accepting in loops {
             let _ = accepting.await;
         }
-        self.streams.end_all();
-        self.proxy.http_cleanup().await;
-        if tokio::time::timeout(drain, self.connections.drained()).await.is_err() {
-            tracing::warn!(open = self.connections.open(), "stopping with connections still open");
-        }
         Ok(())
     }
 
-    async fn accept(self: Arc<Self>, listener: Listener, mut stop: watch::Receiver<bool>) {
+    /// Ends the streams that never end by themselves and waits for the open requests, at most `drain`.
+    pub async fn close(&self, drain: Duration) {
+        self.streams.end_endless();
+        self.proxy.http_cleanup().await;
+        if tokio::time::timeout(drain, self.emptied(LINGER)).await.is_err() {
+            tracing::warn!(
+                requests = self.requests.under_way(),
+                connections = self.connections.open(),
+                "stopping with requests still under way"
+            );
+        }
+    }
+
+    /// Waits until what is open has ended by itself, calls and streams too, while another process takes connections.
+    pub async fn run_out(&self) {
+        self.emptied(RUN_OUT).await;
+    }
+
+    /// Waits until no connection is open, or none of them has had a request for `linger`.
+    async fn emptied(&self, linger: Duration) {
+        tokio::select! {
+            () = self.connections.drained() => {}
+            () = self.idle_for(linger) => {}
+        }
+    }
+
+    async fn idle_for(&self, linger: Duration) {
+        let mut since = Instant::now();
+        while since.elapsed() < linger {
+            tokio::time::sleep(LOOK).await;
+            if self.requests.under_way() > 0 {
+                since = Instant::now();
+            }
+        }
+    }
+
+    async fn accept(self: Arc<Self>, listener: Listener, mut place: roll::Place, mut stop: watch::Receiver<bool>) {
         loop {
             let accepted = tokio::select! {
                 accepted = listener.accept() => accepted,
+                () = place.answer() => continue,
                 _ = stop.wait_for(|stop| *stop) => return,
             };
             match accepted {

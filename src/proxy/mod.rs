@@ -36,6 +36,8 @@ mod ready;
 mod reception;
 mod redirect;
 mod refusal;
+mod requests;
+mod roll;
 mod sites;
 mod sockets;
 mod streams;
@@ -53,7 +55,8 @@ pub use listeners::{Front, FrontTerms};
 pub use measure::Measures;
 pub use proxy_protocol::{Said, read as read_proxy_header};
 pub use redirect::Redirect;
-pub use sockets::{Bound, Given, bind};
+pub use roll::Roll;
+pub use sockets::{Bound, Given, Kept, bind, keep};
 pub use streams::Streams;
 pub use upstream::{
     Balance, ClientFiles, HealthCheck, Pool, PoolTerms, Protocol, ServerAddress, ServerHealth, Tolerance,

@@ -25,6 +25,7 @@ use crate::domain::doors::Door;
 use super::client::TrustedProxies;
 use super::connections::{Connections, OpenConnection};
 use super::proxy_protocol;
+use super::roll::Place;
 use super::sockets::{Bound, ListeningSocket};
 
 /// The largest request head; hyper takes no less than 8 KiB.
@@ -71,7 +72,7 @@ impl Redirect {
     }
 
     /// Serves until `stop` turns true. The connections are counted with all others.
-    pub async fn serve(self: Arc<Self>, bound: Bound, mut stop: watch::Receiver<bool>) {
+    pub async fn serve(self: Arc<Self>, bound: Bound, mut place: Place, mut stop: watch::Receiver<bool>) {
         let listener = match bound.socket {
             ListeningSocket::Tcp(listener) => TcpListener::from_std(listener),
             ListeningSocket::Unix(..) => Err(std::io::ErrorKind::Unsupported.into()),
@@ -83,6 +84,7 @@ impl Redirect {
         loop {
             let accepted = tokio::select! {
                 accepted = listener.accept() => accepted,
+                () = place.answer() => continue,
                 _ = stop.wait_for(|stop| *stop) => return,
             };
             match accepted {

@@ -4,9 +4,12 @@
 use std::fs;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use listenfd::ListenFd;
 use socket2::{Domain, Protocol, Socket, Type};
@@ -24,6 +27,8 @@ const UNIX_MODE: u32 = 0o660;
 pub struct Bound {
     /// What the configuration calls it.
     pub name: String,
+    /// The key of the configuration that names it.
+    pub key: &'static str,
     /// The socket.
     pub socket: ListeningSocket,
 }
@@ -47,6 +52,65 @@ impl Bound {
             ListeningSocket::Unix(..) => self.name.clone(),
         }
     }
+
+    /// The same socket, kept for another process.
+    ///
+    /// # Errors
+    /// Those of the system.
+    pub fn keep(&self) -> io::Result<Kept> {
+        let (socket, file) = match &self.socket {
+            ListeningSocket::Tcp(listener) => (listener.as_fd(), None),
+            ListeningSocket::Unix(listener, file) => (listener.as_fd(), Some(Arc::clone(&file.left))),
+        };
+        Ok(Kept {
+            name: kept_name(self.key, &self.name),
+            socket: socket.try_clone_to_owned()?,
+            file,
+        })
+    }
+}
+
+/// A socket that another process is to listen on too.
+#[derive(Debug)]
+pub struct Kept {
+    name: String,
+    socket: OwnedFd,
+    /// Says that its file is another process's now.
+    file: Option<Arc<AtomicBool>>,
+}
+
+impl Kept {
+    /// A socket of this name, from another process.
+    pub const fn new(name: String, socket: OwnedFd) -> Self {
+        Self {
+            name,
+            socket,
+            file: None,
+        }
+    }
+
+    /// The key of the configuration that names it, and the place.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Another process listens: its file stays when this one ends.
+    pub fn leave(self) {
+        if let Some(left) = self.file {
+            left.store(true, Ordering::Release);
+        }
+    }
+}
+
+impl AsFd for Kept {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}
+
+/// How a socket is called between two processes.
+fn kept_name(key: &str, place: &str) -> String {
+    format!("{key} {place}")
 }
 
 /// The file of a Unix socket, which goes when nobody listens any more.
@@ -54,19 +118,39 @@ impl Bound {
 pub struct SocketFile {
     path: PathBuf,
     inode: u64,
+    /// Another process listens on it.
+    left: Arc<AtomicBool>,
+}
+
+impl SocketFile {
+    fn of(path: &Path) -> io::Result<Self> {
+        Ok(Self {
+            path: path.to_owned(),
+            inode: fs::symlink_metadata(path)?.ino(),
+            left: Arc::default(),
+        })
+    }
 }
 
 impl Drop for SocketFile {
     fn drop(&mut self) {
         // Another process may have put its own there.
-        if fs::symlink_metadata(&self.path).is_ok_and(|file| file.ino() == self.inode) {
+        if !self.left.load(Ordering::Acquire)
+            && fs::symlink_metadata(&self.path).is_ok_and(|file| file.ino() == self.inode)
+        {
             let _ = fs::remove_file(&self.path);
         }
     }
 }
 
-/// The sockets that the service manager handed over, by their names.
-pub struct Given(Vec<(String, TcpListener)>);
+/// The sockets that were handed over, by their names.
+#[derive(Debug, Default)]
+pub struct Given {
+    /// By the service manager.
+    sockets: Vec<(String, TcpListener)>,
+    /// By the process whose place this one takes.
+    kept: Vec<Kept>,
+}
 
 impl Given {
     /// Takes them from the environment, once in the life of the process. Sockets of other kinds are left alone.
@@ -83,24 +167,51 @@ impl Given {
                 Err(error) => tracing::warn!(name, %error, "a socket that was handed over is none to listen on"),
             }
         }
-        Self(sockets)
+        Self {
+            sockets,
+            kept: Vec::new(),
+        }
     }
 
-    /// Those of this name.
-    fn named(&mut self, name: &str) -> Vec<TcpListener> {
-        let (found, left) = std::mem::take(&mut self.0)
-            .into_iter()
-            .partition(|(has, _)| has == name);
-        self.0 = left;
-        let found: Vec<(String, TcpListener)> = found;
-        found.into_iter().map(|(_, listener)| listener).collect()
+    /// Those of the process whose place this one takes.
+    pub const fn kept(kept: Vec<Kept>) -> Self {
+        Self {
+            sockets: Vec::new(),
+            kept,
+        }
     }
+
+    /// The one socket of another listener than the proxy's, under its key and place.
+    pub fn other(&mut self, key: &str, place: &str) -> Option<TcpListener> {
+        self.kept_as(&kept_name(key, place)).pop().map(TcpListener::from)
+    }
+
+    fn named(&mut self, name: &str) -> Vec<TcpListener> {
+        let found = self.sockets.extract_if(.., |(has, _)| has == name);
+        found.map(|(_, listener)| listener).collect()
+    }
+
+    fn kept_as(&mut self, name: &str) -> Vec<OwnedFd> {
+        let found = self.kept.extract_if(.., |kept| kept.name == name);
+        found.map(|kept| kept.socket).collect()
+    }
+}
+
+/// The same socket of another listener than the proxy's, kept for another process under its key and place.
+///
+/// # Errors
+/// Those of the system.
+pub fn keep(key: &str, place: &str, socket: impl AsFd) -> io::Result<Kept> {
+    Ok(Kept::new(kept_name(key, place), socket.as_fd().try_clone_to_owned()?))
 }
 
 impl Drop for Given {
     fn drop(&mut self) {
-        for (name, _) in &self.0 {
+        for (name, _) in &self.sockets {
             tracing::warn!(name, "a socket was handed over that the configuration does not name");
+        }
+        for kept in &self.kept {
+            tracing::info!(name = kept.name, "a socket is not listened on any more");
         }
     }
 }
@@ -109,12 +220,13 @@ impl Drop for Given {
 ///
 /// # Errors
 /// Names the place and the reason, and what to change.
-pub fn bind(key: &str, places: &[Listen], given: &mut Given) -> Result<Vec<Bound>, Fault> {
+pub fn bind(key: &'static str, places: &[Listen], given: &mut Given) -> Result<Vec<Bound>, Fault> {
     let mut bound: Vec<Bound> = Vec::with_capacity(places.len());
     for place in places {
-        match had(place, given) {
+        match had(key, place, given) {
             Ok(sockets) => bound.extend(sockets.into_iter().map(|socket| Bound {
                 name: place.to_string(),
+                key,
                 socket,
             })),
             // A machine without IPv6 still serves on IPv4.
@@ -132,7 +244,11 @@ pub fn bind(key: &str, places: &[Listen], given: &mut Given) -> Result<Vec<Bound
     Ok(bound)
 }
 
-fn had(place: &Listen, given: &mut Given) -> io::Result<Vec<ListeningSocket>> {
+fn had(key: &str, place: &Listen, given: &mut Given) -> io::Result<Vec<ListeningSocket>> {
+    let kept = given.kept_as(&kept_name(key, &place.to_string()));
+    if !kept.is_empty() {
+        return kept.into_iter().map(|socket| taken_over(place, socket)).collect();
+    }
     match place {
         Listen::Tcp(address) => Ok(vec![ListeningSocket::Tcp(listen(*address)?)]),
         Listen::Unix(path) => {
@@ -151,6 +267,14 @@ fn had(place: &Listen, given: &mut Given) -> io::Result<Vec<ListeningSocket>> {
             sockets.into_iter().map(ready).collect()
         }
     }
+}
+
+/// A socket that another process has listened on so far.
+fn taken_over(place: &Listen, socket: OwnedFd) -> io::Result<ListeningSocket> {
+    Ok(match place {
+        Listen::Unix(path) => ListeningSocket::Unix(socket.into(), SocketFile::of(path)?),
+        Listen::Tcp(_) | Listen::Systemd(_) => ListeningSocket::Tcp(socket.into()),
+    })
 }
 
 /// An IPv6 socket takes IPv6 alone, so that `0.0.0.0` and `[::]` can stand side by side.
@@ -190,13 +314,8 @@ fn listen_unix(path: &Path) -> io::Result<(UnixListener, SocketFile)> {
     let listener = UnixListener::bind(&draft)?;
     listener.set_nonblocking(true)?;
     fs::set_permissions(&draft, fs::Permissions::from_mode(UNIX_MODE))?;
-    let inode = fs::symlink_metadata(&draft)?.ino();
     fs::rename(&draft, path)?;
-    let file = SocketFile {
-        path: path.to_owned(),
-        inode,
-    };
-    Ok((listener, file))
+    Ok((listener, SocketFile::of(path)?))
 }
 
 fn is_ipv6(place: &Listen) -> bool {
@@ -230,7 +349,7 @@ mod tests {
     use super::*;
 
     fn none() -> Given {
-        Given(Vec::new())
+        Given::default()
     }
 
     #[test]
@@ -277,6 +396,26 @@ mod tests {
         fs::write(&path, "mine").unwrap();
         assert!(bind().unwrap_err().to_string().contains("no socket is in the way"));
         assert_eq!(fs::read_to_string(&path).unwrap(), "mine");
+    }
+
+    #[test]
+    fn a_socket_that_was_kept_is_listened_on_under_its_key_and_place_alone() {
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().join("web.sock");
+        let places = [Listen::Tcp("127.0.0.1:0".parse().unwrap()), Listen::Unix(path.clone())];
+        let first = bind("server.listen", &places, &mut none()).unwrap();
+        let keep = || Given::kept(first.iter().map(|bound| bound.keep().unwrap()).collect());
+        let mut given = keep();
+        let elsewhere = bind("server.redirect_listen", &places[..1], &mut given).unwrap();
+        assert_ne!(elsewhere[0].place(), first[0].place());
+        let second = bind("server.listen", &places, &mut given).unwrap();
+        assert_eq!(second[0].place(), first[0].place());
+        let kept: Vec<_> = first.iter().map(|bound| bound.keep().unwrap()).collect();
+        kept.into_iter().for_each(Kept::leave);
+        drop(first);
+        UnixStream::connect(&path).unwrap();
+        drop(second);
+        assert!(!path.exists(), "it goes with the last who listens");
     }
 
     #[test]

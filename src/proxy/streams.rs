@@ -22,10 +22,18 @@ use super::closing::{Farewell, SESSION_ENDED};
 /// The open streams.
 #[derive(Default)]
 pub struct Streams {
-    open: DashMap<u64, (Option<Tie>, Ending)>,
+    open: DashMap<u64, Open>,
     next: AtomicU64,
     stopping: AtomicBool,
     metrics: StreamMetrics,
+}
+
+/// One of them.
+#[derive(Debug)]
+struct Open {
+    tie: Option<Tie>,
+    kind: StreamKind,
+    ending: Ending,
 }
 
 /// Whether a stream is to end, and why.
@@ -106,9 +114,14 @@ impl Streams {
         self.metrics.opened(kind);
         let id = self.next.fetch_add(1, Ordering::Relaxed);
         let ending = Ending::default();
-        self.open.insert(id, (tie, ending.clone()));
-        // Looked at after the insertion: whoever stops them all either sees this one or has said so before.
-        if self.stopping.load(Ordering::SeqCst) {
+        let open = Open {
+            tie,
+            kind,
+            ending: ending.clone(),
+        };
+        self.open.insert(id, open);
+        // Looked at after the insertion: whoever ends them either sees this one or has said so before.
+        if is_endless(kind) && self.stopping.load(Ordering::SeqCst) {
             ending.end(Farewell::RESTART);
         }
         Leash {
@@ -128,7 +141,7 @@ impl Streams {
         let open: Vec<(u64, Tie)> = self
             .open
             .iter()
-            .filter_map(|entry| Some((*entry.key(), entry.value().0?)))
+            .filter_map(|entry| Some((*entry.key(), entry.value().tie?)))
             .collect();
         let mut fault = None;
         for (id, tie) in open {
@@ -140,19 +153,20 @@ impl Streams {
                 }
             };
             if let Some(why) = severed
-                && let Some((_, (_, ending))) = self.open.remove(&id)
+                && let Some((_, open)) = self.open.remove(&id)
             {
-                ending.end(Farewell::severed(why));
+                open.ending.end(Farewell::severed(why));
             }
         }
         fault.map_or(Ok(()), Err)
     }
 
-    /// Ends them all, because the gateway stops: a stream never ends by itself, so waiting for it is pointless.
-    pub fn end_all(&self) {
+    /// Ends those that never end by themselves, because the gateway stops: waiting for them is pointless. An answer whose
+    /// length was not told goes on to its end.
+    pub fn end_endless(&self) {
         self.stopping.store(true, Ordering::SeqCst);
-        for entry in &self.open {
-            entry.value().1.end(Farewell::RESTART);
+        for entry in self.open.iter().filter(|entry| is_endless(entry.kind)) {
+            entry.ending.end(Farewell::RESTART);
         }
     }
 
@@ -164,5 +178,12 @@ impl Streams {
     /// Whether none is open.
     pub fn is_empty(&self) -> bool {
         self.open.is_empty()
+    }
+}
+
+const fn is_endless(kind: StreamKind) -> bool {
+    match kind {
+        StreamKind::WebSocket | StreamKind::Events => true,
+        StreamKind::Other => false,
     }
 }

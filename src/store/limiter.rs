@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use hmac::{Hmac, KeyInit, Mac};
 use parking_lot::Mutex;
+use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
@@ -25,6 +26,15 @@ struct Table {
     by_full_at: BTreeMap<Place, LimitKey>,
     shared: HashMap<&'static str, Meter>,
     next_number: u64,
+}
+
+/// What a table of meters counts, for another process to go on with: its clock begins elsewhere, so each meter is told
+/// by the time, in nanoseconds, until it is full.
+#[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counted {
+    meters: Vec<(LimitKey, u64)>,
+    /// By the rule under which they are shared.
+    shared: Vec<(String, u64)>,
 }
 
 /// When a meter is full, and a number that tells meters of the same moment apart.
@@ -58,6 +68,40 @@ impl MemoryLimiter {
     /// Forgets every meter that is full again. Answers how many.
     pub fn sweep(&self, now: Nanos) -> usize {
         self.table.lock().forget_full(now, usize::MAX)
+    }
+
+    /// What is counted, for another process.
+    pub fn counted(&self, now: Nanos) -> Counted {
+        let table = self.table.lock();
+        let left = |meter: &Meter| meter.full_at().0.checked_sub(now.0).filter(|left| *left > 0);
+        let meters = table.meters.iter();
+        let shared = table.shared.iter();
+        Counted {
+            meters: meters
+                .filter_map(|(key, slot)| Some((key.clone(), left(&slot.meter)?)))
+                .collect(),
+            shared: shared
+                .filter_map(|(rule, meter)| Some(((*rule).to_owned(), left(meter)?)))
+                .collect(),
+        }
+    }
+
+    /// Goes on with what another process has counted; of two meters for one key the emptier one counts.
+    pub fn take_up(&self, counted: Counted, now: Nanos) {
+        let mut table = self.table.lock();
+        let meter = |left: u64| Meter::full_at_time(Nanos(now.0.saturating_add(left)));
+        for (key, left) in counted.meters {
+            let mut room = self.max_meters.saturating_sub(table.meters.len());
+            let source = table.source(&key, &mut room);
+            let before = table.meter(&key, source);
+            table.keep(&key, source, before.emptier(meter(left)));
+        }
+        for (rule, left) in counted.shared {
+            if let Some(rule) = LimitKey::RULES.into_iter().find(|known| *known == rule) {
+                let before = table.shared.get(rule).copied().unwrap_or_default();
+                table.shared.insert(rule, before.emptier(meter(left)));
+            }
+        }
     }
 
     /// How many meters are kept.
@@ -323,6 +367,32 @@ mod tests {
         assert!(granted(&limiter, vec![draw(name(2), "1 per 1h")], second(0)).is_none());
         limiter.refund(&shared);
         assert!(granted(&limiter, vec![draw(name(2), "1 per 1h")], second(0)).is_some());
+    }
+
+    #[test]
+    fn another_process_goes_on_with_what_was_counted() {
+        let old = MemoryLimiter::new(2, [1; 32]);
+        let attempt = |limiter: &MemoryLimiter, number, now| {
+            granted(limiter, vec![draw(name(number), "2 per 1h")], now).is_some()
+        };
+        for number in [1, 1, 2, 3, 3] {
+            assert!(attempt(&old, number, second(1000)), "{number}");
+        }
+        assert!(!attempt(&old, 4, second(1000)), "3 and 4 share a meter");
+        let text = serde_json::to_string(&old.counted(second(1000))).unwrap();
+        // Its clock began later, and it has met somebody already.
+        let new = MemoryLimiter::new(2, [1; 32]);
+        assert!(attempt(&new, 2, second(10)));
+        new.take_up(serde_json::from_str(&text).unwrap(), second(10));
+        assert!(!attempt(&new, 1, second(10)) && !attempt(&new, 5, second(10)));
+        assert!(attempt(&new, 2, second(10)), "one is left of two");
+        assert!(!attempt(&new, 1, second(10 + 1799)));
+        assert!(attempt(&new, 1, second(10 + 1800)), "as if nothing had happened");
+        assert_eq!(
+            old.counted(second(1_000_000)),
+            Counted::default(),
+            "what is full is not told"
+        );
     }
 
     #[test]

@@ -12,7 +12,7 @@ mod conformance;
 
 pub use cached::{CachedSessions, Followed};
 pub use known_tokens::KnownTokens;
-pub use limiter::MemoryLimiter;
+pub use limiter::{Counted, MemoryLimiter};
 pub use memory::MemoryStore;
 pub use sqlite::{SqliteStore, StoreFaults, StoreLock};
 

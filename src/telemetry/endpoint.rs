@@ -200,9 +200,16 @@ async fn converse(endpoint: &Endpoint, socket: TcpStream) {
 /// # Errors
 /// Those of the system: mostly that another program holds the port.
 pub fn bind(listen: SocketAddr) -> io::Result<TcpListener> {
-    let listener = std::net::TcpListener::bind(listen)?;
-    listener.set_nonblocking(true)?;
-    TcpListener::from_std(listener)
+    listener(std::net::TcpListener::bind(listen)?)
+}
+
+/// Listens on a socket that is bound already.
+///
+/// # Errors
+/// Those of the system.
+pub fn listener(bound: std::net::TcpListener) -> io::Result<TcpListener> {
+    bound.set_nonblocking(true)?;
+    TcpListener::from_std(bound)
 }
 
 async fn bind_at_last(listen: SocketAddr) -> TcpListener {

@@ -10,7 +10,7 @@ use tokio::net::{TcpListener, TcpStream};
 use crate::harness::{House, PASSWORD, eventually, soon};
 
 /// Asks as a scraper does, and as one that lies about whom it asks.
-async fn ask(address: SocketAddr, method: &str, path: &str, host: &str) -> (u16, String) {
+pub async fn ask(address: SocketAddr, method: &str, path: &str, host: &str) -> (u16, String) {
     let talk = async {
         let mut connection = TcpStream::connect(address).await.unwrap();
         let head = format!("{method} {path} HTTP/1.1\r\nHost: {host}\r\n\r\n");

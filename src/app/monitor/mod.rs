@@ -13,14 +13,14 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use tokio_util::sync::CancellationToken;
+use tokio::net::TcpListener;
 
 use crate::config::Config;
 use crate::crypto::hashing::Argon2Hasher;
 use crate::domain::fault::Fault;
 use crate::flows::{Crowd, World};
 use crate::ports::{Hasher, Limiter, Mailer};
-use crate::proxy::{InForce, Measures, ServerHealth};
+use crate::proxy::{Given, InForce, Kept, Measures, ServerHealth, keep};
 use crate::store::SqliteStore;
 use crate::telemetry::endpoint::{self, Endpoint};
 use crate::telemetry::health::{Health, ServerStanding, SharedAddress};
@@ -30,6 +30,28 @@ use super::keys::SigningKeys;
 use super::tasks::Tasks;
 
 use observed::{ObservedHasher, ObservedLimiter, ObservedMailer};
+
+/// The key of the configuration that names the listener.
+const KEY: &str = "metrics.listen";
+
+/// Where metrics and health are asked for.
+pub struct Shown {
+    listen: SocketAddr,
+    /// `None`: another program holds the port so far.
+    listener: Option<TcpListener>,
+}
+
+impl Shown {
+    /// With the real port.
+    pub fn address(&self) -> Option<SocketAddr> {
+        self.listener.as_ref()?.local_addr().ok()
+    }
+
+    /// The same socket, for another process.
+    pub fn keep(&self) -> Option<Kept> {
+        keep(KEY, &self.listen.to_string(), self.listener.as_ref()?).ok()
+    }
+}
 
 /// Counts, and knows how the parts are.
 pub struct Monitor {
@@ -76,25 +98,33 @@ impl Monitor {
         self.health.note_shared_addresses(told.collect());
     }
 
-    /// Opens the listener for metrics and health. Answers where, when it has its port. One that is taken stops nothing:
-    /// that people can sign in is worth more than being watched.
-    pub fn open(&self, config: &Config, tasks: &Tasks, stop: CancellationToken) -> Option<SocketAddr> {
+    /// Binds the listener for metrics and health, or takes the one that is given. One that is taken by another program
+    /// stops nothing: that people can sign in is worth more than being watched.
+    pub fn bind(&self, config: &Config, given: &mut Given) -> Option<Shown> {
         let listen = config.metrics.listen;
         if !self.enabled {
             tracing::info!("metrics.enabled = false: nobody can ask how the gateway is");
             return None;
         }
-        let endpoint = Endpoint::new(Arc::clone(&self.metrics), Arc::clone(&self.health), listen);
-        let listener = match endpoint::bind(listen) {
+        let bound = match given.other(KEY, &listen.to_string()) {
+            Some(socket) => endpoint::listener(socket),
+            None => endpoint::bind(listen),
+        };
+        let listener = match bound {
             Ok(listener) => Some(listener),
             Err(error) => {
                 tracing::error!(%listen, %error, "metrics cannot be served: free the port, or change metrics.listen; it is tried again");
                 None
             }
         };
-        let address = listener.as_ref().and_then(|listener| listener.local_addr().ok());
-        tasks.run(endpoint.serve(listener, listen, stop));
-        address
+        Some(Shown { listen, listener })
+    }
+
+    /// Serves metrics and health there.
+    pub fn show(&self, shown: Shown, tasks: &Tasks) {
+        let Shown { listen, listener } = shown;
+        let endpoint = Endpoint::new(Arc::clone(&self.metrics), Arc::clone(&self.health), listen);
+        tasks.run_until_stop(|stop| endpoint.serve(listener, listen, stop));
     }
 
     /// Begins to follow and to look. What is recorded from now on is counted.

@@ -164,7 +164,7 @@ impl Demo {
             data: ground.directory(),
             log: self.log.is_none().then(|| ground.log()),
         };
-        let served = app::serve(config.clone(), None, stop.clone(), |_| {
+        let served = app::serve(config.clone(), app::Origins::default(), stop.clone(), |_| {
             // A reader who has gone is no reason to stop.
             let _ = tour.print(output);
         })

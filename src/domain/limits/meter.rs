@@ -49,6 +49,19 @@ impl Meter {
         }
     }
 
+    /// The bucket that is full again at this time.
+    pub const fn full_at_time(full_at: Nanos) -> Self {
+        Self { full_at }
+    }
+
+    /// The one of two that holds less.
+    #[must_use]
+    pub fn emptier(self, other: Self) -> Self {
+        Self {
+            full_at: self.full_at.max(other.full_at),
+        }
+    }
+
     /// Whether the bucket is full, so that forgetting it changes nothing.
     pub fn is_full(self, now: Nanos) -> bool {
         self.full_at <= now

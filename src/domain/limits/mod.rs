@@ -9,11 +9,13 @@ mod quota;
 use std::net::IpAddr;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 pub use meter::{Meter, Nanos};
 pub use quota::{Quota, QuotaProblem};
 
 /// Whose bucket an attempt draws on. Two kinds of attempt never share a bucket.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum LimitKey {
     /// Sign-in attempts of one client.
     SignInClient(IpAddr),
@@ -57,6 +59,7 @@ impl LimitKey {
             Self::SignInClient(client)
             | Self::ResetClient(client)
             | Self::TicketClient(client)
+            | Self::TokenClient(client)
             | Self::MailClient(client) => Some(*client),
             Self::SignInName(_)
             | Self::SignInClientName(..)
@@ -71,6 +74,26 @@ impl LimitKey {
             | Self::MailDay => None,
         }
     }
+
+    /// The names of all rules.
+    pub const RULES: [&str; 16] = [
+        "sign-in.client",
+        "sign-in.account",
+        "sign-in.client+account",
+        "sign-in.device",
+        "sign-in.session",
+        "reset.client",
+        "reset.email",
+        "reset.device",
+        "ticket.client",
+        "token.client",
+        "reset.again",
+        "reset.repeat",
+        "mail.account",
+        "mail.device",
+        "mail.client",
+        "mail.day",
+    ];
 
     /// The stable name of the rule in metrics and logs.
     pub const fn rule(&self) -> &'static str {
@@ -96,7 +119,7 @@ impl LimitKey {
 }
 
 /// A name somebody typed, as a keyed digest: bounded in size, and no list of names in memory.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct NameDigest(pub u64, pub u64);
 
 /// Whose buckets an attempt at a password draws on, apart from its client's. Strangers never draw on those of a known
@@ -193,6 +216,30 @@ pub fn reserve(meters: &mut [(Meter, &Quota)], now: Nanos) -> Result<(), (Durati
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_list_of_rules_has_the_rule_of_every_key() {
+        let (client, name) = (IpAddr::from([192, 0, 2, 1]), NameDigest(1, 1));
+        let keys = [
+            LimitKey::SignInClient(client),
+            LimitKey::SignInName(name),
+            LimitKey::SignInClientName(client, name),
+            LimitKey::SignInDevice(name),
+            LimitKey::SignInSession(name),
+            LimitKey::ResetClient(client),
+            LimitKey::ResetEmail(name),
+            LimitKey::ResetDevice(name),
+            LimitKey::TicketClient(client),
+            LimitKey::TokenClient(client),
+            LimitKey::ResetAgain(name),
+            LimitKey::ResetRepeat(client, name),
+            LimitKey::MailAccount(name),
+            LimitKey::MailDevice(name),
+            LimitKey::MailClient(client),
+            LimitKey::MailDay,
+        ];
+        assert_eq!(keys.map(|key| key.rule()), LimitKey::RULES);
+    }
 
     #[test]
     fn a_known_device_and_a_session_share_no_bucket_of_a_name_with_strangers() {

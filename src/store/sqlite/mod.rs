@@ -146,6 +146,12 @@ impl SqliteStore {
         .await
     }
 
+    /// Whether the database answers at all, be it with an error. Without an answer it does not end by itself.
+    pub async fn answers(&self) -> bool {
+        let tried = query("SELECT count(*) FROM sqlite_schema").execute(&self.readers).await;
+        !matches!(tried, Err(sqlx::Error::PoolTimedOut | sqlx::Error::WorkerCrashed))
+    }
+
     /// Under the writer's lock, so that two processes that start together do not migrate twice.
     async fn migrate(&self) -> Result<(), Trouble> {
         let mut tx = self.transaction().await?;
@@ -211,6 +217,8 @@ fn pool(most: u32, deadline: Duration) -> SqlitePoolOptions {
         })
 }
 
+/// During an upgrade the program before works on the same tables for hours: what it reads and writes must stay there under a
+/// new step, or the changelog says that this version needs a restart.
 fn migrations() -> Migrator {
     let step = |number, name: &'static str, sql: &'static str| {
         Migration::new(number, name.into(), MigrationType::Simple, sql.into_sql_str(), false)

@@ -400,3 +400,26 @@ async fn no_answer_in_time_is_a_fault_that_says_what_was_tried_and_where() {
     let expected = format!("could not look up a session in {}", store.file().display());
     assert_eq!(late.to_string(), expected);
 }
+
+#[tokio::test]
+async fn a_database_that_refuses_answers_and_one_whose_connections_never_come_back_does_not() {
+    let (directory, store) = open().await;
+    assert!(store.answers().await);
+    let mut held = Vec::new();
+    for _ in 0..READERS {
+        held.push(store.readers.acquire().await.unwrap());
+    }
+    assert!(!store.answers().await);
+    drop(held);
+    assert!(store.answers().await);
+    fs::remove_dir_all(directory.path()).unwrap();
+    let store = SqliteStore {
+        readers: pool(READERS, READ_DEADLINE).connect_lazy_with(
+            SqliteConnectOptions::new()
+                .filename(directory.path().join(DATABASE))
+                .read_only(true),
+        ),
+        ..store
+    };
+    assert!(store.answers().await, "that there is none is an answer");
+}

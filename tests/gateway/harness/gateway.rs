@@ -9,6 +9,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
+use nix::sys::signal::Signal;
 use parking_lot::Mutex;
 use rustls::RootCertStore;
 use tempfile::TempDir;
@@ -29,6 +30,8 @@ pub type Address = Arc<Mutex<SocketAddr>>;
 
 struct Server {
     process: Child,
+    /// The processes that have taken its place, the newest last.
+    successors: Vec<u32>,
     lines: Arc<Mutex<Vec<String>>>,
 }
 
@@ -118,6 +121,7 @@ impl Gateway {
         collect_lines(process.stderr.take().unwrap(), &self.printed, Arc::default());
         *self.server.lock() = Some(Server {
             process,
+            successors: Vec::new(),
             lines: Arc::clone(&lines),
         });
         eventually("the server to be ready", async || {
@@ -164,9 +168,27 @@ impl Gateway {
     /// As a power cut would: nothing is finished, nothing is flushed.
     pub fn kill(&self) {
         if let Some(mut server) = self.server.lock().take() {
-            server.process.kill().unwrap();
-            server.process.wait().unwrap();
+            server.kill();
         }
+    }
+
+    /// Has the program that lies where the server was started from take its place.
+    pub async fn upgrade(&self) -> Ran {
+        let ran = self.cli(&["upgrade"]).await;
+        let process = ran.out.strip_prefix("Process ").and_then(|rest| rest.split(' ').next());
+        if let Some(process) = process {
+            let mut server = self.server.lock();
+            server.as_mut().unwrap().successors.push(process.parse().unwrap());
+        }
+        ran
+    }
+
+    /// Whether a process that once was the server still runs.
+    pub fn is_running(&self, process: u32) -> bool {
+        // The first is this one's child, and has to be looked after.
+        let _ = self.ended();
+        let stat = fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
+        stat.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with('Z'))
     }
 
     /// Sends the running server a signal by name.
@@ -184,7 +206,9 @@ impl Gateway {
 
     /// The server's process id.
     pub fn pid(&self) -> u32 {
-        self.server.lock().as_ref().expect("it runs").process.id()
+        let server = self.server.lock();
+        let server = server.as_ref().expect("it runs");
+        server.successors.last().copied().unwrap_or(server.process.id())
     }
 
     /// How many open files and threads the server has.
@@ -287,12 +311,21 @@ impl Gateway {
 impl Drop for Gateway {
     fn drop(&mut self) {
         if let Some(mut server) = self.server.lock().take() {
-            let _ = server.process.kill();
-            let _ = server.process.wait();
+            server.kill();
         }
         if std::thread::panicking() {
             eprintln!("---- the gateway's last words:\n{}\n----", self.last_words());
         }
+    }
+}
+
+impl Server {
+    fn kill(&mut self) {
+        for process in &self.successors {
+            let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(process.cast_signed()), Signal::SIGKILL);
+        }
+        let _ = self.process.kill();
+        let _ = self.process.wait();
     }
 }
 

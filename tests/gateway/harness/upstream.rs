@@ -262,6 +262,7 @@ async fn answer(shared: Arc<Shared>, request: Request<Incoming>) -> Result<Answe
     shared.received.lock()[index].bytes = bytes;
     Ok(match path.as_str() {
         "/events" => events(&shared),
+        "/piecewise" => piecewise(&shared),
         "/unasked-switch" => {
             let mut response = json(&serde_json::json!({}));
             *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
@@ -399,6 +400,22 @@ fn events(shared: &Arc<Shared>) -> Answering {
     });
     Response::builder()
         .header(CONTENT_TYPE, "text/event-stream")
+        .body(Stream::Open(receiver))
+        .unwrap()
+}
+
+/// An answer that does not say how long it is, and ends with the next event.
+fn piecewise(shared: &Arc<Shared>) -> Answering {
+    let (sender, receiver) = mpsc::channel(4);
+    let mut lines = shared.events.subscribe();
+    tokio::spawn(async move {
+        let _ = sender.send(Bytes::from_static(b"first, ")).await;
+        if let Ok(line) = lines.recv().await {
+            let _ = sender.send(line.into()).await;
+        }
+    });
+    Response::builder()
+        .header(CONTENT_TYPE, "text/plain")
         .body(Stream::Open(receiver))
         .unwrap()
 }

@@ -301,6 +301,8 @@ impl Visitor {
     #[must_use]
     pub fn over_http2(mut self) -> Self {
         self.http2 = true;
+        // What was open speaks the other one.
+        self.idle.lock().clear();
         self
     }
 
@@ -516,6 +518,11 @@ impl Visitor {
         socket.set_nodelay(true)?;
         let name = ServerName::try_from(self.door.clone()).unwrap();
         TlsConnector::from(Arc::new(config)).connect(name, socket).await
+    }
+
+    /// Closes the connections that wait for a next request.
+    pub fn hang_up(&self) {
+        self.idle.lock().clear();
     }
 
     async fn line(&self) -> Result<(SocketAddr, Line), Box<dyn std::error::Error + Send + Sync>> {
