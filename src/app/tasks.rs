@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use prometheus_client::metrics::counter::Counter;
@@ -110,21 +110,27 @@ fn follow(tasks: &Tasks, lasting: &Lasting) {
     let (sessions, tokens) = (Arc::clone(&lasting.sessions), Arc::clone(&lasting.tokens));
     let (keys, signer) = (Arc::clone(&lasting.keys), Arc::clone(&lasting.signer));
     let world = lasting.world.clone();
+    let keys_due = Arc::new(AtomicBool::new(false));
     tasks.every(FOLLOW, "following changes in the store", move || {
         let (sessions, tokens) = (Arc::clone(&sessions), Arc::clone(&tokens));
-        let (keys, signer) = (Arc::clone(&keys), Arc::clone(&signer));
+        let (keys, signer, keys_due) = (Arc::clone(&keys), Arc::clone(&signer), Arc::clone(&keys_due));
         let now = world.monotonic();
         async move {
             let followed = sessions.follow(now).await?;
             if followed.tokens_changed {
                 tokens.doubt();
             }
-            tokens.follow(now).await?;
+            // A change is told once: keys that cannot be read now are due until they can.
             if followed.keys_changed {
+                keys_due.store(true, Ordering::Relaxed);
+            }
+            if keys_due.load(Ordering::Relaxed) {
                 signer.replace(keys.ring().await?);
+                keys_due.store(false, Ordering::Relaxed);
                 sessions.drop_passes();
                 tokens.drop_passes();
             }
+            tokens.follow(now).await?;
             Ok(())
         }
     });

@@ -373,7 +373,8 @@ mod tests {
             store: Mutex::new(Ok(begun.clone())),
             now: crate::domain::session::later(idle_by, Duration::from_secs(1)),
         });
-        let (_, seen) = RecordSeen::new(Arc::new(MemoryStore::new()));
+        let empty = Arc::new(MemoryStore::new());
+        let (_, seen) = RecordSeen::new(empty.clone(), empty);
         let world = World::new(Arc::clone(&shelf) as _, Arc::clone(&shelf) as _);
         let authenticate = Authenticate::new(Arc::clone(&shelf) as _, world, lifetime, seen);
         let (id, digest) = (begun.id, begun.digest);
