@@ -19,7 +19,7 @@
 //! | queries, agents, hosts and headers never change a judgement | `hostile::paths::nothing_else_that_a_client_says_changes_a_judgement` |
 //! | near misses of our routes are ours, and are not forwarded | `hostile::paths::a_near_miss_of_our_routes_never_reaches_the_upstream` |
 //! | methods without a registered meaning are refused | `hostile::heads::methods_without_a_registered_meaning_are_refused` |
-//! | **4 Early answers** leave nothing to be taken for the next request | `hostile::bodies::what_follows_an_early_answer_is_never_taken_for_a_request`, `hostile::bodies::a_form_that_is_too_large_is_refused_early` |
+//! | **4 Early answers** leave nothing to be taken for the next request | `hostile::bodies::what_follows_an_early_answer_is_never_taken_for_a_request`, `hostile::bodies::a_form_that_is_too_large_is_refused_early`, `bodies::what_follows_a_body_that_is_too_large_is_never_taken_for_a_request` |
 //! | **5 Bounds in total.** Handshake | `hostile::slow::a_handshake_that_never_ends_is_cut` |
 //! | head, drop by drop | `hostile::slow::a_slow_head_is_cut_at_the_deadline_however_it_dribbles`, `hostile::http2::a_head_that_comes_drop_by_drop_holds_its_connection_no_longer_than_idleness_does` |
 //! | our own bodies | `hostile::slow::a_slow_form_is_cut_at_the_deadline` |
