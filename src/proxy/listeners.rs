@@ -47,9 +47,6 @@ const INTRODUCTION: Duration = Duration::from_secs(5);
 /// Bytes of the last answers, and the goodbyes of HTTP/2, are with the clients by then. A client that has gone to sleep
 /// with its connection open holds no stop for longer.
 const LINGER: Duration = Duration::from_secs(5);
-/// A connection of HTTP/1 that waits for its next request has been closed by then, see [`super::gateway`]: its client
-/// may send one as long as it is open.
-const RUN_OUT: Duration = Duration::from_secs(90);
 /// How often a stop looks whether requests are under way.
 const LOOK: Duration = Duration::from_millis(100);
 /// A request is sent upstream at most this often; only idempotent ones are sent again, on a connection that had died.
@@ -170,9 +167,10 @@ impl Front {
         }
     }
 
-    /// Waits until what is open has ended by itself, calls and streams too, while another process takes connections.
+    /// Waits until what is open has ended by itself, calls and streams too, while another process takes connections. A
+    /// client may send a request as long as its connection is open, so those without one are closed when their time is over.
     pub async fn run_out(&self) {
-        self.emptied(RUN_OUT).await;
+        self.emptied(self.limits.pause + self.limits.head).await;
     }
 
     /// Waits until no connection is open, or none of them has had a request for `linger`.
