@@ -61,7 +61,7 @@ pub struct Bond {
     pub right: Right,
     /// The generation of its session by then.
     pub generation: u64,
-    /// What the account might do by then; see [`reach`].
+    /// What the account might do by then; a digest of its role and groups.
     pub reach: u64,
 }
 
