@@ -82,6 +82,11 @@ impl Gathering {
             }
             let text = line.strip_suffix(b"\n").unwrap_or(&line);
             let text = text.strip_suffix(b"\r").unwrap_or(text);
+            // A mark of the encoding is no part of the first password, which is the commonest one of many lists.
+            let text = text
+                .strip_prefix(b"\xef\xbb\xbf")
+                .filter(|_| number == 1)
+                .unwrap_or(text);
             match std::str::from_utf8(text).map(|text| (text, hashed(text))) {
                 Ok(("", _)) => {}
                 Ok((text, None)) => match Password::parse(text, MOST_LINE) {
@@ -336,6 +341,12 @@ mod tests {
             assert!(knows(&list, known), "{known}");
         }
         assert!(!knows(&list, "summer of 70"));
+    }
+
+    #[test]
+    fn a_mark_of_the_encoding_costs_no_password() {
+        let marked = list("\u{feff}first word\nsecond word\n", 1);
+        assert!(knows(&marked, "first word") && knows(&marked, "second word"));
     }
 
     #[test]

@@ -15,6 +15,7 @@
 //!
 //! [`IN_FLIGHT`]: crate::domain::session::IN_FLIGHT
 
+use std::collections::BTreeSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 use std::time::Duration;
@@ -157,10 +158,11 @@ impl Bond {
     }
 }
 
-/// A number that is another one once role or groups are others. Within one process; it is stored nowhere.
+/// A number that is another one once role or groups are others, in whatever order they are written. Within one process; it is stored nowhere.
 fn reach(account: &Account) -> u64 {
     let mut hasher = DefaultHasher::new();
-    (account.role, &account.groups).hash(&mut hasher);
+    let groups: BTreeSet<&String> = account.groups.iter().collect();
+    (account.role, groups).hash(&mut hasher);
     hasher.finish()
 }
 
@@ -315,6 +317,16 @@ mod tests {
         memory: Arc<Principal>,
         store: Mutex<Result<Session, ()>>,
         now: Timestamp,
+    }
+
+    #[test]
+    fn groups_in_another_order_are_the_same_groups() {
+        let with = |groups: &[&str]| Account {
+            groups: groups.iter().map(|group| (*group).to_owned()).collect(),
+            ..account()
+        };
+        assert_eq!(reach(&with(&["it", "all"])), reach(&with(&["all", "it"])));
+        assert_ne!(reach(&with(&["it", "all"])), reach(&with(&["all"])));
     }
 
     #[async_trait]

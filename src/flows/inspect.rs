@@ -370,37 +370,57 @@ fn odd_spellings(account: &Account) -> Vec<String> {
     odd
 }
 
-/// The name in the one form that a search finds (NFKC): half-width katakana, full-width letters and digits, circled
-/// numbers and ligatures become what they stand for. What Japanese names are made of stays: the full-width blank between
-/// them, full-width brackets and signs, and characters that only compatibility tells from another one, since some people
-/// write theirs with just that variant.
+/// The name in the one form that a search finds: half-width katakana, full-width letters and digits, ligatures and
+/// radicals become what they stand for (NFKC), and accents are one character with their letter (NFC). Everything else
+/// stays as it is, though NFKC would change it: full-width blanks and signs, `①`, `㈱` and `℡` in Japanese names, `ª` in
+/// Spanish ones, and characters that only compatibility tells from another one, since some people write theirs with just
+/// that variant.
 fn plain_spelling(name: &str) -> String {
     let mut plain = String::with_capacity(name.len());
-    let mut rest = name;
-    while let Some(usual) = rest.find(is_usual_in_japanese) {
-        let (before, from) = rest.split_at(usual);
-        plain.extend(before.nfkc());
-        let end = from.chars().next().map_or(0, char::len_utf8);
-        let (own, behind) = from.split_at(end);
-        plain.push_str(own);
-        rest = behind;
+    let mut rest = name.chars().peekable();
+    while let Some(first) = rest.next() {
+        let kind = Spelling::of(first);
+        let mut run = String::from(first);
+        while let Some(next) =
+            rest.next_if(|next| unicode_normalization::char::is_combining_mark(*next) || Spelling::of(*next) == kind)
+        {
+            run.push(next);
+        }
+        match kind {
+            Spelling::Folds => plain.extend(run.nfkc()),
+            Spelling::Stays => plain.push_str(&run),
+            Spelling::Composes => plain.extend(run.nfc()),
+        }
     }
-    plain.extend(rest.nfkc());
     plain
 }
 
-/// A blank, bracket or sign of full width, or an ideograph from the compatibility blocks.
-const fn is_usual_in_japanese(c: char) -> bool {
-    matches!(
-        c,
-        '\u{3000}'
-            | '\u{ff01}'..='\u{ff0f}'
-            | '\u{ff1a}'..='\u{ff20}'
-            | '\u{ff3b}'..='\u{ff40}'
-            | '\u{ff5b}'..='\u{ff60}'
-            | '\u{f900}'..='\u{faff}'
-            | '\u{2f800}'..='\u{2fa1f}'
-    )
+/// What becomes of a character in a plain spelling.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Spelling {
+    /// It becomes what it stands for.
+    Folds,
+    /// It is one with the accent behind it.
+    Composes,
+    /// Nothing.
+    Stays,
+}
+
+impl Spelling {
+    const fn of(c: char) -> Self {
+        match c {
+            // Digits and letters of full width, half-width katakana, ligatures, radicals.
+            '\u{ff10}'..='\u{ff19}'
+            | '\u{ff21}'..='\u{ff3a}'
+            | '\u{ff41}'..='\u{ff5a}'
+            | '\u{ff61}'..='\u{ff9f}'
+            | '\u{fb00}'..='\u{fb06}'
+            | '\u{2f00}'..='\u{2fd5}' => Self::Folds,
+            // Ideographs from the compatibility blocks.
+            '\u{f900}'..='\u{faff}' | '\u{2f800}'..='\u{2fa1f}' => Self::Stays,
+            _ => Self::Composes,
+        }
+    }
 }
 
 /// Format characters and blanks that a text does not show.
@@ -525,6 +545,15 @@ mod tests {
             "José Müller",
             "김민수",
             "會議室〆ヶ谷",
+            "会議室Ⅱ",
+            "㈱山田",
+            "株式会社①",
+            "代表℡",
+            "Mª José García",
+            "O´Brien",
+            "Anna\u{2011}Lena",
+            "คำรณ อำนาจ",
+            "Room 2½",
         ] {
             assert_eq!(odd(name), None, "{name}");
         }

@@ -141,6 +141,8 @@ impl LinkOffice {
             by_id.remove(&id);
         }
         let mut others: Vec<Link> = by_id.into_values().filter_map(Link::asked_for).collect();
+        // Whose a reset was, only the events tell.
+        others.retain(|link| account.is_none() || link.account.is_none() || link.account == account);
         self.recall(&mut others).await?;
         links.extend(
             others
@@ -168,10 +170,9 @@ impl LinkOffice {
             since: Some(since),
             ..EventFilter::newest(usize::MAX)
         };
-        let mut events = self.events.list(filter).await?;
-        events.reverse();
+        let past = Past::of(self.events.list(filter).await?);
         for link in links.iter_mut().filter(|link| gone(link)) {
-            link.recall(&events, self.life);
+            link.recall(&past, self.life);
         }
         Ok(())
     }
@@ -249,36 +250,82 @@ impl Link {
         })
     }
 
-    /// Finds in the events, the oldest first, whose link was handed over then, and how it ended.
-    fn recall(&mut self, events: &[Event], life: TicketLife) {
+    /// Finds in the events whose link was handed over then, and how it ended.
+    fn recall(&mut self, past: &Past, life: TicketLife) {
         let Some(LetterStatus::Delivered(handed)) = self.letter.as_ref().map(|letter| letter.status) else {
             return;
         };
-        // One letter is handed over at a time, and the event is made just before the letter is noted.
-        let sent = |event: &Event| match event.fact {
-            Fact::LinkSent(purpose) if self.account.is_none() || self.account == event.account => Some(purpose),
-            _ => None,
-        };
-        let known = events.iter().take_while(|event| event.at <= handed);
-        let Some((place, purpose)) = known
-            .enumerate()
-            .filter_map(|(i, event)| Some((i, sent(event)?)))
-            .last()
-        else {
+        let Some((place, own, purpose)) = past.sent_by(handed, self.account) else {
             return;
         };
-        let mut later_ones = events.iter().skip(place);
-        let Some(own) = later_ones.next() else { return };
         self.account = own.account;
         let over = later(own.at, life.of(purpose));
-        let mut end = later_ones
-            .filter(|event| event.account == own.account)
-            .filter_map(|event| Some((event.at, end_of_link(&event.fact)?)));
-        if let Some((at, stage)) = end.next()
+        if let Some((at, stage)) = past.end_after(place, own.account)
             && at < over
         {
             self.stage = stage;
         }
+    }
+}
+
+/// The events that tell of links, the oldest first.
+struct Past {
+    events: Vec<Event>,
+    /// Where those of each account stand.
+    of: HashMap<AccountId, Vec<usize>>,
+    /// Where backups were restored, which ends every link.
+    restored: Vec<usize>,
+}
+
+impl Past {
+    /// From events, the newest first.
+    fn of(mut events: Vec<Event>) -> Self {
+        events.retain(|event| end_of_link(&event.fact).is_some());
+        events.reverse();
+        let mut of: HashMap<AccountId, Vec<usize>> = HashMap::new();
+        let mut restored = Vec::new();
+        for (place, event) in events.iter().enumerate() {
+            match (event.account, &event.fact) {
+                (_, Fact::BackupRestored) => restored.push(place),
+                (Some(account), _) => of.entry(account).or_default().push(place),
+                (None, _) => {}
+            }
+        }
+        Self { events, of, restored }
+    }
+
+    /// The last link that was sent by then, to this account if it is known. One letter is handed over at a time, and the
+    /// event is made just before the letter is noted.
+    fn sent_by(&self, handed: Timestamp, account: Option<AccountId>) -> Option<(usize, &Event, Purpose)> {
+        let by_then = self.events.partition_point(|event| event.at <= handed);
+        let sent = |place: usize| {
+            let event = self.events.get(place)?;
+            match event.fact {
+                Fact::LinkSent(purpose) => Some((place, event, purpose)),
+                _ => None,
+            }
+        };
+        match account {
+            Some(account) => {
+                let own = self.of.get(&account)?;
+                let known = own.partition_point(|place| *place < by_then);
+                own.iter().take(known).rev().find_map(|place| sent(*place))
+            }
+            None => (0..by_then).rev().find_map(sent),
+        }
+    }
+
+    /// What first ended the links of this account after this place, and when.
+    fn end_after(&self, place: usize, account: Option<AccountId>) -> Option<(Timestamp, Stage)> {
+        let own = account.and_then(|account| self.of.get(&account));
+        let next = |places: &[usize]| places.get(places.partition_point(|at| *at <= place)).copied();
+        let first = own
+            .and_then(|own| next(own))
+            .into_iter()
+            .chain(next(&self.restored))
+            .min()?;
+        let event = self.events.get(first)?;
+        Some((event.at, end_of_link(&event.fact)?))
     }
 }
 
@@ -287,7 +334,10 @@ fn end_of_link(fact: &Fact) -> Option<Stage> {
     match fact {
         Fact::PasswordSet(_) => Some(Stage::Used),
         Fact::PasswordChanged | Fact::PasswordImported => Some(Stage::Overtaken),
-        Fact::LinkSent(_) | Fact::LinkPrinted(_) | Fact::AccountDisabled => Some(Stage::Replaced),
+        Fact::LinkSent(_) | Fact::LinkPrinted(_) | Fact::AccountDisabled | Fact::AccountRemoved => {
+            Some(Stage::Replaced)
+        }
+        Fact::BackupRestored => Some(Stage::Expired),
         Fact::AccountChanged(fields) if fields.contains(&Field::Email) => Some(Stage::Replaced),
         _ => None,
     }
@@ -388,6 +438,10 @@ mod tests {
         }
     }
 
+    fn past(oldest_first: &[Event]) -> Past {
+        Past::of(oldest_first.iter().rev().cloned().collect())
+    }
+
     #[test]
     fn what_became_of_a_link_without_its_ticket_is_told_by_the_events() {
         let (own, other) = (account().id, AccountId::new(Uuid::from_u128(7)));
@@ -406,7 +460,7 @@ mod tests {
         let sent = || Fact::LinkSent(Purpose::Welcome);
         let recalled = |events: &[Event]| {
             let mut link = Link::asked_for(letter(LetterStatus::Delivered(at(10)))).unwrap();
-            link.recall(events, life);
+            link.recall(&past(events), life);
             link.stage
         };
         let used = || Fact::PasswordSet(Purpose::Welcome);
@@ -424,6 +478,12 @@ mod tests {
             (vec![(50, own, Fact::AccountChanged(vec![Field::Name]))], Stage::Expired),
             (vec![(50, own, Fact::PasswordImported)], Stage::Overtaken),
             (vec![(50, other, used())], Stage::Expired),
+            (vec![(50, own, Fact::AccountRemoved)], Stage::Replaced),
+            (
+                vec![(50, other, Fact::BackupRestored), (60, own, Fact::AccountDisabled)],
+                Stage::Expired,
+            ),
+            (vec![(50, own, used()), (60, other, Fact::BackupRestored)], Stage::Used),
             (vec![(111, own, sent()), (120, own, used())], Stage::Expired),
             (vec![], Stage::Expired),
         ] {
@@ -463,7 +523,7 @@ mod tests {
             happened(10, Fact::LinkSent(Purpose::Reset)),
             happened(20, Fact::PasswordSet(Purpose::Reset)),
         ];
-        link.recall(&events, TicketLife::default());
+        link.recall(&past(&events), TicketLife::default());
         assert_eq!((link.account, link.stage), (Some(account().id), Stage::Used));
     }
 

@@ -34,6 +34,10 @@ const FLOOR_IN_DEAREST: u32 = 3;
 /// busier: memory is slower when several hash at once. What is left of a floor is for whatever else an attempt takes.
 const SLACK: f64 = 2.0;
 
+/// However busy the machine is, the dearest comparison is taken to last no longer than this, or a floor: a refusal after
+/// a minute would be cut off by the proxies in front, and hold its client's place for as long.
+const LONGEST: Duration = Duration::from_secs(20);
+
 /// When the attempts under way may be refused at the earliest, by client.
 type Turns = Mutex<HashMap<IpAddr, Vec<Instant>>>;
 
@@ -113,6 +117,7 @@ impl Place {
     /// The first moment of the schedule at which the dearest comparison would be over.
     fn leaves(&self, now: Instant, spent: Spent) -> Instant {
         let dearest = (self.floor / FLOOR_IN_DEAREST).mul_f64(spent.slowdown.max(SLACK));
+        let dearest = dearest.min(LONGEST.max(self.floor));
         let ready = now + dearest.saturating_sub(spent.took);
         let late = ready.saturating_duration_since(self.earliest).as_nanos();
         let floors = late.div_ceil(self.floor.as_nanos().max(1));
@@ -194,6 +199,18 @@ mod tests {
         tokio::time::sleep(store).await;
         turn.over(Spent { took, slowdown }).await;
         begun.elapsed()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn however_busy_the_machine_is_a_refusal_leaves_in_bounded_time() {
+        let (refusals, begun) = (refusals(Some(FLOOR)), Instant::now());
+        let turn = refusals.turn(client(1), begun).await.unwrap();
+        let spent = Spent {
+            took: Duration::ZERO,
+            slowdown: 1000.0,
+        };
+        turn.over(spent).await;
+        assert!(begun.elapsed() <= LONGEST + FLOOR);
     }
 
     #[tokio::test(start_paused = true)]

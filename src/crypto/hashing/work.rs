@@ -1,9 +1,10 @@
 //! What a hashing thread does: one Argon2id computation in memory it keeps, and what an imported hash asks for on top.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use argon2::{Argon2, Block};
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
@@ -43,7 +44,11 @@ pub enum Stored {
 /// The memory of one thread. Faulting 4,864 fresh pages in for each hash costs half as much again
 /// as the hash itself, so it is kept.
 #[derive(Default)]
-pub struct Scratch(Vec<Block>);
+pub struct Scratch {
+    blocks: Vec<Block>,
+    /// How long the last work waited for [`Terms::large`]: the wait of few hashes, which is no sign of a busy machine.
+    waited: Duration,
+}
 
 impl Terms {
     /// A fresh hash.
@@ -73,15 +78,17 @@ impl Terms {
         stored: Option<&Stored>,
     ) -> Result<Verification, Fault> {
         match stored {
-            Some(Stored::Foreign(foreign)) if self.is(foreign, password) => Ok(Verification::Match { stale: true }),
+            Some(Stored::Foreign(foreign)) if self.is(scratch, foreign, password) => {
+                Ok(Verification::Match { stale: true })
+            }
             // A wrong password for an imported hash also costs what one for no account costs.
             Some(Stored::Foreign(_)) | None => self.verify_argon2(scratch, password, None),
             Some(Stored::Argon2(hash)) => self.verify_argon2(scratch, password, Some(hash)),
         }
     }
 
-    fn is(&self, foreign: &Foreign, password: &Password) -> bool {
-        let _only = foreign.needs_memory().then(|| self.large.lock());
+    fn is(&self, scratch: &mut Scratch, foreign: &Foreign, password: &Password) -> bool {
+        let _only = foreign.needs_memory().then(|| scratch.wait_for(&self.large));
         foreign.is(password)
     }
 
@@ -140,7 +147,7 @@ impl Terms {
         };
         let password = password.expose().as_bytes();
         let keep = recipe.memory_kib <= self.recipe.memory_kib;
-        let _only = (!keep).then(|| self.large.lock());
+        let _only = (!keep).then(|| scratch.wait_for(&self.large));
         scratch.with(count, keep, |blocks| {
             argon2
                 .hash_password_into_with_memory(password, salt, output, blocks)
@@ -150,11 +157,23 @@ impl Terms {
 }
 
 impl Scratch {
+    /// How long the work since the last call has waited for its turn to take much memory.
+    pub fn waited(&mut self) -> Duration {
+        std::mem::take(&mut self.waited)
+    }
+
+    fn wait_for<'a>(&mut self, turn: &'a Mutex<()>) -> MutexGuard<'a, ()> {
+        let begun = Instant::now();
+        let guard = turn.lock();
+        self.waited += begun.elapsed();
+        guard
+    }
+
     /// Lends `count` blocks. More than the usual is given back afterwards, unless it is to be kept.
     fn with<T>(&mut self, count: usize, keep: bool, work: impl FnOnce(&mut [Block]) -> T) -> Result<T, Fault> {
         if keep {
-            grow(&mut self.0, count)?;
-            return Ok(work(&mut self.0[..count]));
+            grow(&mut self.blocks, count)?;
+            return Ok(work(&mut self.blocks[..count]));
         }
         let mut blocks = Vec::new();
         grow(&mut blocks, count)?;
@@ -221,11 +240,30 @@ mod tests {
     }
 
     #[test]
+    fn the_wait_for_a_turn_to_take_much_memory_is_told_apart_once() {
+        let turn = Mutex::new(());
+        let held = turn.lock();
+        std::thread::scope(|scope| {
+            let waiting = scope.spawn(|| {
+                let (mut scratch, begun) = (Scratch::default(), Instant::now());
+                drop(scratch.wait_for(&turn));
+                (begun, scratch.waited(), scratch.waited())
+            });
+            assert!(turn.try_lock_for(Duration::from_millis(30)).is_none());
+            let ended = Instant::now();
+            drop(held);
+            let (begun, waited, then) = waiting.join().unwrap();
+            assert!(waited >= ended.saturating_duration_since(begun));
+            assert_eq!(then, Duration::ZERO);
+        });
+    }
+
+    #[test]
     fn memory_is_kept_up_to_the_usual_and_given_back_beyond() {
         let mut scratch = Scratch::default();
         assert_eq!(scratch.with(64, true, |blocks| blocks.len()).unwrap(), 64);
         assert_eq!(scratch.with(8, true, |blocks| blocks.len()).unwrap(), 8);
         assert_eq!(scratch.with(512, false, |blocks| blocks.len()).unwrap(), 512);
-        assert_eq!(scratch.0.len(), 64);
+        assert_eq!(scratch.blocks.len(), 64);
     }
 }
