@@ -218,13 +218,14 @@ impl Hasher for Argon2Hasher {
             let watch = Stopwatch::start();
             let outcome = terms.verify(scratch, &password, stored.as_ref())?;
             let (took, computed) = watch.read();
-            // Only some hashes wait for this: it must not count as slowness of the machine, which everybody is told of.
-            let took = took.saturating_sub(scratch.waited());
+            // Only some hashes wait for this: it is part of what the attempt took, and must not count as slowness of the
+            // machine, which everybody is told of.
+            let worked = took.saturating_sub(scratch.waited());
             Ok(Compared {
                 outcome,
                 spent: Spent {
                     took,
-                    slowdown: strain.note(took, computed, Instant::now()),
+                    slowdown: strain.note(worked, computed, Instant::now()),
                 },
             })
         })
