@@ -272,10 +272,11 @@ impl ProxyHttp for Gateway {
             return error;
         }
         let is_whole = session.is_body_done();
+        let head = session.req_header();
+        let is_body_kept = !session.as_ref().retry_buffer_truncated();
         let broken = Broken {
-            method: &session.req_header().method,
+            is_repeatable: is_body_kept && headers::is_idempotent(&head.method, &head.headers),
             is_whole,
-            is_body_kept: !session.as_ref().retry_buffer_truncated(),
             is_reused: reused,
         };
         exchange.route.broke(&mut error, &broken);

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, COOKIE, FORWARDED, HOST, SET_COOKIE};
 use http::request::Parts;
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use pingora::http::{RequestHeader, ResponseHeader};
 
 use crate::domain::client::ClientAddr;
@@ -363,6 +363,12 @@ pub fn other_methods(headers: &HeaderMap) -> Vec<String> {
         .collect()
 }
 
+/// Whether making a request twice changes no more than making it once, whatever method the web client takes it for.
+pub fn is_idempotent(method: &Method, headers: &HeaderMap) -> bool {
+    let is_repeatable = |name: &String| Method::from_bytes(name.as_bytes()).is_ok_and(|method| method.is_idempotent());
+    method.is_idempotent() && other_methods(headers).iter().all(is_repeatable)
+}
+
 /// A header value of ours, which takes the bytes over.
 pub fn value(bytes: impl Into<Bytes>) -> pingora::Result<HeaderValue> {
     HeaderValue::from_maybe_shared(bytes.into()).map_err(|_| {
@@ -486,6 +492,24 @@ mod tests {
         let mut heard = other_methods(&headers);
         heard.sort();
         assert_eq!(heard, ["DELETE", "MERGE", "PATCH", "PUT"]);
+    }
+
+    #[test]
+    fn a_request_that_may_be_taken_for_another_method_is_not_made_twice() {
+        for (method, instead, is) in [
+            (Method::GET, None, true),
+            (Method::POST, None, false),
+            (Method::GET, Some("POST"), false),
+            (Method::GET, Some("delete"), true),
+            (Method::PUT, Some("get, patch"), false),
+            (Method::POST, Some("PUT"), false),
+        ] {
+            let fields: Vec<_> = instead
+                .map(|instead| ("x-http-method-override", instead))
+                .into_iter()
+                .collect();
+            assert_eq!(is_idempotent(&method, &headers(&fields)), is, "{method} {instead:?}");
+        }
     }
 
     #[test]

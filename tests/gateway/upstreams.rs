@@ -146,6 +146,16 @@ async fn what_may_change_something_is_made_again_only_when_it_was_never_sent() {
     statuses.sort_unstable();
     assert_eq!(statuses, [200, 200, 502, 502]);
     assert_eq!(sound.count() + asked.load(Ordering::Relaxed), 4, "each was sent once");
+    let mut taken_for_another = Vec::new();
+    for _ in 0..4 {
+        let asking = visitor
+            .script(Method::GET, "/x")
+            .header("x-http-method-override", "POST");
+        taken_for_another.push(asking.send().await.status);
+    }
+    taken_for_another.sort_unstable();
+    assert_eq!(taken_for_another, [200, 200, 502, 502]);
+    assert_eq!(sound.count() + asked.load(Ordering::Relaxed), 8, "each was sent once");
     for _ in 0..4 {
         assert_eq!(status(&visitor, "/x").await, 200, "looking changes nothing");
     }

@@ -5,7 +5,7 @@ use std::os::fd::RawFd;
 use std::sync::Arc;
 use std::time::Instant;
 
-use http::{HeaderValue, Method};
+use http::HeaderValue;
 use pingora::http::ResponseHeader;
 use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorSource, ErrorType};
@@ -37,13 +37,11 @@ struct Stay {
 }
 
 /// What is known about a request that broke off.
-pub struct Broken<'a> {
-    /// Its method.
-    pub method: &'a Method,
+pub struct Broken {
+    /// Whether making it twice changes no more than making it once, and all of its body that was sent is still at hand.
+    pub is_repeatable: bool,
     /// Whether its client has sent all of it. Otherwise the client may be what the server waited for.
     pub is_whole: bool,
-    /// Whether all of its body that was sent is still at hand.
-    pub is_body_kept: bool,
     /// Whether its connection had served others before.
     pub is_reused: bool,
 }
@@ -160,7 +158,7 @@ impl Route {
 
     /// The request broke off on the server. It may be made again elsewhere when that changes nothing, and nobody has heard
     /// anything of an answer.
-    pub fn broke(&mut self, error: &mut Error, broken: &Broken<'_>) {
+    pub fn broke(&mut self, error: &mut Error, broken: &Broken) {
         let is_late = self.wait.take().is_some_and(|wait| !wait.ends_in_time());
         if is_late && error.esource != ErrorSource::Downstream {
             // What is seen of it is a connection that was lost.
@@ -176,8 +174,7 @@ impl Route {
         if is_loss(error) && broken.is_whole && !broken.is_reused && !self.answered {
             self.failed(&format!("no answer: {}", cause(error)));
         }
-        let is_repeatable = broken.method.is_idempotent() && broken.is_body_kept && !self.answered;
-        if !is_repeatable {
+        if !broken.is_repeatable || self.answered {
             error.set_retry(false);
         } else if is_loss(error) && self.has_another() {
             error.set_retry(self.leave());
