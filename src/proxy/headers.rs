@@ -19,47 +19,51 @@ use super::authorization;
 use super::ready::Ready;
 
 /// Names no client may use, however spelled: those that carry our word, and those an upstream might take for it. TLS ends
-/// here, so that among them are those by which proxies say that a client holds a certificate (RFC 9440 section 4).
-const ALWAYS: [&str; 58] = [
+/// here, so that among them are those by which proxies say that a client holds a certificate (RFC 9440 section 4). Some
+/// servers believe whoever reaches them from their own machine about the path as well, and take `SCRIPT_NAME: /open` off
+/// the front of it; and CGI makes of `Proxy` where a program is to send its own requests.
+const ALWAYS: [&str; 57] = [
     "remote-user",
     "remote-name",
     "remote-email",
     "remote-groups",
     "forwarded",
-    "x-forwarded-for",
-    "x-forwarded-host",
-    "x-forwarded-port",
-    "x-forwarded-proto",
-    "x-forwarded-prefix",
-    "x-forwarded-server",
-    "x-forwarded-user",
-    "x-forwarded-by",
-    "x-forwarded-email",
-    "x-forwarded-groups",
-    "x-forwarded-preferred-username",
     "x-remote-user",
     "x-remote-name",
     "x-remote-email",
     "x-remote-groups",
     "x-authenticated-user",
-    "x-auth-request-user",
-    "x-auth-request-email",
-    "x-auth-request-groups",
+    "x-webauth-user",
+    "x-webauth-name",
+    "x-webauth-email",
+    "x-webauth-groups",
+    "x-webauth-role",
     "x-client-ip",
     "x-cluster-client-ip",
     "true-client-ip",
+    "proxy-client-ip",
     "x-real-ip",
     "x-original-url",
     "x-original-uri",
+    "x-original-method",
+    "x-original-host",
     "x-rewrite-url",
+    "x-envoy-original-path",
+    "script-name",
+    "x-script-name",
+    "path-info",
+    "daphne-root-path",
+    "proxy",
     "client-cert",
     "client-cert-chain",
+    "proxy-auth-cert",
     "ssl-client-cert",
     "ssl-client-i-dn",
     "ssl-client-issuer-dn",
     "ssl-client-s-dn",
     "ssl-client-subject-dn",
     "ssl-client-verify",
+    "x-arr-clientcert",
     "x-amzn-mtls-clientcert",
     "x-amzn-mtls-clientcert-leaf",
     "x-amzn-mtls-clientcert-subject",
@@ -67,9 +71,6 @@ const ALWAYS: [&str; 58] = [
     "x-client-certificate",
     "x-client-dn",
     "x-client-verify",
-    "x-forwarded-client-cert",
-    "x-forwarded-tls-client-cert",
-    "x-forwarded-tls-client-cert-info",
     "x-ssl-cert",
     "x-ssl-client-cert",
     "x-ssl-client-cn",
@@ -80,6 +81,10 @@ const ALWAYS: [&str; 58] = [
     "x-ssl-client-subject",
     "x-ssl-client-verify",
 ];
+
+/// How names begin that only proxies may use, those of two old application servers (`WL-Proxy-Client-Cert`, `$WSRU`) among
+/// them.
+const BEGINNINGS: [&str; 4] = ["x-forwarded-", "x-auth-request-", "wl-proxy-", "-ws"];
 
 static X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 static X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
@@ -141,7 +146,7 @@ impl Protected {
         let mut names: Vec<Vec<u8>> = ALWAYS.iter().map(|name| name.as_bytes().to_vec()).collect();
         names.push(fold(assertion.as_str().as_bytes()).collect());
         let mut first = [false; 256];
-        for name in &names {
+        for name in names.iter().map(Vec::as_slice).chain(BEGINNINGS.map(str::as_bytes)) {
             if let Some(byte) = name.first()
                 && let Some(slot) = first.get_mut(usize::from(*byte))
             {
@@ -177,12 +182,13 @@ impl Protected {
     /// Alike after folding case and every sign: some upstream or other folds `_`, `.` and `!` to `-`.
     fn is_protected(&self, name: &HeaderName) -> bool {
         let name = name.as_str().as_bytes();
-        let starts = name.first().and_then(|byte| self.first.get(usize::from(*byte)));
-        starts.copied().unwrap_or(false)
-            && self
-                .names
-                .iter()
-                .any(|protected| protected.len() == name.len() && fold(name).eq(protected.iter().copied()))
+        let starts = fold(name).next().and_then(|byte| self.first.get(usize::from(byte)));
+        let begins = |beginning: &str| {
+            let start = name.get(..beginning.len());
+            start.is_some_and(|start| fold(start).eq(beginning.bytes()))
+        };
+        let is_one = |protected: &Vec<u8>| protected.len() == name.len() && fold(name).eq(protected.iter().copied());
+        starts.copied().unwrap_or(false) && (BEGINNINGS.into_iter().any(begins) || self.names.iter().any(is_one))
     }
 
     /// Takes our cookies out, and joins the others into one header.
@@ -524,13 +530,26 @@ mod tests {
             ("X-Forwarded-For", "1.1.1.1"),
             ("Forwarded", "for=1.1.1.1"),
             ("X-Original-URL", "/admin"),
+            ("X-Original-Method", "DELETE"),
+            ("SCRIPT_NAME", "/open"),
+            ("Path-Info", "/admin"),
+            ("X-Script-Name", "/open"),
+            ("Daphne-Root-Path", "/open"),
+            ("$WSRU", "root"),
+            ("WL-Proxy-Client-IP", "1.1.1.1"),
+            ("Proxy", "http://evil.test"),
+            ("X-Forwarded-Uri", "/admin"),
+            ("X_Forwarded_Method", "DELETE"),
+            ("X-Forwarded-Access-Token", "forged"),
+            ("X-Auth-Request-Preferred-Username", "root"),
+            ("X-Original-Filename", "a.wav"),
             ("Accept", "*/*"),
             ("X-Requested-With", "fetch"),
         ]);
         protected().strip(&mut headers);
         let mut left: Vec<&str> = headers.keys().map(HeaderName::as_str).collect();
         left.sort_unstable();
-        assert_eq!(left, ["accept", "x-requested-with"]);
+        assert_eq!(left, ["accept", "x-original-filename", "x-requested-with"]);
     }
 
     #[test]

@@ -79,6 +79,12 @@ const CLAIMS: &[&str] = &[
     "x-original-method",
     "x_original_url",
     "x-rewrite-url",
+    "script_name",
+    "x-script-name",
+    "x_script_name",
+    "path_info",
+    "daphne-root-path",
+    "proxy",
 ];
 
 /// A proxy from Debian.
