@@ -162,7 +162,8 @@ impl SiteMap {
         Self { hosts }
     }
 
-    /// The host that a request names, without regard to case; its number stays the same as long as the map lives.
+    /// The host that a request names as [`as_doors_name`] has it, without regard to case; its number stays the same as
+    /// long as the map lives.
     pub fn host(&self, authority: &str) -> Option<usize> {
         self.hosts
             .iter()
@@ -184,6 +185,11 @@ impl SiteMap {
         let agreed = host.sites.len() == 1 || more.iter().all(|reading| host.site_for(reading) == Some(site));
         agreed.then_some(site)
     }
+}
+
+/// A host as doors name theirs: without the port that `https` has anyway (RFC 9110 section 4.2.3).
+pub fn as_doors_name(authority: &str) -> &str {
+    authority.strip_suffix(":443").unwrap_or(authority)
 }
 
 impl Host {
@@ -244,6 +250,19 @@ mod tests {
         }
         for stranger in ["", "example", "phone.example:8443", "crm.example.", "phone.example "] {
             assert_eq!(map().host(stranger), None, "{stranger}");
+        }
+    }
+
+    #[test]
+    fn the_port_that_https_has_anyway_is_no_part_of_a_name() {
+        for (authority, name) in [
+            ("phone.example:443", "phone.example"),
+            ("[2001:db8::1]:443", "[2001:db8::1]"),
+            ("phone.example:8443", "phone.example:8443"),
+            ("phone.example:0443", "phone.example:0443"),
+            (":443", ""),
+        ] {
+            assert_eq!(as_doors_name(authority), name);
         }
     }
 

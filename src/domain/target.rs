@@ -75,6 +75,13 @@ impl<'a> RequestPath<'a> {
         Ok(Self { raw, readings })
     }
 
+    /// The same with another path that the request names: whatever is judged is judged of both.
+    #[must_use]
+    pub fn and(mut self, other: Self) -> Self {
+        self.readings.extend(other.readings);
+        self
+    }
+
     /// As it was sent; this is what the upstream gets.
     pub const fn raw(&self) -> &'a str {
         self.raw

@@ -15,6 +15,7 @@ mod charter;
 mod client;
 mod closing;
 mod connections;
+mod destination;
 mod exchange;
 mod forward_auth;
 mod framing;

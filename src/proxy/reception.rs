@@ -7,11 +7,12 @@ use pingora::http::RequestHeader;
 use pingora::proxy::Session;
 
 use crate::domain::method;
-use crate::domain::site::{Place, SiteMap};
+use crate::domain::site::{Place, SiteMap, as_doors_name};
 use crate::domain::target::RequestPath;
 use crate::web::Failure;
 
 use super::client::TrustedProxies;
+use super::destination;
 use super::exchange::Exchange;
 use super::framing::{self, HeadLimits};
 use super::headers::Origin;
@@ -69,10 +70,16 @@ impl Reception {
         let path = std::str::from_utf8(head.raw_path()).ok().map(without_query);
         let path = path.ok_or(Refused(Failure::BadRequest))?;
         let path = strip_absolute(path).ok_or(Refused(Failure::BadRequest))?;
-        RequestPath::parse(path).map_err(|problem| {
+        let refused = |problem: &dyn std::fmt::Display| {
             tracing::info!(request = &*exchange.request_id, %problem, "refused");
             Refused(Failure::BadRequest)
-        })
+        };
+        let path = RequestPath::parse(path).map_err(|problem| refused(&problem))?;
+        let is_here = |named: &str| self.sites.host(as_doors_name(named)) == Some(host);
+        match destination::of(head, is_here).map_err(|problem| refused(&problem))? {
+            Some(destination) => Ok(path.and(destination)),
+            None => Ok(path),
+        }
     }
 
     /// The client, and the host it asked for, which must be a site's.
@@ -99,13 +106,14 @@ impl Reception {
             (Some(host), _) | (None, Some(host)) => host,
             (None, None) => return Err(Refused(Failure::BadRequest)),
         };
-        let number = self.sites.host(host).ok_or(Refused(Failure::Misdirected))?;
+        let door = as_doors_name(host);
+        let number = self.sites.host(door).ok_or(Refused(Failure::Misdirected))?;
         let origin = Origin {
             client: self.trusted.resolve(peer, &head.headers),
             peer,
             host: match (authority, field) {
-                (None, Some(field)) => field.clone(),
-                _ => HeaderValue::from_str(host).map_err(|_| Refused(Failure::BadRequest))?,
+                (None, Some(field)) if door == host => field.clone(),
+                _ => HeaderValue::from_str(door).map_err(|_| Refused(Failure::BadRequest))?,
             },
         };
         Ok((origin, number))
@@ -118,7 +126,7 @@ pub fn without_query(target: &str) -> &str {
 }
 
 /// The path of a target in absolute form; its host has been compared already.
-fn strip_absolute(target: &str) -> Option<&str> {
+pub fn strip_absolute(target: &str) -> Option<&str> {
     if target.starts_with('/') {
         return Some(target);
     }

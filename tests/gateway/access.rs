@@ -298,6 +298,44 @@ rules = ["deny DELETE,PATCH /reports/*", "deny HEAD /probe", "public GET /status
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn where_a_request_puts_something_is_judged_like_what_it_asks_for() {
+    let house = House::with("[access]\nrules = [\"deny /closed/*\", \"groups staff /staff/*\"]").await;
+    let person = house.welcome("101").await;
+    let member = house.signed_in(&person).await;
+    let put = async |method: &str, more: &str| by_hand(&member, &format!("{method} /mine/a"), more).await;
+    for method in ["COPY", "MOVE"] {
+        let to = |destination: &str| format!("Destination: {destination}\r\n");
+        for open in ["/mine/b", "https://in.test/mine/b?c", "https://IN.test:443/mine/b%20c"] {
+            assert_eq!(put(method, &to(open)).await, 200, "{method} {open}");
+        }
+        let reached = house.upstream.count();
+        for (destination, status) in [
+            ("/closed/b", 403),
+            ("https://in.test/closed/b", 403),
+            ("https://in.test/mine//../closed/b", 400),
+            ("https://in.test/%63losed/b", 403),
+            ("//closed/b", 400),
+            ("/staff/b", 403),
+            ("/Login", 404),
+            ("https://out.test/closed/b", 400),
+            ("https://evil.test/closed/b", 400),
+            ("closed/b", 400),
+            ("/mine/b\r\nDestination: /closed/b", 400),
+        ] {
+            assert_eq!(put(method, &to(destination)).await, status, "{method} {destination}");
+        }
+        let instead = format!("X-HTTP-Method-Override: {method}\r\n{}", to("/closed/b"));
+        assert_eq!(put("POST", &instead).await, 403, "{method}");
+        assert_eq!(house.upstream.count(), reached, "{method}");
+    }
+    assert_eq!(
+        put("GET", "Destination: Kyoto\r\n").await,
+        200,
+        "a word of the web client's own"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_rule_for_a_network_goes_by_the_client_that_is_known_for_certain() {
     let house = House::with(
         r#"[access]

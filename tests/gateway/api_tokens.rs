@@ -134,6 +134,24 @@ async fn a_program_reaches_what_its_token_is_for_and_nothing_else() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_program_puts_nothing_where_its_token_is_not_for() {
+    let house = House::with("").await;
+    let token = token(&house, "files", &["--scope", "/mine/*"]).await;
+    let client = house.visitor();
+    let copy = async |destination: &str| {
+        let asking = program(&client, Method::from_bytes(b"COPY").unwrap(), "/mine/a", &token);
+        asking.header("destination", destination).send().await
+    };
+    assert_eq!(copy("https://in.test/mine/b").await.status, 200);
+    let reached = house.upstream.count();
+    for elsewhere in ["https://in.test/other/b", "/other/b", "/Mine/b", "/mine;x/b"] {
+        let refused = copy(elsewhere).await;
+        is_refused(&refused, 403, "insufficient-scope", "insufficient_scope");
+    }
+    assert_eq!(house.upstream.count(), reached);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_rules_see_in_a_program_somebody_in_the_groups_of_its_token() {
     let house = House::with(
         "[access]\nrules = [\"deny /api/debug/*\", \"groups ops /admin/*\"]\n[assertion]\nplain_headers = true",

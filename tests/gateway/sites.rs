@@ -268,6 +268,18 @@ async fn a_host_of_no_site_is_misdirected() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_host_may_be_named_with_the_port_that_it_has_anyway() {
+    let town = Town::open().await;
+    let visitor = town.at(IN);
+    let asking = visitor.script(Method::GET, "/assets/x").header("host", "In.test:443");
+    let answer = asking.send().await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+    let received = town.house.upstream.last();
+    assert_eq!(received.header("host"), Some("In.test"));
+    assert_eq!(received.header("x-forwarded-host"), Some("In.test"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn letters_lead_to_the_site_where_they_were_asked_for() {
     let town = Town::open().await;
     let person = town.house.welcome("101").await;
