@@ -1,10 +1,15 @@
 //! What a request says in `Authorization`: an API token of ours, something for the web client, or what nobody can tell.
 
+use base64::Engine;
+use base64::alphabet;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use http::HeaderMap;
 use http::header::{AUTHORIZATION, PROXY_AUTHORIZATION};
 
 use crate::domain::bearer::BearerToken;
 use crate::flows::Claim;
+
+use super::tunnel;
 
 /// What it says.
 #[derive(Debug)]
@@ -33,14 +38,15 @@ impl Authorization {
             return Self::Unclear;
         }
         let value = value.as_bytes();
-        let bearer = credentials(value);
-        if BearerToken::is_meant_by(value) {
+        let bearer = credentials(value, b"bearer");
+        if could_be_ours(value) {
             let text = bearer.and_then(|text| std::str::from_utf8(text).ok());
             let token = text.and_then(BearerToken::parse);
             return Self::Ours(token.map_or(Claim::Malformed, Claim::Token));
         }
+        // What is named in `Connection` is taken off on the way: the web client could not judge it.
         Self::Theirs {
-            bearer: bearer.is_some_and(|text| !text.is_empty()),
+            bearer: bearer.is_some_and(|text| !text.is_empty()) && !tunnel::nominates(headers, &AUTHORIZATION),
         }
     }
 }
@@ -49,22 +55,39 @@ impl Authorization {
 pub fn strip(headers: &mut HeaderMap) {
     for name in [AUTHORIZATION, PROXY_AUTHORIZATION] {
         let mut values = headers.get_all(&name).iter();
-        if values.any(|value| BearerToken::is_meant_by(value.as_bytes())) {
+        if values.any(|value| could_be_ours(value.as_bytes())) {
             headers.remove(name);
         }
     }
 }
 
-/// What follows the scheme, when that is `Bearer`.
-fn credentials(value: &[u8]) -> Option<&[u8]> {
-    const SCHEME: &[u8] = b"bearer";
-    let (scheme, rest) = value.split_at_checked(SCHEME.len())?;
+/// Whether it could be meant as an API token: as it stands there, or as the name or password of `Basic`, which many programs
+/// make of what they are given.
+fn could_be_ours(value: &[u8]) -> bool {
+    BearerToken::is_meant_by(value)
+        || credentials(value, b"basic")
+            .and_then(|encoded| LENIENT.decode(encoded).ok())
+            .is_some_and(|plain| BearerToken::is_meant_by(&plain))
+}
+
+/// As servers decode `Basic`, whatever they let pass.
+const LENIENT: GeneralPurpose = GeneralPurpose::new(
+    &alphabet::STANDARD,
+    GeneralPurposeConfig::new()
+        .with_decode_padding_mode(DecodePaddingMode::Indifferent)
+        .with_decode_allow_trailing_bits(true),
+);
+
+/// What follows the scheme, when that is this one.
+fn credentials<'a>(value: &'a [u8], scheme: &[u8]) -> Option<&'a [u8]> {
+    let (named, rest) = value.split_at_checked(scheme.len())?;
     let separated = rest.first().is_none_or(|byte| *byte == b' ');
-    (scheme.eq_ignore_ascii_case(SCHEME) && separated).then(|| rest.trim_ascii())
+    (named.eq_ignore_ascii_case(scheme) && separated).then(|| rest.trim_ascii())
 }
 
 #[cfg(test)]
 mod tests {
+    use base64::prelude::{BASE64_STANDARD, BASE64_STANDARD_NO_PAD};
     use http::HeaderValue;
 
     use super::*;
@@ -97,6 +120,8 @@ mod tests {
             format!("Bearer \"{}\"", *text),
             "Bearer SEKISHO_".to_owned(),
             format!("Bearer\t{}", *text),
+            format!("Basic {}", BASE64_STANDARD.encode(format!("{}:", *text))),
+            format!("basic  {}", BASE64_STANDARD_NO_PAD.encode(format!("program:{}", *text))),
         ] {
             let read = said(&[&broken]);
             assert!(matches!(read, Authorization::Ours(Claim::Malformed)), "{broken}");
@@ -117,6 +142,20 @@ mod tests {
             );
         }
         assert!(matches!(said(&[]), Authorization::Absent));
+    }
+
+    #[test]
+    fn a_bearer_token_that_would_be_lost_on_the_way_is_none() {
+        let mut headers = HeaderMap::new();
+        headers.append(AUTHORIZATION, HeaderValue::from_static("Bearer theirs"));
+        for (connection, is_bearer) in [("keep-alive", true), ("close, Authorization", false)] {
+            headers.insert(http::header::CONNECTION, HeaderValue::from_static(connection));
+            let read = Authorization::of(&headers);
+            assert!(
+                matches!(read, Authorization::Theirs { bearer } if bearer == is_bearer),
+                "{connection}"
+            );
+        }
     }
 
     #[test]

@@ -87,6 +87,11 @@ pub fn strip_hop_by_hop(headers: &mut HeaderMap) {
     }
 }
 
+/// Whether a client names this field as one that concerns its connection alone.
+pub fn nominates(headers: &HeaderMap, name: &HeaderName) -> bool {
+    nominated(headers).any(|nominated| nominated.eq_ignore_ascii_case(name.as_str()))
+}
+
 fn nominated(headers: &HeaderMap) -> impl Iterator<Item = &str> {
     headers
         .get_all(CONNECTION)
