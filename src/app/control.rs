@@ -24,6 +24,9 @@ use super::succession::{Handover, Upgraded};
 /// The name of the socket in the store's directory.
 const SOCKET: &str = "control.sock";
 
+/// The same socket, as long as another process tries to take the place of the one that listens on it.
+const BEFORE: &str = "control.before";
+
 /// A request: one of these, and the path of a configuration.
 const RELOAD: &[u8] = b"reload ";
 const UPGRADE: &[u8] = b"upgrade ";
@@ -63,6 +66,7 @@ impl Control {
         let listener = UnixListener::bind(&making)?;
         // Nobody can connect before it is private.
         fs::set_permissions(&making, Permissions::from_mode(0o600))?;
+        keep_before(directory);
         fs::rename(&making, &path)?;
         let inode = fs::symlink_metadata(&path)?.ino();
         Ok(Self { listener, path, inode })
@@ -91,6 +95,24 @@ impl Control {
         answers.close();
         answers.wait().await;
     }
+}
+
+/// Keeps the socket that another process may still be listening on: that one serves on when this one fails.
+fn keep_before(directory: &Path) {
+    settle(directory);
+    let _ = fs::hard_link(directory.join(SOCKET), directory.join(BEFORE));
+}
+
+/// The process that made its socket last is the one that serves.
+pub(super) fn settle(directory: &Path) {
+    let _ = fs::remove_file(directory.join(BEFORE));
+}
+
+/// The process that made its socket last has failed: that of the one before is back in its place.
+pub(super) fn reclaim(directory: &Path) {
+    let _ = fs::rename(directory.join(BEFORE), directory.join(SOCKET));
+    // Where both were the same already, there is one name too many.
+    settle(directory);
 }
 
 async fn answer(mut stream: UnixStream, asked: Arc<Asked>) {
@@ -163,4 +185,37 @@ fn ask<T: DeserializeOwned>(request: &[u8], directory: &Path, file: &Path) -> io
     let mut text = Vec::new();
     stream.read_to_end(&mut text)?;
     serde_json::from_slice(&text).map(Some).map_err(io::Error::other)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Whether whoever connects to the socket in the directory reaches this one.
+    fn is_reached(directory: &Path, control: &Control) -> bool {
+        fs::symlink_metadata(directory.join(SOCKET)).is_ok_and(|file| file.ino() == control.inode)
+            && BlockingStream::connect(directory.join(SOCKET)).is_ok()
+    }
+
+    #[tokio::test]
+    async fn the_operator_reaches_the_process_that_serves_whatever_became_of_the_one_that_was_to() {
+        let home = tempfile::tempdir().unwrap();
+        let directory = home.path();
+        let serving = Control::bind(directory).unwrap();
+        settle(directory);
+        drop(Control::bind(directory).unwrap());
+        assert!(BlockingStream::connect(directory.join(SOCKET)).is_err(), "it is dead");
+        reclaim(directory);
+        assert!(is_reached(directory, &serving));
+        // One that failed before it came so far has changed nothing.
+        reclaim(directory);
+        assert!(is_reached(directory, &serving));
+
+        let next = Control::bind(directory).unwrap();
+        settle(directory);
+        assert!(is_reached(directory, &next));
+        reclaim(directory);
+        assert!(is_reached(directory, &next));
+        assert_eq!(fs::read_dir(directory).unwrap().count(), 1, "nothing else is left");
+    }
 }

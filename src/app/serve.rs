@@ -11,6 +11,7 @@ use tokio::task::JoinError;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
+use crate::domain::event::Fact;
 use crate::domain::fault::Fault;
 use crate::ports::Outbox;
 use crate::proxy::{Bound, ConnectionLimits, Connections, Front, Gateway, GatewayParts, Given, Kept, bind};
@@ -98,6 +99,7 @@ pub async fn serve(
     if let Some(predecessor) = origins.predecessor {
         said(predecessor.ready())?;
     }
+    handover.own();
     let status = format!("serving on {}", places.join(", "));
     ready(Listening {
         places,
@@ -105,6 +107,9 @@ pub async fn serve(
         metrics,
     });
     life.supervisor.ready(&status);
+    if origins.predecessor.is_some() {
+        composed.note_the_upgrade(&life);
+    }
     let watchdog = Watchdog {
         supervisor: Arc::clone(&life.supervisor),
         store: Arc::clone(&store),
@@ -269,6 +274,7 @@ async fn compose(
     ));
     let handover = Handover::new(
         file.unwrap_or(Path::new("")),
+        &config.store.directory,
         kept.lock,
         kept.sockets,
         Arc::clone(&lasting),
@@ -321,6 +327,13 @@ impl Composed {
             self.listen_to_the_operator(life, reloads);
         }
         Ok(())
+    }
+
+    fn note_the_upgrade(&self, life: &Life) {
+        let handover = Arc::clone(&self.handover);
+        let done = Fact::UpgradeDone(env!("CARGO_PKG_VERSION").to_owned());
+        life.tasks
+            .run_until_stop(|_| async move { handover.record(done).await });
     }
 
     fn listen_to_the_operator(&self, life: &Life, reloads: &Arc<Reloads>) {

@@ -139,6 +139,10 @@ pub enum Fact {
     ConfigTakenUp(String),
     /// A running gateway refused its new configuration: who wanted it, and how much was wrong.
     ConfigRefused(String),
+    /// A new process took the place of the running one: the version of its program.
+    UpgradeDone(String),
+    /// A new program could not take the place of the running process.
+    UpgradeFailed,
     /// A backup of the store was made.
     BackupCreated,
     /// The store was restored from a backup; everything before is from the backup.
@@ -270,6 +274,8 @@ impl Fact {
             Self::UpstreamTried(_) => "upstream.tried",
             Self::ConfigTakenUp(_) => "config.taken-up",
             Self::ConfigRefused(_) => "config.refused",
+            Self::UpgradeDone(_) => "upgrade.done",
+            Self::UpgradeFailed => "upgrade.failed",
             Self::BackupCreated => "backup.created",
             Self::BackupRestored => "backup.restored",
         }
@@ -306,7 +312,8 @@ impl Fact {
             | Self::PepperDropped(text)
             | Self::UpstreamTried(text)
             | Self::ConfigTakenUp(text)
-            | Self::ConfigRefused(text) => Some(text.clone()),
+            | Self::ConfigRefused(text)
+            | Self::UpgradeDone(text) => Some(text.clone()),
             Self::AccountCreated
             | Self::AccountDisabled
             | Self::AccountEnabled
@@ -316,6 +323,7 @@ impl Fact {
             | Self::PasswordChanged
             | Self::WelcomeRequested
             | Self::ResetRequested
+            | Self::UpgradeFailed
             | Self::BackupCreated
             | Self::BackupRestored => None,
         }
@@ -387,6 +395,8 @@ impl Fact {
             "pepper.rotated" => Some(Self::PepperRotated(detail?.to_owned())),
             "config.taken-up" => Some(Self::ConfigTakenUp(detail?.to_owned())),
             "config.refused" => Some(Self::ConfigRefused(detail?.to_owned())),
+            "upgrade.done" => Some(Self::UpgradeDone(detail?.to_owned())),
+            "upgrade.failed" => plain(Self::UpgradeFailed),
             "upstream.tried" => Some(Self::UpstreamTried(detail?.to_owned())),
             "pepper.dropped" => Some(Self::PepperDropped(detail?.to_owned())),
             "backup.created" => plain(Self::BackupCreated),
@@ -481,6 +491,8 @@ pub(crate) mod tests {
             Fact::UpstreamTried("http://127.0.0.1:5000".into()),
             Fact::ConfigTakenUp("command: branding.name,sessions.idle".into()),
             Fact::ConfigRefused("file: 2".into()),
+            Fact::UpgradeDone("1.2.3".into()),
+            Fact::UpgradeFailed,
             Fact::BackupCreated,
             Fact::BackupRestored,
         ]

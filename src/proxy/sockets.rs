@@ -96,8 +96,17 @@ impl Kept {
 
     /// Another process listens: its file stays when this one ends.
     pub fn leave(self) {
-        if let Some(left) = self.file {
-            left.store(true, Ordering::Release);
+        self.is_left(true);
+    }
+
+    /// This process listens from now on: its file goes with it.
+    pub fn own(&self) {
+        self.is_left(false);
+    }
+
+    fn is_left(&self, to_another: bool) {
+        if let Some(left) = &self.file {
+            left.store(to_another, Ordering::Release);
         }
     }
 }
@@ -123,11 +132,11 @@ pub struct SocketFile {
 }
 
 impl SocketFile {
-    fn of(path: &Path) -> io::Result<Self> {
+    fn of(path: &Path, is_left: bool) -> io::Result<Self> {
         Ok(Self {
             path: path.to_owned(),
             inode: fs::symlink_metadata(path)?.ino(),
-            left: Arc::default(),
+            left: Arc::new(AtomicBool::new(is_left)),
         })
     }
 }
@@ -269,10 +278,11 @@ fn had(key: &str, place: &Listen, given: &mut Given) -> io::Result<Vec<Listening
     }
 }
 
-/// A socket that another process has listened on so far.
+/// A socket that another process listens on, and goes on with unless this one comes to serve: until then, its file is that
+/// one's, see [`Kept::own`].
 fn taken_over(place: &Listen, socket: OwnedFd) -> io::Result<ListeningSocket> {
     Ok(match place {
-        Listen::Unix(path) => ListeningSocket::Unix(socket.into(), SocketFile::of(path)?),
+        Listen::Unix(path) => ListeningSocket::Unix(socket.into(), SocketFile::of(path, true)?),
         Listen::Tcp(_) | Listen::Systemd(_) => ListeningSocket::Tcp(socket.into()),
     })
 }
@@ -315,7 +325,7 @@ fn listen_unix(path: &Path) -> io::Result<(UnixListener, SocketFile)> {
     listener.set_nonblocking(true)?;
     fs::set_permissions(&draft, fs::Permissions::from_mode(UNIX_MODE))?;
     fs::rename(&draft, path)?;
-    Ok((listener, SocketFile::of(path)?))
+    Ok((listener, SocketFile::of(path, false)?))
 }
 
 fn is_ipv6(place: &Listen) -> bool {
@@ -410,12 +420,26 @@ mod tests {
         assert_ne!(elsewhere[0].place(), first[0].place());
         let second = bind("server.listen", &places, &mut given).unwrap();
         assert_eq!(second[0].place(), first[0].place());
-        let kept: Vec<_> = first.iter().map(|bound| bound.keep().unwrap()).collect();
-        kept.into_iter().for_each(Kept::leave);
+        let kept = |bound: &[Bound]| bound.iter().map(|bound| bound.keep().unwrap()).collect::<Vec<_>>();
+        kept(&second).iter().for_each(Kept::own);
+        kept(&first).into_iter().for_each(Kept::leave);
         drop(first);
         UnixStream::connect(&path).unwrap();
         drop(second);
         assert!(!path.exists(), "it goes with the last who listens");
+    }
+
+    #[test]
+    fn a_process_that_never_came_to_listen_leaves_the_socket_to_the_one_that_does() {
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().join("web.sock");
+        let places = [Listen::Unix(path.clone())];
+        let first = bind("server.listen", &places, &mut none()).unwrap();
+        let mut given = Given::kept(first.iter().map(|bound| bound.keep().unwrap()).collect());
+        drop(bind("server.listen", &places, &mut given).unwrap());
+        UnixStream::connect(&path).unwrap();
+        drop(first);
+        assert!(!path.exists());
     }
 
     #[test]

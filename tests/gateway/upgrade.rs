@@ -416,6 +416,36 @@ async fn a_configuration_that_the_new_process_cannot_use_leaves_the_old_one_in_p
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_new_process_that_fails_late_leaves_every_socket_to_the_old_one() {
+    let house = House::closed("").await;
+    let (home, place) = (house.gateway.home(), house.gateway.home().join("web.sock"));
+    house.gateway.configure(&format!(
+        "[server]\nlisten = [\"127.0.0.1:0\", \"unix:{}\"]",
+        place.display()
+    ));
+    house.start_installed(|_| ()).await;
+    // It listens before it looks at the theme.
+    let theme = home.join("theme");
+    fs::create_dir_all(theme.join("pages")).unwrap();
+    fs::write(theme.join("pages/login.html"), "{% if %}").unwrap();
+    house
+        .gateway
+        .configure(&format!("[branding]\ntheme = \"{}\"", theme.display()));
+    let refused = house.gateway.upgrade().await;
+    assert!(refused.err.contains("pages/login.html: syntax error"), "{refused:?}");
+    assert_eq!(house.event("upgrade.failed", None).await["actor"], "operator");
+    UnixStream::connect(&place).unwrap();
+    fs::remove_dir_all(theme.join("pages")).unwrap();
+    let (old, new) = house.upgraded().await;
+    house.event("upgrade.done", Some(env!("CARGO_PKG_VERSION"))).await;
+    house.gone(old).await;
+    UnixStream::connect(&place).unwrap();
+    ask_to_stop(new);
+    house.gone(new).await;
+    assert!(!place.exists());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_service_manager_hears_which_process_is_the_gateway() {
     let house = House::closed("").await;
     let place = house.gateway.home().join("notify");

@@ -84,6 +84,8 @@ pub fn count(metrics: &FactMetrics, fact: &Fact) {
         | Fact::UpstreamTried(_)
         | Fact::ConfigTakenUp(_)
         | Fact::ConfigRefused(_)
+        | Fact::UpgradeDone(_)
+        | Fact::UpgradeFailed
         | Fact::BackupCreated
         | Fact::BackupRestored => {}
     }

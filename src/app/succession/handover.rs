@@ -13,8 +13,11 @@ use serde::{Deserialize, Serialize};
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
+use crate::app::control;
 use crate::app::duties::Duties;
 use crate::app::lasting::Lasting;
+use crate::domain::event::{Actor, Event, Fact};
+use crate::ports::Events;
 use crate::proxy::Kept;
 
 use super::channel::Channel;
@@ -46,6 +49,7 @@ pub enum Upgraded {
 pub(in crate::app) struct Handover {
     program: io::Result<PathBuf>,
     file: PathBuf,
+    directory: PathBuf,
     /// What another process is to hold too. Empty once this one takes no connections any more.
     estate: Mutex<Option<(OwnedFd, Vec<Kept>)>>,
     lasting: Arc<Lasting>,
@@ -57,9 +61,10 @@ pub(in crate::app) struct Handover {
 }
 
 impl Handover {
-    /// `file` is the configuration; `lock` and `sockets` are what another process is to hold too.
+    /// `file` is the configuration, `directory` the store's; `lock` and `sockets` are what another process is to hold too.
     pub fn new(
         file: &Path,
+        directory: &Path,
         lock: OwnedFd,
         sockets: Vec<Kept>,
         lasting: Arc<Lasting>,
@@ -69,6 +74,7 @@ impl Handover {
         Self {
             program: program(),
             file: file.to_owned(),
+            directory: directory.to_owned(),
             estate: Mutex::new(Some((lock, sockets))),
             lasting,
             duties,
@@ -81,6 +87,14 @@ impl Handover {
     /// Ends when another process serves.
     pub async fn done(&self) {
         self.done.cancelled().await;
+    }
+
+    /// This process serves: what it holds is its own.
+    pub fn own(&self) {
+        control::settle(&self.directory);
+        if let Some((_, sockets)) = &*self.estate.lock() {
+            sockets.iter().for_each(Kept::own);
+        }
     }
 
     /// Lets go of the sockets: nobody may wait on them for a process that takes no connections.
@@ -107,8 +121,25 @@ impl Handover {
             }
             Err(why) => {
                 tracing::error!(why, "the upgrade failed; this process serves on");
+                self.record(Fact::UpgradeFailed).await;
                 Upgraded::Failed(why)
             }
+        }
+    }
+
+    /// Records what became of it.
+    pub async fn record(&self, fact: Fact) {
+        let world = &self.lasting.world;
+        let event = Event {
+            id: world.uuid(),
+            at: world.now(),
+            actor: Actor::Operator,
+            client: None,
+            account: None,
+            fact,
+        };
+        if let Err(fault) = self.lasting.store.append(&[event]).await {
+            tracing::error!(fault = fault.chain(), "could not record the event of an upgrade");
         }
     }
 
@@ -128,6 +159,7 @@ impl Handover {
             }
             Err(why) => {
                 successor.end();
+                control::reclaim(&self.directory);
                 Err(why)
             }
         }

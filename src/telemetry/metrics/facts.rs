@@ -28,7 +28,7 @@ pub struct FactMetrics {
     pub sessions_swept: Counter,
 }
 
-const EVENTS: [&str; 37] = [
+const EVENTS: [&str; 39] = [
     "account.created",
     "account.disabled",
     "account.enabled",
@@ -66,6 +66,8 @@ const EVENTS: [&str; 37] = [
     "backup.restored",
     "config.taken-up",
     "config.refused",
+    "upgrade.done",
+    "upgrade.failed",
 ];
 
 const SIGN_INS: [[&str; 2]; 6] = [
