@@ -1,8 +1,8 @@
 //! [`Endpoint`]: where metrics and health are asked for. A listener of its own: nothing here is ever reachable by the
-//! public one. A client that is slow here holds nobody else: where every place is taken, the newest client gets the one
-//! of the oldest, since whoever asks for metrics has said so within milliseconds.
+//! public one. A client that is slow here holds nobody else: where every place is taken, the newest client gets the oldest
+//! one of the address that has taken most, since whoever asks for metrics has said so within milliseconds.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::convert::Infallible;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -81,8 +81,8 @@ impl Endpoint {
         let room = Arc::new(Room::default());
         loop {
             match listener.accept().await {
-                Ok((socket, _)) => {
-                    let place = room.enter();
+                Ok((socket, peer)) => {
+                    let place = room.enter(peer.ip());
                     let (metrics, health, at_home) =
                         (Arc::clone(&self.metrics), Arc::clone(&self.health), self.at_home);
                     conversations.spawn(async move {
@@ -138,8 +138,27 @@ struct Room(Mutex<Places>);
 
 #[derive(Default)]
 struct Places {
-    taken: BTreeMap<u64, CancellationToken>,
+    taken: BTreeMap<u64, (IpAddr, CancellationToken)>,
     next: u64,
+}
+
+impl Places {
+    /// Frees the oldest place of the address that has taken most, so that nobody's haste costs others theirs. Where several
+    /// have as many, the oldest of all theirs.
+    fn make_room(&mut self) {
+        let mut counts: HashMap<IpAddr, usize> = HashMap::new();
+        for (address, _) in self.taken.values() {
+            *counts.entry(*address).or_default() += 1;
+        }
+        let most = counts.values().max().copied();
+        let mut places = self.taken.iter();
+        let oldest = places.find(|(_, (address, _))| counts.get(address).copied() == most);
+        if let Some(number) = oldest.map(|(number, _)| *number)
+            && let Some((_, place)) = self.taken.remove(&number)
+        {
+            place.cancel();
+        }
+    }
 }
 
 /// A place in the room, until it is dropped.
@@ -150,17 +169,15 @@ struct Place {
 }
 
 impl Room {
-    /// A place for whoever comes, that of the oldest conversation where none is free.
-    fn enter(self: &Arc<Self>) -> Place {
+    /// A place for whoever comes from this address, that of an older conversation where none is free.
+    fn enter(self: &Arc<Self>, address: IpAddr) -> Place {
         let mut places = self.0.lock();
-        if places.taken.len() >= MOST_CONNECTIONS
-            && let Some((_, oldest)) = places.taken.pop_first()
-        {
-            oldest.cancel();
+        if places.taken.len() >= MOST_CONNECTIONS {
+            places.make_room();
         }
         let (number, taken_by_another) = (places.next, CancellationToken::new());
         places.next += 1;
-        places.taken.insert(number, taken_by_another.clone());
+        places.taken.insert(number, (address, taken_by_another.clone()));
         Place {
             room: Arc::clone(self),
             number,
@@ -359,6 +376,20 @@ mod tests {
         }
         stop.cancel();
         serving.await.unwrap();
+    }
+
+    #[test]
+    fn whoever_asks_in_haste_makes_room_with_a_place_of_its_own() {
+        let room = Arc::new(Room::default());
+        let (hasty, scraper) = (IpAddr::from([192, 0, 2, 9]), IpAddr::from([192, 0, 2, 1]));
+        let scrape = room.enter(scraper);
+        let crowd: Vec<_> = (0..2 * MOST_CONNECTIONS).map(|_| room.enter(hasty)).collect();
+        assert!(!scrape.taken_by_another.is_cancelled());
+        let left = crowd.iter().filter(|place| !place.taken_by_another.is_cancelled());
+        assert_eq!(left.count() + 1, MOST_CONNECTIONS);
+        assert!(crowd[0].taken_by_another.is_cancelled(), "the oldest went first");
+        let second = room.enter(scraper);
+        assert!(!scrape.taken_by_another.is_cancelled() && !second.taken_by_another.is_cancelled());
     }
 
     #[tokio::test]
