@@ -351,6 +351,15 @@ mod tests {
     }
 
     #[test]
+    fn a_letter_that_breaks_for_disabled_accounts_alone_is_found() {
+        for condition in ["disabled", "disabled and current", "disabled and not current"] {
+            let text = format!("Subject: Hello\n\n{{% if {condition} %}}{{{{ nobody }}}}{{% endif %}}\n");
+            let problem = complaint(&[("letters/email_changed.en.txt", &text)]);
+            assert!(problem.contains("there is no nobody here"), "{condition}: {problem}");
+        }
+    }
+
+    #[test]
     fn a_letter_keeps_its_subject_and_its_links() {
         let text = "Subject: Hello\n\n{{ in_office }}\n{{ out_of_office }}\n";
         let (_directory, config) = themed(&[("letters/welcome.en.txt", text)]);

@@ -23,6 +23,16 @@ pub const KINDS: [&str; 6] = [
     "account-unlocked",
 ];
 
+/// Letters that read otherwise to some people, beside [`KINDS`].
+const VARIANTS: [&str; 3] = [
+    "email-changed-former",
+    "email-changed-to-disabled",
+    "email-changed-former-to-disabled",
+];
+
+/// What ends the name of a letter to somebody whose account is disabled.
+const TO_DISABLED: &str = "-to-disabled";
+
 /// A link that is seen to be none: these are the characters of a token, and no ticket has it.
 const TOKEN: &str = "THIS-IS-A-PREVIEW--THE-LINK-DOES-NOT-WORK-0";
 
@@ -41,6 +51,9 @@ impl LetterPress {
                 "there is no such letter",
             )
         };
+        let (kind, state) = kind
+            .strip_suffix(TO_DISABLED)
+            .map_or((kind, AccountState::Active), |kind| (kind, AccountState::Disabled));
         let token = TicketToken::parse(TOKEN).ok_or_else(unknown)?;
         let client = ClientAddr::new(std::net::Ipv4Addr::new(203, 0, 113, 7).into());
         let content = match kind {
@@ -63,7 +76,8 @@ impl LetterPress {
             "account-unlocked" => Content::AccountUnlocked { at },
             _ => return Err(unknown()),
         };
-        self.write(&person(language).ok_or_else(unknown)?, &content, None)
+        let person = person(language, state).ok_or_else(unknown)?;
+        self.write(&person, &content, None)
     }
 
     /// Everything that is wrong with the templates, a line each: what cannot be written, which links are lost, what
@@ -77,7 +91,7 @@ impl LetterPress {
                 ));
             }
         }
-        for kind in KINDS.into_iter().chain(["email-changed-former"]) {
+        for kind in KINDS.into_iter().chain(VARIANTS) {
             for language in Language::ALL {
                 match self.sample(kind, language, TicketLife::default(), Timestamp::UNIX_EPOCH) {
                     Ok(written) => found.extend(self.lost_links(kind, language, &written)),
@@ -125,7 +139,7 @@ fn is_text(name: &str) -> bool {
     name.ends_with(".txt")
 }
 
-fn person(language: Language) -> Option<Account> {
+fn person(language: Language, state: AccountState) -> Option<Account> {
     let at = Timestamp::UNIX_EPOCH;
     Some(Account {
         id: AccountId::new(uuid::Uuid::nil()),
@@ -139,7 +153,7 @@ fn person(language: Language) -> Option<Account> {
         role: Role::User,
         groups: Vec::new(),
         language,
-        state: AccountState::Active,
+        state,
         generation: 1,
         created_at: at,
         updated_at: at,
