@@ -57,6 +57,10 @@ pub struct Strays {
     pub first: Vec<u64>,
 }
 
+/// Why a list of other hashes is not taken.
+const FOREIGN: &str =
+    "its lines are hashes, but no SHA-1 of 40 digits; Have I Been Pwned has a list of those beside the one of NTLM";
+
 /// More numbers than this help nobody.
 const MOST_STRAYS: usize = 10;
 
@@ -66,10 +70,10 @@ impl Gathering {
     /// others are left out too, and told.
     ///
     /// # Errors
-    /// The list cannot be read.
+    /// The list cannot be read, or holds hashes of another kind: they would be listed as if people chose them.
     pub fn take(&mut self, mut lines: impl BufRead, at_least: u64) -> io::Result<Strays> {
         let mut line = Vec::with_capacity(MOST_LINE);
-        let (mut hashes, mut words) = (0, Words::default());
+        let (mut hashes, mut foreign, mut words) = (0, 0, Words::default());
         for number in 1.. {
             line.clear();
             if lines.by_ref().take(MOST_LINE as u64).read_until(b'\n', &mut line)? == 0 {
@@ -90,7 +94,10 @@ impl Gathering {
             match std::str::from_utf8(text).map(|text| (text, hashed(text))) {
                 Ok(("", _)) => {}
                 Ok((text, None)) => match Password::parse(text, MOST_LINE) {
-                    Ok(password) => words.note(number, key_of(password.expose())),
+                    Ok(password) => {
+                        foreign += u64::from(is_foreign_hash(text));
+                        words.note(number, key_of(password.expose()));
+                    }
                     Err(_) => self.left_out += 1,
                 },
                 Ok((_, Some((key, count)))) => {
@@ -101,6 +108,9 @@ impl Gathering {
             }
         }
         let told = words.keys.len() as u64;
+        if foreign * 2 > hashes + told {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, FOREIGN));
+        }
         if hashes > told {
             self.left_out += told;
             return Ok(Strays {
@@ -289,14 +299,25 @@ fn key_of(text: &str) -> u64 {
 
 /// A line of a list of hashes: the key, and the count behind it.
 fn hashed(line: &str) -> Option<(u64, Option<u64>)> {
+    let (digits, count) = digits(line).filter(|(digits, _)| digits.len() == 40)?;
+    Some((u64::from_str_radix(&digits[..16], 16).ok()?, count))
+}
+
+/// Whether it is as long as an MD5 or NTLM hash, or one of the SHA-2 family.
+fn is_foreign_hash(line: &str) -> bool {
+    digits(line).is_some_and(|(digits, _)| matches!(digits.len(), 32 | 56 | 64 | 96 | 128))
+}
+
+/// Hexadecimal digits, and the count behind them.
+fn digits(line: &str) -> Option<(&str, Option<u64>)> {
     let (digits, count) = match line.split_once(':') {
         Some((digits, count)) => (digits, Some(count.trim().parse().ok()?)),
         None => (line, None),
     };
-    if digits.len() != 40 || !digits.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-        return None;
-    }
-    Some((u64::from_str_radix(&digits[..16], 16).ok()?, count))
+    digits
+        .bytes()
+        .all(|byte| byte.is_ascii_hexdigit())
+        .then_some((digits, count))
 }
 
 fn part<const N: usize>(rest: &mut &[u8]) -> Option<[u8; N]> {
@@ -379,6 +400,19 @@ mod tests {
         let list = gathering.finish().unwrap();
         assert!(knows(&list, "letmein") && knows(&list, "summer"));
         assert!(!knows(&list, "ABC") && !knows(&list, "dragon"));
+    }
+
+    #[test]
+    fn hashes_of_another_kind_are_not_taken_for_passwords() {
+        // The NTLM hash of "password", as breach lists have it, and its SHA-256.
+        let ntlm = "8846F7EAEE8FB117AD06BDD830B7586C:9545824";
+        let sha256 = "5e884898da28047151d0e56f8dc6292773603d0d6aabbdd62a11ef721d1542d8";
+        for list in [format!("{ntlm}\r\n"), format!("{sha256}\n{ntlm}\nsummer\n")] {
+            let refused = Gathering::default().take(list.as_bytes(), 1).unwrap_err();
+            assert!(refused.to_string().contains("no SHA-1 of 40 digits"), "{refused}");
+        }
+        let words = list(&format!("{ntlm}\nsummer\nwinter\n"), 1);
+        assert_eq!(words.passwords(), 3, "somebody may have chosen one");
     }
 
     #[test]
