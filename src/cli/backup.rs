@@ -13,7 +13,7 @@ use crate::app::{
 };
 use crate::config::Config;
 
-use super::output::{BAD, CARE, FAINT, GOOD, Output, plain};
+use super::output::{BAD, CARE, FAINT, GOOD, Output, counted, plain};
 use super::{open, runtime};
 
 #[derive(Subcommand)]
@@ -137,13 +137,13 @@ fn tell_created(made: &Created, output: &mut Output) -> anyhow::Result<()> {
 
 fn contents(manifest: &Manifest) -> String {
     let rows = |table: &str| manifest.rows.get(table).copied().unwrap_or_default();
-    format!(
-        "{} accounts, {} events, {} letters, {} signing keys",
-        rows("accounts"),
-        rows("events"),
-        rows("letters"),
-        rows("signing_keys")
-    )
+    [
+        counted(rows("accounts"), "account", "accounts"),
+        counted(rows("events"), "event", "events"),
+        counted(rows("letters"), "letter", "letters"),
+        counted(rows("signing_keys"), "signing key", "signing keys"),
+    ]
+    .join(", ")
 }
 
 impl Restore {
@@ -233,18 +233,19 @@ fn tell_restored(restored: &Restored, config: &Config, output: &mut Output) -> a
         } => note(
             output,
             format_args!(
-                "{directory}/pepper {} the one that the passwords of {people} people were hashed with (named {}). Bring it \
+                "{directory}/pepper {} the one that the passwords of {} were hashed with (named {}). Bring it \
                  over before the first start. Lost for good? Restore again with --replace --keys-lost: then they choose \
                  \"Forgot your password?\" and set new ones",
                 wrong(*another_is_here),
+                counted(people, "person", "people"),
                 plain(&ids.join(", "))
             ),
         )?,
         PepperStanding::Forgotten(people) => note(
             output,
             format_args!(
-                "the passwords of {people} people are gone with the lost pepper: they choose \"Forgot your password?\" and set \
-                 new ones"
+                "the passwords of {} are gone with the lost pepper: they choose \"Forgot your password?\" and set new ones",
+                counted(people, "person", "people")
             ),
         )?,
     }
@@ -253,14 +254,18 @@ fn tell_restored(restored: &Restored, config: &Config, output: &mut Output) -> a
         SealingStanding::Missing { keys, another_is_here } => note(
             output,
             format_args!(
-                "{directory}/sealing.key {} the one that {keys} signing keys are sealed with. Bring it over before the first \
-                 start. Lost for good? Restore again with --replace --keys-lost: then new signing keys are made",
-                wrong(another_is_here)
+                "{directory}/sealing.key {} the one that {} sealed with. Bring it over before the first start. Lost for good? \
+                 Restore again with --replace --keys-lost: then new signing keys are made",
+                wrong(another_is_here),
+                counted(keys, "signing key is", "signing keys are")
             ),
         )?,
         SealingStanding::Forgotten(keys) => note(
             output,
-            format_args!("{keys} signing keys are gone with the lost sealing key: the next start makes new ones"),
+            format_args!(
+                "{} gone with the lost sealing key: the next start makes new ones",
+                counted(keys, "signing key is", "signing keys are")
+            ),
         )?,
     }
     output.line("Everybody signs in again, and links in letters are dead: sekisho account welcome sends new ones.")

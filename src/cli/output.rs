@@ -108,6 +108,13 @@ fn arrived(written: io::Result<()>) -> anyhow::Result<()> {
     }
 }
 
+/// A number, and the words for one thing or for several.
+pub fn counted(count: impl Display, one: &str, several: &str) -> String {
+    let count = count.to_string();
+    let words = if count == "1" { one } else { several };
+    format!("{count} {words}")
+}
+
 /// Says something on standard error, beside the result: a hint, a question, progress.
 pub fn aside(text: impl Display) {
     let _ = writeln!(anstream::stderr(), "{text}");

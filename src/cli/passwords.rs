@@ -11,7 +11,7 @@ use serde_json::json;
 use crate::crypto::blocklist::{Gathering, Strays};
 use crate::crypto::entropy::OsEntropy;
 
-use super::output::Output;
+use super::output::{Output, counted};
 
 #[derive(Subcommand)]
 pub enum Command {
@@ -84,11 +84,12 @@ impl Build {
             output.line(told(path, stray))?;
         }
         output.line(format_args!(
-            "{} holds {} passwords in {} KiB ({taken} lines taken, {left_out} left out).\nName it in the configuration, and \
-             reload the gateway (sekisho reload):\n\n[passwords]\nblocklist = [\"{}\"]",
+            "{} holds {} in {} KiB ({} taken, {left_out} left out).\nName it in the configuration, and reload the gateway \
+             (sekisho reload):\n\n[passwords]\nblocklist = [\"{}\"]",
             self.output.display(),
-            list.passwords(),
+            counted(list.passwords(), "password", "passwords"),
             bytes.div_ceil(1024),
+            counted(taken, "line", "lines"),
             std::path::absolute(&self.output).unwrap_or_else(|_| self.output.clone()).display(),
         ))
     }

@@ -189,7 +189,7 @@ async fn welcome_letters_leave_one_after_the_other_and_survive_a_power_cut() {
         .await
         .succeeded();
     assert!(
-        second.contains("1 new") && second.contains("1 Welcome mails"),
+        second.contains("1 new") && second.contains("1 Welcome mail\n"),
         "{second}"
     );
     house.gateway.start().await;

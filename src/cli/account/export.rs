@@ -13,7 +13,7 @@ use crate::flows::import::{Column, guard, join_groups};
 use crate::ports::AccountListing;
 
 use super::super::open;
-use super::super::output::{Output, aside};
+use super::super::output::{Output, aside, counted};
 
 #[derive(Args)]
 pub struct Export {
@@ -40,7 +40,8 @@ impl Export {
             .open(file)
             .and_then(|mut file| file.write_all(text.as_bytes()).and_then(|()| file.sync_all()))
             .with_context(|| format!("could not write {}", file.display()))?;
-        aside(format_args!("{} accounts are in {}", listings.len(), file.display()));
+        let accounts = counted(listings.len(), "account is", "accounts are");
+        aside(format_args!("{accounts} in {}", file.display()));
         Ok(())
     }
 }

@@ -21,7 +21,7 @@ use crate::flows::import::{
 };
 
 use super::super::open;
-use super::super::output::Output;
+use super::super::output::{Output, counted};
 use report::Report;
 
 #[derive(Args)]
@@ -156,9 +156,8 @@ impl Import {
     fn objection(&self, difference: &Difference) -> Option<String> {
         let refused = difference.refused.len();
         if refused > 0 && !self.skip_refused {
-            return Some(format!(
-                "{refused} lines are refused: mend them, or leave them out with --skip-refused"
-            ));
+            let lines = counted(refused, "line is refused: mend it", "lines are refused: mend them");
+            return Some(format!("{lines}, or leave what is refused out with --skip-refused"));
         }
         if difference.is_uncertain() {
             return Some(

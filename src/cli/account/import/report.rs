@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::super::super::output::{BAD, CARE, FAINT, GOOD, Output, plain};
+use super::super::super::output::{BAD, CARE, FAINT, GOOD, Output, counted, plain};
 use super::super::super::table::{Styled, Table};
 use crate::domain::account::{Account, Email, Extension, Field};
 use crate::flows::import::{Difference, ImportPlan, Person, Sheet};
@@ -176,8 +176,13 @@ impl Report {
     fn summary(&self) -> String {
         let counts = &self.counts;
         format!(
-            "{} new, {} changed, {} disabled, {} unchanged, {} refused; {} Welcome mails",
-            counts.new, counts.changed, counts.disabled, counts.unchanged, counts.refused, counts.welcome
+            "{} new, {} changed, {} disabled, {} unchanged, {} refused; {}",
+            counts.new,
+            counts.changed,
+            counts.disabled,
+            counts.unchanged,
+            counts.refused,
+            counted(counts.welcome, "Welcome mail", "Welcome mails")
         )
     }
 
@@ -191,23 +196,26 @@ impl Report {
         };
         note(
             counts.still_disabled > 0,
-            format!(
-                "{} people of the file are disabled and stay so; an import enables nobody.",
-                counts.still_disabled
+            counted(
+                counts.still_disabled,
+                "person of the file is disabled and stays so; an import enables nobody.",
+                "people of the file are disabled and stay so; an import enables nobody.",
             ),
         );
         note(
             counts.hashes_unused > 0,
-            format!(
-                "{} password hashes are not used: these people have a password here.",
-                counts.hashes_unused
+            counted(
+                counts.hashes_unused,
+                "password hash is not used: this person has a password here.",
+                "password hashes are not used: these people have a password here.",
             ),
         );
         note(
             counts.shared_addresses > 0,
-            format!(
-                "{} addresses are shared by several people; see: sekisho account lint",
-                counts.shared_addresses
+            counted(
+                counts.shared_addresses,
+                "address is shared by several people; see: sekisho account lint",
+                "addresses are shared by several people; see: sekisho account lint",
             ),
         );
         if let Some(at) = plan.last_letter_at {
