@@ -210,7 +210,8 @@ pub fn check_blocklists(config: &Config) -> Vec<String> {
         .passwords
         .blocklist
         .iter()
-        .filter(|path| fs::File::open(path).is_ok());
+        // Whoever opens a pipe waits.
+        .filter(|path| path.is_file() && fs::File::open(path).is_ok());
     there
         .filter_map(|path| Blocklist::load(path).err())
         .map(|fault| format!("passwords.blocklist: {}", fault.chain()))

@@ -3,14 +3,15 @@
 
 use std::fs::{self, File, Metadata};
 use std::io::{self, Read};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
+use rustix::fs::OFlags;
 use rustls_pki_types::pem::{self, PemObject};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use zeroize::Zeroizing;
 
-use super::{Config, Problem};
+use super::{Config, Listen, Problem};
 
 /// No file the configuration names is anywhere near this large; a device would never end.
 const MOST_BYTES: u64 = 4 * 1024 * 1024;
@@ -50,6 +51,11 @@ impl Config {
         }
         if let Some(path) = &self.mail.password_file {
             checks.password("mail.password_file", path);
+        }
+        for place in &self.server.listen {
+            if let Listen::Unix(socket) = place {
+                checks.place_of_socket("server.listen", socket);
+            }
         }
         checks.directory("store.directory", &self.store.directory);
         checks.directory("secrets.directory", &self.secrets.directory);
@@ -97,10 +103,8 @@ impl Checks {
 
     /// A file of any size that can be read; what is in it shows when it is used.
     fn openable(&mut self, key: &str, path: &Path) {
-        match fs::metadata(path).and_then(|metadata| File::open(path).map(|_| metadata)) {
-            Ok(metadata) if metadata.is_file() => {}
-            Ok(_) => self.report(key, format!("{} is not a file", path.display())),
-            Err(error) => self.report(key, unreachable(path, &error)),
+        if let Err(error) = open(path) {
+            self.report(key, unreachable(path, &error));
         }
     }
 
@@ -186,6 +190,18 @@ impl Checks {
         }
     }
 
+    /// A directory for a Unix socket, which the gateway does not make. One directly in `/run` the service manager makes at
+    /// the start (`RuntimeDirectory=`).
+    fn place_of_socket(&mut self, key: &str, socket: &Path) {
+        let Some(directory) = socket.parent() else { return };
+        match fs::metadata(directory) {
+            Ok(metadata) if metadata.is_dir() => {}
+            Err(error) if error.kind() == io::ErrorKind::NotFound && directory.parent() == Some(Path::new("/run")) => {}
+            Ok(_) => self.report(key, format!("{} is not a directory", directory.display())),
+            Err(error) => self.report(key, unreachable(directory, &error)),
+        }
+    }
+
     /// The files that are already among the secrets are private, and really apart from the store.
     fn secrets(&mut self, directory: &Path, store: &Path) {
         const KEY: &str = "secrets.directory";
@@ -218,11 +234,25 @@ impl Checks {
     }
 }
 
-fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, String> {
-    let metadata = fs::metadata(path).map_err(|error| unreachable(path, &error))?;
-    if !metadata.is_file() {
-        return Err(format!("{} is not a file", path.display()));
+/// Opens a file to read. A pipe would be waited for until somebody writes, and a device may never end: they are refused.
+pub(super) fn open(path: &Path) -> io::Result<(File, Metadata)> {
+    let is_none = || io::Error::new(io::ErrorKind::InvalidInput, "it is not a file");
+    // What is no file is not even opened, unless it was put there in this moment.
+    if !fs::metadata(path)?.is_file() {
+        return Err(is_none());
     }
+    let at_once = OFlags::NONBLOCK.bits().cast_signed();
+    let file = File::options().read(true).custom_flags(at_once).open(path)?;
+    let metadata = file.metadata()?;
+    if metadata.is_file() {
+        Ok((file, metadata))
+    } else {
+        Err(is_none())
+    }
+}
+
+fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, String> {
+    let (file, metadata) = open(path).map_err(|error| unreachable(path, &error))?;
     if metadata.len() > MOST_BYTES {
         return Err(format!(
             "{} is larger than 4 MiB, so it is not what it should be",
@@ -233,8 +263,8 @@ fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, String> {
     let mut content = Zeroizing::new(Vec::with_capacity(
         usize::try_from(metadata.len()).unwrap_or_default() + 1,
     ));
-    File::open(path)
-        .and_then(|file| file.take(MOST_BYTES).read_to_end(&mut content))
+    file.take(MOST_BYTES)
+        .read_to_end(&mut content)
         .map_err(|error| unreachable(path, &error))?;
     Ok(content)
 }
@@ -243,6 +273,7 @@ fn unreachable(path: &Path, error: &io::Error) -> String {
     let path = path.display();
     match error.kind() {
         io::ErrorKind::NotFound => format!("{path} does not exist"),
+        io::ErrorKind::InvalidInput => format!("{path} is not a file"),
         io::ErrorKind::PermissionDenied => {
             format!(
                 "{path} may not be read; give the user the gateway runs as the right to read it and to enter its directories"
@@ -400,6 +431,49 @@ mod tests {
         let mut machine = Machine::new();
         machine.config.branding.logo = Some("/dev/zero".into());
         assert!(machine.complaint().contains("is not a file"));
+    }
+
+    #[test]
+    fn a_pipe_is_waited_for_by_nobody() {
+        let mut machine = Machine::new();
+        let pipe = machine.dir.path().join("pipe");
+        let made = std::process::Command::new("mkfifo").arg(&pipe).status().unwrap();
+        assert!(made.success());
+        let told = format!("{} is not a file", pipe.display());
+        machine.config.passwords.blocklist.push(pipe.clone());
+        assert!(machine.complaint().ends_with(&told));
+        machine.config.passwords.blocklist.clear();
+        machine.config.mail.password_file = Some(pipe.clone());
+        assert!(machine.complaint().ends_with(&told));
+        let problems = Config::load(&pipe).unwrap_err().0;
+        assert_eq!(problems.len(), 1);
+        assert!(
+            problems[0]
+                .to_string()
+                .ends_with("pipe: it cannot be read: it is not a file")
+        );
+    }
+
+    #[test]
+    fn a_socket_has_a_directory_to_be_in() {
+        let mut machine = Machine::new();
+        let mut complaint = |socket: PathBuf| {
+            machine.config.server.listen = vec![Listen::Unix(socket)];
+            machine
+                .config
+                .check_files()
+                .iter()
+                .map(ToString::to_string)
+                .collect::<Vec<_>>()
+        };
+        let home = tempfile::tempdir().unwrap();
+        assert_eq!(complaint(home.path().join("web.sock")), [""; 0]);
+        let missing = home.path().join("run/web.sock");
+        let told = format!("server.listen: {}/run does not exist", home.path().display());
+        assert_eq!(complaint(missing), [told]);
+        assert_eq!(complaint("/run/made-at-the-start/web.sock".into()), [""; 0]);
+        fs::write(home.path().join("run"), "").unwrap();
+        assert!(complaint(home.path().join("run/web.sock"))[0].ends_with("is not a directory"));
     }
 
     #[test]

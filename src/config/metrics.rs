@@ -7,6 +7,7 @@ use serde_json::json;
 use super::Server;
 use super::keys::forms::{Switch, parsed};
 use super::keys::{Slot, Walker};
+use super::server::clash;
 
 /// `[metrics]`
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,7 +48,7 @@ impl Metrics {
             &parsed::<SocketAddr>(json!({ "examples": ["127.0.0.1:9464"] })),
             Slot::Default(&mut self.listen),
         );
-        let clash = self.enabled && self.listen.port() != 0 && server.addresses().any(|address| address == self.listen);
+        let clash = self.enabled && server.addresses().any(|address| clash(address, self.listen));
         let listen = self.listen;
         walker.check(&["metrics.listen", "server.listen"], || {
             if clash {

@@ -29,7 +29,6 @@ mod store;
 mod tests;
 mod upstream;
 
-use std::fs;
 use std::io;
 use std::path::Path;
 
@@ -161,7 +160,8 @@ impl Config {
             };
             ConfigErrors(vec![Problem::of_file(path, None, message)])
         };
-        let text = fs::read_to_string(path).map_err(unreadable)?;
+        let text = files::open(path).and_then(|(file, _)| io::read_to_string(file));
+        let text = text.map_err(unreadable)?;
         Self::parse(&text, path)
     }
 
@@ -278,6 +278,11 @@ impl Config {
                 let message = "\"/*\" opens the whole web client to everybody, signed in or not";
                 warnings.push(Problem::of_key(&public, message));
             }
+            if site.policy.rules().iter().any(|rule| rule.to_string() == "public /*") {
+                let message = "\"public /*\" opens whatever no earlier rule speaks of to everybody, signed in or not";
+                warnings.push(Problem::of_key(&rules, message));
+            }
+            warn_of_bearers(&site, &mut warnings);
             for (rule, earlier) in site.policy.hidden() {
                 let message = format!(
                     "\"{rule}\" never decides anything: \"{earlier}\" comes before it and speaks of all its requests; put \
@@ -309,5 +314,22 @@ impl Config {
             (false, _) => return,
         };
         warnings.push(Problem::of_key("server.danger_trust_everything", message));
+    }
+}
+
+/// Lines by which whoever sends any bearer token at all comes further than the rules may mean.
+fn warn_of_bearers(site: &Site, warnings: &mut Vec<Problem>) {
+    let key = site.key("access.bearer");
+    if site.policy.bearer().iter().any(|line| line.to_string() == "/*") {
+        let message =
+            "\"/*\" lets whoever sends any bearer token to all of the web client; list only what checks such tokens";
+        warnings.push(Problem::of_key(&key, message));
+    }
+    for (line, rule) in site.policy.passed_by() {
+        let message = format!(
+            "\"{line}\" lets whoever sends any bearer token past \"{rule}\": whose it is, and whether it is good, only the \
+             web client knows there"
+        );
+        warnings.push(Problem::of_key(&key, message));
     }
 }

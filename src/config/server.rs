@@ -16,7 +16,9 @@ use super::keys::forms::{Count, List, Size, Time, parsed};
 use super::keys::{Slot, Walker};
 use crate::domain::hops::HopField;
 
-pub use listen::Listen;
+use listen::first_clash;
+
+pub use listen::{Listen, clash};
 pub use tls::{ClientCertificates, TlsFiles, TlsVersion};
 
 /// Where the gateway listens and whom it believes.
@@ -136,6 +138,11 @@ impl Server {
             },
             Slot::Default(&mut self.listen),
         );
+        let twice = first_clash(&self.listen);
+        walker.check(&["server.listen"], || match twice {
+            None => Ok(()),
+            Some((place, earlier)) => Err(format!("{place} is listened on as {earlier} already")),
+        });
         self.walk_tls(walker);
         self.walk_plain(walker);
         self.walk_proxies(walker);

@@ -517,6 +517,17 @@ fn what_weakens_the_gateway_is_said() {
         keys,
         ["mail.security", "limits.enabled", "metrics.listen", "access.public"]
     );
+    let open = parse(&format!(
+        "{LEAST}[access]\nrules = [\"groups ops /admin/*\", \"public /*\"]\nbearer = [\"/*\", \"GET /admin/x\", \"/api/*\"]"
+    ));
+    let keys: Vec<_> = open
+        .unwrap()
+        .warnings()
+        .into_iter()
+        .map(|problem| problem.key)
+        .collect();
+    let bearer = "access.bearer";
+    assert_eq!(keys, ["access.rules", bearer, bearer, bearer]);
     let typing_error = parse(&format!(
         "{LEAST}[access]\nrules = [\"deny /admin/* at phone.exmaple.com\"]"
     ));
@@ -541,6 +552,37 @@ fn metrics_have_an_address_of_their_own() {
     let any = both.replace("8443", "0");
     assert!(parse(&format!("{LEAST}{any}")).is_ok(), "the system chooses two");
     assert!(Config::default().metrics.enabled && Config::default().metrics.listen.ip().is_loopback());
+}
+
+#[test]
+fn a_port_that_is_taken_by_another_key_is_complained_about() {
+    for (lists, complaint_about) in [
+        (
+            r#"listen = ["0.0.0.0:443", "192.0.2.1:443"]"#,
+            "192.0.2.1:443 is listened on as 0.0.0.0:443",
+        ),
+        (
+            r#"redirect_listen = ["0.0.0.0:80", "127.0.0.1:80"]"#,
+            "127.0.0.1:80 is listened on as 0.0.0.0:80",
+        ),
+        (
+            r#"redirect_listen = ["192.0.2.1:8443"]"#,
+            "192.0.2.1:8443 is in server.listen too",
+        ),
+        (
+            r#"redirect_listen = ["[::1]:8443"]"#,
+            "[::1]:8443 is in server.listen too",
+        ),
+        (
+            r#"listen = ["[::]:9464", "0.0.0.0:9464"]"#,
+            "127.0.0.1:9464 is in server.listen too",
+        ),
+    ] {
+        let said = complaint(&format!("[server]\n{lists}"));
+        assert!(said.contains(complaint_about), "{said}");
+    }
+    let apart = "[server]\nlisten = [\"192.0.2.1:443\", \"192.0.2.2:443\"]\nredirect_listen = [\"192.0.2.3:443\"]";
+    assert!(parse(&format!("{LEAST}{apart}")).is_ok());
 }
 
 #[test]

@@ -184,6 +184,18 @@ impl Policy {
         self.rules.iter().any(Rule::names_methods) || self.bearer.iter().any(Scope::names_methods)
     }
 
+    /// Lines about bearer tokens that open what a rule keeps for members of groups, each with that rule.
+    pub fn passed_by(&self) -> Vec<(&Scope, &Rule)> {
+        let for_groups = |rule: &&Rule| matches!(rule.who, Who::Groups(_));
+        let lines = self.bearer.iter();
+        lines
+            .filter_map(|line| {
+                let mut rules = self.rules.iter().filter(for_groups);
+                Some((line, rules.find(|rule| rule.meets(line))?))
+            })
+            .collect()
+    }
+
     /// Rules that never get a request to see, each with the earlier one that keeps it from them.
     pub fn hidden(&self) -> Vec<(&Rule, &Rule)> {
         let all: Vec<&Rule> = self.rules.iter().chain(&self.public).collect();
@@ -448,6 +460,8 @@ mod tests {
         }
         assert!(matches!(judge("/admin/x", "POST"), Verdict::Challenge));
         assert!(matches!(judge("/api/v1/debug/x", "GET"), Verdict::Deny));
+        let passed: Vec<_> = policy.passed_by().iter().map(|(line, _)| line.to_string()).collect();
+        assert_eq!(passed, ["GET /admin/*"]);
     }
 
     #[test]

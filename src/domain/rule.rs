@@ -107,6 +107,11 @@ impl Rule {
         self.scope.hosts()
     }
 
+    /// Whether it speaks of all requests of `scope`, or the other way round. Not always when they have some in common.
+    pub fn meets(&self, scope: &Scope) -> bool {
+        self.scope.covers(scope) || scope.covers(&self.scope)
+    }
+
     /// Whether `other`, coming later, never gets a request to see. Never wrongly; not always when it could be shown.
     pub fn hides(&self, other: &Self) -> bool {
         self.scope.covers(&other.scope)

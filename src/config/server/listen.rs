@@ -30,6 +30,29 @@ impl Listen {
             Self::Unix(_) | Self::Systemd(_) => None,
         }
     }
+
+    /// Whether both cannot be listened on at once: they are the same, or one is every address of the other's port.
+    pub fn clashes_with(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Tcp(one), Self::Tcp(other)) => clash(*one, *other),
+            (one, other) => one == other,
+        }
+    }
+}
+
+/// The same for addresses. Sockets for IPv6 take IPv6 alone, and any number of them may ask for some free port.
+pub fn clash(one: SocketAddr, other: SocketAddr) -> bool {
+    let (here, there) = (one.ip(), other.ip());
+    let overlap = here == there || here.is_unspecified() || there.is_unspecified();
+    one.port() != 0 && one.port() == other.port() && here.is_ipv4() == there.is_ipv4() && overlap
+}
+
+/// The first place that clashes with an earlier one, and that one.
+pub fn first_clash(places: &[Listen]) -> Option<(&Listen, &Listen)> {
+    places.iter().enumerate().find_map(|(number, place)| {
+        let earlier = places.iter().take(number).find(|earlier| earlier.clashes_with(place))?;
+        Some((place, earlier))
+    })
 }
 
 impl FromStr for Listen {
@@ -96,6 +119,25 @@ mod tests {
             "systemd:a b",
         ] {
             assert!(bad.parse::<Listen>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn one_port_is_listened_on_once() {
+        for (one, other, do_clash) in [
+            ("0.0.0.0:443", "0.0.0.0:443", true),
+            ("0.0.0.0:443", "192.0.2.1:443", true),
+            ("[2001:db8::1]:443", "[::]:443", true),
+            ("192.0.2.1:443", "192.0.2.2:443", false),
+            ("0.0.0.0:443", "[::]:443", false),
+            ("0.0.0.0:443", "0.0.0.0:80", false),
+            ("127.0.0.1:0", "127.0.0.1:0", false),
+            ("systemd:a", "systemd:a", true),
+            ("unix:/run/a", "unix:/run/b", false),
+        ] {
+            let places: [Listen; 2] = [one, other].map(|place| place.parse().unwrap());
+            assert_eq!(places[0].clashes_with(&places[1]), do_clash, "{one} {other}");
+            assert_eq!(first_clash(&places).is_some(), do_clash, "{one} {other}");
         }
     }
 }

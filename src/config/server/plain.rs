@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
+use super::listen::first_clash;
 use super::{Listen, Server};
 use crate::config::keys::forms::{List, Switch, Time, parsed, path};
 use crate::config::keys::{Slot, Walker};
@@ -46,19 +47,19 @@ impl Server {
         );
         let (here, there) = (&self.redirect_listen, &self.listen);
         walker.check(&["server.redirect_listen", "server.listen"], || {
-            for place in here {
-                match place {
-                    Listen::Unix(_) => return Err("people do not come by a Unix socket; write an address".to_owned()),
-                    Listen::Tcp(address) if address.port() == 0 => {}
-                    _ if there.contains(place) => {
-                        return Err(format!(
-                            "{place} is in server.listen too; one port speaks TLS or does not"
-                        ));
-                    }
-                    _ => {}
-                }
+            if here.iter().any(|place| matches!(place, Listen::Unix(_))) {
+                return Err("people do not come by a Unix socket; write an address".to_owned());
             }
-            Ok(())
+            if let Some((place, earlier)) = first_clash(here) {
+                return Err(format!("{place} is listened on as {earlier} already"));
+            }
+            let clashes = |place: &&Listen| there.iter().any(|tls| tls.clashes_with(place));
+            match here.iter().find(clashes) {
+                Some(place) => Err(format!(
+                    "{place} is in server.listen too; one port speaks TLS or does not"
+                )),
+                None => Ok(()),
+            }
         });
     }
 }
