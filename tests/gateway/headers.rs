@@ -6,7 +6,7 @@ use crate::harness::upstream::Received;
 use crate::harness::{ASSERTION, House};
 
 /// Names an upstream could fold into one of ours, or take for our word.
-const SPELLINGS: [&str; 26] = [
+const SPELLINGS: [&str; 34] = [
     "X-Sekisho-Assertion",
     "x-sekisho-assertion",
     "X-SEKISHO-ASSERTION",
@@ -32,6 +32,14 @@ const SPELLINGS: [&str; 26] = [
     "X-Real-IP",
     "X_Original_URL",
     "X-Rewrite-URL",
+    "SCRIPT_NAME",
+    "Script-Name",
+    "X-Script-Name",
+    "PATH_INFO",
+    "Daphne-Root-Path",
+    "Proxy",
+    "$WSRU",
+    "X-Forwarded-Anything",
     "X.Forwarded.For",
 ];
 
