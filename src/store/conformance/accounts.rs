@@ -13,6 +13,7 @@ stories! {
     an_extension_number_is_given_once,
     an_address_names_one_account_or_is_shared,
     a_shared_address_is_nobodys_credential,
+    a_name_between_those_of_others_is_nobodys,
     a_rehash_replaces_only_the_hash_it_was_made_from,
     the_hashes_are_those_of_everybody_who_has_one,
     the_listing_is_ordered_and_says_when,
@@ -110,6 +111,53 @@ async fn a_shared_address_is_nobodys_credential(ports: Ports) {
     assert!(ports.accounts.credential(&name("103")).await.unwrap().is_none());
     let invited = ports.accounts.credential(&name("102")).await.unwrap().unwrap();
     assert_eq!((invited.account.id, invited.hash), (second.id, None));
+}
+
+async fn a_name_between_those_of_others_is_nobodys(ports: Ports) {
+    let name = |text| LoginName::parse(text).unwrap();
+    let strangers = [
+        "0",
+        "100",
+        "10",
+        "1010",
+        "102",
+        "104",
+        "999",
+        "*",
+        "z",
+        "a@example.com",
+        "n@example.com",
+        "z@example.com",
+        "m@example.con",
+        "m@example.co",
+    ];
+    let nobody = async || {
+        for stranger in strangers {
+            let found = ports.accounts.credential(&name(stranger)).await.unwrap();
+            assert_eq!(found, None, "{stranger}");
+        }
+    };
+    nobody().await;
+    let first = ports.active_as("101", Some("m@example.com"), Role::User).await;
+    nobody().await;
+    let second = ports.invited_as("103", None, Role::User).await;
+    let third = ports.active_as("105", Some("o@example.com"), Role::User).await;
+    ports
+        .accounts
+        .disable(third.id, at(3), Consequences::default())
+        .await
+        .unwrap();
+    nobody().await;
+    for (login, id) in [
+        ("101", first.id),
+        ("103", second.id),
+        ("105", third.id),
+        ("m@example.com", first.id),
+        ("o@example.com", third.id),
+    ] {
+        let found = ports.accounts.credential(&name(login)).await.unwrap();
+        assert_eq!(found.map(|found| found.account.id), Some(id), "{login}");
+    }
 }
 
 async fn a_rehash_replaces_only_the_hash_it_was_made_from(ports: Ports) {

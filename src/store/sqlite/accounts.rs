@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use jiff::Timestamp;
 use sqlx::sqlite::SqliteRow;
-use sqlx::{SqliteConnection, query, query_scalar};
+use sqlx::{Row, SqliteConnection, query, query_scalar};
 
 use super::events::record;
 use super::rows::{self, Trouble, account_columns, ms};
@@ -26,6 +26,14 @@ macro_rules! credential_columns {
     () => {
         ", a.password_hash, a.password_set_at, (a.last_sign_in_at IS NULL AND EXISTS (SELECT 1 FROM tickets t \
          WHERE t.account = a.id AND t.purpose = 'welcome' AND t.ended = 'used')) AS welcomed"
+    };
+}
+
+/// Who may use an address: the disabled ones only when there is nobody else.
+macro_rules! may_use_address {
+    () => {
+        "(a.state <> 'disabled' OR NOT EXISTS \
+         (SELECT 1 FROM accounts b WHERE b.email_key = a.email_key AND b.state <> 'disabled'))"
     };
 }
 
@@ -60,8 +68,18 @@ impl Accounts for SqliteStore {
     }
 
     async fn find_by_extension(&self, extension: &Extension) -> Result<Option<Account>, Fault> {
-        let found = self.credential(&LoginName::Extension(extension.clone())).await?;
-        Ok(found.map(|credential| credential.account))
+        self.read(format!("look up extension {extension}"), async {
+            let row = query(concat!(
+                "SELECT ",
+                account_columns!(),
+                " FROM accounts a WHERE a.extension = $1"
+            ))
+            .bind(extension.as_str())
+            .fetch_optional(&self.readers)
+            .await?;
+            row.as_ref().map(rows::account).transpose()
+        })
+        .await
     }
 
     async fn find_by_email(&self, email: &Email) -> Result<EmailMatch, Fault> {
@@ -78,14 +96,16 @@ impl Accounts for SqliteStore {
 
     async fn credential(&self, name: &LoginName) -> Result<Option<Credential>, Fault> {
         self.read("look up a credential", async {
-            let found = match name {
-                LoginName::Extension(extension) => self.by_extension(extension).await?,
-                LoginName::Email(email) => self.by_email(email).await?,
+            let nearest = match name {
+                LoginName::Extension(extension) => self.nearest_extension(extension).await?,
+                LoginName::Email(email) => self.nearest_email(email).await?,
             };
-            match found.as_slice() {
-                [one] => rows::credential(one).map(Some),
-                _ => Ok(None),
-            }
+            let Some(row) = nearest else {
+                return Ok(None);
+            };
+            let (meant, credential) = (row.try_get("meant")?, rows::credential(&row));
+            // Of somebody else it was read for its time alone; that it cannot be read is nothing to whoever is meant.
+            if meant { credential.map(Some) } else { Ok(None) }
         })
         .await
     }
@@ -363,27 +383,47 @@ impl SqliteStore {
         .await
     }
 
-    async fn by_extension(&self, extension: &Extension) -> Result<Vec<SqliteRow>, Trouble> {
+    /// The row of the account with this number, which says that it is the one that is `meant`. Where there is none it is
+    /// somebody else's, the next in order, so that whoever looks for nobody seeks, fetches and decodes as much as
+    /// whoever looks for somebody. `None` when there is no account at all.
+    pub(super) async fn nearest_extension(&self, extension: &Extension) -> Result<Option<SqliteRow>, Trouble> {
         let found = query(concat!(
             "SELECT ",
             account_columns!(),
             credential_columns!(),
-            " FROM accounts a WHERE a.extension = $1"
+            ", a.extension = $1 AS meant FROM accounts a WHERE a.extension = coalesce(",
+            "(SELECT min(extension) FROM accounts WHERE extension >= $1), (SELECT min(extension) FROM accounts))"
         ))
         .bind(extension.as_str())
-        .fetch_all(&self.readers)
+        .fetch_optional(&self.readers)
         .await?;
         Ok(found)
     }
 
-    /// Those who may use the address; the disabled ones only when there is nobody else.
-    async fn by_email(&self, email: &Email) -> Result<Vec<SqliteRow>, Trouble> {
+    /// The same for an address. An address that several may use means none of them.
+    pub(super) async fn nearest_email(&self, email: &Email) -> Result<Option<SqliteRow>, Trouble> {
         let found = query(concat!(
             "SELECT ",
             account_columns!(),
             credential_columns!(),
-            " FROM accounts a WHERE a.email_key = $1 AND (a.state <> 'disabled' OR NOT EXISTS ",
-            "(SELECT 1 FROM accounts b WHERE b.email_key = $1 AND b.state <> 'disabled'))"
+            ", a.email_key = $1 AND count(*) OVER () = 1 AS meant FROM accounts a WHERE a.email_key = coalesce(",
+            "(SELECT min(email_key) FROM accounts WHERE email_key >= $1), (SELECT min(email_key) FROM accounts)) AND ",
+            may_use_address!(),
+            " LIMIT 1"
+        ))
+        .bind(email.key())
+        .fetch_optional(&self.readers)
+        .await?;
+        Ok(found)
+    }
+
+    /// Those who may use the address.
+    async fn by_email(&self, email: &Email) -> Result<Vec<SqliteRow>, Trouble> {
+        let found = query(concat!(
+            "SELECT ",
+            account_columns!(),
+            " FROM accounts a WHERE a.email_key = $1 AND ",
+            may_use_address!()
         ))
         .bind(email.key())
         .fetch_all(&self.readers)

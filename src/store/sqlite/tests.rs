@@ -3,12 +3,12 @@
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use sqlx::{AssertSqlSafe, query, query_scalar};
+use sqlx::{AssertSqlSafe, Row, query, query_scalar};
 use tempfile::TempDir;
 use uuid::Uuid;
 
 use super::*;
-use crate::domain::account::{Account, AccountId, AccountState, Extension};
+use crate::domain::account::{Account, AccountId, AccountState, Email, Extension, LoginName};
 use crate::domain::event::{Actor, Consequences, Event, Fact};
 use crate::domain::outbox::Matter;
 use crate::domain::password::PasswordHash;
@@ -343,6 +343,50 @@ async fn a_row_that_cannot_be_understood_is_corrupt() {
         assert!(matches!(fault, Fault::Corrupt { .. }), "{column}: {}", fault.chain());
         assert!(fault.chain().contains(column), "{}", fault.chain());
     }
+}
+
+/// Time tells who is there when only they have a row to fetch and to decode.
+#[tokio::test]
+async fn whoever_looks_for_nobody_reads_a_row_as_whoever_looks_for_somebody() {
+    let (_directory, store) = open().await;
+    for number in [101, 103] {
+        create(&store, number).await.unwrap();
+        query("UPDATE accounts SET email = $1, email_key = $1 WHERE extension = $2")
+            .bind(format!("p{number}@example.com"))
+            .bind(number.to_string())
+            .execute(&store.writer)
+            .await
+            .unwrap();
+    }
+    for (name, there) in [
+        ("100", false),
+        ("101", true),
+        ("102", false),
+        ("103", true),
+        ("104", false),
+    ] {
+        let by_extension = store.nearest_extension(&Extension::parse(name).unwrap()).await;
+        let address = Email::parse(&format!("p{name}@example.com")).unwrap();
+        let by_email = store.nearest_email(&address).await;
+        for row in [by_extension, by_email] {
+            let row = row.unwrap().unwrap();
+            rows::credential(&row).unwrap();
+            assert_eq!(row.get::<bool, _>("meant"), there, "{name}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_row_that_cannot_be_understood_is_no_hindrance_to_whoever_comes_before_it_in_order() {
+    let (_directory, store) = open().await;
+    create(&store, 103).await.unwrap();
+    query("UPDATE accounts SET language = 'xx'")
+        .execute(&store.writer)
+        .await
+        .unwrap();
+    let credential = async |name| store.credential(&LoginName::parse(name).unwrap()).await;
+    assert_eq!(credential("102").await.unwrap(), None);
+    assert!(matches!(credential("103").await, Err(Fault::Corrupt { .. })));
 }
 
 #[tokio::test]
