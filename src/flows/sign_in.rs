@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use crate::domain::account::{Account, AccountState, LoginName};
+use crate::domain::account::{Account, AccountId, AccountState, LoginName};
 use crate::domain::client::ClientAddr;
 use crate::domain::device::Device;
 use crate::domain::event::{Actor, Consequences, Fact, Reason};
@@ -175,11 +175,15 @@ impl SignIn {
 
     /// A device that is known for the account has a lane of its own. A name that is no name is counted like one.
     fn lane(&self, attempt: &Attempt<'_>, name: Option<&LoginName>, credential: Option<&Credential>) -> Lane {
-        if let (Some(device), Some(credential)) = (&attempt.device, credential)
-            && device.knows(credential.account.id, credential.password_set_at)
+        // Nobody's account is asked after as well, since the asking takes its time.
+        let nobody = (AccountId::new(Uuid::nil()), None);
+        let (account, password_set_at) = credential.map_or(nobody, |found| (found.account.id, found.password_set_at));
+        if let Some(device) = &attempt.device
+            && device.knows(account, password_set_at)
+            && credential.is_some()
         {
             let device = Uuid::from_bytes(*device.id());
-            let both = format!("device {device} {}", credential.account.id);
+            let both = format!("device {device} {account}");
             return Lane::Device(self.limiter.digest_text(&both));
         }
         Lane::Strangers(name.map_or_else(

@@ -12,7 +12,7 @@ use super::phc::{Phc, Recipe};
 use crate::crypto::foreign::Foreign;
 use crate::crypto::secrets::Pepper;
 use crate::domain::fault::Fault;
-use crate::domain::password::Password;
+use crate::domain::password::{Password, PasswordHash};
 use crate::ports::Verification;
 
 /// Bytes of a salt.
@@ -29,6 +29,8 @@ pub struct Terms {
     pub pepper: Pepper,
     /// Compared with when there is no hash, so that no account costs what an account costs.
     pub dummy: Phc,
+    /// The same as it would be stored.
+    pub dummy_text: PasswordHash,
     /// Held by whoever takes more memory than its thread keeps, so that only one does at a time.
     pub large: Arc<Mutex<()>>,
 }
