@@ -9,7 +9,7 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 
 .PHONY: help
 help: ## List what can be made
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: demo
 demo: packages-build ## Build Sekisho and try it out on this machine (options: make demo ARGS="--fresh")
@@ -35,6 +35,10 @@ test: packages-test ## Run every test; installs what they need first, a browser 
 .PHONY: bench
 bench: packages-bench ## Measure the gateway against a bare proxy, nginx and Caddy (six minutes)
 	@$(CARGO) bench --locked --bench proxy $(ARGS)
+
+.PHONY: bench-limits
+bench-limits: packages-build ## Measure what a decision of the limits costs (a minute; see docs/limits.md)
+	@$(CARGO) bench --locked --bench limits $(ARGS)
 
 .PHONY: fuzz
 fuzz: packages-build ## Fuzz what reads imports, requests and configurations, ten minutes each (options: make fuzz ARGS="paths 60")

@@ -4,7 +4,6 @@
 //! the one in force as it is.
 
 use std::fs;
-use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicI64;
@@ -12,7 +11,6 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
-use governor::{Quota as GovernorQuota, RateLimiter};
 use http::HeaderName;
 use zeroize::Zeroizing;
 
@@ -21,18 +19,15 @@ use crate::crypto::blocklist::Blocklist;
 use crate::crypto::entropy::OsEntropy;
 use crate::domain::assertion::AssertionTerms;
 use crate::domain::fault::Fault;
-use crate::domain::limits::Quota;
 use crate::domain::password::{KnownPasswords, Listed, PasswordRules};
 use crate::flows::{
     Authenticate, AuthenticateService, DeliverLetters, ForgotPassword, Housekeeping, MailBudget, MailLimits,
-    OwnAccount, Pace, ResetLimits, SetPassword, SignIn, SignInLimits, SignOut, TicketLimits,
+    OwnAccount, Pace, ResetLimits, SetPassword, SignIn, SignOut,
 };
 use crate::mail::letters::Templates;
 use crate::mail::smtp::SmtpMailer;
-use crate::ports::Sessions;
-use crate::proxy::{
-    Charter, CharterTerms, HeadLimits, Hsts, InForce, PageLimiter, Pool, Protected, Site, TrustedProxies,
-};
+use crate::ports::{Limiter, Sessions};
+use crate::proxy::{Charter, CharterTerms, HeadLimits, Hsts, InForce, Pool, Protected, Site, TrustedProxies};
 use crate::store::SqliteStore;
 use crate::web::{Branding, Health, Logo, Portal, PortalFlows, PortalRoutes, PortalSettings, Theme};
 
@@ -104,8 +99,7 @@ pub(super) async fn decide(config: Config, lasting: &Lasting, before: Option<&De
     ));
     let services = Arc::new(AuthenticateService {
         services: lasting.tokens.clone(),
-        limiter: Arc::clone(&lasting.limiter),
-        limit: config.limits.enabled.then_some(config.limits.token_client),
+        limiter: lasting.limiter.clone(),
         seen: lasting.seen.clone(),
         world: lasting.world.clone(),
     });
@@ -130,7 +124,6 @@ pub(super) async fn decide(config: Config, lasting: &Lasting, before: Option<&De
         session_cookie: config.sessions.cookie.clone(),
         protected: Protected::new(header, cookies(&config, before), assertion.plain_headers),
         hsts: Hsts::new(config.server.hsts, config.server.hsts_subdomains),
-        pages: pages(&config, before),
         active_streams: config.sessions.active_streams.clone(),
         head: HeadLimits {
             bytes: config.server.max_header_bytes,
@@ -234,14 +227,10 @@ fn flows(config: &Config, lasting: &Lasting, authenticate: Arc<Authenticate>, ru
         world, store, sessions, ..
     } = lasting;
     let limits = &config.limits;
-    let (limiter, hasher) = (Arc::clone(&lasting.limiter), Arc::clone(&lasting.hasher));
+    let limiter: Arc<dyn Limiter> = lasting.limiter.clone();
+    let hasher = Arc::clone(&lasting.hasher);
     let refusals = Arc::clone(&lasting.refusals);
     let signer = Arc::clone(&lasting.signer);
-    let sign_in_limits = limits.enabled.then_some(SignInLimits {
-        client: limits.sign_in_client,
-        account: limits.sign_in_account,
-        client_account: limits.sign_in_client_account,
-    });
     let set_password = Arc::new(SetPassword {
         tickets: store.clone(),
         events: store.clone(),
@@ -249,9 +238,6 @@ fn flows(config: &Config, lasting: &Lasting, authenticate: Arc<Authenticate>, ru
         hasher: Arc::clone(&hasher),
         world: world.clone(),
         rules,
-        limits: limits.enabled.then_some(TicketLimits {
-            client: limits.ticket_client,
-        }),
     });
     PortalFlows {
         authenticate,
@@ -261,10 +247,10 @@ fn flows(config: &Config, lasting: &Lasting, authenticate: Arc<Authenticate>, ru
             principals: sessions.clone(),
             events: store.clone(),
             limiter: Arc::clone(&limiter),
+            aliases: Arc::clone(&lasting.aliases),
             hasher: Arc::clone(&hasher),
             refusals: Arc::clone(&refusals),
             world: world.clone(),
-            limits: sign_in_limits,
             sessions_per_account: config.sessions.per_account,
             throttled_noted_at: AtomicI64::new(0),
         }),
@@ -278,9 +264,8 @@ fn flows(config: &Config, lasting: &Lasting, authenticate: Arc<Authenticate>, ru
             limiter: Arc::clone(&limiter),
             world: world.clone(),
             limits: limits.enabled.then_some(ResetLimits {
-                client: limits.reset_client,
-                email: limits.reset_email,
                 again: limits.reset_again,
+                repeat: limits.mail_client,
             }),
         }),
         own_account: Arc::new(OwnAccount {
@@ -293,7 +278,6 @@ fn flows(config: &Config, lasting: &Lasting, authenticate: Arc<Authenticate>, ru
             refusals,
             set_password: Arc::clone(&set_password),
             world: world.clone(),
-            limits: sign_in_limits,
             lifetime: config.sessions.lifetime,
             fresh_for: config.sessions.fresh_for,
         }),
@@ -379,7 +363,7 @@ fn chores(config: &Config, lasting: &Lasting, templates: &Templates) -> Result<C
             mailer: lasting.monitor.mailer(Arc::new(mailer)),
             world: world.clone(),
             life: config.links,
-            budget: MailBudget::new(Arc::clone(&lasting.limiter), mail_limits(config)),
+            budget: MailBudget::new(lasting.limiter.clone(), mail_limits(config)),
             pace: Pace::new(config.mail.rate),
         },
         housekeeping: Housekeeping {
@@ -392,22 +376,6 @@ fn chores(config: &Config, lasting: &Lasting, templates: &Templates) -> Result<C
         },
         rotate_every: config.assertion.rotate_every,
     })
-}
-
-/// The guard of our own pages. It keeps its counts as long as the quota stays the same.
-fn pages(config: &Config, before: Option<&Decided>) -> Option<Arc<PageLimiter>> {
-    let quota = config.limits.enabled.then_some(config.limits.pages_client)?;
-    let kept = before.filter(|before| before.config.limits.pages_client == quota);
-    kept.and_then(|before| before.charter.pages.clone())
-        .or_else(|| Some(Arc::new(page_limiter(quota))))
-}
-
-fn page_limiter(quota: Quota) -> PageLimiter {
-    let burst = NonZeroU32::new(quota.burst()).unwrap_or(NonZeroU32::MIN);
-    let quota = GovernorQuota::with_period(quota.interval())
-        .unwrap_or_else(|| GovernorQuota::per_second(NonZeroU32::MIN))
-        .allow_burst(burst);
-    RateLimiter::keyed(quota)
 }
 
 /// Ready means that people can be served: the store answers.

@@ -10,20 +10,21 @@ use crate::crypto::hashing::Argon2Hasher;
 use crate::crypto::jwt::JwtSigner;
 use crate::crypto::secrets::SealingKey;
 use crate::domain::fault::Fault;
-use crate::flows::{RecordSeen, Refusals, SeenSender, Sentinel, World};
-use crate::ports::{Floor, Hasher, Limiter};
-use crate::proxy::Streams;
-use crate::store::{CachedSessions, KnownTokens, MemoryLimiter, SqliteStore};
+use crate::flows::{Aliases, RecordSeen, Refusals, SeenSender, Sentinel, World};
+use crate::ports::{Floor, Hasher};
+use crate::proxy::{PageGuard, Streams};
+use crate::store::{CachedSessions, KnownTokens, LimiterTerms, MemoryLimiter, SqliteStore};
 
-use super::crowds::{self, WidenedLimiter};
+use super::counts::Counts;
+use super::crowds;
 use super::floor::StoredHashes;
 use super::keys::SigningKeys;
+use super::limits;
 use super::monitor::Monitor;
+use super::notices::Notices;
 use super::office::{open_secrets, world};
 use super::tasks::{self, Tasks};
 
-/// Most meters the limits keep: about 100 bytes each.
-const METERS: usize = 500_000;
 /// Most sessions kept in memory; others are read from the store at each use.
 const SESSIONS_IN_MEMORY: u64 = 200_000;
 /// Uses of sessions and API tokens are written down this often.
@@ -38,11 +39,15 @@ pub(super) struct Lasting {
     /// What other lasting keys are derived from.
     pub sealing: Arc<SealingKey>,
     /// Counted attempts: a new configuration forgets none.
-    pub meters: Arc<MemoryLimiter>,
+    pub limiter: Arc<MemoryLimiter>,
+    /// Where they are written down.
+    pub counts: Arc<Counts>,
+    /// Whose names are whose, for the records of attempts.
+    pub aliases: Arc<Aliases>,
+    /// Guards our own pages, under the same policy.
+    pub pages: Arc<PageGuard>,
     /// Notices addresses that many people share.
     pub sentinel: Arc<Sentinel>,
-    /// The meters, with their decisions counted and with more room for such addresses.
-    pub limiter: Arc<dyn Limiter>,
     /// The hashing threads.
     pub hasher: Arc<dyn Hasher>,
     /// How long refusals take.
@@ -110,15 +115,32 @@ impl Lasting {
         let floor = Arc::new(StoredHashes::new(Arc::clone(store), Arc::clone(&hasher)));
         // Measured before the first attempt, while the machine has nothing else to do.
         floor.current().await?;
-        let meters = Arc::new(MemoryLimiter::new(METERS, sealing.derive("limits")));
         let (sentinel, lookout) = Sentinel::new(world.clone());
         sentinel.declare(crowds::declared(&config.server));
         crowds::watch(tasks, lookout, monitor);
-        let limiter = WidenedLimiter::new(monitor.limiter(meters.clone()), Arc::clone(&sentinel));
+        let (notices, waiting) = Notices::new(world.clone());
+        let events = Arc::clone(store);
+        requests.run_until_stop(|drained| waiting.record(events, drained));
+        let tell = Arc::clone(&notices);
+        let pages = Arc::new(PageGuard::new(&monitor.metrics, move |rule| tell.reached(rule)));
+        let limiter = MemoryLimiter::new(LimiterTerms {
+            crowds: sentinel.clone(),
+            witness: monitor.limits(&pages, notices),
+            ..LimiterTerms::alone(
+                MemoryLimiter::MOST,
+                sealing.derive("limits"),
+                world.clock(),
+                Arc::new(OsEntropy),
+            )
+        });
+        limiter.govern(limits::regime(&config.limits));
+        let limiter = Arc::new(limiter);
         Ok(Self {
-            limiter: Arc::new(limiter),
+            counts: Arc::new(Counts::new(&config.store.directory, &limiter, &world)),
+            limiter,
+            aliases: Arc::default(),
+            pages,
             sentinel,
-            meters,
             store: Arc::clone(store),
             streams: Arc::new(Streams::new(monitor.metrics.proxy.streams.clone())),
             world,

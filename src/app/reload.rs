@@ -23,6 +23,7 @@ use crate::telemetry::supervisor::Supervisor;
 use super::charter::{Current, Decided, check_blocklists, decide};
 use super::crowds;
 use super::lasting::Lasting;
+use super::limits;
 use super::stamp::Stamps;
 use super::tasks::Tasks;
 use super::theme::check_theme;
@@ -172,6 +173,7 @@ impl Reloads {
         let warnings = config.warnings().iter().map(Problem::to_string).collect();
         self.current.replace(&decided);
         self.lasting.monitor.tell_config(config);
+        self.lasting.limiter.govern(limits::regime(&config.limits));
         self.lasting.sentinel.declare(crowds::declared(&config.server));
         log::set_level(&config.log.level);
         state.decided = Arc::new(decided);

@@ -144,6 +144,12 @@ pub async fn serve(
         life.requests.finish(FINISH),
         life.shown.finish(FINISH)
     );
+    if !succeeded && let Err(fault) = composed.lasting.counts.write().await {
+        tracing::error!(
+            fault = fault.chain(),
+            "the next start begins with older counters of the limits"
+        );
+    }
     store.close().await;
     drop(lock);
     Ok(())
@@ -259,6 +265,7 @@ async fn compose(
         streams: Arc::clone(&lasting.streams),
         measures: monitor.measures(),
         sentinel: Arc::clone(&lasting.sentinel),
+        pages: Arc::clone(&lasting.pages),
         world: lasting.world.clone(),
     });
     let limits = ConnectionLimits {
@@ -319,7 +326,9 @@ impl Composed {
             let predecessor = Arc::clone(predecessor);
             let waiting = tokio::task::spawn_blocking(move || predecessor.prepared());
             let counted = said(waiting.await.unwrap_or_else(|error| Err(error.into())))?;
-            self.lasting.meters.take_up(counted, self.lasting.world.monotonic());
+            self.lasting.limiter.take_up(counted);
+        } else {
+            self.lasting.counts.take_up().await;
         }
         store.give_back_taken().await?;
         self.duties.take_up();

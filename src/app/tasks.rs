@@ -17,7 +17,6 @@ use crate::domain::fault::Fault;
 use crate::flows::{Delivery, World};
 use crate::ports::Outbox;
 use crate::proxy::Streams;
-use crate::store::MemoryLimiter;
 
 use super::charter::Current;
 use super::keys::SigningKeys;
@@ -159,16 +158,16 @@ pub fn follow_pepper(tasks: &Tasks, directory: PathBuf, hasher: Arc<Argon2Hasher
 
 /// Starts what requests and open streams rest on: goes on as long as there are any.
 pub fn follow_requests(tasks: &Tasks, lasting: &Lasting, current: &Arc<Current>) {
-    let world = &lasting.world;
     follow(tasks, lasting);
     end_streams(tasks, &lasting.streams, current);
-    keep_limits(tasks, current, &lasting.meters, world);
+    keep_limits(tasks, lasting);
 }
 
 /// Starts what the gateway does besides answering, until the stop. What a round does by the configuration, it does by the
 /// one in force when it begins.
 pub fn start(tasks: &Tasks, lasting: &Lasting, current: &Arc<Current>) {
     deliver(tasks, current, lasting.store.clone(), &lasting.world);
+    lasting.counts.keep(tasks);
     let swept = &lasting.monitor.metrics.facts.sessions_swept;
     keep(tasks, current, &lasting.keys, swept);
 }
@@ -237,14 +236,11 @@ fn keep(tasks: &Tasks, current: &Arc<Current>, keys: &Arc<SigningKeys>, swept: &
 }
 
 /// Keeps the limits' memory small.
-fn keep_limits(tasks: &Tasks, current: &Arc<Current>, limiter: &Arc<MemoryLimiter>, world: &World) {
-    let (current, limiter, world) = (Arc::clone(current), Arc::clone(limiter), world.clone());
+fn keep_limits(tasks: &Tasks, lasting: &Lasting) {
+    let (limiter, pages) = (Arc::clone(&lasting.limiter), Arc::clone(&lasting.pages));
     tasks.every(Duration::from_secs(30), "sweeping the limits", move || {
-        limiter.sweep(world.monotonic());
-        if let Some(pages) = &current.charter.load().pages {
-            pages.retain_recent();
-            pages.shrink_to_fit();
-        }
+        limiter.sweep();
+        pages.sweep();
         async { Ok(()) }
     });
 }

@@ -129,7 +129,8 @@ impl Limits {
             ),
             (
                 "mail_per_client",
-                "Letters that reset requests of one client address cause.",
+                "Letters that reset requests of one client address cause. As often one client may repeat a request for \
+                 one mail address, of which equal_resets makes one letter.",
                 &mut self.mail_client,
             ),
             (

@@ -143,6 +143,8 @@ pub enum Fact {
     UpgradeDone(String),
     /// A new program could not take the place of the running process.
     UpgradeFailed,
+    /// A rule of the limits that only tells was reached, one of this name.
+    LimitReached(String),
     /// A backup of the store was made.
     BackupCreated,
     /// The store was restored from a backup; everything before is from the backup.
@@ -276,6 +278,7 @@ impl Fact {
             Self::ConfigRefused(_) => "config.refused",
             Self::UpgradeDone(_) => "upgrade.done",
             Self::UpgradeFailed => "upgrade.failed",
+            Self::LimitReached(_) => "limits.reached",
             Self::BackupCreated => "backup.created",
             Self::BackupRestored => "backup.restored",
         }
@@ -313,7 +316,8 @@ impl Fact {
             | Self::UpstreamTried(text)
             | Self::ConfigTakenUp(text)
             | Self::ConfigRefused(text)
-            | Self::UpgradeDone(text) => Some(text.clone()),
+            | Self::UpgradeDone(text)
+            | Self::LimitReached(text) => Some(text.clone()),
             Self::AccountCreated
             | Self::AccountDisabled
             | Self::AccountEnabled
@@ -397,6 +401,7 @@ impl Fact {
             "config.refused" => Some(Self::ConfigRefused(detail?.to_owned())),
             "upgrade.done" => Some(Self::UpgradeDone(detail?.to_owned())),
             "upgrade.failed" => plain(Self::UpgradeFailed),
+            "limits.reached" => Some(Self::LimitReached(detail?.to_owned())),
             "upstream.tried" => Some(Self::UpstreamTried(detail?.to_owned())),
             "pepper.dropped" => Some(Self::PepperDropped(detail?.to_owned())),
             "backup.created" => plain(Self::BackupCreated),
@@ -493,6 +498,7 @@ pub(crate) mod tests {
             Fact::ConfigRefused("file: 2".into()),
             Fact::UpgradeDone("1.2.3".into()),
             Fact::UpgradeFailed,
+            Fact::LimitReached("sign-in.spray".into()),
             Fact::BackupCreated,
             Fact::BackupRestored,
         ]

@@ -11,10 +11,11 @@ use crate::domain::api_token::{ApiTokenState, LastUse};
 use crate::domain::bearer::BearerToken;
 use crate::domain::client::ClientAddr;
 use crate::domain::fault::Fault;
-use crate::domain::limits::{Decision, Draw, LimitKey, Quota, Reservation};
+use crate::domain::limits::attempt::{Attempt, Endpoint};
+use crate::domain::limits::ledger::Outcome;
 use crate::domain::service::Service;
 use crate::domain::token::TokenDigest;
-use crate::ports::{Limiter, Services};
+use crate::ports::{Grant, Limiter, Ruling, Services, Stopped};
 
 use super::World;
 use super::authenticate::Refusal;
@@ -74,8 +75,6 @@ pub struct AuthenticateService {
     pub services: Arc<dyn Services>,
     /// Counts tokens that open nothing.
     pub limiter: Arc<dyn Limiter>,
-    /// How many of them one client may present; `None` when limits are off.
-    pub limit: Option<Quota>,
     /// Where uses are noted.
     pub seen: SeenSender,
     /// Time and chance.
@@ -92,10 +91,13 @@ impl AuthenticateService {
                 Err(wait) => return Ok(Clearance::Throttled(wait)),
             },
             Claim::Malformed => {
-                return Ok(match self.charge(client) {
-                    Ok(_) => Clearance::Refused(TokenRefusal::Malformed, None),
-                    Err(wait) => Clearance::Throttled(wait),
-                });
+                let grant = match self.charge(client) {
+                    Ok(grant) => grant,
+                    Err(wait) => return Ok(Clearance::Throttled(wait)),
+                };
+                super::wait(&grant).await;
+                grant.settle(Outcome::Failed);
+                return Ok(Clearance::Refused(TokenRefusal::Malformed, None));
             }
         };
         Ok(match service.token.state_at(self.world.now()) {
@@ -131,28 +133,28 @@ impl AuthenticateService {
         if let Some(service) = self.services.known(digest) {
             return Ok(Ok(Some(service)));
         }
-        let charged = if self.services.remembers(digest) {
-            None
-        } else {
-            match self.charge(client) {
-                Ok(charged) => charged,
-                Err(wait) => return Ok(Err(wait)),
-            }
-        };
-        let found = self.services.fetch(digest).await;
-        if let (Ok(Some(_)) | Err(_), Some(reservation)) = (&found, &charged) {
-            // Whoever holds a token of ours has guessed nothing, and of what cannot be looked up nobody knows.
-            self.limiter.refund(reservation);
+        if self.services.remembers(digest) {
+            return self.services.fetch(digest).await.map(Ok);
         }
+        let grant = match self.charge(client) {
+            Ok(grant) => grant,
+            Err(wait) => return Ok(Err(wait)),
+        };
+        super::wait(&grant).await;
+        let found = self.services.fetch(digest).await;
+        // Whoever holds a token of ours has guessed nothing, and of what cannot be looked up nobody knows.
+        grant.settle(match &found {
+            Ok(Some(_)) => Outcome::Succeeded,
+            Ok(None) => Outcome::Failed,
+            Err(_) => Outcome::NotTried,
+        });
         found.map(Ok)
     }
 
-    fn charge(&self, client: ClientAddr) -> Result<Option<Reservation>, Duration> {
-        let Some(quota) = self.limit else { return Ok(None) };
-        let key = LimitKey::TokenClient(client.limit_key());
-        match self.limiter.reserve(vec![Draw { key, quota }], self.world.monotonic()) {
-            Decision::Granted(reservation) => Ok(Some(reservation)),
-            Decision::Refused { retry_after, .. } => Err(retry_after),
+    fn charge(&self, client: ClientAddr) -> Result<Grant, Duration> {
+        match self.limiter.attempt(Attempt::new(Endpoint::ApiToken, client), None) {
+            Ruling::Granted(grant) => Ok(grant),
+            Ruling::Refused(Stopped { retry_after, .. }) => Err(retry_after),
         }
     }
 
@@ -175,11 +177,13 @@ mod tests {
     use crate::domain::api_token::ApiToken;
     use crate::domain::api_token::tests::token;
     use crate::domain::limits::Nanos;
+    use crate::domain::limits::policy::{KeyKind, LimitRule, Policy};
+    use crate::domain::limits::regime::Regime;
     use crate::domain::session::tests::at;
     use crate::domain::token::TOKEN_BYTES;
     use crate::flows::RecordSeen;
     use crate::ports::{Clock, Entropy};
-    use crate::store::{MemoryLimiter, MemoryStore};
+    use crate::store::{LimiterTerms, MemoryLimiter, MemoryStore};
 
     /// A store with one token, and a memory that may have it.
     #[derive(Default)]
@@ -235,10 +239,20 @@ mod tests {
     /// Lets two unknown tokens of a client through.
     fn flow(shelf: &Arc<Shelf>) -> AuthenticateService {
         let store = Arc::new(MemoryStore::new());
+        let terms = LimiterTerms::alone(100, [0; 32], Arc::new(Standstill), Arc::new(Standstill));
+        let limiter = MemoryLimiter::new(terms);
+        let rule = LimitRule::new("token.client", &[Endpoint::ApiToken], KeyKind::Client, "2 per 1h");
+        let policy = Policy {
+            rules: vec![rule.unwrap()],
+            ..Policy::default()
+        };
+        limiter.govern(Regime {
+            active: Arc::new(policy),
+            candidate: None,
+        });
         AuthenticateService {
             services: Arc::clone(shelf) as _,
-            limiter: Arc::new(MemoryLimiter::new(100, [0; 32])),
-            limit: Some("2 per 1h".parse().unwrap()),
+            limiter: Arc::new(limiter),
             seen: RecordSeen::new(store.clone(), store).1,
             world: World::new(Arc::new(Standstill), Arc::new(Standstill)),
         }

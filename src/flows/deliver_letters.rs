@@ -18,6 +18,7 @@ use crate::domain::account::{Account, AccountState, Email, LoginName};
 use crate::domain::device::Device;
 use crate::domain::event::{Actor, Consequences, Fact, Reason};
 use crate::domain::fault::Fault;
+use crate::domain::limits::policy::RuleName;
 use crate::domain::outbox::{Batch, GIVE_UP_AFTER, Letter, Matter, QueuedLetter, backoff};
 use crate::domain::session::{earlier, later};
 use crate::domain::ticket::{Purpose, Ticket, TicketLife, Way};
@@ -109,12 +110,12 @@ impl DeliverLetters {
             Budget::Room(drawn) => drawn,
             Budget::Refused(rule) => {
                 delivery.withheld += 1;
-                tracing::warn!(letter = %letter.id, rule, "letter withheld: the budget of letters is used up; see limits.mail_per_account, mail_per_client and mail_per_day");
+                tracing::warn!(letter = %letter.id, %rule, "letter withheld: the budget of letters is used up; see limits.mail_per_account, mail_per_client and mail_per_day");
                 return self.withhold(letter, Some(&account), Reason::OverBudget).await;
             }
             Budget::Wait(until, rule) => {
                 delivery.failed += 1;
-                return self.delay(queued, &account, until, rule).await;
+                return self.delay(queued, &account, until, &rule).await;
             }
         };
         let purpose = purpose(&letter.matter, Some(&account));
@@ -159,11 +160,12 @@ impl DeliverLetters {
         };
         match sent {
             Ok(receipt) => {
+                drawn.use_up();
                 delivery.delivered += 1;
                 self.delivered(letter, &account, &to, &receipt).await
             }
             Err(refusal) => {
-                self.budget.give_back(drawn.as_ref());
+                drawn.give_back();
                 self.failed(queued, &account, &refusal, delivery).await
             }
         }
@@ -281,10 +283,10 @@ impl DeliverLetters {
         queued: &QueuedLetter,
         account: &Account,
         until: Timestamp,
-        rule: &'static str,
+        rule: &RuleName,
     ) -> Result<(), Fault> {
         let letter = &queued.letter;
-        tracing::warn!(letter = %letter.id, rule, %until, "letter waits: the budget of letters is used up; see limits.mail_per_account");
+        tracing::warn!(letter = %letter.id, %rule, %until, "letter waits: the budget of letters is used up; see limits.mail_per_account");
         if queued.attempts == 0
             && let Some(purpose) = purpose(&letter.matter, Some(account))
         {

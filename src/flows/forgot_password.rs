@@ -16,22 +16,23 @@ use crate::domain::client::ClientAddr;
 use crate::domain::device::Device;
 use crate::domain::event::{Actor, Consequences, Fact};
 use crate::domain::fault::Fault;
-use crate::domain::limits::{Decision, Draw, LimitKey, Quota};
+use crate::domain::limits::Quota;
+use crate::domain::limits::attempt::{Attempt, Endpoint};
+use crate::domain::limits::fixed::Fixed;
+use crate::domain::limits::ledger::{Draw, Outcome, Subject};
 use crate::domain::outbox::Matter;
 use crate::domain::site::SiteName;
-use crate::ports::{Limiter, Outbox};
+use crate::ports::{Grant, Limiter, Outbox, Ruling, Stopped};
 
 use super::World;
 
-/// How often somebody may ask.
+/// How often somebody may repeat a request. How often somebody may ask is a matter of the policy in force.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ResetLimits {
-    /// From one client, for any address.
-    pub client: Quota,
-    /// For one address, by strangers from anywhere; on one device where somebody has signed in, too.
-    pub email: Quota,
     /// Equal requests in a row; more of them are one.
     pub again: Quota,
+    /// What one client repeats for one address.
+    pub repeat: Quota,
 }
 
 /// What became of a request.
@@ -69,37 +70,36 @@ impl ForgotPassword {
     ) -> Result<ResetRequest, Fault> {
         let email = Email::parse(typed).ok();
         let address = email.as_ref().map_or(typed, Email::key);
-        let (key, of_address) = match &device {
-            None => {
-                let key = self.limiter.digest_text(address);
-                (key, LimitKey::ResetEmail(key))
-            }
-            Some(device) => {
-                let device = Uuid::from_bytes(*device.id());
-                let key = self.limiter.digest_text(&format!("device {device} {address}"));
-                (key, LimitKey::ResetDevice(key))
+        let name = self.limiter.digest_text(address);
+        let device_key = device.as_ref().map(|device| {
+            let device = Uuid::from_bytes(*device.id());
+            self.limiter.digest_text(&format!("device {device} {address}"))
+        });
+        let key = device_key.unwrap_or(name);
+        let first = self.draw(|limits| Fixed::ResetAgain.draw(Subject::Account(key), limits.again));
+        let repeated = matches!(first, Ruling::Refused(_));
+        let charged = if repeated {
+            // It causes no letter, so it uses up nothing that others behind the same address, or the owner of this one,
+            // still need; that it is recorded bounds it, for this client and this address alone.
+            let subject = Subject::ClientAccount(client.limit_key(), key);
+            self.draw(|limits| Fixed::ResetRepeat.draw(subject, limits.repeat))
+        } else {
+            let attempt = Attempt {
+                account: Some(name),
+                device: device_key,
+                ..Attempt::new(Endpoint::ForgotPassword, client)
+            };
+            self.limiter.attempt(attempt, None)
+        };
+        let charged = match charged {
+            Ruling::Granted(grant) => grant,
+            Ruling::Refused(Stopped { retry_after, rule }) => {
+                give_back(first);
+                tracing::info!(%client, %rule, "reset request throttled");
+                return Ok(ResetRequest::Throttled(retry_after));
             }
         };
-        let first = self.draw(|limits| vec![(LimitKey::ResetAgain(key), limits.again)]);
-        let repeated = matches!(first, Decision::Refused { .. });
-        let charged = self.draw(|limits| {
-            let from = client.limit_key();
-            if repeated {
-                // It causes no letter, so it uses up nothing that others behind the same address, or the owner of
-                // this one, still need; that it is recorded bounds it, for this client and this address alone.
-                vec![(LimitKey::ResetRepeat(from, key), limits.client)]
-            } else {
-                vec![
-                    (LimitKey::ResetClient(from), limits.client),
-                    (of_address.clone(), limits.email),
-                ]
-            }
-        });
-        if let Decision::Refused { retry_after, rule } = charged {
-            self.give_back(&first);
-            tracing::info!(%client, rule, "reset request throttled");
-            return Ok(ResetRequest::Throttled(retry_after));
-        }
+        super::wait(&charged).await;
         let Some(email) = email else {
             return Ok(ResetRequest::NotAnAddress);
         };
@@ -121,22 +121,24 @@ impl ForgotPassword {
             then = then.and_letter(self.world.uuid(), matter, self.world.now());
         }
         if let Err(fault) = self.outbox.accept(then).await {
-            self.give_back(&first);
+            give_back(first);
             return Err(fault);
         }
+        charged.settle(Outcome::Used);
         Ok(ResetRequest::Accepted)
     }
 
-    /// What was not accepted is not the first of anything.
-    fn give_back(&self, drawn: &Decision) {
-        if let Decision::Granted(reservation) = drawn {
-            self.limiter.refund(reservation);
+    fn draw(&self, wanted: impl FnOnce(&ResetLimits) -> Draw) -> Ruling {
+        match &self.limits {
+            Some(limits) => self.limiter.draw(vec![wanted(limits)]),
+            None => Ruling::Granted(Grant::free()),
         }
     }
+}
 
-    fn draw(&self, wanted: impl Fn(&ResetLimits) -> Vec<(LimitKey, Quota)>) -> Decision {
-        let draws = self.limits.iter().flat_map(wanted);
-        let draws = draws.map(|(key, quota)| Draw { key, quota }).collect();
-        self.limiter.reserve(draws, self.world.monotonic())
+/// What was not accepted is not the first of anything.
+fn give_back(drawn: Ruling) {
+    if let Ruling::Granted(grant) = drawn {
+        grant.settle(Outcome::NotTried);
     }
 }

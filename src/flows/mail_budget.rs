@@ -14,10 +14,13 @@ use uuid::Uuid;
 
 use crate::domain::account::Account;
 use crate::domain::device::Device;
-use crate::domain::limits::{Decision, Draw, LimitKey, Quota, Reservation};
+use crate::domain::limits::Quota;
+use crate::domain::limits::fixed::Fixed;
+use crate::domain::limits::ledger::{Draw, Outcome, Subject};
+use crate::domain::limits::policy::RuleName;
 use crate::domain::outbox::{Letter, Matter};
 use crate::domain::session::later;
-use crate::ports::Limiter;
+use crate::ports::{Grant, Limiter, Ruling, Stopped};
 
 use super::World;
 
@@ -39,14 +42,37 @@ pub struct MailBudget {
 }
 
 /// What the budget says to a letter.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub enum Budget {
-    /// It may go; what was drawn is given back when it does not go after all.
-    Room(Option<Reservation>),
+    /// It may go.
+    Room(Postage),
     /// It is not sent, under this rule.
-    Refused(&'static str),
+    Refused(RuleName),
     /// It waits until then, under this rule.
-    Wait(Timestamp, &'static str),
+    Wait(Timestamp, RuleName),
+}
+
+/// What a letter has drawn. It is used up, unless it is given back.
+#[derive(Debug)]
+#[must_use = "a letter that does not go gives back what it drew"]
+pub struct Postage(Vec<Grant>);
+
+impl Postage {
+    /// The letter went.
+    pub fn use_up(self) {
+        self.settle(Outcome::Used);
+    }
+
+    /// The letter did not go: a mail server that is down uses nothing up.
+    pub fn give_back(self) {
+        self.settle(Outcome::NotTried);
+    }
+
+    fn settle(self, outcome: Outcome) {
+        for grant in self.0 {
+            grant.settle(outcome);
+        }
+    }
 }
 
 impl MailBudget {
@@ -58,64 +84,58 @@ impl MailBudget {
     /// Charges a letter to this account; `device` is the one it was asked for on, when that is known for the account.
     pub fn charge(&self, letter: &Letter, account: &Account, device: Option<&Device>, world: &World) -> Budget {
         let Some(limits) = self.limits else {
-            return Budget::Room(None);
+            return Budget::Room(Postage(Vec::new()));
         };
         if letter.matter.purpose().is_none() {
-            return Budget::Room(self.count(&limits, world));
+            return Budget::Room(Postage(self.count(&limits).into_iter().collect()));
         }
-        let mut draws = vec![(self.whose(account, device), limits.account)];
+        let mut draws = vec![self.whose(account, device, limits.account)];
         let asked_by = match &letter.matter {
             Matter::ResetRequested { client, .. } => Some(*client),
             _ => None,
         };
         if let Some(client) = asked_by {
             if device.is_none() {
-                draws.push((LimitKey::MailDay, limits.day));
+                draws.push(day(&limits));
             }
-            draws.push((LimitKey::MailClient(client.limit_key()), limits.client));
+            draws.push(Fixed::MailClient.draw(Subject::Client(client.limit_key()), limits.client));
         }
-        let draws = draws.into_iter().map(|(key, quota)| Draw { key, quota }).collect();
-        match self.limiter.reserve(draws, world.monotonic()) {
-            Decision::Granted(mut drawn) => {
-                let counted = device.and_then(|_| self.count(&limits, world));
-                drawn.0.extend(counted.into_iter().flat_map(|counted| counted.0));
-                Budget::Room(Some(drawn))
+        match self.limiter.draw(draws) {
+            Ruling::Granted(grant) => {
+                let counted = device.and_then(|_| self.count(&limits));
+                Budget::Room(Postage([grant].into_iter().chain(counted).collect()))
             }
-            Decision::Refused { rule, .. } if asked_by.is_some() => Budget::Refused(rule),
-            Decision::Refused { retry_after, rule } => Budget::Wait(later(world.now(), retry_after), rule),
+            Ruling::Refused(Stopped { rule, .. }) if asked_by.is_some() => Budget::Refused(rule),
+            Ruling::Refused(Stopped { retry_after, rule }) => Budget::Wait(later(world.now(), retry_after), rule),
         }
     }
 
-    /// The account's bucket, or that of one of its own devices.
-    fn whose(&self, account: &Account, device: Option<&Device>) -> LimitKey {
+    /// On the account's bucket, or that of one of its own devices.
+    fn whose(&self, account: &Account, device: Option<&Device>, quota: Quota) -> Draw {
         match device {
-            None => LimitKey::MailAccount(self.limiter.digest_text(&account.id.to_string())),
+            None => {
+                let account = self.limiter.digest_text(&account.id.to_string());
+                Fixed::MailAccount.draw(Subject::Account(account), quota)
+            }
             Some(device) => {
                 let device = Uuid::from_bytes(*device.id());
                 let both = format!("device {device} {}", account.id);
-                LimitKey::MailDevice(self.limiter.digest_text(&both))
+                Fixed::MailDevice.draw(Subject::Device(self.limiter.digest_text(&both)), quota)
             }
         }
     }
 
     /// What strangers cannot cause uses up the day like any letter; where nothing is left, it goes all the same.
-    fn count(&self, limits: &MailLimits, world: &World) -> Option<Reservation> {
-        let draw = Draw {
-            key: LimitKey::MailDay,
-            quota: limits.day,
-        };
-        match self.limiter.reserve(vec![draw], world.monotonic()) {
-            Decision::Granted(drawn) => Some(drawn),
-            Decision::Refused { .. } => None,
+    fn count(&self, limits: &MailLimits) -> Option<Grant> {
+        match self.limiter.draw(vec![day(limits)]) {
+            Ruling::Granted(drawn) => Some(drawn),
+            Ruling::Refused(_) => None,
         }
     }
+}
 
-    /// The letter did not go: a mail server that is down uses nothing up.
-    pub fn give_back(&self, drawn: Option<&Reservation>) {
-        if let Some(drawn) = drawn {
-            self.limiter.refund(drawn);
-        }
-    }
+fn day(limits: &MailLimits) -> Draw {
+    Fixed::MailDay.draw(Subject::Global, limits.day)
 }
 
 #[cfg(test)]
@@ -126,13 +146,17 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
+    use crate::domain::account::AccountId;
     use crate::domain::client::ClientAddr;
+    use crate::domain::limits::attempt::Attempt;
     use crate::domain::limits::{NameDigest, Nanos};
     use crate::domain::outbox::LetterId;
+    use crate::domain::password::Password;
     use crate::domain::session::tests::{account, at};
     use crate::domain::site::SiteName;
     use crate::domain::token::TOKEN_BYTES;
     use crate::ports::{Clock, Entropy};
+    use crate::store::{LimiterTerms, MemoryLimiter};
 
     struct Still;
 
@@ -152,120 +176,121 @@ mod tests {
         }
     }
 
-    /// Grants everything.
-    struct Open;
+    /// Grants everything, or refuses it for ten seconds, and notes which budgets were drawn on.
+    #[derive(Default)]
+    struct Noting {
+        closed: bool,
+        drawn: Mutex<Vec<String>>,
+    }
 
-    impl Limiter for Open {
-        fn reserve(&self, draws: Vec<Draw>, _: Nanos) -> Decision {
-            Decision::Granted(Reservation(draws))
+    impl Noting {
+        fn closed() -> Arc<Self> {
+            Arc::new(Self {
+                closed: true,
+                ..Self::default()
+            })
         }
 
-        fn refund(&self, _: &Reservation) {}
+        fn drawn(&self) -> Vec<String> {
+            std::mem::take(&mut *self.drawn.lock())
+        }
+    }
+
+    impl Limiter for Noting {
+        fn knock(&self, _: &Attempt, _: Option<AccountId>) -> Option<Stopped> {
+            unreachable!("letters are no attempts")
+        }
+
+        fn attempt(&self, _: Attempt, _: Option<AccountId>) -> Ruling {
+            unreachable!("letters are no attempts")
+        }
+
+        fn draw(&self, draws: Vec<Draw>) -> Ruling {
+            let rules: Vec<_> = draws.into_iter().map(|draw| draw.bucket.rule).collect();
+            self.drawn.lock().extend(rules.iter().map(ToString::to_string));
+            if self.closed {
+                return Ruling::Refused(Stopped {
+                    retry_after: Duration::from_secs(10),
+                    rule: rules.last().unwrap().clone(),
+                });
+            }
+            Ruling::Granted(Grant::free())
+        }
 
         fn digest_text(&self, _: &str) -> NameDigest {
             NameDigest(0, 0)
         }
+
+        fn digest_password(&self, _: &Password) -> NameDigest {
+            NameDigest(0, 0)
+        }
+    }
+
+    fn limits() -> MailLimits {
+        let quota: Quota = "12 per 1m".parse().unwrap();
+        MailLimits {
+            account: quota,
+            client: quota,
+            day: quota,
+        }
+    }
+
+    fn budget(limiter: &Arc<Noting>) -> MailBudget {
+        MailBudget::new(Arc::clone(limiter) as _, Some(limits()))
     }
 
     #[test]
     fn a_notice_uses_up_the_day_and_nothing_else() {
-        let quota: Quota = "12 per 1m".parse().unwrap();
-        let limits = MailLimits {
-            account: quota,
-            client: quota,
-            day: quota,
-        };
-        let budget = MailBudget::new(Arc::new(Open), Some(limits));
-        let drawn = Draw {
-            key: LimitKey::MailDay,
-            quota,
-        };
-        let notice = charged(&budget, Matter::PasswordChanged { account: account().id });
-        assert_eq!(notice, Budget::Room(Some(Reservation(vec![drawn]))));
-    }
-
-    /// Refuses everything for ten seconds.
-    struct Closed;
-
-    impl Limiter for Closed {
-        fn reserve(&self, _: Vec<Draw>, _: Nanos) -> Decision {
-            Decision::Refused {
-                retry_after: Duration::from_secs(10),
-                rule: "mail.day",
-            }
-        }
-
-        fn refund(&self, _: &Reservation) {}
-
-        fn digest_text(&self, _: &str) -> NameDigest {
-            NameDigest(0, 0)
-        }
-    }
-
-    /// Refuses everything and notes which rules were drawn on.
-    #[derive(Default)]
-    struct Noting(Mutex<Vec<&'static str>>);
-
-    impl Limiter for Noting {
-        fn reserve(&self, draws: Vec<Draw>, _: Nanos) -> Decision {
-            self.0.lock().extend(draws.iter().map(|draw| draw.key.rule()));
-            Decision::Refused {
-                retry_after: Duration::ZERO,
-                rule: "noted",
-            }
-        }
-
-        fn refund(&self, _: &Reservation) {}
-
-        fn digest_text(&self, _: &str) -> NameDigest {
-            NameDigest(0, 0)
-        }
+        let limiter = Arc::new(Noting::default());
+        let notice = charged(&budget(&limiter), Matter::PasswordChanged { account: account().id });
+        assert!(matches!(notice, Budget::Room(_)));
+        assert_eq!(limiter.drawn(), ["mail.day"]);
     }
 
     #[test]
     fn welcomes_use_up_nothing_of_the_day_that_resets_need() {
-        let quota: Quota = "12 per 1m".parse().unwrap();
-        let limits = MailLimits {
-            account: quota,
-            client: quota,
-            day: quota,
-        };
-        let limiter = Arc::new(Noting::default());
-        let budget = MailBudget::new(limiter.clone(), Some(limits));
+        let limiter = Noting::closed();
+        let budget = budget(&limiter);
         charged(&budget, Matter::Welcome { account: account().id });
-        assert_eq!(*limiter.0.lock(), ["mail.account"]);
-        limiter.0.lock().clear();
+        assert_eq!(limiter.drawn(), ["mail.account"]);
         charged(&budget, reset());
-        assert_eq!(*limiter.0.lock(), ["mail.account", "mail.day", "mail.client"]);
+        assert_eq!(limiter.drawn(), ["mail.account", "mail.day", "mail.client"]);
     }
 
     #[test]
     fn a_reset_asked_for_on_an_own_device_draws_on_nothing_that_strangers_can_use_up() {
-        let quota: Quota = "12 per 1m".parse().unwrap();
-        let limits = MailLimits {
-            account: quota,
-            client: quota,
-            day: quota,
-        };
         let device = Device::fresh([1; 32]);
-        let limiter = Arc::new(Noting::default());
-        let refusing = MailBudget::new(limiter.clone(), Some(limits));
-        assert_eq!(charged_on(&refusing, reset(), Some(&device)), Budget::Refused("noted"));
+        let closed = Noting::closed();
+        let refused = charged_on(&budget(&closed), reset(), Some(&device));
+        assert!(matches!(refused, Budget::Refused(rule) if rule.as_str() == "mail.client"));
+        assert_eq!(closed.drawn(), ["mail.device", "mail.client"], "bounded all the same");
+        let open = Arc::new(Noting::default());
+        let room = charged_on(&budget(&open), reset(), Some(&device));
+        assert!(matches!(room, Budget::Room(_)));
         assert_eq!(
-            *limiter.0.lock(),
-            ["mail.device", "mail.client"],
-            "bounded all the same"
-        );
-        let open = MailBudget::new(Arc::new(Open), Some(limits));
-        let Budget::Room(Some(drawn)) = charged_on(&open, reset(), Some(&device)) else {
-            panic!("there is room");
-        };
-        let rules: Vec<_> = drawn.0.iter().map(|draw| draw.key.rule()).collect();
-        assert_eq!(
-            rules,
+            open.drawn(),
             ["mail.device", "mail.client", "mail.day"],
             "it counts towards the day"
         );
+    }
+
+    #[test]
+    fn what_a_letter_drew_is_used_up_when_it_went_and_given_back_when_it_did_not() {
+        let terms = LimiterTerms::alone(100, [0; 32], Arc::new(Still), Arc::new(Still));
+        let limits = MailLimits {
+            account: "1 per 1h".parse().unwrap(),
+            ..limits()
+        };
+        let budget = MailBudget::new(Arc::new(MemoryLimiter::new(terms)), Some(limits));
+        let Budget::Room(postage) = charged(&budget, reset()) else {
+            panic!("there is room");
+        };
+        postage.give_back();
+        let Budget::Room(postage) = charged(&budget, reset()) else {
+            panic!("there is room again");
+        };
+        postage.use_up();
+        assert!(matches!(charged(&budget, reset()), Budget::Refused(rule) if rule.as_str() == "mail.account"));
     }
 
     fn reset() -> Matter {
@@ -297,20 +322,20 @@ mod tests {
 
     #[test]
     fn a_welcome_waits_a_reset_is_refused_and_notices_always_go() {
-        let quota: Quota = "12 per 1m".parse().unwrap();
-        let limits = MailLimits {
-            account: quota,
-            client: quota,
-            day: quota,
-        };
-        let budget = MailBudget::new(Arc::new(Closed), Some(limits));
+        let closed = Noting::closed();
+        let budget = budget(&closed);
         let whose = account().id;
-        let welcome = || charged(&budget, Matter::Welcome { account: whose });
-        assert_eq!(welcome(), Budget::Wait(at(10), "mail.day"));
-        assert_eq!(charged(&budget, reset()), Budget::Refused("mail.day"));
+        let welcome = charged(&budget, Matter::Welcome { account: whose });
+        assert!(matches!(welcome, Budget::Wait(until, rule) if until == at(10) && rule.as_str() == "mail.account"));
+        assert!(matches!(charged(&budget, reset()), Budget::Refused(_)));
         let notice = charged(&budget, Matter::PasswordChanged { account: whose });
-        assert_eq!(notice, Budget::Room(None));
-        let off = MailBudget::new(Arc::new(Closed), None);
-        assert_eq!(charged(&off, Matter::Welcome { account: whose }), Budget::Room(None));
+        assert!(matches!(notice, Budget::Room(_)));
+        let off = MailBudget::new(closed.clone(), None);
+        closed.drawn();
+        assert!(matches!(
+            charged(&off, Matter::Welcome { account: whose }),
+            Budget::Room(_)
+        ));
+        assert!(closed.drawn().is_empty());
     }
 }

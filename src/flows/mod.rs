@@ -4,6 +4,7 @@
 //! back as values; `Err` means that something we depend on is not working.
 
 mod accounts;
+mod aliases;
 mod api_tokens;
 mod authenticate;
 mod authenticate_service;
@@ -26,8 +27,8 @@ mod sign_in;
 mod sign_out;
 mod tie;
 
-pub use crate::domain::limits::SignInLimits;
 pub use accounts::{AccountChange, AccountOffice, NewAccount, NewAccountProblem};
+pub use aliases::Aliases;
 pub use api_tokens::{Made, NewToken, NewTokenProblem, Revoking, TokenKey, TokenOffice};
 pub use authenticate::{Authenticate, Bond, Presented, Refusal, Right, Severed, Standing};
 pub use authenticate_service::{AuthenticateService, Claim, Clearance, TokenRefusal};
@@ -44,7 +45,7 @@ pub use pace::Pace;
 pub use record_seen::{RecordSeen, SeenSender};
 pub use refusals::Refusals;
 pub use sentinel::{Crowd, Declared, Lookout, Sentinel};
-pub use set_password::{Look, NewPassword, SetPassword, TicketLimits, WithTicket};
+pub use set_password::{Look, NewPassword, SetPassword, WithTicket};
 pub use sign_in::{Attempt, SignIn, SignInOutcome};
 pub use sign_out::SignOut;
 pub use tie::Tie;
@@ -60,7 +61,7 @@ use crate::domain::client::ClientAddr;
 use crate::domain::event::{Actor, Event, Fact};
 use crate::domain::limits::Nanos;
 use crate::domain::token::TOKEN_BYTES;
-use crate::ports::{Clock, Entropy, fresh_uuid};
+use crate::ports::{Clock, Entropy, Grant, fresh_uuid};
 
 /// Time and chance, as every flow needs them.
 #[derive(Clone)]
@@ -117,5 +118,12 @@ impl World {
             account,
             fact,
         }
+    }
+}
+
+/// Keeps an attempt waiting that the limits slow down, before any work is done for it and holding no thread.
+async fn wait(grant: &Grant) {
+    if !grant.delay().is_zero() {
+        tokio::time::sleep(grant.delay()).await;
     }
 }

@@ -15,14 +15,16 @@ use crate::domain::device::Device;
 use crate::domain::event::{Actor, Consequences, Event, Fact, Reason};
 use crate::domain::fault::Fault;
 use crate::domain::language::Language;
-use crate::domain::limits::{Decision, Lane, Reservation, SignInLimits};
+use crate::domain::limits::attempt::{Attempt, Endpoint};
+use crate::domain::limits::ledger::Outcome;
 use crate::domain::outbox::Matter;
 use crate::domain::password::{Password, PasswordHash, Weaknesses};
 use crate::domain::principal::Principal;
 use crate::domain::session::{Lifetime, Session, SessionId, SessionState, later};
 use crate::domain::token::SessionToken;
 use crate::ports::{
-    Accounts, Change, Events, Hasher, Limiter, PasswordChange, Principals, Renewal, Sessions, Spent, Verification,
+    Accounts, Change, Events, Grant, Hasher, Limiter, PasswordChange, Principals, Renewal, Ruling, Sessions, Spent,
+    Stopped, Verification,
 };
 
 use super::set_password::{NewPassword, SetPassword};
@@ -48,8 +50,6 @@ pub struct OwnAccount {
     pub set_password: Arc<SetPassword>,
     /// Time and chance.
     pub world: World,
-    /// Those of signing in; `None` when the operator switched limits off.
-    pub limits: Option<SignInLimits>,
     /// When sessions are past their limits.
     pub lifetime: Lifetime,
     /// How long after the password was given sensitive acts need no more.
@@ -134,11 +134,11 @@ impl OwnAccount {
         password: Option<&Password>,
         client: ClientAddr,
     ) -> Result<Confirmation, Fault> {
-        let reservation = match self.reserve(principal, client) {
-            Ok(reservation) => reservation,
+        let grant = match self.charge(principal, password, client) {
+            Ok(grant) => grant,
             Err(wait) => return Ok(Confirmation::Throttled(wait)),
         };
-        if self.compare(principal, password, client, &reservation).await?.is_none() {
+        if self.compare(principal, password, client, grant).await?.is_none() {
             return Ok(Confirmation::Refused);
         }
         let session = &principal.session;
@@ -163,20 +163,20 @@ impl OwnAccount {
         client: ClientAddr,
         device: Option<Device>,
     ) -> Result<PasswordOutcome, Fault> {
-        let reservation = match self.reserve(principal, client) {
-            Ok(reservation) => reservation,
+        let grant = match self.charge(principal, old, client) {
+            Ok(grant) => grant,
             Err(wait) => return Ok(PasswordOutcome::Throttled(wait)),
         };
         let new = match self.set_password.read(&typed, &principal.account) {
             Ok(Some(new)) => new,
             problem => {
                 // The old password was not tried, so nothing was guessed.
-                self.limiter.refund(&reservation);
+                grant.settle(Outcome::NotTried);
                 return Ok(problem.err().map_or(PasswordOutcome::Differ, PasswordOutcome::Weak));
             }
         };
         let same = old.is_some_and(|old| old.same_as(&new));
-        let Some(old) = self.compare(principal, old, client, &reservation).await? else {
+        let Some(old) = self.compare(principal, old, client, grant).await? else {
             return Ok(PasswordOutcome::WrongOld);
         };
         // Said only to whoever knows the old one; nobody is told by mail of a change that is none.
@@ -264,18 +264,27 @@ impl OwnAccount {
         (token, renewal)
     }
 
-    /// Charges what a sign-in is charged, before any work.
-    fn reserve(&self, principal: &Principal, client: ClientAddr) -> Result<Reservation, Duration> {
-        // A lane of its own: strangers cannot lock anybody out of a session, nor can wrong passwords in a session
-        // lock anybody out of signing in.
+    /// Charged before any work.
+    fn charge(
+        &self,
+        principal: &Principal,
+        password: Option<&Password>,
+        client: ClientAddr,
+    ) -> Result<Grant, Duration> {
+        // A session counts as a known device: strangers cannot lock anybody out of it, nor can wrong passwords in a
+        // session lock anybody out of signing in.
+        let id = principal.account.id;
         let session = format!("session {}", principal.session.id);
-        let lane = Lane::Session(self.limiter.digest_text(&session));
-        let from = client.limit_key();
-        let draws = self.limits.iter().flat_map(|limits| limits.draws(from, lane));
-        match self.limiter.reserve(draws.collect(), self.world.monotonic()) {
-            Decision::Granted(reservation) => Ok(reservation),
-            Decision::Refused { retry_after, rule } => {
-                tracing::info!(%client, rule, "password confirmation throttled");
+        let attempt = Attempt {
+            account: Some(self.limiter.digest_text(&format!("account {id}"))),
+            device: Some(self.limiter.digest_text(&session)),
+            password: password.map(|password| self.limiter.digest_password(password)),
+            ..Attempt::new(Endpoint::ChangePassword, client)
+        };
+        match self.limiter.attempt(attempt, Some(id)) {
+            Ruling::Granted(grant) => Ok(grant),
+            Ruling::Refused(Stopped { retry_after, rule }) => {
+                tracing::info!(%client, %rule, "password confirmation throttled");
                 Err(retry_after)
             }
         }
@@ -287,8 +296,9 @@ impl OwnAccount {
         principal: &Principal,
         password: Option<&Password>,
         client: ClientAddr,
-        reservation: &Reservation,
+        grant: Grant,
     ) -> Result<Option<PasswordHash>, Fault> {
+        super::wait(&grant).await;
         let begun = Instant::now();
         let name = LoginName::Extension(principal.account.extension.clone());
         // The extension may belong to somebody else by now, if this account was removed a moment ago.
@@ -300,15 +310,19 @@ impl OwnAccount {
             Ok(turn) => self.is_right(password, hash.as_ref()).await.map(|right| (right, turn)),
             Err(fault) => Err(fault),
         };
-        if let Err(Fault::Overloaded { .. }) = &compared {
+        let ((right, spent), turn) = match compared {
             // Nothing was tried, so nothing is charged.
-            self.limiter.refund(reservation);
-        }
-        let ((right, spent), turn) = compared?;
+            Err(fault @ Fault::Overloaded { .. }) => {
+                grant.settle(Outcome::NotTried);
+                return Err(fault);
+            }
+            compared => compared?,
+        };
         if right {
-            self.limiter.refund(reservation);
+            grant.settle(Outcome::Succeeded);
             return Ok(hash);
         }
+        grant.settle(Outcome::Failed);
         let event = self.event(principal, client, Fact::SignInRefused(Reason::WrongPassword));
         self.events.append(&[event]).await?;
         turn.over(spent).await;

@@ -22,6 +22,7 @@ use crate::domain::account::AccountId;
 use crate::domain::census::{Census, budgets};
 use crate::domain::client::ClientAddr;
 use crate::domain::limits::Nanos;
+use crate::ports::Crowds;
 
 use super::World;
 
@@ -139,13 +140,6 @@ impl Sentinel {
         }
     }
 
-    /// How many clients this address counts as: one, unless many people share it.
-    pub fn budgets(&self, client: IpAddr) -> u32 {
-        let crowds = self.crowds.load();
-        let crowd = crowds.iter().find(|crowd| crowd.address == client);
-        crowd.map_or(1, |crowd| budgets(crowd.people))
-    }
-
     /// Which of the clients that an address counts as is to be charged: each in its turn.
     pub fn bucket(&self, client: ClientAddr) -> (IpAddr, u32) {
         let address = client.limit_key();
@@ -154,6 +148,15 @@ impl Sentinel {
             several => self.turn.fetch_add(1, Ordering::Relaxed) % several,
         };
         (address, turn)
+    }
+}
+
+impl Crowds for Sentinel {
+    /// How many clients this address counts as: one, unless many people share it.
+    fn budgets(&self, client: IpAddr) -> u32 {
+        let crowds = self.crowds.load();
+        let crowd = crowds.iter().find(|crowd| crowd.address == client);
+        crowd.map_or(1, |crowd| budgets(crowd.people))
     }
 }
 

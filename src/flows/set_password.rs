@@ -7,21 +7,15 @@ use crate::domain::account::{Account, AccountState};
 use crate::domain::client::ClientAddr;
 use crate::domain::event::{Actor, Consequences, Fact, Reason};
 use crate::domain::fault::Fault;
-use crate::domain::limits::{Decision, Draw, LimitKey, Quota};
+use crate::domain::limits::attempt::{Attempt, Endpoint};
+use crate::domain::limits::ledger::Outcome;
 use crate::domain::outbox::Matter;
 use crate::domain::password::{Password, PasswordRules, Weakness, Weaknesses};
 use crate::domain::ticket::{Purpose, TicketState};
 use crate::domain::token::TicketToken;
-use crate::ports::{Events, Hasher, Limiter, Redemption, TicketRecord, Tickets};
+use crate::ports::{Events, Hasher, Limiter, Redemption, Ruling, Stopped, TicketRecord, Tickets};
 
 use super::World;
-
-/// How often somebody may present links.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TicketLimits {
-    /// From one client, good links and bad.
-    pub client: Quota,
-}
 
 /// What a presented link is worth.
 #[derive(Debug)]
@@ -82,8 +76,6 @@ pub struct SetPassword {
     pub world: World,
     /// What a new password must meet.
     pub rules: PasswordRules,
-    /// `None` when the operator switched limits off.
-    pub limits: Option<TicketLimits>,
 }
 
 impl SetPassword {
@@ -158,17 +150,25 @@ impl SetPassword {
     }
 
     async fn judge(&self, token: Option<&TicketToken>, client: ClientAddr) -> Result<Look, Fault> {
-        let draws = self.limits.iter().map(|limits| Draw {
-            key: LimitKey::TicketClient(client.limit_key()),
-            quota: limits.client,
-        });
-        if let Decision::Refused { retry_after, .. } = self.limiter.reserve(draws.collect(), self.world.monotonic()) {
-            return Ok(Look::Throttled(retry_after));
-        }
+        let grant = match self.limiter.attempt(Attempt::new(Endpoint::SetPassword, client), None) {
+            Ruling::Granted(grant) => grant,
+            Ruling::Refused(Stopped { retry_after, rule }) => {
+                tracing::info!(%client, %rule, "link throttled");
+                return Ok(Look::Throttled(retry_after));
+            }
+        };
+        super::wait(&grant).await;
         let Some(token) = token else {
             return Ok(Look::Unknown);
         };
-        let Some(TicketRecord { ticket, account }) = self.tickets.find(&token.digest()).await? else {
+        let found = self.tickets.find(&token.digest()).await;
+        // Good links are counted like bad ones: each look is written down.
+        grant.settle(match &found {
+            Ok(Some(_)) => Outcome::Used,
+            Ok(None) => Outcome::Failed,
+            Err(_) => Outcome::NotTried,
+        });
+        let Some(TicketRecord { ticket, account }) = found? else {
             return Ok(Look::Unknown);
         };
         let purpose = ticket.purpose;

@@ -16,16 +16,18 @@ use crate::domain::client::ClientAddr;
 use crate::domain::device::Device;
 use crate::domain::event::{Actor, Consequences, Fact, Reason};
 use crate::domain::fault::Fault;
-use crate::domain::limits::{Decision, Lane, Reservation, SignInLimits};
+use crate::domain::limits::attempt::{Attempt as LimitedAttempt, Endpoint};
+use crate::domain::limits::ledger::Outcome;
 use crate::domain::outbox::Matter;
 use crate::domain::password::{Password, PasswordHash};
 use crate::domain::session::{Session, SessionId};
 use crate::domain::token::{SessionToken, TokenDigest};
 use crate::ports::{
-    Accounts, Compared, Credential, Events, Hasher, Limiter, Principals, Room, Sessions, Spent, Verification,
+    Accounts, Compared, Credential, Events, Grant, Hasher, Limiter, Principals, Room, Ruling, Sessions, Spent, Stopped,
+    Verification,
 };
 
-use super::{Refusals, World};
+use super::{Aliases, Refusals, World};
 
 /// One attempt to sign in.
 #[derive(Debug)]
@@ -87,14 +89,14 @@ pub struct SignIn {
     pub events: Arc<dyn Events>,
     /// Charged before any work.
     pub limiter: Arc<dyn Limiter>,
+    /// Whose names are whose, for the records of attempts that are refused before anybody is looked up.
+    pub aliases: Arc<Aliases>,
     /// Compares the password.
     pub hasher: Arc<dyn Hasher>,
     /// When refusals leave.
     pub refusals: Arc<Refusals>,
     /// Time and chance.
     pub world: World,
-    /// `None` when the operator switched limits off.
-    pub limits: Option<SignInLimits>,
     /// The most living sessions of one account; one more ends the one used longest ago.
     pub sessions_per_account: usize,
     /// When a throttled attempt was last recorded as an event, in seconds; see `SignIn::note_throttled`.
@@ -110,28 +112,26 @@ impl SignIn {
     /// # Errors
     /// A fault when the store is down or the hashing queue is full; nobody is signed in then.
     pub async fn run(&self, attempt: Attempt<'_>) -> Result<SignInOutcome, Fault> {
-        let begun = Instant::now();
         let name = LoginName::parse(attempt.name).ok();
-        // Whoever brings a device signed here is looked up before being charged, whatever the name: the lane depends
-        // on the account. Strangers are charged first.
-        let mut looked_up = None;
-        if let (Some(_), Some(name)) = (&attempt.device, &name) {
-            looked_up = Some(self.accounts.credential(name).await?);
+        let mut limited = self.as_typed(&attempt, name.as_ref());
+        // Whoever has used up what one client may try is sent away before anybody is looked up.
+        let typed = limited.account;
+        if let Some(stopped) = self.knock(&limited) {
+            return self.throttle(attempt.client, stopped).await;
         }
-        let lane = self.lane(&attempt, name.as_ref(), looked_up.as_ref().and_then(Option::as_ref));
-        let reservation = match self.reserve(attempt.client, lane) {
-            Decision::Granted(reservation) => reservation,
-            Decision::Refused { retry_after, rule } => {
-                tracing::info!(client = %attempt.client, rule, "sign-in throttled");
-                self.note_throttled(attempt.client).await?;
-                return Ok(SignInOutcome::Throttled(retry_after));
-            }
+        let credential = match &name {
+            Some(name) => self.accounts.credential(name).await?,
+            None => None,
         };
-        let credential = match (looked_up, &name) {
-            (Some(credential), _) => credential,
-            (None, Some(name)) => self.accounts.credential(name).await?,
-            (None, None) => None,
+        self.aim(&mut limited, &attempt, credential.as_ref());
+        let person = credential.as_ref().map(|credential| credential.account.id);
+        let names = (typed, limited.account, person);
+        let grant = match self.limiter.attempt(limited, person) {
+            Ruling::Granted(grant) => grant,
+            Ruling::Refused(stopped) => return self.throttle(attempt.client, stopped).await,
         };
+        super::wait(&grant).await;
+        let begun = Instant::now();
         let compared = match self.refusals.turn(attempt.client, begun).await {
             Ok(turn) => self
                 .compare(credential, attempt.password.as_ref())
@@ -139,14 +139,21 @@ impl SignIn {
                 .map(|compared| (compared, turn)),
             Err(fault) => Err(fault),
         };
-        if let Err(Fault::Overloaded { .. }) = &compared {
+        let ((compared, spent), turn) = match compared {
             // Nothing was tried, so nothing is charged: an owner is not locked out by a busy machine.
-            self.limiter.refund(&reservation);
-        }
-        let ((compared, spent), turn) = compared?;
-        let outcome = self.conclude(&attempt, compared, &reservation).await?;
-        if matches!(outcome, SignInOutcome::Refused) {
-            turn.over(spent).await;
+            Err(fault @ Fault::Overloaded { .. }) => {
+                grant.settle(Outcome::NotTried);
+                return Err(fault);
+            }
+            compared => compared?,
+        };
+        let outcome = self.conclude(&attempt, compared, grant).await?;
+        match (&outcome, names) {
+            (SignInOutcome::Refused, _) => turn.over(spent).await,
+            (SignInOutcome::Done { .. }, (Some(typed), Some(account), Some(person))) => {
+                self.aliases.note(typed, account, person);
+            }
+            _ => {}
         }
         Ok(outcome)
     }
@@ -156,7 +163,7 @@ impl SignIn {
         &self,
         attempt: &Attempt<'_>,
         compared: Result<Entrant, (Option<Account>, Reason)>,
-        reservation: &Reservation,
+        grant: Grant,
     ) -> Result<SignInOutcome, Fault> {
         match compared {
             Ok(entrant) => {
@@ -165,7 +172,7 @@ impl SignIn {
                 }
                 let outcome = self.begin(attempt, entrant).await?;
                 if matches!(outcome, SignInOutcome::Done { .. }) {
-                    self.limiter.refund(reservation);
+                    grant.settle(Outcome::Succeeded);
                 }
                 Ok(outcome)
             }
@@ -173,30 +180,59 @@ impl SignIn {
         }
     }
 
-    /// A device that is known for the account has a lane of its own. A name that is no name is counted like one.
-    fn lane(&self, attempt: &Attempt<'_>, name: Option<&LoginName>, credential: Option<&Credential>) -> Lane {
-        // Nobody's account is asked after as well, since the asking takes its time.
-        let nobody = (AccountId::new(Uuid::nil()), None);
-        let (account, password_set_at) = credential.map_or(nobody, |found| (found.account.id, found.password_set_at));
-        if let Some(device) = &attempt.device
-            && device.knows(account, password_set_at)
-            && credential.is_some()
-        {
-            let device = Uuid::from_bytes(*device.id());
-            let both = format!("device {device} {account}");
-            return Lane::Device(self.limiter.digest_text(&both));
+    /// A look before anybody is looked up; the record tells whose name it is where somebody has signed in by it.
+    fn knock(&self, typed: &LimitedAttempt) -> Option<Stopped> {
+        match typed.account.and_then(|name| self.aliases.of(name)) {
+            None => self.limiter.knock(typed, None),
+            Some((account, person)) => {
+                let known = LimitedAttempt {
+                    account: Some(account),
+                    ..typed.clone()
+                };
+                self.limiter.knock(&known, Some(person))
+            }
         }
-        Lane::Strangers(name.map_or_else(
-            || self.limiter.digest_text(attempt.name),
-            |name| self.limiter.digest(name),
-        ))
     }
 
-    /// Charges before any work.
-    fn reserve(&self, client: ClientAddr, lane: Lane) -> Decision {
-        let client = client.limit_key();
-        let draws = self.limits.iter().flat_map(|limits| limits.draws(client, lane));
-        self.limiter.reserve(draws.collect(), self.world.monotonic())
+    /// The attempt as far as it is known before anybody is looked up. A name that is no name is counted like one.
+    fn as_typed(&self, attempt: &Attempt<'_>, name: Option<&LoginName>) -> LimitedAttempt {
+        let typed = name.map_or_else(
+            || self.limiter.digest_text(attempt.name),
+            |name| self.limiter.digest(name),
+        );
+        let password = attempt.password.as_ref();
+        LimitedAttempt {
+            account: Some(typed),
+            password: password.map(|password| self.limiter.digest_password(password)),
+            ..LimitedAttempt::new(Endpoint::SignIn, attempt.client)
+        }
+    }
+
+    /// All spellings of an account are counted as one, and a device that is known for it has a lane of its own. Names
+    /// without an account cost the same work.
+    fn aim(&self, limited: &mut LimitedAttempt, attempt: &Attempt<'_>, credential: Option<&Credential>) {
+        let nobody = (AccountId::new(Uuid::nil()), None);
+        let (account, password_set_at) = credential.map_or(nobody, |found| (found.account.id, found.password_set_at));
+        let digest = |text: String| self.limiter.digest_text(&text);
+        let whole = digest(format!("account {account}"));
+        let both = attempt.device.as_ref().map(|device| {
+            let id = Uuid::from_bytes(*device.id());
+            (
+                digest(format!("device {id} {account}")),
+                device.knows(account, password_set_at),
+            )
+        });
+        if credential.is_some() {
+            limited.account = Some(whole);
+            limited.device = both.and_then(|(both, known)| known.then_some(both));
+        }
+    }
+
+    async fn throttle(&self, client: ClientAddr, stopped: Stopped) -> Result<SignInOutcome, Fault> {
+        let Stopped { retry_after, rule } = stopped;
+        tracing::info!(%client, %rule, "sign-in throttled");
+        self.note_throttled(client).await?;
+        Ok(SignInOutcome::Throttled(retry_after))
     }
 
     /// One hash, whoever it is; and what it took.

@@ -5,6 +5,7 @@
 
 mod accounts;
 mod api_tokens;
+mod attempt_log;
 mod bounces;
 mod events;
 mod floor;
@@ -25,12 +26,13 @@ pub use accounts::{
     EmailMatch, PasswordChange,
 };
 pub use api_tokens::{Adding, ApiTokens};
+pub use attempt_log::{AttemptLog, NoLog, SeveralLogs};
 pub use bounces::{Bounces, Noting};
 pub use events::{EventFilter, Events};
 pub use floor::Floor;
 pub use hasher::{Compared, Hasher, Spent, Verification};
 pub use keys::Keys;
-pub use limiter::Limiter;
+pub use limiter::{Crowds, Grant, Limiter, Nobody, Ruling, Stopped, Witness};
 pub use mailer::{Content, Mail, Mailer, Receipt, Refusal};
 pub use outbox::{LetterListing, LetterStatus, Outbox, Queue};
 pub use principals::Principals;

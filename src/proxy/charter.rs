@@ -3,12 +3,10 @@
 //!
 //! What must outlive a configuration (open streams, connections, keys, counted attempts) is not in it.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use governor::DefaultKeyedRateLimiter;
 
 use crate::domain::assertion::AssertionTerms;
 use crate::domain::body::BodyCaps;
@@ -27,9 +25,6 @@ use super::upstream::{Pool, ServerHealth};
 
 /// The charter in force. Storing another one puts that in force for every request that comes in from then on.
 pub type InForce = Arc<ArcSwap<Charter>>;
-
-/// Guards our own pages, by client and, of one that stands for many people, by one of its buckets.
-pub type PageLimiter = DefaultKeyedRateLimiter<(IpAddr, u32)>;
 
 /// What one configuration decides about requests.
 pub struct Charter {
@@ -57,8 +52,6 @@ pub struct CharterTerms {
     pub protected: Protected,
     /// Keeps browsers on TLS.
     pub hsts: Hsts,
-    /// Guards our own pages; `None` when limits are off.
-    pub pages: Option<Arc<PageLimiter>>,
     /// Paths whose streams keep a session in use.
     pub active_streams: Vec<Pattern>,
     /// The largest request head.

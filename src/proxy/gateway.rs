@@ -30,6 +30,7 @@ use super::exchange::{Exchange, Stage, request_id};
 use super::guarded::Guarded;
 use super::headers;
 use super::measure::Measures;
+use super::page_guard::PageGuard;
 use super::pulse::Told;
 use super::question;
 use super::reception::without_query;
@@ -52,6 +53,8 @@ pub struct GatewayParts {
     pub measures: Measures,
     /// Notices addresses that many people share.
     pub sentinel: Arc<Sentinel>,
+    /// Guards our own pages.
+    pub pages: Arc<PageGuard>,
     /// Time and chance.
     pub world: World,
 }

@@ -24,6 +24,7 @@ use tokio::time::Instant;
 
 use crate::domain::client::ClientAddr;
 use crate::flows::Sentinel;
+use crate::ports::Crowds;
 use crate::telemetry::metrics::{HandshakeFailure, SlowAt};
 
 use super::charter::InForce;

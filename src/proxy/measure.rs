@@ -15,8 +15,6 @@ use super::exchange::Exchange;
 /// Counts requests and notes how the web client was last seen. Neither locks nor waits.
 pub struct Measures {
     requests: RequestMetrics,
-    /// Requests to our own pages that the limits granted and refused.
-    pages: Option<(Counter, Counter)>,
     slow_forms: Counter,
     slow_readers: Counter,
     health: Arc<Health>,
@@ -26,28 +24,12 @@ pub struct Measures {
 impl Measures {
     /// Finds the counters once.
     pub fn new(metrics: &Metrics, health: Arc<Health>, world: World) -> Self {
-        let pages = |decision| {
-            let decisions = &metrics.work.limit_decisions;
-            decisions.get(&["pages.client", decision]).cloned()
-        };
         Self {
             requests: metrics.proxy.requests.clone(),
-            pages: pages("granted").zip(pages("refused")),
             slow_forms: metrics.proxy.connections.slow(SlowAt::Form),
             slow_readers: metrics.proxy.connections.slow(SlowAt::Answer),
             health,
             world,
-        }
-    }
-
-    /// The limits let a request to our own pages through, or not.
-    pub fn page(&self, granted: bool) {
-        if let Some((yes, no)) = &self.pages {
-            if granted {
-                yes.inc()
-            } else {
-                no.inc()
-            };
         }
     }
 

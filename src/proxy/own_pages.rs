@@ -21,10 +21,9 @@ const RETRY_PAGES: Duration = Duration::from_secs(10);
 impl Gateway {
     /// Our own pages: the body is read only here, within a bound and a time limit.
     pub(super) async fn own_page(&self, session: &mut Session, exchange: &Exchange) -> http::Response<Bytes> {
-        if let (Some(limiter), Some(origin)) = (&exchange.charter.pages, &exchange.origin) {
-            let granted = limiter.check_key(&self.parts.sentinel.bucket(origin.client)).is_ok();
-            self.parts.measures.page(granted);
-            if !granted {
+        if let Some(origin) = &exchange.origin {
+            let bucket = self.parts.sentinel.bucket(origin.client);
+            if !self.parts.pages.lets_in(origin.client, &bucket) {
                 return refusal::fail(
                     Some(session),
                     exchange,

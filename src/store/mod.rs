@@ -2,6 +2,7 @@
 
 pub mod archive;
 pub mod cached;
+pub mod counts;
 pub mod known_tokens;
 pub mod limiter;
 pub mod memory;
@@ -11,8 +12,9 @@ pub mod sqlite;
 mod conformance;
 
 pub use cached::{CachedSessions, Followed};
+pub use counts::CountsFile;
 pub use known_tokens::KnownTokens;
-pub use limiter::{Counted, MemoryLimiter};
+pub use limiter::{LimiterTerms, MemoryLimiter};
 pub use memory::MemoryStore;
 pub use sqlite::{SqliteStore, StoreFaults, StoreLock};
 

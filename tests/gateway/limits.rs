@@ -178,7 +178,10 @@ async fn one_client_cannot_ask_for_many_addresses() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_held_enter_key_closes_resets_for_nobody_else_behind_the_same_address() {
-    let house = House::with("[limits]\nequal_resets = \"1 per 1h\"\nreset_per_client = \"3 per 1h\"").await;
+    let house = House::with(
+        "[limits]\nequal_resets = \"1 per 1h\"\nreset_per_client = \"3 per 1h\"\nmail_per_client = \"3 per 1h\"",
+    )
+    .await;
     let ask = async |email: &str| {
         let body = json!({"email": email});
         house.visitor().post_json("/forgot-password", &body).await

@@ -33,6 +33,7 @@ mod limits;
 mod links;
 mod listeners;
 mod logs;
+mod meters;
 mod metrics;
 mod outage;
 mod passwords;

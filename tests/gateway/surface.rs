@@ -17,7 +17,7 @@ use sekisho::domain::language::Language;
 use sekisho::domain::password::PasswordRules;
 use sekisho::domain::session::Lifetime;
 use sekisho::flows::{Authenticate, ForgotPassword, OwnAccount, RecordSeen, Refusals, SetPassword, SignIn, SignOut};
-use sekisho::store::{CachedSessions, MemoryLimiter, MemoryStore};
+use sekisho::store::{CachedSessions, LimiterTerms, MemoryLimiter, MemoryStore};
 use sekisho::web::{Access, Branding, Health, Portal, PortalFlows, PortalRoutes, PortalSettings, RouteInfo, Theme};
 use zeroize::Zeroizing;
 
@@ -40,7 +40,8 @@ impl Health for Well {
 fn routes() -> Vec<RouteInfo> {
     let (world, store) = (sekisho::app::world(), Arc::new(MemoryStore::new()));
     let sessions = Arc::new(CachedSessions::new(store.clone(), world.clock(), 1, Duration::ZERO));
-    let limiter = Arc::new(MemoryLimiter::new(1, [0; 32]));
+    let terms = LimiterTerms::alone(1, [0; 32], world.clock(), Arc::new(OsEntropy));
+    let limiter = Arc::new(MemoryLimiter::new(terms));
     let hashing = Hashing {
         memory_kib: 8 << 10,
         passes: 1,
@@ -56,7 +57,6 @@ fn routes() -> Vec<RouteInfo> {
         hasher: hasher.clone(),
         world: world.clone(),
         rules: PasswordRules::default(),
-        limits: None,
     });
     let flows = PortalFlows {
         own_account: Arc::new(OwnAccount {
@@ -69,7 +69,6 @@ fn routes() -> Vec<RouteInfo> {
             refusals: Arc::new(Refusals::at_once()),
             set_password: set_password.clone(),
             world: world.clone(),
-            limits: None,
             lifetime: Lifetime::default(),
             fresh_for: Duration::from_mins(10),
         }),
@@ -85,10 +84,10 @@ fn routes() -> Vec<RouteInfo> {
             principals: sessions.clone(),
             events: store.clone(),
             limiter: limiter.clone(),
+            aliases: Arc::default(),
             hasher,
             refusals: Arc::new(Refusals::at_once()),
             world: world.clone(),
-            limits: None,
             sessions_per_account: 20,
             throttled_noted_at: AtomicI64::new(0),
         }),

@@ -86,6 +86,7 @@ pub fn count(metrics: &FactMetrics, fact: &Fact) {
         | Fact::ConfigRefused(_)
         | Fact::UpgradeDone(_)
         | Fact::UpgradeFailed
+        | Fact::LimitReached(_)
         | Fact::BackupCreated
         | Fact::BackupRestored => {}
     }

@@ -6,6 +6,7 @@
 mod count;
 mod follow;
 mod in_force;
+mod limits;
 mod look;
 mod observed;
 
@@ -19,17 +20,19 @@ use crate::config::Config;
 use crate::crypto::hashing::Argon2Hasher;
 use crate::domain::fault::Fault;
 use crate::flows::{Crowd, World};
-use crate::ports::{Hasher, Limiter, Mailer};
-use crate::proxy::{Given, InForce, Kept, Measures, ServerHealth, keep};
+use crate::ports::{Hasher, Mailer, Witness};
+use crate::proxy::{Given, InForce, Kept, Measures, PageGuard, ServerHealth, keep};
 use crate::store::SqliteStore;
 use crate::telemetry::endpoint::{self, Endpoint};
 use crate::telemetry::health::{Health, ServerStanding, SharedAddress};
 use crate::telemetry::metrics::{About, HashingFigures, Metrics};
 
 use super::keys::SigningKeys;
+use super::notices::Notices;
 use super::tasks::Tasks;
 
-use observed::{ObservedHasher, ObservedLimiter, ObservedMailer};
+use limits::LimitsWitness;
+use observed::{ObservedHasher, ObservedMailer};
 
 /// The key of the configuration that names the listener.
 const KEY: &str = "metrics.listen";
@@ -183,9 +186,9 @@ impl Monitor {
         });
     }
 
-    /// The limits, with their decisions counted.
-    pub fn limiter(&self, inner: Arc<dyn Limiter>) -> Arc<dyn Limiter> {
-        Arc::new(ObservedLimiter::new(inner, &self.metrics))
+    /// Who counts what the limits decide, and sees to it that the guard of our own pages goes by the same policy.
+    pub fn limits(&self, pages: &Arc<PageGuard>, notices: Arc<Notices>) -> Arc<dyn Witness> {
+        Arc::new(LimitsWitness::new(&self.metrics, Arc::clone(pages), notices))
     }
 
     /// The hasher, with the time that people wait for it counted.

@@ -219,7 +219,7 @@ impl Handover {
     }
 
     fn let_act(&self, successor: &mut Successor) -> Result<(), String> {
-        let counted = self.lasting.meters.counted(self.lasting.world.monotonic());
+        let counted = self.lasting.limiter.counted();
         let said = successor.channel.say(&counted, READY);
         said.map_err(|error| format!("what was counted could not be handed over: {error}"))?;
         successor.expect(&Said::Ready, Instant::now() + READY)?;

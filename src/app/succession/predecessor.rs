@@ -8,8 +8,9 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 
 use crate::domain::fault::Fault;
+use crate::domain::limits::ledger::Counted;
 use crate::proxy::{Given, Kept};
-use crate::store::{Counted, StoreLock};
+use crate::store::StoreLock;
 
 use super::channel::Channel;
 use super::{Estate, Said};
@@ -25,6 +26,15 @@ pub struct Predecessor {
     channel: Mutex<Channel>,
     lock: Mutex<Option<OwnedFd>>,
     sockets: Mutex<Vec<Kept>>,
+}
+
+/// What the other process has counted. One of an older version may tell it in another form: that is no reason to leave
+/// everything to it.
+fn told(counted: serde_json::Value) -> Counted {
+    serde_json::from_value(counted).unwrap_or_else(|error| {
+        tracing::warn!(%error, "the old process counts in another form; the limits begin with empty counters");
+        Counted::default()
+    })
 }
 
 impl Predecessor {
@@ -74,7 +84,7 @@ impl Predecessor {
     pub(in crate::app) fn prepared(&self) -> io::Result<Counted> {
         let mut channel = self.channel.lock();
         channel.say(&Said::Prepared, PATIENCE)?;
-        channel.hear(Instant::now() + RIGHTS)
+        Ok(told(channel.hear(Instant::now() + RIGHTS)?))
     }
 
     /// This process serves.
@@ -88,5 +98,21 @@ impl Predecessor {
     /// This process cannot take the other one's place. Nobody hears of it once it has.
     pub fn fail(&self, why: &str) {
         let _ = self.channel.lock().say(&Said::Failed(why.to_owned()), PATIENCE);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counters_of_another_form_are_no_obstacle() {
+        let older = serde_json::json!({"meters": [[{"SignInClient": "192.0.2.1"}, 900]], "shared": []});
+        assert!(told(older).is_empty());
+        let ours = serde_json::json!({
+            "meters": [[{"rule": "sign-in.client", "subject": {"Client": "192.0.2.1"}}, 900]],
+            "shared": [["sign-in.client", 7]],
+        });
+        assert_eq!(told(ours).len(), 2);
     }
 }

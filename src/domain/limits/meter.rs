@@ -12,10 +12,6 @@ impl Nanos {
     fn plus(self, by: Duration) -> Self {
         Self(self.0.saturating_add(u64::try_from(by.as_nanos()).unwrap_or(u64::MAX)))
     }
-
-    fn minus(self, by: Duration) -> Self {
-        Self(self.0.saturating_sub(u64::try_from(by.as_nanos()).unwrap_or(u64::MAX)))
-    }
 }
 
 /// One bucket, as its theoretical arrival time: the moment at which it will be full again.
@@ -41,12 +37,17 @@ impl Meter {
         }
     }
 
-    /// Gives one draw back.
+    /// This much longer until it is full, counted from `now` at the earliest.
     #[must_use]
-    pub fn refund(self, quota: &Quota) -> Self {
+    pub fn charged(self, nanos: u64, now: Nanos) -> Self {
         Self {
-            full_at: self.full_at.minus(quota.interval()),
+            full_at: Nanos(self.full_at.max(now).0.saturating_add(nanos)),
         }
+    }
+
+    /// How long until it is full, in nanoseconds.
+    pub const fn missing(self, now: Nanos) -> u64 {
+        self.full_at.0.saturating_sub(now.0)
     }
 
     /// The bucket that is full again at this time.
@@ -96,26 +97,6 @@ mod tests {
         assert_eq!(meter.draw(&quota(), second(100)), Err(Duration::from_secs(10)));
         assert_eq!(meter.draw(&quota(), second(109)), Err(Duration::from_secs(1)));
         assert!(meter.draw(&quota(), second(110)).is_ok());
-    }
-
-    #[test]
-    fn a_refund_makes_room_for_exactly_one() {
-        let mut meter = Meter::default();
-        for _ in 0..3 {
-            meter = meter.draw(&quota(), second(0)).unwrap();
-        }
-        meter = meter.refund(&quota()).draw(&quota(), second(0)).unwrap();
-        assert!(meter.draw(&quota(), second(0)).is_err());
-    }
-
-    #[test]
-    fn a_late_refund_makes_no_room_that_was_not_there() {
-        let mut meter = Meter::default().draw(&quota(), second(0)).unwrap();
-        meter = meter.refund(&quota()).refund(&quota());
-        for _ in 0..3 {
-            meter = meter.draw(&quota(), second(1000)).unwrap();
-        }
-        assert!(meter.draw(&quota(), second(1000)).is_err());
     }
 
     proptest! {

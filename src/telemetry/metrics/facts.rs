@@ -28,7 +28,7 @@ pub struct FactMetrics {
     pub sessions_swept: Counter,
 }
 
-const EVENTS: [&str; 39] = [
+const EVENTS: [&str; 40] = [
     "account.created",
     "account.disabled",
     "account.enabled",
@@ -68,6 +68,7 @@ const EVENTS: [&str; 39] = [
     "config.refused",
     "upgrade.done",
     "upgrade.failed",
+    "limits.reached",
 ];
 
 const SIGN_INS: [[&str; 2]; 6] = [

@@ -10,6 +10,7 @@ mod histogram;
 mod machine;
 pub mod names;
 mod proxied;
+mod rules;
 #[cfg(test)]
 mod tests;
 mod work;
@@ -29,6 +30,7 @@ pub use proxied::{
     ConnectionMetrics, HandshakeFailure, Outcome, ProxyMetrics, RequestMetrics, SlowAt, StreamEnd, StreamKind,
     StreamMetrics, UpstreamError,
 };
+pub use rules::RuleCounters;
 pub use work::{HashingFigures, WorkMetrics};
 
 use super::health::Health;

@@ -92,6 +92,8 @@ names! {
     SESSIONS_SWEPT = Counter "sekisho_sessions_swept" [] "Stored sessions removed after their time was over";
 
     LIMIT_DECISIONS = Counter "sekisho_limit_decisions" ["rule", "decision"] "What the limits said, by rule";
+    LIMIT_TRIALS = Counter "sekisho_limit_trials" ["rule", "decision"]
+        "What the policy on trial would have said, by rule; it stops nobody";
     HASHING_RUNNING = Gauge "sekisho_hashing_running" [] "Passwords being hashed";
     HASHING_QUEUED = Gauge "sekisho_hashing_queued" [] "Passwords waiting for a hashing thread";
     HASHING_COMPLETED = Counter "sekisho_hashing_completed" [] "Passwords hashed";

@@ -243,7 +243,7 @@ fn what_is_on_no_list_makes_no_new_series() {
     let (metrics, _) = full();
     let before = metrics.text().lines().count();
     metrics.facts.sign_ins.count(&["refused", "something-new"]);
-    metrics.work.limit_decisions.count(&["any.rule", "granted"]);
+    metrics.work.limit_decisions.count("any.rule", "granted");
     let text = metrics.text();
     assert_eq!(text.lines().count(), before);
     assert!(text.contains("sekisho_sign_ins_total{result=\"other\",reason=\"other\"} 1\n"));

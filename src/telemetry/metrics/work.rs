@@ -7,13 +7,15 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
 use super::machine::Number;
-use super::{Histogram, Labelled, names, register};
+use super::{Histogram, Labelled, RuleCounters, names, register};
 
 /// Work under way and done.
 #[derive(Clone, Debug)]
 pub struct WorkMetrics {
     /// Decisions of the limits, by rule and decision.
-    pub limit_decisions: Labelled<Counter>,
+    pub limit_decisions: RuleCounters,
+    /// What the policy on trial would have decided, by rule and decision.
+    pub limit_trials: RuleCounters,
     /// How long people wait for a hash, by work.
     pub hashing_duration: Labelled<Histogram>,
     /// Letters that wait.
@@ -43,25 +45,14 @@ pub struct HashingFigures {
     pub abandoned: u64,
 }
 
-/// The rules of the limits, by their names in the log.
-const RULES: [&str; 17] = [
-    "sign-in.client",
-    "sign-in.account",
-    "sign-in.client+account",
-    "sign-in.device",
-    "sign-in.session",
-    "reset.client",
-    "reset.email",
-    "reset.device",
+/// The budgets of the limits that are there whatever the policy, by their names in the log.
+const BUDGETS: [&str; 6] = [
     "reset.again",
     "reset.repeat",
-    "ticket.client",
-    "token.client",
     "mail.account",
     "mail.device",
     "mail.client",
     "mail.day",
-    "pages.client",
 ];
 
 /// Reads and writes that found the store unavailable or corrupt, in the order of [`WorkMetrics::set_store_faults`].
@@ -74,9 +65,9 @@ const STORE_FAULTS: [[&str; 2]; 4] = [
 
 impl Default for WorkMetrics {
     fn default() -> Self {
-        let each = |rule| ["granted", "refused"].map(|decision| [rule, decision]);
         Self {
-            limit_decisions: Labelled::with_rest(&names::LIMIT_DECISIONS, RULES.into_iter().flat_map(each)),
+            limit_decisions: RuleCounters::new(&names::LIMIT_DECISIONS, &BUDGETS),
+            limit_trials: RuleCounters::new(&names::LIMIT_TRIALS, &[]),
             hashing_duration: Labelled::new(&names::HASHING_DURATION, [["hash"], ["verify"]]),
             outbox_waiting: Gauge::default(),
             outbox_oldest_due: Number::default(),
@@ -111,6 +102,7 @@ impl WorkMetrics {
 
     pub(super) fn register(&self, registry: &mut Registry) {
         register(registry, &names::LIMIT_DECISIONS, self.limit_decisions.clone());
+        register(registry, &names::LIMIT_TRIALS, self.limit_trials.clone());
         register(registry, &names::HASHING_RUNNING, self.hashing_running.clone());
         register(registry, &names::HASHING_QUEUED, self.hashing_queued.clone());
         register(registry, &names::HASHING_COMPLETED, self.hashing_completed.clone());

@@ -1,6 +1,7 @@
 //! A small world behind the flows: one account, its sessions and links, a limiter to be closed and a store to be broken.
 
 use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash, Hasher as _};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -13,7 +14,10 @@ use crate::domain::account::{Account, AccountEdit, AccountId, AccountState, Emai
 use crate::domain::api_token::{ApiToken, ApiTokenId, LastUse};
 use crate::domain::event::{Consequences, Event};
 use crate::domain::fault::Fault;
-use crate::domain::limits::{Decision, Draw, NameDigest, Nanos, Reservation};
+use crate::domain::limits::attempt::Attempt;
+use crate::domain::limits::ledger::{Draw, Outcome};
+use crate::domain::limits::policy::RuleName;
+use crate::domain::limits::{NameDigest, Nanos};
 use crate::domain::outbox::{LetterId, QueuedLetter};
 use crate::domain::password::{Password, PasswordHash};
 use crate::domain::principal::Principal;
@@ -22,9 +26,9 @@ use crate::domain::ticket::{Ticket, TicketEnd, TicketState};
 use crate::domain::token::{TOKEN_BYTES, TokenDigest};
 use crate::ports::{
     AccountBatch, AccountListing, Accounts, Adding, ApiTokens, BatchOutcome, Change, Changed, Clock, Compared,
-    Creation, Credential, EmailMatch, Entropy, EventFilter, Events, Hasher, Issue, LetterListing, Limiter, Outbox,
-    PasswordChange, Principals, Redemption, Renewal, Room, Sessions, Spent, TicketListing, TicketRecord, Tickets,
-    Verification,
+    Creation, Credential, EmailMatch, Entropy, EventFilter, Events, Grant, Hasher, Issue, LetterListing, Limiter,
+    Outbox, PasswordChange, Principals, Redemption, Renewal, Room, Ruling, Sessions, Spent, Stopped, TicketListing,
+    TicketRecord, Tickets, Verification,
 };
 
 /// Everything the flows can reach.
@@ -45,6 +49,13 @@ pub(super) struct Fakes {
     pub hashes: Mutex<usize>,
     /// Every draw is refused for so long.
     pub closed_for: Mutex<Option<Duration>>,
+    /// Every attempt is kept waiting for so long.
+    pub slowed_by: Mutex<Duration>,
+    /// What was tried, and how what was granted ended.
+    pub tried: Mutex<Vec<Attempt>>,
+    pub ended: Arc<Mutex<Vec<Outcome>>>,
+    /// Who knocked, and as whom.
+    pub knocked: Mutex<Vec<(Attempt, Option<AccountId>)>>,
     /// The hasher's queue is full.
     pub busy: Mutex<bool>,
     /// The store is down.
@@ -68,6 +79,10 @@ impl Fakes {
             password_set_at: Mutex::default(),
             hashes: Mutex::default(),
             closed_for: Mutex::default(),
+            slowed_by: Mutex::default(),
+            tried: Mutex::default(),
+            ended: Arc::default(),
+            knocked: Mutex::default(),
             busy: Mutex::default(),
             down: Mutex::default(),
             drawn: AtomicU64::new(1),
@@ -143,20 +158,41 @@ impl Entropy for Fakes {
 }
 
 impl Limiter for Fakes {
-    fn reserve(&self, draws: Vec<Draw>, _: Nanos) -> Decision {
-        match *self.closed_for.lock() {
-            Some(retry_after) => Decision::Refused {
-                retry_after,
-                rule: "test",
-            },
-            None => Decision::Granted(Reservation(draws)),
+    fn knock(&self, attempt: &Attempt, person: Option<AccountId>) -> Option<Stopped> {
+        self.knocked.lock().push((attempt.clone(), person));
+        None
+    }
+
+    fn attempt(&self, attempt: Attempt, _: Option<AccountId>) -> Ruling {
+        self.tried.lock().push(attempt);
+        match self.draw(Vec::new()) {
+            Ruling::Granted(_) => {
+                let ended = Arc::clone(&self.ended);
+                let grant = Grant::new(*self.slowed_by.lock(), move |outcome| ended.lock().push(outcome));
+                Ruling::Granted(grant)
+            }
+            refused @ Ruling::Refused(_) => refused,
         }
     }
 
-    fn refund(&self, _: &Reservation) {}
+    fn draw(&self, _: Vec<Draw>) -> Ruling {
+        match *self.closed_for.lock() {
+            Some(retry_after) => Ruling::Refused(Stopped {
+                retry_after,
+                rule: RuleName::parse("test").unwrap(),
+            }),
+            None => Ruling::Granted(Grant::free()),
+        }
+    }
 
     fn digest_text(&self, text: &str) -> NameDigest {
-        NameDigest(text.len() as u64, 0)
+        let mut hasher = DefaultHasher::new();
+        text.hash(&mut hasher);
+        NameDigest(hasher.finish(), 0)
+    }
+
+    fn digest_password(&self, _: &Password) -> NameDigest {
+        NameDigest(0, 0)
     }
 }
 

@@ -4,6 +4,7 @@ mod account;
 mod api;
 mod edge;
 mod fakes;
+mod limited;
 mod links;
 mod pages;
 mod sign_in;
@@ -33,8 +34,7 @@ use crate::domain::target::RequestPath;
 use crate::domain::ticket::{Purpose, Ticket};
 use crate::domain::token::TicketToken;
 use crate::flows::{
-    Authenticate, ForgotPassword, OwnAccount, RecordSeen, Refusals, ResetLimits, SetPassword, SignIn, SignInLimits,
-    SignOut, TicketLimits, World,
+    Authenticate, ForgotPassword, OwnAccount, RecordSeen, Refusals, ResetLimits, SetPassword, SignIn, SignOut, World,
 };
 
 use super::{At, Branding, Health, Portal, PortalFlows, PortalRoutes, PortalSettings, RequestId, Theme};
@@ -151,11 +151,6 @@ fn flows(fakes: &Arc<Fakes>) -> PortalFlows {
     let world = World::new(Arc::clone(fakes) as _, Arc::clone(fakes) as _);
     let quota = "5 per 1m".parse().unwrap();
     let (_, seen) = RecordSeen::new(Arc::clone(fakes) as _, Arc::clone(fakes) as _);
-    let limits = Some(SignInLimits {
-        client: quota,
-        account: quota,
-        client_account: quota,
-    });
     let set_password = Arc::new(SetPassword {
         tickets: Arc::clone(fakes) as _,
         events: Arc::clone(fakes) as _,
@@ -163,7 +158,6 @@ fn flows(fakes: &Arc<Fakes>) -> PortalFlows {
         hasher: Arc::clone(fakes) as _,
         world: world.clone(),
         rules: PasswordRules::default(),
-        limits: Some(TicketLimits { client: quota }),
     });
     PortalFlows {
         own_account: Arc::new(OwnAccount {
@@ -176,7 +170,6 @@ fn flows(fakes: &Arc<Fakes>) -> PortalFlows {
             refusals: Arc::new(Refusals::at_once()),
             set_password: Arc::clone(&set_password),
             world: world.clone(),
-            limits,
             lifetime: Lifetime::default(),
             fresh_for: Duration::from_mins(10),
         }),
@@ -192,10 +185,10 @@ fn flows(fakes: &Arc<Fakes>) -> PortalFlows {
             principals: Arc::clone(fakes) as _,
             events: Arc::clone(fakes) as _,
             limiter: Arc::clone(fakes) as _,
+            aliases: Arc::default(),
             hasher: Arc::clone(fakes) as _,
             refusals: Arc::new(Refusals::at_once()),
             world: world.clone(),
-            limits,
             sessions_per_account: 20,
             throttled_noted_at: AtomicI64::new(0),
         }),
@@ -210,8 +203,7 @@ fn flows(fakes: &Arc<Fakes>) -> PortalFlows {
             world,
             limits: Some(ResetLimits {
                 again: quota,
-                client: quota,
-                email: quota,
+                repeat: quota,
             }),
         }),
         set_password,
