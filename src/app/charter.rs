@@ -14,14 +14,14 @@ use async_trait::async_trait;
 use http::HeaderName;
 use zeroize::Zeroizing;
 
-use crate::config::{self, Config};
+use crate::config::{self, Compromised, Config};
 use crate::crypto::blocklist::Blocklist;
 use crate::crypto::entropy::OsEntropy;
 use crate::domain::assertion::AssertionTerms;
 use crate::domain::fault::Fault;
 use crate::domain::password::{KnownPasswords, Listed, PasswordRules};
 use crate::flows::{
-    Authenticate, AuthenticateService, DeliverLetters, ForgotPassword, Housekeeping, MailBudget, MailLimits,
+    Alerts, Authenticate, AuthenticateService, DeliverLetters, ForgotPassword, Housekeeping, MailBudget, MailLimits,
     OwnAccount, Pace, ResetLimits, SetPassword, SignIn, SignOut,
 };
 use crate::mail::letters::Templates;
@@ -365,12 +365,20 @@ fn chores(config: &Config, lasting: &Lasting, templates: &Templates) -> Result<C
             life: config.links,
             budget: MailBudget::new(lasting.limiter.clone(), mail_limits(config)),
             pace: Pace::new(config.mail.rate),
+            alerts: Alerts {
+                accounts: store.clone(),
+                campaigns: store.clone(),
+                to: config.limits.attacks.alert_to.clone(),
+                language: config.branding.language,
+                closes: config.limits.attacks.compromised == Compromised::NewPassword,
+            },
         },
         housekeeping: Housekeeping {
             sessions: store.clone(),
             tickets: store.clone(),
             tokens: store.clone(),
             outbox: store.clone(),
+            campaigns: store.clone(),
             world: world.clone(),
             lifetime: config.sessions.lifetime,
         },

@@ -18,6 +18,7 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::campaigns::{Activity, CampaignWatch};
 use super::reload::{Cause, Reloaded, Reloads};
 use super::succession::{Handover, Upgraded};
 
@@ -30,6 +31,7 @@ const BEFORE: &str = "control.before";
 /// A request: one of these, and the path of a configuration.
 const RELOAD: &[u8] = b"reload ";
 const UPGRADE: &[u8] = b"upgrade ";
+const ACTIVITY: &[u8] = b"activity ";
 
 /// Longer requests are none: the longest path, and a word.
 const MOST_BYTES: u64 = 4200;
@@ -53,6 +55,8 @@ pub(super) struct Asked {
     pub reloads: Arc<Reloads>,
     /// A new program.
     pub handover: Arc<Handover>,
+    /// What is going on.
+    pub campaigns: Arc<CampaignWatch>,
 }
 
 impl Control {
@@ -132,6 +136,8 @@ async fn answer(mut stream: UnixStream, asked: Arc<Asked>) {
             None => Arc::clone(&asked.handover).upgrade().await,
             Some(other) => Upgraded::Failed(other),
         })
+    } else if request.starts_with(ACTIVITY) {
+        serde_json::to_vec(&*asked.campaigns.activity())
     } else {
         return;
     };
@@ -167,6 +173,15 @@ pub fn ask_to_reload(directory: &Path, file: &Path) -> io::Result<Option<Reloade
 /// When it does not answer, or this user may not ask it.
 pub fn ask_to_upgrade(directory: &Path, file: &Path) -> io::Result<Option<Upgraded>> {
     ask(UPGRADE, directory, file)
+}
+
+/// Asks the gateway on the store in `directory`, whose configuration is `file`, what is being tried and which attacks are
+/// under way. `None`: none is running.
+///
+/// # Errors
+/// When it does not answer, or this user may not ask it.
+pub fn ask_for_activity(directory: &Path, file: &Path) -> io::Result<Option<Activity>> {
+    ask(ACTIVITY, directory, file)
 }
 
 fn ask<T: DeserializeOwned>(request: &[u8], directory: &Path, file: &Path) -> io::Result<Option<T>> {

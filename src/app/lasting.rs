@@ -15,6 +15,7 @@ use crate::ports::{Floor, Hasher};
 use crate::proxy::{PageGuard, Streams};
 use crate::store::{CachedSessions, KnownTokens, LimiterTerms, MemoryLimiter, SqliteStore};
 
+use super::campaigns::{CampaignWatch, Desks};
 use super::counts::Counts;
 use super::crowds;
 use super::floor::StoredHashes;
@@ -46,6 +47,8 @@ pub(super) struct Lasting {
     pub aliases: Arc<Aliases>,
     /// Guards our own pages, under the same policy.
     pub pages: Arc<PageGuard>,
+    /// Looks at attempts for attacks.
+    pub campaigns: Arc<CampaignWatch>,
     /// Notices addresses that many people share.
     pub sentinel: Arc<Sentinel>,
     /// The hashing threads.
@@ -123,9 +126,17 @@ impl Lasting {
         requests.run_until_stop(|drained| waiting.record(events, drained));
         let tell = Arc::clone(&notices);
         let pages = Arc::new(PageGuard::new(&monitor.metrics, move |rule| tell.reached(rule)));
+        let campaigns = CampaignWatch::new(Desks {
+            book: store.clone(),
+            accounts: store.clone(),
+            world: world.clone(),
+            metrics: monitor.metrics.attacks.clone(),
+            key: sealing.derive("campaigns"),
+        });
         let limiter = MemoryLimiter::new(LimiterTerms {
             crowds: sentinel.clone(),
             witness: monitor.limits(&pages, notices),
+            log: campaigns.clone(),
             ..LimiterTerms::alone(
                 MemoryLimiter::MOST,
                 sealing.derive("limits"),
@@ -136,6 +147,7 @@ impl Lasting {
         limiter.govern(limits::regime(&config.limits));
         let limiter = Arc::new(limiter);
         Ok(Self {
+            campaigns,
             counts: Arc::new(Counts::new(&config.store.directory, &limiter, &world)),
             limiter,
             aliases: Arc::default(),

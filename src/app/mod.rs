@@ -2,6 +2,7 @@
 //! The only module that knows everyone.
 
 mod backup;
+mod campaigns;
 mod charter;
 mod clock;
 mod control;
@@ -32,8 +33,9 @@ pub use backup::{
     BackupProblem, Check, Created, Manifest, Origin, PepperStanding, Restored, Restoring, SealingStanding, Step,
     Verdict, create as create_backup, prove as prove_backup, restore as restore_backup,
 };
+pub use campaigns::Activity;
 pub use charter::check_blocklists;
-pub use control::{ask_to_reload, ask_to_upgrade};
+pub use control::{ask_for_activity, ask_to_reload, ask_to_upgrade};
 pub use doors::survey as survey_certificates;
 pub use keys::SigningKeys;
 pub use office::{BounceDesk, Office, Printed, world};

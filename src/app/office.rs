@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use ipnet::IpNet;
 use jiff::tz::TimeZone;
 
 use crate::config::Config;
@@ -10,6 +11,7 @@ use crate::crypto::foreign::{Basis, basis_of};
 use crate::crypto::jwt::KeyRing;
 use crate::crypto::secrets::{PEPPER, PresentSecrets, SEALING_KEY, SealingKey, SecretFiles};
 use crate::domain::account::{Account, Email, Extension};
+use crate::domain::campaigns;
 use crate::domain::event::{Actor, Event, Fact};
 use crate::domain::fault::Fault;
 use crate::flows::{
@@ -19,7 +21,7 @@ use crate::flows::{
 use crate::mail::ReturnPath;
 use crate::mail::bounce;
 use crate::mail::sheet::{self, Sheet};
-use crate::ports::{Accounts, Bounces, Events, Keys, Outbox};
+use crate::ports::{Accounts, Bounces, CampaignBook, Events, Keys, Outbox};
 use crate::store::SqliteStore;
 
 use super::clock::SystemClock;
@@ -39,6 +41,8 @@ pub struct Office {
     pub links: LinkOffice,
     /// API tokens.
     pub tokens: TokenOffice,
+    /// Attacks.
+    pub campaigns: Arc<dyn CampaignBook>,
     store: Arc<SqliteStore>,
 }
 
@@ -148,6 +152,7 @@ impl Office {
                 tokens: store.clone(),
                 world: world(),
             },
+            campaigns: store.clone(),
             store,
         })
     }
@@ -199,6 +204,23 @@ impl Office {
         };
         self.events.append(&[event]).await?;
         Ok(ring)
+    }
+
+    /// The networks that attacks under way come from and that a filter may name: never a proxy, never an address that many
+    /// people share, never one from which somebody signs in on a device of their own.
+    ///
+    /// # Errors
+    /// When the store is down.
+    pub async fn campaign_sources(&self, config: &Config) -> Result<Vec<IpNet>, Fault> {
+        let server = &config.server;
+        let declared = [
+            &server.trusted_proxies,
+            &server.shared_addresses,
+            &config.forward_auth.proxies,
+        ];
+        let spared: Vec<IpNet> = declared.into_iter().flatten().copied().collect();
+        let living = self.campaigns.living().await?;
+        Ok(campaigns::sources(&living, &spared).collect())
     }
 
     pub(super) fn store(&self) -> &SqliteStore {

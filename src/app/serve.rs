@@ -349,6 +349,7 @@ impl Composed {
         let asked = Asked {
             reloads: Arc::clone(reloads),
             handover: Arc::clone(&self.handover),
+            campaigns: Arc::clone(&self.lasting.campaigns),
         };
         match Control::bind(&self.directory) {
             Ok(control) => life.tasks.run_until_stop(|stop| control.serve(asked, stop)),

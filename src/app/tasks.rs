@@ -170,6 +170,8 @@ pub fn start(tasks: &Tasks, lasting: &Lasting, current: &Arc<Current>) {
     lasting.counts.keep(tasks);
     let swept = &lasting.monitor.metrics.facts.sessions_swept;
     keep(tasks, current, &lasting.keys, swept);
+    let (campaigns, current) = (Arc::clone(&lasting.campaigns), Arc::clone(current));
+    tasks.run_until_stop(|stop| campaigns.run(current, stop));
 }
 
 /// Takes up certificates that were renewed, and says which run out soon. `expiry` shows when the first of them does.

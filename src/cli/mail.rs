@@ -187,11 +187,14 @@ pub fn last_words(listing: &LetterListing) -> Option<Cow<'_, str>> {
 
 fn to(matter: &Matter, people: &People) -> Styled {
     match matter {
-        Matter::ResetRequested { email, .. } | Matter::EmailChanged { to: email, .. } => email.as_typed().into(),
+        Matter::ResetRequested { email, .. }
+        | Matter::EmailChanged { to: email, .. }
+        | Matter::Campaign { to: email, .. } => email.as_typed().into(),
         Matter::Welcome { account }
         | Matter::PasswordChanged { account }
         | Matter::NewDevice { account, .. }
-        | Matter::AccountUnlocked { account } => people.words(*account),
+        | Matter::AccountUnlocked { account }
+        | Matter::NewPassword { account } => people.words(*account),
     }
 }
 

@@ -14,6 +14,7 @@ mod explain;
 mod hash;
 mod healthcheck;
 mod key;
+mod limits;
 mod link;
 mod mail;
 mod open;
@@ -136,6 +137,9 @@ enum Command {
     /// Make lists of passwords that nobody may choose
     #[command(subcommand)]
     Passwords(passwords::Command),
+    /// See who tries to get in, and what is done about it
+    #[command(subcommand)]
+    Limits(limits::Command),
     /// See what became of the links in letters
     #[command(subcommand)]
     Link(link::Command),
@@ -238,6 +242,7 @@ impl Cli {
             Command::Token(command) => command.run(config, output)?,
             Command::Event(command) => command.run(config, output)?,
             Command::Mail(command) => return command.run(config, output),
+            Command::Limits(command) => return command.run(config, output),
             Command::Link(command) => command.run(config, output)?,
             Command::Key(command) => command.run(config, output)?,
             Command::Hash(command) => return command.run(output),
@@ -392,6 +397,10 @@ mod tests {
             "mail preview --kind welcome --lang ja --open",
             "mail preview --kind new-device --html",
             "config theme /tmp/theme",
+            "limits campaigns --since 7d --json",
+            "limits campaigns show mtpa9wn5 --json",
+            "limits watch",
+            "limits watch --once --json",
             "backup create /b --force --json",
             "backup restore /b --replace --keys-lost",
             "backup prove /b --json",

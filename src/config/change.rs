@@ -165,6 +165,8 @@ mod tests {
         "\"1.3\"",
         "[\"https://app.example.org /api/*\"]",
         "\"optional\"",
+        "[\"x@example.org\"]",
+        "\"new-password\"",
         "[{ certificate = \"/other.pem\", key = \"/other.key\" }]",
     ];
 

@@ -2,6 +2,7 @@
 
 use serde_json::json;
 
+use super::Attacks;
 use super::keys::forms::{Switch, parsed};
 use super::keys::{Slot, Walker};
 use crate::domain::limits::Quota;
@@ -35,6 +36,8 @@ pub struct Limits {
     pub mail_day: Quota,
     /// `pages_per_client`: any request to our own pages. Default `600 per 1m`.
     pub pages_client: Quota,
+    /// What follows from attacks.
+    pub attacks: Attacks,
 }
 
 impl Default for Limits {
@@ -53,6 +56,7 @@ impl Default for Limits {
             mail_client: fixed("10 per 1h"),
             mail_day: fixed("2000 per 1day"),
             pages_client: fixed("600 per 1m"),
+            attacks: Attacks::default(),
         }
     }
 }
@@ -149,5 +153,6 @@ impl Limits {
             let form = parsed::<Quota>(json!({ "pattern": "^\\s*[0-9]+\\s* per .*[0-9]", "examples": ["10 per 15m"] }));
             walker.key(name, doc, &form, Slot::Default(quota));
         }
+        self.attacks.walk(walker);
     }
 }

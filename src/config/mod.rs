@@ -7,6 +7,7 @@
 
 mod access;
 mod assertion;
+mod attacks;
 mod branding;
 mod change;
 mod doors;
@@ -35,6 +36,7 @@ use std::path::Path;
 use toml::de::DeTable;
 
 pub use assertion::Assertion;
+pub use attacks::{Attacks, Compromised};
 pub use branding::Branding;
 pub use change::{Change, RESTART, why_restart};
 pub use forward_auth::ForwardAuth;

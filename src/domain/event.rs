@@ -8,6 +8,7 @@ use uuid::Uuid;
 use super::account::{AccountId, Field};
 use super::api_token::{ApiTokenId, ApiTokenName};
 use super::bounce::StatusCode;
+use super::campaigns::{CampaignId, Kind};
 use super::client::ClientAddr;
 use super::outbox::{Letter, Matter};
 use super::session::SessionId;
@@ -115,6 +116,8 @@ pub enum Fact {
     PasswordSet(Purpose),
     /// A password was changed by its person, who knew the old one.
     PasswordChanged,
+    /// A password was taken away, since an attack got in with it.
+    PasswordClosed(CampaignId),
     /// A notice was handed to the mail server.
     NoticeSent(&'static str),
     /// A notice was not sent, on purpose.
@@ -145,6 +148,12 @@ pub enum Fact {
     UpgradeFailed,
     /// A rule of the limits that only tells was reached, one of this name.
     LimitReached(String),
+    /// Failures were seen to be an attack.
+    CampaignBegan(Kind, CampaignId),
+    /// A sign-in worked that belongs to an attack.
+    CampaignSucceeded(Kind, CampaignId),
+    /// An attack has been quiet for so long that it is taken to be over.
+    CampaignEnded(Kind, CampaignId),
     /// A backup of the store was made.
     BackupCreated,
     /// The store was restored from a backup; everything before is from the backup.
@@ -264,6 +273,7 @@ impl Fact {
             Self::LinkRefused(_) => "link.refused",
             Self::PasswordSet(_) => "password.set",
             Self::PasswordChanged => "password.changed",
+            Self::PasswordClosed(_) => "password.closed",
             Self::NoticeSent(_) => "notice.sent",
             Self::NoticeWithheld(..) => "notice.withheld",
             Self::LetterGivenUp(_) => "letter.given-up",
@@ -279,6 +289,9 @@ impl Fact {
             Self::UpgradeDone(_) => "upgrade.done",
             Self::UpgradeFailed => "upgrade.failed",
             Self::LimitReached(_) => "limits.reached",
+            Self::CampaignBegan(..) => "campaign.began",
+            Self::CampaignSucceeded(..) => "campaign.succeeded",
+            Self::CampaignEnded(..) => "campaign.ended",
             Self::BackupCreated => "backup.created",
             Self::BackupRestored => "backup.restored",
         }
@@ -310,6 +323,10 @@ impl Fact {
             Self::NoticeWithheld(matter, reason) => Some(format!("{matter} {}", reason.as_str())),
             Self::LetterBounced(matter, Some(status)) => Some(format!("{matter} {status}")),
             Self::TokenAdded(name, id) | Self::TokenRevoked(name, id) => Some(format!("{name} {id}")),
+            Self::PasswordClosed(campaign) => Some(campaign.to_string()),
+            Self::CampaignBegan(kind, id) | Self::CampaignSucceeded(kind, id) | Self::CampaignEnded(kind, id) => {
+                Some(format!("{kind} {id}"))
+            }
             Self::KeyRotated(text)
             | Self::PepperRotated(text)
             | Self::PepperDropped(text)
@@ -343,6 +360,10 @@ impl Fact {
         let token = || {
             let (name, id) = detail?.split_once(' ')?;
             Some((ApiTokenName::parse(name).ok()?, ApiTokenId::parse(id)?))
+        };
+        let campaign = || {
+            let (kind, id) = detail?.split_once(' ')?;
+            Some((Kind::parse(kind)?, CampaignId::parse(id)?))
         };
         match name {
             "account.created" => plain(Self::AccountCreated),
@@ -380,6 +401,7 @@ impl Fact {
             "link.refused" => reason().map(Self::LinkRefused),
             "password.set" => purpose().map(Self::PasswordSet),
             "password.changed" => plain(Self::PasswordChanged),
+            "password.closed" => CampaignId::parse(detail?).map(Self::PasswordClosed),
             "notice.sent" => matter().map(Self::NoticeSent),
             "notice.withheld" => {
                 let (matter, reason) = detail?.split_once(' ')?;
@@ -404,6 +426,9 @@ impl Fact {
             "limits.reached" => Some(Self::LimitReached(detail?.to_owned())),
             "upstream.tried" => Some(Self::UpstreamTried(detail?.to_owned())),
             "pepper.dropped" => Some(Self::PepperDropped(detail?.to_owned())),
+            "campaign.began" => campaign().map(|(kind, id)| Self::CampaignBegan(kind, id)),
+            "campaign.succeeded" => campaign().map(|(kind, id)| Self::CampaignSucceeded(kind, id)),
+            "campaign.ended" => campaign().map(|(kind, id)| Self::CampaignEnded(kind, id)),
             "backup.created" => plain(Self::BackupCreated),
             "backup.restored" => plain(Self::BackupRestored),
             _ => None,
@@ -499,6 +524,10 @@ pub(crate) mod tests {
             Fact::UpgradeDone("1.2.3".into()),
             Fact::UpgradeFailed,
             Fact::LimitReached("sign-in.spray".into()),
+            Fact::PasswordClosed(CampaignId::parse("mtpa9wn5").unwrap()),
+            Fact::CampaignBegan(Kind::Spraying, CampaignId::parse("mtpa9wn5").unwrap()),
+            Fact::CampaignSucceeded(Kind::Guessing, CampaignId::parse("mtpa9wn5").unwrap()),
+            Fact::CampaignEnded(Kind::MailBomb, CampaignId::parse("mtpa9wn5").unwrap()),
             Fact::BackupCreated,
             Fact::BackupRestored,
         ]

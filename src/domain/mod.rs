@@ -10,6 +10,7 @@ pub mod bearer;
 pub mod body;
 pub mod bounce;
 pub mod browser;
+pub mod campaigns;
 pub mod census;
 pub mod certificate;
 pub mod client;

@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use super::account::{AccountId, Email};
 use super::browser::Browser;
+use super::campaigns::CampaignId;
 use super::client::ClientAddr;
 use super::device::Device;
 use super::session::later;
@@ -144,6 +145,18 @@ pub enum Matter {
         /// Whom.
         account: AccountId,
     },
+    /// Let the person set a new password: the old one was taken away, since an attack got in with it.
+    NewPassword {
+        /// Whom.
+        account: AccountId,
+    },
+    /// Tell an administrator that an attack got in.
+    Campaign {
+        /// Where this letter goes.
+        to: Email,
+        /// Which attack.
+        campaign: CampaignId,
+    },
 }
 
 impl Matter {
@@ -156,6 +169,8 @@ impl Matter {
             Self::NewDevice { .. } => "new-device",
             Self::EmailChanged { .. } => "email-changed",
             Self::AccountUnlocked { .. } => "account-unlocked",
+            Self::NewPassword { .. } => "new-password",
+            Self::Campaign { .. } => "campaign",
         }
     }
 
@@ -168,6 +183,8 @@ impl Matter {
             "new-device",
             "email-changed",
             "account-unlocked",
+            "new-password",
+            "campaign",
         ]
         .into_iter()
         .find(|name| *name == text)
@@ -177,11 +194,12 @@ impl Matter {
     pub const fn purpose(&self) -> Option<Purpose> {
         match self {
             Self::Welcome { .. } => Some(Purpose::Welcome),
-            Self::ResetRequested { .. } => Some(Purpose::Reset),
+            Self::ResetRequested { .. } | Self::NewPassword { .. } => Some(Purpose::Reset),
             Self::PasswordChanged { .. }
             | Self::NewDevice { .. }
             | Self::EmailChanged { .. }
-            | Self::AccountUnlocked { .. } => None,
+            | Self::AccountUnlocked { .. }
+            | Self::Campaign { .. } => None,
         }
     }
 
@@ -198,7 +216,9 @@ impl Matter {
             | Self::PasswordChanged { .. }
             | Self::NewDevice { .. }
             | Self::EmailChanged { .. }
-            | Self::AccountUnlocked { .. } => None,
+            | Self::AccountUnlocked { .. }
+            | Self::NewPassword { .. }
+            | Self::Campaign { .. } => None,
         }
     }
 
@@ -209,8 +229,9 @@ impl Matter {
             | Self::PasswordChanged { account }
             | Self::NewDevice { account, .. }
             | Self::EmailChanged { account, .. }
-            | Self::AccountUnlocked { account } => Some(*account),
-            Self::ResetRequested { .. } => None,
+            | Self::AccountUnlocked { account }
+            | Self::NewPassword { account } => Some(*account),
+            Self::ResetRequested { .. } | Self::Campaign { .. } => None,
         }
     }
 }

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::domain::account::{Account, AccountState, Email, LoginName};
+use crate::domain::account::{Account, AccountId, AccountState, Email, LoginName};
 use crate::domain::device::Device;
 use crate::domain::event::{Actor, Consequences, Fact, Reason};
 use crate::domain::fault::Fault;
@@ -25,7 +25,7 @@ use crate::domain::ticket::{Purpose, Ticket, TicketLife, Way};
 use crate::domain::token::TicketToken;
 use crate::ports::{Accounts, Content, EmailMatch, Issue, Mail, Mailer, Outbox, Receipt, Refusal, Tickets};
 
-use super::{Budget, MailBudget, Pace, World};
+use super::{Alerts, Budget, MailBudget, Pace, World};
 
 /// Delivers what waits in the outbox.
 pub struct DeliverLetters {
@@ -45,6 +45,8 @@ pub struct DeliverLetters {
     pub budget: MailBudget,
     /// How fast letters of crowds leave.
     pub pace: Pace,
+    /// What administrators are told of attacks.
+    pub alerts: Alerts,
 }
 
 /// What one round did.
@@ -90,6 +92,19 @@ impl DeliverLetters {
 
     async fn work(&self, queued: &QueuedLetter, delivery: &mut Delivery) -> Result<(), Fault> {
         let letter = &queued.letter;
+        if let Matter::Campaign { to, campaign } = &letter.matter {
+            return match self.alerts.send(letter.id, to, *campaign, &*self.mailer).await? {
+                None => {
+                    delivery.withheld += 1;
+                    self.withhold(letter, None, Reason::UnknownName).await
+                }
+                Some(Ok(receipt)) => {
+                    delivery.delivered += 1;
+                    self.delivered(letter, None, to, &receipt).await
+                }
+                Some(Err(refusal)) => self.failed(queued, None, &refusal, delivery).await,
+            };
+        }
         let (account, to) = match self.plan(&letter.matter).await? {
             Plan::Send { account, to } => (account, to),
             Plan::Withhold(account, reason) => {
@@ -129,7 +144,7 @@ impl DeliverLetters {
                     .send(Mail {
                         letter: letter.id,
                         to: &to,
-                        account: &account,
+                        reader: (&*account).into(),
                         content,
                         site: letter.matter.site(),
                     })
@@ -141,16 +156,21 @@ impl DeliverLetters {
                     return self.withhold(letter, Some(&account), Reason::Disabled).await;
                 }
                 Some(token) => {
-                    let (token, life) = (&token, self.life.of(purpose));
-                    let content = match purpose {
-                        Purpose::Welcome => Content::Welcome { token, life },
-                        Purpose::Reset => Content::Reset { token, life },
+                    let (token, life) = (&token, self.life_of(&letter.matter, purpose));
+                    let content = match (&letter.matter, purpose) {
+                        (Matter::NewPassword { .. }, _) => Content::NewPassword {
+                            token,
+                            life,
+                            at: letter.created_at,
+                        },
+                        (_, Purpose::Welcome) => Content::Welcome { token, life },
+                        (_, Purpose::Reset) => Content::Reset { token, life },
                     };
                     self.mailer
                         .send(Mail {
                             letter: letter.id,
                             to: &to,
-                            account: &account,
+                            reader: (&*account).into(),
                             content,
                             site: letter.matter.site(),
                         })
@@ -162,12 +182,22 @@ impl DeliverLetters {
             Ok(receipt) => {
                 drawn.use_up();
                 delivery.delivered += 1;
-                self.delivered(letter, &account, &to, &receipt).await
+                self.delivered(letter, Some(&account), &to, &receipt).await
             }
             Err(refusal) => {
                 drawn.give_back();
-                self.failed(queued, &account, &refusal, delivery).await
+                self.failed(queued, Some(&account), &refusal, delivery).await
             }
+        }
+    }
+
+    /// How long the link of a letter works. Nobody waits for the letter of a password that was taken away, so its link
+    /// outlives the night.
+    fn life_of(&self, matter: &Matter, purpose: Purpose) -> Duration {
+        let life = self.life.of(purpose);
+        match matter {
+            Matter::NewPassword { .. } => life.max(Duration::from_hours(24)),
+            _ => life,
         }
     }
 
@@ -183,7 +213,9 @@ impl DeliverLetters {
             | Matter::PasswordChanged { account }
             | Matter::NewDevice { account, .. }
             | Matter::EmailChanged { account, .. }
-            | Matter::AccountUnlocked { account } => self.accounts.find(*account).await?,
+            | Matter::AccountUnlocked { account }
+            | Matter::NewPassword { account } => self.accounts.find(*account).await?,
+            Matter::Campaign { .. } => None,
         };
         let Some(account) = account.map(Box::new) else {
             return Ok(Plan::Withhold(None, Reason::UnknownName));
@@ -200,6 +232,17 @@ impl DeliverLetters {
         if matches!(matter, Matter::AccountUnlocked { .. }) && account.state == AccountState::Invited {
             // There is no password to sign in with yet; a Welcome letter is what helps.
             return Ok(Plan::Withhold(Some(account), Reason::NeverActivated));
+        }
+        if matches!(matter, Matter::NewPassword { .. }) {
+            if account.state == AccountState::Active {
+                return Ok(Plan::Withhold(Some(account), Reason::AlreadyActive));
+            }
+            // A link that others can open would let them set the password.
+            if let Some(email) = &account.email
+                && let EmailMatch::Shared(_) = self.accounts.find_by_email(email).await?
+            {
+                return Ok(Plan::Withhold(Some(account), Reason::SharedEmail));
+            }
         }
         let to = match matter {
             Matter::EmailChanged { to, .. } => Some(to.clone()),
@@ -258,7 +301,7 @@ impl DeliverLetters {
             purpose,
             way: Some(Way::Letter(letter.id)),
             created_at: now,
-            expires_at: later(now, self.life.of(purpose)),
+            expires_at: later(now, self.life_of(&letter.matter, purpose)),
             ended: None,
         };
         Ok(match self.tickets.issue(&ticket).await? {
@@ -267,11 +310,18 @@ impl DeliverLetters {
         })
     }
 
-    async fn delivered(&self, letter: &Letter, account: &Account, to: &Email, receipt: &Receipt) -> Result<(), Fault> {
-        let fact =
-            purpose(&letter.matter, Some(account)).map_or(Fact::NoticeSent(letter.matter.as_str()), Fact::LinkSent);
-        let event = self.world.event(Actor::Gateway, None, Some(account.id), fact);
-        tracing::info!(letter = %letter.id, matter = letter.matter.as_str(), account = %account.id, "letter handed to the mail server");
+    async fn delivered(
+        &self,
+        letter: &Letter,
+        account: Option<&Account>,
+        to: &Email,
+        receipt: &Receipt,
+    ) -> Result<(), Fault> {
+        let fact = purpose(&letter.matter, account).map_or(Fact::NoticeSent(letter.matter.as_str()), Fact::LinkSent);
+        let id = account.map(|account| account.id);
+        let event = self.world.event(Actor::Gateway, None, id, fact);
+        let account = id.as_ref().map(tracing::field::display::<&AccountId>);
+        tracing::info!(letter = %letter.id, matter = letter.matter.as_str(), account, "letter handed to the mail server");
         self.outbox
             .delivered(letter.id, to, self.world.now(), &receipt.words, event)
             .await
@@ -305,7 +355,9 @@ impl DeliverLetters {
             Matter::Welcome { .. }
             | Matter::PasswordChanged { .. }
             | Matter::EmailChanged { .. }
-            | Matter::AccountUnlocked { .. } => None,
+            | Matter::AccountUnlocked { .. }
+            | Matter::NewPassword { .. }
+            | Matter::Campaign { .. } => None,
         };
         if reason == Reason::SharedEmail {
             tracing::warn!(letter = %letter.id, matter, "letter withheld: several accounts share the address; give each its own, or remove the one nobody uses");
@@ -324,7 +376,7 @@ impl DeliverLetters {
     async fn failed(
         &self,
         queued: &QueuedLetter,
-        account: &Account,
+        account: Option<&Account>,
         refusal: &Refusal,
         delivery: &mut Delivery,
     ) -> Result<(), Fault> {
@@ -333,9 +385,8 @@ impl DeliverLetters {
         if refusal.permanent || is_over(letter, now, self.life) {
             delivery.given_up += 1;
             tracing::warn!(letter = %letter.id, matter, words = refusal.words, "letter given up");
-            let event = self
-                .world
-                .event(Actor::Gateway, None, Some(account.id), Fact::LetterGivenUp(matter));
+            let id = account.map(|account| account.id);
+            let event = self.world.event(Actor::Gateway, None, id, Fact::LetterGivenUp(matter));
             return self.outbox.given_up(letter.id, now, &refusal.words, event).await;
         }
         delivery.failed += 1;
@@ -348,9 +399,9 @@ impl DeliverLetters {
 /// Which link a letter carries. Whoever was invited and asks for a reset has no password to forget: another Welcome
 /// is what helps, and a stranger who asks in their name takes no days off the link they have.
 fn purpose(matter: &Matter, account: Option<&Account>) -> Option<Purpose> {
-    match (matter.purpose(), account.map(|account| account.state)) {
-        (Some(Purpose::Reset), Some(AccountState::Invited)) => Some(Purpose::Welcome),
-        (purpose, _) => purpose,
+    match (matter, account.map(|account| account.state)) {
+        (Matter::ResetRequested { .. }, Some(AccountState::Invited)) => Some(Purpose::Welcome),
+        (matter, _) => matter.purpose(),
     }
 }
 
@@ -362,7 +413,9 @@ fn is_over(letter: &Letter, now: Timestamp, life: TicketLife) -> bool {
         | Matter::PasswordChanged { .. }
         | Matter::NewDevice { .. }
         | Matter::EmailChanged { .. }
-        | Matter::AccountUnlocked { .. } => GIVE_UP_AFTER,
+        | Matter::AccountUnlocked { .. }
+        | Matter::NewPassword { .. }
+        | Matter::Campaign { .. } => GIVE_UP_AFTER,
     };
     now >= later(letter.created_at, patience)
 }
@@ -382,8 +435,10 @@ fn notice<'a>(letter: &'a Letter, account: &Account) -> Content<'a> {
             current: account.email.as_ref() == Some(to),
         },
         Matter::AccountUnlocked { .. } => Content::AccountUnlocked { at },
-        Matter::PasswordChanged { .. } | Matter::Welcome { .. } | Matter::ResetRequested { .. } => {
-            Content::PasswordChanged { at }
-        }
+        Matter::PasswordChanged { .. }
+        | Matter::Welcome { .. }
+        | Matter::ResetRequested { .. }
+        | Matter::NewPassword { .. }
+        | Matter::Campaign { .. } => Content::PasswordChanged { at },
     }
 }

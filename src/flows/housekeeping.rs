@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::domain::fault::Fault;
 use crate::domain::session::{Lifetime, earlier};
-use crate::ports::{ApiTokens, Outbox, Sessions, Tickets};
+use crate::ports::{ApiTokens, CampaignBook, Outbox, Sessions, Tickets};
 
 use super::World;
 
@@ -19,6 +19,8 @@ pub struct Housekeeping {
     pub tokens: Arc<dyn ApiTokens>,
     /// Letters go a month after their end.
     pub outbox: Arc<dyn Outbox>,
+    /// Attacks go a year after their end.
+    pub campaigns: Arc<dyn CampaignBook>,
     /// Time and chance.
     pub world: World,
     /// When sessions are past their limits.
@@ -31,6 +33,9 @@ const KEEP: Duration = Duration::from_hours(30 * 24);
 /// How long ended API tokens do.
 const KEEP_TOKENS: Duration = Duration::from_hours(90 * 24);
 
+/// How long attacks that are over do.
+const KEEP_CAMPAIGNS: Duration = Duration::from_hours(365 * 24);
+
 /// What one round removed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Swept {
@@ -42,6 +47,8 @@ pub struct Swept {
     pub tokens: u64,
     /// Letters that ended long ago.
     pub letters: u64,
+    /// Attacks that ended long ago.
+    pub campaigns: u64,
 }
 
 impl Housekeeping {
@@ -58,15 +65,17 @@ impl Housekeeping {
         let tickets = self.tickets.sweep(before).await?;
         let tokens = self.tokens.sweep(earlier(now, KEEP_TOKENS)).await?;
         let letters = self.outbox.sweep(before).await?;
+        let campaigns = self.campaigns.sweep(earlier(now, KEEP_CAMPAIGNS)).await?;
         self.sessions
             .sweep_changes(earlier(now, Duration::from_hours(1)))
             .await?;
-        tracing::debug!(sessions, tickets, tokens, letters, "swept");
+        tracing::debug!(sessions, tickets, tokens, letters, campaigns, "swept");
         Ok(Swept {
             sessions,
             tickets,
             tokens,
             letters,
+            campaigns,
         })
     }
 }

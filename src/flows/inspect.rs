@@ -55,6 +55,8 @@ pub enum Disorder {
     NoEmail,
     /// Mail to the address of an enabled account bounces for good.
     MailBounces,
+    /// The password was taken away, and no other has been set yet.
+    NewPasswordNeeded,
     /// Invited, and no link has ever been mailed.
     NeverActivated,
     /// The newest link has expired unused.
@@ -82,6 +84,7 @@ impl Disorder {
             Self::SharedEmail => "shared-email",
             Self::NoEmail => "no-email",
             Self::MailBounces => "mail-bounces",
+            Self::NewPasswordNeeded => "new-password-needed",
             Self::NeverActivated => "never-activated",
             Self::LinkExpired => "link-expired",
             Self::NotSeen => "not-seen",
@@ -109,6 +112,10 @@ impl Disorder {
                 "ask for the right address (sekisho account change EXTENSION --email ADDRESS), or have the mailbox mended and \
                  write again (sekisho account welcome EXTENSION, or \"forgot password\"); a link on paper until then: \
                  sekisho account welcome EXTENSION --print"
+            }
+            Self::NewPasswordNeeded => {
+                "see that the person sets another one: by \"forgot password\" where the address is nobody else's, else with a \
+                 link: sekisho account welcome EXTENSION --print; what was tried: sekisho limits campaigns"
             }
             Self::NeverActivated => {
                 "invite them: sekisho account welcome EXTENSION, unless a letter waits already (sekisho mail progress)"
@@ -231,8 +238,13 @@ impl Everybody {
                 Some((TicketState::Expired, ticket)) => {
                     add(Disorder::LinkExpired, format!("{} link", ticket.purpose));
                 }
-                None if account.state == AccountState::Invited => add(Disorder::NeverActivated, String::new()),
+                None if account.state == AccountState::Invited && !listing.needs_new_password() => {
+                    add(Disorder::NeverActivated, String::new());
+                }
                 _ => {}
+            }
+            if listing.needs_new_password() {
+                add(Disorder::NewPasswordNeeded, String::new());
             }
             if let Some(last) = not_seen_since(listing, now) {
                 add(Disorder::NotSeen, format!("since {}", last.strftime("%Y-%m-%d")));

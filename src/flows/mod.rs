@@ -4,11 +4,13 @@
 //! back as values; `Err` means that something we depend on is not working.
 
 mod accounts;
+mod alerts;
 mod aliases;
 mod api_tokens;
 mod authenticate;
 mod authenticate_service;
 mod bounces;
+mod close_passwords;
 mod deliver_letters;
 mod digests;
 mod forgot_password;
@@ -28,11 +30,13 @@ mod sign_out;
 mod tie;
 
 pub use accounts::{AccountChange, AccountOffice, NewAccount, NewAccountProblem};
+pub use alerts::Alerts;
 pub use aliases::Aliases;
 pub use api_tokens::{Made, NewToken, NewTokenProblem, Revoking, TokenKey, TokenOffice};
 pub use authenticate::{Authenticate, Bond, Presented, Refusal, Right, Severed, Standing};
 pub use authenticate_service::{AuthenticateService, Claim, Clearance, TokenRefusal};
 pub use bounces::{BounceOffice, Settled};
+pub use close_passwords::ClosePasswords;
 pub use deliver_letters::{DeliverLetters, Delivery};
 pub use forgot_password::{ForgotPassword, ResetLimits, ResetRequest};
 pub use housekeeping::{Housekeeping, Swept};

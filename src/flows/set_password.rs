@@ -10,10 +10,10 @@ use crate::domain::fault::Fault;
 use crate::domain::limits::attempt::{Attempt, Endpoint};
 use crate::domain::limits::ledger::Outcome;
 use crate::domain::outbox::Matter;
-use crate::domain::password::{Password, PasswordRules, Weakness, Weaknesses};
+use crate::domain::password::{Password, PasswordHash, PasswordRules, Weakness, Weaknesses};
 use crate::domain::ticket::{Purpose, TicketState};
 use crate::domain::token::TicketToken;
-use crate::ports::{Events, Hasher, Limiter, Redemption, Ruling, Stopped, TicketRecord, Tickets};
+use crate::ports::{Events, Hasher, Limiter, Redemption, Ruling, Stopped, TicketRecord, Tickets, Verification};
 
 use super::World;
 
@@ -114,7 +114,8 @@ impl SetPassword {
         typed: NewPassword<'_>,
         client: ClientAddr,
     ) -> Result<WithTicket, Fault> {
-        let (account, purpose) = match self.judge(token, client).await? {
+        let (look, closed) = self.judge_with_closed(token, client).await?;
+        let (account, purpose) = match look {
             Look::Live { account, purpose } => (account, purpose),
             other => return Ok(WithTicket::NotLive(other)),
         };
@@ -126,6 +127,12 @@ impl SetPassword {
             Ok(None) => return Ok(WithTicket::Differ(account, purpose)),
             Err(weakness) => return Ok(WithTicket::Weak(account, purpose, weakness)),
         };
+        if let Some(closed) = &closed
+            && let Verification::Match { .. } = self.hasher.verify(&password, Some(closed)).await?.outcome
+        {
+            // Whoever it was taken away from knows it still.
+            return Ok(WithTicket::Weak(account, purpose, Weakness::Common.into()));
+        }
         let hash = self.hasher.hash(&password).await?;
         let (id, now) = (account.id, self.world.now());
         let set = self
@@ -150,16 +157,25 @@ impl SetPassword {
     }
 
     async fn judge(&self, token: Option<&TicketToken>, client: ClientAddr) -> Result<Look, Fault> {
+        Ok(self.judge_with_closed(token, client).await?.0)
+    }
+
+    /// The same, with the password that was taken away from the account.
+    async fn judge_with_closed(
+        &self,
+        token: Option<&TicketToken>,
+        client: ClientAddr,
+    ) -> Result<(Look, Option<PasswordHash>), Fault> {
         let grant = match self.limiter.attempt(Attempt::new(Endpoint::SetPassword, client), None) {
             Ruling::Granted(grant) => grant,
             Ruling::Refused(Stopped { retry_after, rule }) => {
                 tracing::info!(%client, %rule, "link throttled");
-                return Ok(Look::Throttled(retry_after));
+                return Ok((Look::Throttled(retry_after), None));
             }
         };
         super::wait(&grant).await;
         let Some(token) = token else {
-            return Ok(Look::Unknown);
+            return Ok((Look::Unknown, None));
         };
         let found = self.tickets.find(&token.digest()).await;
         // Good links are counted like bad ones: each look is written down.
@@ -168,11 +184,16 @@ impl SetPassword {
             Ok(None) => Outcome::Failed,
             Err(_) => Outcome::NotTried,
         });
-        let Some(TicketRecord { ticket, account }) = found? else {
-            return Ok(Look::Unknown);
+        let Some(TicketRecord {
+            ticket,
+            account,
+            closed,
+        }) = found?
+        else {
+            return Ok((Look::Unknown, None));
         };
         let purpose = ticket.purpose;
-        Ok(match ticket.state_at(self.world.now()) {
+        let look = match ticket.state_at(self.world.now()) {
             TicketState::Live if account.state == AccountState::Disabled => Look::Dead {
                 state: TicketState::Replaced,
                 purpose,
@@ -182,7 +203,8 @@ impl SetPassword {
                 purpose,
             },
             state => Look::Dead { state, purpose },
-        })
+        };
+        Ok((look, closed))
     }
 
     /// The password, `None` when the two fields differ.

@@ -82,10 +82,10 @@ impl Mailer for SmtpMailer {
         let unwritten = |what: String| refusal(false, &what, secret);
         let letter = self
             .press
-            .write(mail.account, &mail.content, mail.site)
+            .write(mail.reader, &mail.content, mail.site)
             .map_err(|fault| unwritten(fault.chain()))?;
         let to = Mailbox::new(
-            Some(one_line(&mail.account.name)).filter(|name| !name.is_empty()),
+            Some(one_line(mail.reader.name)).filter(|name| !name.is_empty()),
             address,
         );
         let now = self.clock.now();

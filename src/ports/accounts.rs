@@ -83,6 +83,17 @@ pub trait Accounts: Send + Sync {
     async fn change_password(&self, change: &PasswordChange, now: Timestamp, then: Consequences)
     -> Result<bool, Fault>;
 
+    /// Takes the password away that was set by `set_by`, since others know it: the account counts as invited, or stays
+    /// disabled, every session ends, and so does every live ticket. When the password was set stays known.
+    /// [`Change::Unchanged`], and nothing is recorded, when it has none or has had another one since.
+    async fn close_password(
+        &self,
+        id: AccountId,
+        set_by: Timestamp,
+        now: Timestamp,
+        then: Consequences,
+    ) -> Result<Change, Fault>;
+
     /// Accepts letters and events about an account that exists: a Welcome letter, for instance.
     async fn record(&self, id: AccountId, then: Consequences) -> Result<Change, Fault>;
 
@@ -230,4 +241,11 @@ pub struct AccountListing {
     pub password_set_at: Option<Timestamp>,
     /// When the person last signed in.
     pub last_sign_in_at: Option<Timestamp>,
+}
+
+impl AccountListing {
+    /// Whether the password was taken away, so that the person must set another one.
+    pub fn needs_new_password(&self) -> bool {
+        self.account.state == AccountState::Invited && self.password_set_at.is_some()
+    }
 }

@@ -5,8 +5,10 @@ use std::time::Duration;
 use async_trait::async_trait;
 use jiff::Timestamp;
 
-use crate::domain::account::{Account, Email};
+use crate::domain::account::{Account, AccountState, Email};
+use crate::domain::campaigns::{Campaign, Kind};
 use crate::domain::client::ClientAddr;
+use crate::domain::language::Language;
 use crate::domain::outbox::LetterId;
 use crate::domain::site::SiteName;
 use crate::domain::token::TicketToken;
@@ -14,7 +16,7 @@ use crate::domain::token::TicketToken;
 /// Speaks to the mail server.
 #[async_trait]
 pub trait Mailer: Send + Sync {
-    /// Writes one letter in the account's language (text and HTML) and hands it over.
+    /// Writes one letter in the reader's language (text and HTML) and hands it over.
     async fn send(&self, mail: Mail<'_>) -> Result<Receipt, Refusal>;
 }
 
@@ -24,12 +26,75 @@ pub struct Mail<'a> {
     pub letter: LetterId,
     /// The one address it goes to.
     pub to: &'a Email,
-    /// Whom it is about.
-    pub account: &'a Account,
+    /// Who reads it.
+    pub reader: Reader<'a>,
     /// What it says.
     pub content: Content<'a>,
     /// The site whose doors its links lead to; `None`, and one that is no longer configured, is the main one.
     pub site: Option<&'a SiteName>,
+}
+
+/// Who reads a letter: the person of an account, or an administrator who need have none.
+#[derive(Clone, Copy, Debug)]
+pub struct Reader<'a> {
+    /// The person's name; may be empty.
+    pub name: &'a str,
+    /// The extension number; empty where there is none.
+    pub extension: &'a str,
+    /// The language of the letter.
+    pub language: Language,
+    /// Whether the account cannot be used.
+    pub disabled: bool,
+}
+
+impl Reader<'_> {
+    /// Somebody of whom nothing is known but the language.
+    pub const fn in_language(language: Language) -> Self {
+        Self {
+            name: "",
+            extension: "",
+            language,
+            disabled: false,
+        }
+    }
+}
+
+impl<'a> From<&'a Account> for Reader<'a> {
+    fn from(account: &'a Account) -> Self {
+        Self {
+            name: &account.name,
+            extension: account.extension.as_str(),
+            language: account.language,
+            disabled: account.state == AccountState::Disabled,
+        }
+    }
+}
+
+/// An attack that got in, as administrators are told of it.
+pub struct Alert<'a> {
+    /// The attack.
+    pub campaign: &'a Campaign,
+    /// Where it got in.
+    pub entries: Vec<Entry>,
+    /// Whether passwords that it got in with are taken away.
+    pub closes: bool,
+}
+
+/// An account that an attack got into.
+pub struct Entry {
+    /// The extension number and the name of its person; empty when the account has been removed.
+    pub person: String,
+    /// When.
+    pub at: Timestamp,
+    /// From where.
+    pub client: ClientAddr,
+}
+
+impl Alert<'_> {
+    /// What is being done.
+    pub const fn kind(&self) -> Kind {
+        self.campaign.kind
+    }
 }
 
 /// What a letter says.
@@ -74,17 +139,29 @@ pub enum Content<'a> {
         /// When.
         at: Timestamp,
     },
+    /// Somebody else knows your password, so it was taken away; set another one, by one of the two doors.
+    NewPassword {
+        /// The right to do so.
+        token: &'a TicketToken,
+        /// How long the link works.
+        life: Duration,
+        /// When it was taken away.
+        at: Timestamp,
+    },
+    /// An attack got in. For administrators.
+    Campaign(&'a Alert<'a>),
 }
 
 impl Content<'_> {
     /// The right to set a password that this letter carries, when it carries one.
     pub const fn token(&self) -> Option<&TicketToken> {
         match self {
-            Self::Welcome { token, .. } | Self::Reset { token, .. } => Some(token),
+            Self::Welcome { token, .. } | Self::Reset { token, .. } | Self::NewPassword { token, .. } => Some(token),
             Self::PasswordChanged { .. }
             | Self::NewDevice { .. }
             | Self::EmailChanged { .. }
-            | Self::AccountUnlocked { .. } => None,
+            | Self::AccountUnlocked { .. }
+            | Self::Campaign(_) => None,
         }
     }
 }

@@ -85,6 +85,8 @@ pub struct TicketRecord {
     pub ticket: Ticket,
     /// Its account.
     pub account: Account,
+    /// The hash of the account's password that was taken away, when one was: it must not be set again.
+    pub closed: Option<PasswordHash>,
 }
 
 /// What became of a redemption.

@@ -17,6 +17,7 @@ mod architecture;
 mod backup;
 mod bodies;
 mod bounces;
+mod campaigns;
 mod cli;
 mod clients;
 mod config;

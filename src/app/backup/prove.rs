@@ -329,7 +329,7 @@ async fn tokens(copy: &mut DatabaseCopy) -> Result<Check, Fault> {
 /// Values as long as a token that are public, or judged by a check of their own.
 fn is_published(cell: &Cell<'_>) -> bool {
     match (cell.table, cell.column) {
-        ("accounts", "password_hash")
+        ("accounts", "password_hash" | "closed_hash")
         | ("signing_keys", "kid" | "public_jwk" | "sealed")
         | ("_sqlx_migrations", "checksum") => true,
         // The kid: the thumbprint of a public key.

@@ -32,6 +32,7 @@ pub fn count(metrics: &FactMetrics, fact: &Fact) {
         Fact::SessionsEnded => sessions_ended.count(&["ended"]),
         Fact::AccountDisabled => sessions_ended.count(&["account-disabled"]),
         Fact::AccountRemoved => sessions_ended.count(&["account-removed"]),
+        Fact::PasswordClosed(_) => sessions_ended.count(&["password-closed"]),
         Fact::ResetRequested => resets.count(&["requested", "none"]),
         Fact::LinkSent(purpose) => {
             links.count(&[purpose.as_str(), "sent"]);
@@ -87,6 +88,9 @@ pub fn count(metrics: &FactMetrics, fact: &Fact) {
         | Fact::UpgradeDone(_)
         | Fact::UpgradeFailed
         | Fact::LimitReached(_)
+        | Fact::CampaignBegan(..)
+        | Fact::CampaignSucceeded(..)
+        | Fact::CampaignEnded(..)
         | Fact::BackupCreated
         | Fact::BackupRestored => {}
     }

@@ -85,5 +85,7 @@ const fn kind(content: &Content<'_>) -> &'static str {
         Content::NewDevice { .. } => "new-device",
         Content::EmailChanged { .. } => "email-changed",
         Content::AccountUnlocked { .. } => "account-unlocked",
+        Content::NewPassword { .. } => "new-password",
+        Content::Campaign(_) => "campaign",
     }
 }

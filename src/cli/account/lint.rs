@@ -65,6 +65,7 @@ fn title(matter: Disorder) -> &'static str {
         Disorder::SharedEmail => "Shared e-mail addresses",
         Disorder::NoEmail => "No e-mail address",
         Disorder::MailBounces => "Mail to the address bounces",
+        Disorder::NewPasswordNeeded => "The password was taken away, since an attack got in with it",
         Disorder::NeverActivated => "Invited, and no link was ever mailed",
         Disorder::LinkExpired => "The link expired before it was used",
         Disorder::NotSeen => "Not signed in for a year",

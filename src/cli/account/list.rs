@@ -98,6 +98,7 @@ pub struct Entry<'a> {
     created_at: Timestamp,
     password_set_at: Option<Timestamp>,
     last_sign_in_at: Option<Timestamp>,
+    needs_new_password: bool,
     id: AccountId,
 }
 
@@ -115,6 +116,7 @@ impl<'a> Entry<'a> {
             created_at: account.created_at,
             password_set_at: listing.password_set_at,
             last_sign_in_at: listing.last_sign_in_at,
+            needs_new_password: listing.needs_new_password(),
             id: account.id,
         }
     }
@@ -139,7 +141,7 @@ fn table(listings: &[AccountListing], output: &Output) -> Table {
             Styled::name(&account.name),
             Styled::or_dash(account.email.as_ref().map(Email::as_typed)),
             account.role.as_str().into(),
-            Styled::new(account.state.as_str(), state_style(account.state)),
+            standing(listing),
             Styled::or_dash(listing.last_sign_in_at.map(|at| output.time(at)).as_deref()),
         ]);
     }
@@ -152,7 +154,7 @@ fn facts(listing: &AccountListing, output: &Output) -> Table {
     table.fact("Extension", Styled::new(account.extension.as_str(), STRONG));
     table.fact("Name", Styled::new(&account.name, STRONG));
     table.fact("E-mail", Styled::or_dash(account.email.as_ref().map(Email::as_typed)));
-    table.fact("State", Styled::new(account.state.as_str(), state_style(account.state)));
+    table.fact("State", standing(listing));
     table.fact("Role", account.role.as_str());
     table.fact("Groups", Styled::or_dash(Some(&account.groups.join(", "))));
     table.fact("Language", account.language.tag());
@@ -161,6 +163,15 @@ fn facts(listing: &AccountListing, output: &Output) -> Table {
     table.fact("Last sign-in", time_or_never(listing.last_sign_in_at, output));
     table.fact("Id", Styled::faint(&account.id.to_string()));
     table
+}
+
+/// The state, with what is particular about it.
+fn standing(listing: &AccountListing) -> Styled {
+    if listing.needs_new_password() {
+        return Styled::new("invited: needs a new password", BAD);
+    }
+    let state = listing.account.state;
+    Styled::new(state.as_str(), state_style(state))
 }
 
 fn time_or_never(at: Option<Timestamp>, output: &Output) -> String {
@@ -189,8 +200,31 @@ mod tests {
             serde_json::json!({
                 "extension": "101", "name": "田中 ゆき", "email": "yuki@phone.example", "role": "user", "groups": [],
                 "language": "ja", "state": "invited", "created_at": "2026-01-02T03:04:05Z", "password_set_at": null,
-                "last_sign_in_at": "2026-02-03T04:05:06Z", "id": listing().account.id.to_string(),
+                "last_sign_in_at": "2026-02-03T04:05:06Z", "needs_new_password": false, "id": listing().account.id.to_string(),
             })
+        );
+    }
+
+    #[test]
+    fn whose_password_was_taken_away_is_seen_at_once() {
+        let closed = AccountListing {
+            password_set_at: Some("2026-02-03T04:05:06Z".parse().unwrap()),
+            ..listing()
+        };
+        let sheet = Sheet::default();
+        let mut output = sheet.output();
+        let (rows, one) = (table(std::slice::from_ref(&closed), &output), facts(&closed, &output));
+        output.table(&rows).unwrap();
+        output.table(&one).unwrap();
+        assert_eq!(
+            sheet.text().matches("needs a new password").count(),
+            2,
+            "{}",
+            sheet.text()
+        );
+        assert_eq!(
+            serde_json::to_value(Entry::of(&closed)).unwrap()["needs_new_password"],
+            true
         );
     }
 

@@ -22,5 +22,5 @@ pub use meter::{Meter, Nanos};
 pub use quota::{Quota, QuotaProblem};
 
 /// A name somebody typed, as a keyed digest: bounded in size, and no list of names in memory.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct NameDigest(pub u64, pub u64);

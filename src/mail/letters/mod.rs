@@ -13,14 +13,13 @@ use jiff::tz::TimeZone;
 use minijinja::{Environment, UndefinedBehavior, Value, context};
 
 use crate::config::{Branding, Routes};
-use crate::domain::account::{Account, AccountState};
 use crate::domain::browser::Browser;
 use crate::domain::doors::Doors;
 use crate::domain::fault::Fault;
 use crate::domain::language::Language;
 use crate::domain::site::SiteName;
 use crate::domain::token::TicketToken;
-use crate::ports::Content;
+use crate::ports::{Alert, Content, Reader};
 
 pub use sample::KINDS;
 
@@ -115,13 +114,19 @@ impl LetterPress {
         &self.brand
     }
 
-    /// Writes one letter in the account's language, with links through the doors of this site; of the main one where
+    /// Writes one letter in the reader's language, with links through the doors of this site; of the main one where
     /// none is named, or none of this name is configured any more.
     ///
     /// # Errors
     /// When a template asks for something it was not given.
-    pub fn write(&self, account: &Account, content: &Content<'_>, site: Option<&SiteName>) -> Result<Written, Fault> {
-        let language = account.language;
+    pub fn write<'a>(
+        &self,
+        reader: impl Into<Reader<'a>>,
+        content: &Content<'_>,
+        site: Option<&SiteName>,
+    ) -> Result<Written, Fault> {
+        let reader = reader.into();
+        let language = reader.language;
         let doors = site.and_then(|site| self.sites.get(site)).unwrap_or(&self.doors);
         let (kind, facts) = match content {
             Content::Welcome { token, life } => ("welcome", self.invitation(doors, token, language, *life)),
@@ -134,13 +139,19 @@ impl LetterPress {
             }
             Content::EmailChanged { at, current } => {
                 // Told to the owner all the same, but without the way to a sign-in that is closed.
-                let disabled = account.state == AccountState::Disabled;
+                let disabled = reader.disabled;
                 let facts = context! { current, disabled, ..self.notice(doors, *at, language) };
                 ("email_changed", facts)
             }
             Content::AccountUnlocked { at } => ("account_unlocked", self.notice(doors, *at, language)),
+            Content::NewPassword { token, life, at } => {
+                let when = phrase::moment(language, *at, &self.zone);
+                let facts = context! { when, ..self.invitation(doors, token, language, *life) };
+                ("new_password", facts)
+            }
+            Content::Campaign(alert) => ("campaign", self.alert(alert, language)),
         };
-        let common = self.common(account);
+        let common = self.common(&reader);
         let plain = self.render(
             &format!("{kind}.{language}.txt"),
             &context! { ..facts.clone(), ..common.clone() },
@@ -158,11 +169,11 @@ impl LetterPress {
     }
 
     /// What every letter may mention.
-    fn common(&self, account: &Account) -> Value {
-        let name = phrase::one_line(&account.name);
-        let extension = account.extension.as_str();
+    fn common(&self, reader: &Reader<'_>) -> Value {
+        let name = phrase::one_line(reader.name);
+        let extension = reader.extension;
         context! {
-            lang => account.language.tag(),
+            lang => reader.language.tag(),
             brand => &self.brand,
             accent => &self.accent,
             ink => phrase::ink_on(&self.accent),
@@ -181,6 +192,35 @@ impl LetterPress {
     /// What happened when, with the way to the sign-in page. No token.
     fn notice(&self, doors: &Doors, at: Timestamp, language: Language) -> Value {
         context! { when => phrase::moment(language, at, &self.zone), ..links(doors, &self.login) }
+    }
+
+    /// An attack in figures, and where it got in. No link: what is to be done is done at the gateway's machine.
+    fn alert(&self, alert: &Alert<'_>, language: Language) -> Value {
+        let campaign = alert.campaign;
+        let moment = |at| phrase::moment(language, at, &self.zone);
+        let entries: Vec<Value> = (alert.entries.iter())
+            .map(|entry| {
+                context! {
+                    person => phrase::one_line(&entry.person),
+                    when => moment(entry.at),
+                    address => entry.client.to_string(),
+                }
+            })
+            .collect();
+        context! {
+            kind => campaign.kind.as_str(),
+            id => campaign.id.to_string(),
+            began => moment(campaign.began_at),
+            last => moment(campaign.last_at),
+            under_way => campaign.is_living(),
+            attempts => campaign.attempts,
+            addresses => campaign.sources.addresses(),
+            subnets => campaign.sources.subnets(),
+            accounts => campaign.accounts.count(),
+            more => campaign.succeeded.saturating_sub(entries.len() as u64),
+            entries,
+            closes => alert.closes,
+        }
     }
 
     fn render(&self, name: &str, facts: &Value) -> Result<String, Fault> {
@@ -256,7 +296,7 @@ fn split_subject(plain: &str) -> (&str, &str) {
 }
 
 /// Each with its name; names that end in `.html` are escaped as HTML, `.txt` not at all.
-const TEMPLATES: [(&str, &str); 26] = [
+const TEMPLATES: [(&str, &str); 34] = [
     ("layout.html", include_str!("templates/layout.html")),
     ("parts.html", include_str!("templates/parts.html")),
     ("welcome.en.txt", include_str!("templates/welcome.en.txt")),
@@ -307,4 +347,12 @@ const TEMPLATES: [(&str, &str); 26] = [
         "account_unlocked.ja.html",
         include_str!("templates/account_unlocked.ja.html"),
     ),
+    ("new_password.en.txt", include_str!("templates/new_password.en.txt")),
+    ("new_password.ja.txt", include_str!("templates/new_password.ja.txt")),
+    ("new_password.en.html", include_str!("templates/new_password.en.html")),
+    ("new_password.ja.html", include_str!("templates/new_password.ja.html")),
+    ("campaign.en.txt", include_str!("templates/campaign.en.txt")),
+    ("campaign.ja.txt", include_str!("templates/campaign.ja.txt")),
+    ("campaign.en.html", include_str!("templates/campaign.en.html")),
+    ("campaign.ja.html", include_str!("templates/campaign.ja.html")),
 ];

@@ -6,25 +6,29 @@ use jiff::Timestamp;
 
 use super::{LetterPress, TEMPLATES, Written};
 use crate::domain::account::{Account, AccountId, AccountState, Email, Extension, Role};
+use crate::domain::campaigns::{Campaign, Success};
 use crate::domain::client::ClientAddr;
 use crate::domain::fault::Fault;
 use crate::domain::language::Language;
 use crate::domain::ticket::TicketLife;
 use crate::domain::token::TicketToken;
-use crate::ports::Content;
+use crate::ports::{Alert, Content, Entry, Reader};
 
 /// The kinds of letters, as they are named in the outbox.
-pub const KINDS: [&str; 6] = [
+pub const KINDS: [&str; 8] = [
     "welcome",
     "reset",
     "password-changed",
     "new-device",
     "email-changed",
     "account-unlocked",
+    "new-password",
+    "campaign",
 ];
 
 /// Letters that read otherwise to some people, beside [`KINDS`].
-const VARIANTS: [&str; 3] = [
+const VARIANTS: [&str; 4] = [
+    "campaign-over",
     "email-changed-former",
     "email-changed-to-disabled",
     "email-changed-former-to-disabled",
@@ -74,6 +78,20 @@ impl LetterPress {
             "email-changed" => Content::EmailChanged { at, current: true },
             "email-changed-former" => Content::EmailChanged { at, current: false },
             "account-unlocked" => Content::AccountUnlocked { at },
+            "new-password" => Content::NewPassword {
+                token: &token,
+                life: life.reset,
+                at,
+            },
+            "campaign" | "campaign-over" => {
+                let campaign = Campaign::sample(kind == "campaign", at);
+                let alert = Alert {
+                    entries: entries(language, &campaign),
+                    campaign: &campaign,
+                    closes: kind == "campaign",
+                };
+                return self.write(Reader::in_language(language), &Content::Campaign(&alert), None);
+            }
             _ => return Err(unknown()),
         };
         let person = person(language, state).ok_or_else(unknown)?;
@@ -109,7 +127,7 @@ impl LetterPress {
 
     /// A letter that is there for its links must show both.
     fn lost_links(&self, kind: &str, language: Language, written: &Written) -> Vec<String> {
-        if !matches!(kind, "welcome" | "reset") {
+        if !matches!(kind, "welcome" | "reset" | "new-password") {
             return Vec::new();
         }
         let path = format!("{}?ticket={TOKEN}", self.set_password);
@@ -124,10 +142,26 @@ impl LetterPress {
                 links
                     .iter()
                     .filter(|(_, link)| !text.contains(link.as_str()))
-                    .map(move |(door, _)| format!("letters/{kind}.{language}.{form}: it does not show {door}"))
+                    .map(move |(door, _)| {
+                        let file = kind.replace('-', "_");
+                        format!("letters/{file}.{language}.{form}: it does not show {door}")
+                    })
             })
             .collect()
     }
+}
+
+fn entries(language: Language, campaign: &Campaign) -> Vec<Entry> {
+    let name = match language {
+        Language::En => "101 Yuki Tanaka",
+        Language::Ja => "101 田中 由紀",
+    };
+    let entry = |success: &Success| Entry {
+        person: name.to_owned(),
+        at: success.at,
+        client: success.client,
+    };
+    campaign.successes.iter().map(entry).collect()
 }
 
 /// Names of templates are our own, in lower case.
@@ -174,7 +208,7 @@ mod tests {
                     .sample(kind, language, TicketLife::default(), Timestamp::UNIX_EPOCH)
                     .unwrap();
                 assert!(!written.subject.is_empty());
-                let links = matches!(kind, "welcome" | "reset");
+                let links = matches!(kind, "welcome" | "reset" | "new-password");
                 assert_eq!(written.text.contains(TOKEN), links, "{kind}");
                 assert_eq!(written.html.contains(TOKEN), links, "{kind}");
             }

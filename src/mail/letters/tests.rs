@@ -10,6 +10,7 @@ use crate::config::{Branding, Routes};
 use crate::domain::account::{Account, AccountId, AccountState, Email, Extension, Role};
 use crate::domain::client::ClientAddr;
 use crate::domain::doors::Door;
+use crate::domain::ticket::TicketLife;
 
 pub(in crate::mail) fn branding() -> Branding {
     Branding {
@@ -88,6 +89,16 @@ fn written(press: &LetterPress, account: &Account, kind: &str) -> Written {
         "email_changed" => Content::EmailChanged { at, current: true },
         "email_changed_former" => Content::EmailChanged { at, current: false },
         "account_unlocked" => Content::AccountUnlocked { at },
+        "new_password" => Content::NewPassword {
+            token: &token,
+            life: Duration::from_hours(24),
+            at,
+        },
+        "campaign" | "campaign_over" => {
+            return press
+                .sample(&kind.replace('_', "-"), account.language, TicketLife::default(), at)
+                .unwrap();
+        }
         _ => Content::PasswordChanged { at },
     };
     press.write(account, &content, None).unwrap()
@@ -102,7 +113,10 @@ fn a_letter_reads_as_it_is_meant_to(
         "new_device",
         "email_changed",
         "email_changed_former",
-        "account_unlocked"
+        "account_unlocked",
+        "new_password",
+        "campaign",
+        "campaign_over"
     )]
     kind: &str,
     #[values(Language::En, Language::Ja)] language: Language,

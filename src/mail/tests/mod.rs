@@ -121,7 +121,7 @@ async fn send_to(mailer: &SmtpMailer, person: &Account) -> Result<Receipt, Refus
         .send(Mail {
             letter: LetterId::new(Uuid::from_u128(5)),
             to,
-            account: person,
+            reader: person.into(),
             content,
             site: None,
         })

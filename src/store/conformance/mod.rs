@@ -4,6 +4,7 @@
 mod accounts;
 mod api_tokens;
 mod bounces;
+mod campaigns;
 mod journal;
 mod model;
 mod outbox;
@@ -29,7 +30,7 @@ use crate::domain::session::{Session, SessionId, later};
 use crate::domain::ticket::{Purpose, Ticket, Way};
 use crate::domain::token::TokenDigest;
 use crate::ports::{
-    Accounts, ApiTokens, Bounces, EventFilter, Events, Keys, Outbox, Redemption, Room, Sessions, Tickets,
+    Accounts, ApiTokens, Bounces, CampaignBook, EventFilter, Events, Keys, Outbox, Redemption, Room, Sessions, Tickets,
 };
 
 /// One adapter, seen through its ports alone.
@@ -40,6 +41,7 @@ pub(super) struct Ports {
     pub(super) tokens: Arc<dyn ApiTokens>,
     pub(super) outbox: Arc<dyn Outbox>,
     pub(super) bounces: Arc<dyn Bounces>,
+    pub(super) campaigns: Arc<dyn CampaignBook>,
     pub(super) events: Arc<dyn Events>,
     pub(super) keys: Arc<dyn Keys>,
     _directory: Option<TempDir>,
@@ -48,7 +50,7 @@ pub(super) struct Ports {
 impl Ports {
     fn of<S>(store: S, directory: Option<TempDir>) -> Self
     where
-        S: Accounts + Sessions + Tickets + ApiTokens + Outbox + Bounces + Events + Keys + 'static,
+        S: Accounts + Sessions + Tickets + ApiTokens + Outbox + Bounces + CampaignBook + Events + Keys + 'static,
     {
         let store = Arc::new(store);
         Self {
@@ -58,6 +60,7 @@ impl Ports {
             tokens: Arc::clone(&store) as _,
             outbox: Arc::clone(&store) as _,
             bounces: Arc::clone(&store) as _,
+            campaigns: Arc::clone(&store) as _,
             events: Arc::clone(&store) as _,
             keys: store,
             _directory: directory,

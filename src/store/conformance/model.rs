@@ -8,6 +8,7 @@ use super::*;
 use crate::domain::account::{AccountEdit, EmailEdit, LoginName};
 use crate::domain::api_token::{ApiToken, ApiTokenId, LastUse};
 use crate::domain::bounce::{Action, DeadAddress, Ignored, Report, StatusCode};
+use crate::domain::campaigns::CampaignId;
 use crate::domain::device::Device;
 use crate::domain::key::{KeyRecord, SigningAlgorithm};
 use crate::domain::outbox::Batch;
@@ -26,6 +27,7 @@ enum Act {
     Remove,
     EndSessions,
     EndOthers,
+    ClosePassword,
     ChangePassword,
     Renew,
     Record,
@@ -62,7 +64,7 @@ enum Act {
 }
 
 /// What happens often stands here often.
-const ACTS: [Act; 60] = [
+const ACTS: [Act; 61] = [
     Act::Create,
     Act::Create,
     Act::Create,
@@ -86,6 +88,7 @@ const ACTS: [Act; 60] = [
     Act::Import,
     Act::Credential,
     Act::FindByEmail,
+    Act::ClosePassword,
     Act::Issue,
     Act::Issue,
     Act::Issue,
@@ -185,6 +188,7 @@ enum Call {
     Remove(AccountId, Timestamp, Consequences),
     EndSessions(AccountId, Timestamp, Consequences),
     EndOthers(AccountId, SessionId, Timestamp, Consequences),
+    ClosePassword(AccountId, Timestamp, Timestamp, Consequences),
     ChangePassword(PasswordChange, Timestamp, Consequences),
     Renew(Renewal, Timestamp, Consequences),
     Record(AccountId, Consequences),
@@ -261,6 +265,7 @@ impl Cast {
             Act::Remove => Call::Remove(account, now, then),
             Act::EndSessions => Call::EndSessions(account, now, then),
             Act::EndOthers => Call::EndOthers(self.holder(how, account), self.session(how), now, then),
+            Act::ClosePassword => Call::ClosePassword(account, back(spread), now, then),
             Act::ChangePassword => {
                 let change = PasswordChange {
                     old: hash(which),
@@ -460,7 +465,7 @@ impl Cast {
 
     fn with_letter(&mut self, then: Consequences, account: AccountId, now: Timestamp) -> Consequences {
         let client = crate::domain::client::ClientAddr::new("192.0.2.3".parse().unwrap());
-        let matter = match self.letters.len() % 6 {
+        let matter = match self.letters.len() % 8 {
             0 => Matter::Welcome { account },
             1 => Matter::PasswordChanged { account },
             2 => Matter::NewDevice {
@@ -473,6 +478,11 @@ impl Cast {
                 to: Email::parse("Former@Example.com").unwrap(),
             },
             4 => Matter::AccountUnlocked { account },
+            5 => Matter::NewPassword { account },
+            6 => Matter::Campaign {
+                to: Email::parse("Security@Example.com").unwrap(),
+                campaign: CampaignId::parse("mtpa9wn5").unwrap(),
+            },
             _ => Matter::ResetRequested {
                 email: Email::parse("Who@Example.com").unwrap(),
                 client,
@@ -541,6 +551,9 @@ impl Call {
             Self::EndSessions(id, now, then) => said(accounts.end_sessions(*id, *now, then.clone()).await),
             Self::EndOthers(id, keep, now, then) => {
                 said(accounts.end_other_sessions(*id, *keep, *now, then.clone()).await)
+            }
+            Self::ClosePassword(id, set_by, now, then) => {
+                said(accounts.close_password(*id, *set_by, *now, then.clone()).await)
             }
             Self::ChangePassword(change, now, then) => said(accounts.change_password(change, *now, then.clone()).await),
             Self::Renew(renewal, now, then) => said(sessions.renew(renewal, *now, then.clone()).await),

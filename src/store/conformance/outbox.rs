@@ -1,6 +1,7 @@
 //! Stories of the outbox.
 
 use super::*;
+use crate::domain::campaigns::CampaignId;
 use crate::domain::client::ClientAddr;
 use crate::domain::device::Device;
 use crate::domain::outbox::{Batch, QueuedLetter};
@@ -108,6 +109,11 @@ async fn a_letter_comes_out_as_it_went_in(ports: Ports) {
             to: Email::parse("Former@Example.com").unwrap(),
         },
         Matter::AccountUnlocked { account },
+        Matter::NewPassword { account },
+        Matter::Campaign {
+            to: Email::parse("Security@Example.com").unwrap(),
+            campaign: CampaignId::parse("mtpa9wn5").unwrap(),
+        },
         Matter::Welcome { account },
     ];
     let mut accepted = Consequences::event(happened(Fact::ResetRequested, None, at(0)));

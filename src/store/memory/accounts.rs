@@ -28,6 +28,7 @@ impl Accounts for MemoryStore {
             StoredAccount {
                 account: account.clone(),
                 hash: None,
+                closed: None,
                 password_set_at: None,
                 last_sign_in_at: None,
             },
@@ -250,6 +251,32 @@ impl Accounts for MemoryStore {
         state.note(now, Changed::Account(id));
         state.record(then);
         Ok(true)
+    }
+
+    async fn close_password(
+        &self,
+        id: AccountId,
+        set_by: Timestamp,
+        now: Timestamp,
+        then: Consequences,
+    ) -> Result<Change, Fault> {
+        let mut state = self.state.lock();
+        let Some(stored) = state.accounts.get_mut(&id) else {
+            return Ok(Change::NotFound);
+        };
+        if stored.hash.is_none() || stored.password_set_at.is_some_and(|at| at > set_by) {
+            return Ok(Change::Unchanged);
+        }
+        stored.closed = stored.hash.take();
+        if stored.account.state == AccountState::Active {
+            stored.account.state = AccountState::Invited;
+        }
+        stored.account.generation += 1;
+        stored.account.updated_at = now;
+        state.replace_tickets(id, now);
+        state.note(now, Changed::Account(id));
+        state.record(then);
+        Ok(Change::Done)
     }
 
     async fn record(&self, id: AccountId, then: Consequences) -> Result<Change, Fault> {

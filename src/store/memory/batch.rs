@@ -66,6 +66,7 @@ impl State {
                 .hash
                 .clone()
                 .or_else(|| known.and_then(|known| known.hash.clone())),
+            closed: known.and_then(|known| known.closed.clone()),
             password_set_at: match record.hash {
                 Some(_) => now,
                 None => known.and_then(|known| known.password_set_at),

@@ -5,6 +5,7 @@ mod accounts;
 mod api_tokens;
 mod batch;
 mod bounces;
+mod campaigns;
 mod journal;
 mod outbox;
 mod sessions;
@@ -19,6 +20,7 @@ use self::outbox::StoredLetter;
 use crate::domain::account::{Account, AccountId, AccountState, Role};
 use crate::domain::api_token::ApiToken;
 use crate::domain::bounce::{Bounce, Ignored};
+use crate::domain::campaigns::{Campaign, CampaignId};
 use crate::domain::event::{Consequences, Event};
 use crate::domain::key::KeyRecord;
 use crate::domain::password::PasswordHash;
@@ -51,6 +53,7 @@ struct State {
     events: Vec<Event>,
     keys: Vec<KeyRecord>,
     tokens: Vec<ApiToken>,
+    campaigns: BTreeMap<CampaignId, Campaign>,
     dead_addresses: BTreeMap<String, Bounce>,
     ignored: BTreeMap<Ignored, u64>,
     changes: Vec<StoredChange>,
@@ -60,6 +63,7 @@ struct State {
 struct StoredAccount {
     account: Account,
     hash: Option<PasswordHash>,
+    closed: Option<PasswordHash>,
     password_set_at: Option<Timestamp>,
     last_sign_in_at: Option<Timestamp>,
 }

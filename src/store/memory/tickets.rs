@@ -35,6 +35,7 @@ impl Tickets for MemoryStore {
             Some(TicketRecord {
                 ticket: ticket.clone(),
                 account: stored.account.clone(),
+                closed: stored.closed.clone(),
             })
         }))
     }
@@ -58,6 +59,7 @@ impl Tickets for MemoryStore {
             dead => return Ok(Redemption::Refused(dead)),
         }
         stored.hash = Some(hash.clone());
+        stored.closed = None;
         stored.password_set_at = Some(now);
         stored.account.state = AccountState::Active;
         stored.account.generation += 1;

@@ -339,6 +339,42 @@ impl Accounts for SqliteStore {
         .await
     }
 
+    async fn close_password(
+        &self,
+        id: AccountId,
+        set_by: Timestamp,
+        now: Timestamp,
+        then: Consequences,
+    ) -> Result<Change, Fault> {
+        self.write(format!("take the password of account {id} away"), async {
+            let mut tx = self.transaction().await?;
+            if state(&mut tx, id).await?.is_none() {
+                return Ok(Change::NotFound);
+            }
+            let closed = query(
+                "UPDATE accounts SET closed_hash = password_hash, password_hash = NULL, state = CASE state WHEN $4 THEN $5 ELSE state END, \
+                 generation = generation + 1, updated_at = $3 \
+                 WHERE id = $1 AND password_hash IS NOT NULL AND coalesce(password_set_at, $2) <= $2",
+            )
+            .bind(id.to_string())
+            .bind(ms(set_by))
+            .bind(ms(now))
+            .bind(AccountState::Active.as_str())
+            .bind(AccountState::Invited.as_str())
+            .execute(&mut *tx)
+            .await?;
+            if closed.rows_affected() == 0 {
+                return Ok(Change::Unchanged);
+            }
+            replace_live(&mut tx, id, now).await?;
+            note(&mut tx, now, &Changed::Account(id)).await?;
+            record(&mut tx, &then).await?;
+            tx.commit().await?;
+            Ok(Change::Done)
+        })
+        .await
+    }
+
     async fn record(&self, id: AccountId, then: Consequences) -> Result<Change, Fault> {
         self.write(format!("record what concerns account {id}"), async {
             let mut tx = self.transaction().await?;

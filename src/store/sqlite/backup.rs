@@ -37,6 +37,7 @@ const TABLES: &[(&str, Fate)] = &[
     ("_sqlx_migrations", Fate::Kept),
     ("accounts", Fate::Kept),
     ("api_tokens", Fate::Kept),
+    ("campaigns", Fate::Kept),
     ("changes", Fate::Emptied),
     ("dead_addresses", Fate::Kept),
     ("events", Fate::Kept),
@@ -101,7 +102,7 @@ pub async fn prepare_restored(file: &Path, forget: &Forget, now: Timestamp) -> R
     let prepared = async {
         let mut copy = connect(file).await?;
         for extension in &forget.passwords_of {
-            query("UPDATE accounts SET password_hash = NULL, password_set_at = NULL WHERE extension = $1")
+            query("UPDATE accounts SET password_hash = NULL, closed_hash = NULL, password_set_at = NULL WHERE extension = $1")
                 .bind(extension)
                 .execute(&mut copy)
                 .await?;
@@ -514,11 +515,13 @@ mod tests {
             "new-device",
             "email-changed",
             "account-unlocked",
+            "new-password",
+            "campaign",
         ];
         for (index, matter) in matters.iter().enumerate() {
             query(
-                "INSERT INTO letters (id, matter, account, email, client, user_agent, created_at, status, attempts, due_at) \
-                 VALUES ($1, $2, $3, 'ticket=typed@b.example', '::1', 'Set-Cookie: x', 1, 'delivered', 1, 1)",
+                "INSERT INTO letters (id, matter, account, email, client, user_agent, campaign, created_at, status, attempts, \
+                 due_at) VALUES ($1, $2, $3, 'ticket=typed@b.example', '::1', 'Set-Cookie: x', 'mtpa9wn5', 1, 'delivered', 1, 1)",
             )
             .bind(format!("0190b5f2-7f3c-7d1e-9c55-{index:012}"))
             .bind(matter)
@@ -544,7 +547,7 @@ mod tests {
         let marker = "a-marker-in-a-session-0123456789";
         let mut connection = connect(&home.path().join(DATABASE)).await.unwrap();
         for sql in [
-            "INSERT INTO accounts VALUES ('a', '1', 'n', NULL, NULL, 'user', '[]', 'en', 'active', 1, 1, 1, NULL, NULL, NULL)",
+            "INSERT INTO accounts VALUES ('a', '1', 'n', NULL, NULL, 'user', '[]', 'en', 'active', 1, 1, 1, NULL, NULL, NULL, NULL)",
             "INSERT INTO letters (id, matter, email, client, created_at, status, attempts, due_at) \
              VALUES ('l', 'reset', 'a@b.example', '::1', 1, 'waiting', 0, 1)",
         ] {

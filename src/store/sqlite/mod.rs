@@ -7,6 +7,7 @@ mod api_tokens;
 mod backup;
 mod batch;
 mod bounces;
+mod campaigns;
 mod events;
 mod faults;
 mod keys;
@@ -231,6 +232,7 @@ fn migrations() -> Migrator {
         step(7, "asking device", include_str!("migrations/0007_asking_device.sql")),
         step(8, "sites", include_str!("migrations/0008_sites.sql")),
         step(9, "API tokens", include_str!("migrations/0009_api_tokens.sql")),
+        step(12, "campaigns", include_str!("migrations/0012_campaigns.sql")),
     ])
 }
 

@@ -15,6 +15,7 @@ use uuid::Uuid;
 use crate::domain::account::{Account, AccountId, AccountState, Email, Extension, Role};
 use crate::domain::api_token::{ApiToken, ApiTokenId, ApiTokenName, LastUse};
 use crate::domain::bounce::{Action, Bounce, Ignored, Report, StatusCode};
+use crate::domain::campaigns::CampaignId;
 use crate::domain::client::ClientAddr;
 use crate::domain::device::Device;
 use crate::domain::event::{Actor, Event, Fact};
@@ -50,8 +51,8 @@ pub(super) use session_columns;
 /// The columns [`letter_listing`] reads.
 macro_rules! letter_columns {
     () => {
-        "id, matter, account, email, client, user_agent, device, site, created_at, status, attempts, due_at, words, ended_at, \
-         paced, sent_to, bounce, bounce_status, bounce_words, bounced_at"
+        "id, matter, account, email, client, user_agent, device, site, campaign, created_at, status, attempts, due_at, words, \
+         ended_at, paced, sent_to, bounce, bounce_status, bounce_words, bounced_at"
     };
 }
 pub(super) use letter_columns;
@@ -220,6 +221,11 @@ pub(super) fn letter(row: &SqliteRow) -> Result<Letter, Trouble> {
             to: parsed(row, "email", |text| Email::parse(text).ok())?,
         },
         "account-unlocked" => Matter::AccountUnlocked { account: account(row)? },
+        "new-password" => Matter::NewPassword { account: account(row)? },
+        "campaign" => Matter::Campaign {
+            to: parsed(row, "email", |text| Email::parse(text).ok())?,
+            campaign: parsed(row, "campaign", CampaignId::parse)?,
+        },
         "reset" => Matter::ResetRequested {
             email: parsed(row, "email", |text| Email::parse(text).ok())?,
             client: parsed(row, "client", client)?,
@@ -252,14 +258,18 @@ pub(super) struct MatterColumns<'a> {
     pub(super) user_agent: Option<&'a str>,
     pub(super) device: Option<Vec<u8>>,
     pub(super) site: Option<&'a str>,
+    pub(super) campaign: Option<String>,
 }
 
 pub(super) fn matter(matter: &Matter) -> MatterColumns<'_> {
     let (email, client, user_agent) = match matter {
-        Matter::Welcome { .. } | Matter::PasswordChanged { .. } | Matter::AccountUnlocked { .. } => (None, None, None),
+        Matter::Welcome { .. }
+        | Matter::PasswordChanged { .. }
+        | Matter::AccountUnlocked { .. }
+        | Matter::NewPassword { .. } => (None, None, None),
         Matter::ResetRequested { email, client, .. } => (Some(email.as_typed()), Some(client), None),
         Matter::NewDevice { client, user_agent, .. } => (None, Some(client), Some(user_agent.as_str())),
-        Matter::EmailChanged { to, .. } => (Some(to.as_typed()), None, None),
+        Matter::EmailChanged { to, .. } | Matter::Campaign { to, .. } => (Some(to.as_typed()), None, None),
     };
     MatterColumns {
         account: matter.account().map(|account| account.to_string()),
@@ -271,6 +281,10 @@ pub(super) fn matter(matter: &Matter) -> MatterColumns<'_> {
             _ => None,
         },
         site: matter.site().filter(|site| !site.is_main()).map(SiteName::as_str),
+        campaign: match matter {
+            Matter::Campaign { campaign, .. } => Some(campaign.to_string()),
+            _ => None,
+        },
     }
 }
 

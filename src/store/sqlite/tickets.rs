@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use jiff::Timestamp;
 use sqlx::sqlite::SqliteRow;
-use sqlx::{SqliteConnection, query};
+use sqlx::{Row, SqliteConnection, query};
 
 use super::SqliteStore;
 use super::accounts::state;
@@ -39,7 +39,7 @@ impl Tickets for SqliteStore {
     async fn find(&self, digest: &TokenDigest) -> Result<Option<TicketRecord>, Fault> {
         self.read("look up a ticket", async {
             let row = query(concat!(
-                "SELECT t.digest, t.account, t.purpose, t.way, t.created_at, t.expires_at, t.ended, ",
+                "SELECT t.digest, t.account, t.purpose, t.way, t.created_at, t.expires_at, t.ended, a.closed_hash, ",
                 account_columns!(),
                 " FROM tickets t JOIN accounts a ON a.id = t.account WHERE t.digest = $1"
             ))
@@ -250,7 +250,7 @@ async fn set_password(
     now: Timestamp,
 ) -> Result<(), Trouble> {
     query(
-        "UPDATE accounts SET password_hash = $2, password_set_at = $3, state = $4, generation = generation + 1, \
+        "UPDATE accounts SET password_hash = $2, password_set_at = $3, state = $4, closed_hash = NULL, generation = generation + 1, \
          updated_at = $3 WHERE id = $1",
     )
     .bind(id.to_string())
@@ -263,8 +263,10 @@ async fn set_password(
 }
 
 fn ticket_record(row: &SqliteRow) -> Result<TicketRecord, Trouble> {
+    let closed: Option<String> = row.try_get("closed_hash")?;
     Ok(TicketRecord {
         ticket: rows::ticket(row)?,
         account: rows::account(row)?,
+        closed: closed.map(PasswordHash::from_phc),
     })
 }

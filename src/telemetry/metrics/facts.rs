@@ -28,7 +28,7 @@ pub struct FactMetrics {
     pub sessions_swept: Counter,
 }
 
-const EVENTS: [&str; 40] = [
+const EVENTS: [&str; 44] = [
     "account.created",
     "account.disabled",
     "account.enabled",
@@ -52,6 +52,7 @@ const EVENTS: [&str; 40] = [
     "link.refused",
     "password.set",
     "password.changed",
+    "password.closed",
     "notice.sent",
     "notice.withheld",
     "letter.given-up",
@@ -69,6 +70,9 @@ const EVENTS: [&str; 40] = [
     "upgrade.done",
     "upgrade.failed",
     "limits.reached",
+    "campaign.began",
+    "campaign.succeeded",
+    "campaign.ended",
 ];
 
 const SIGN_INS: [[&str; 2]; 6] = [
@@ -97,13 +101,15 @@ const RESETS: [[&str; 2]; 12] = [
 
 const STEPS: [&str; 6] = ["sent", "withheld", "delayed", "printed", "opened", "used"];
 
-const LETTERS: [&str; 6] = [
+const LETTERS: [&str; 8] = [
     "welcome",
     "reset",
     "password-changed",
     "new-device",
     "email-changed",
     "account-unlocked",
+    "campaign",
+    "new-password",
 ];
 
 const RESULTS: [&str; 5] = ["sent", "deferred", "withheld", "given-up", "bounced"];
@@ -137,6 +143,7 @@ impl Default for FactMetrics {
                     ["ended"],
                     ["displaced"],
                     ["password-set"],
+                    ["password-closed"],
                     ["account-disabled"],
                     ["account-removed"],
                 ],

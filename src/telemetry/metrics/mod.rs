@@ -4,6 +4,7 @@
 //! increase, nothing a stranger sends makes a new series, and counting takes neither a lock nor a look-up by label on
 //! the proxied path.
 
+mod attacks;
 mod cells;
 mod facts;
 mod histogram;
@@ -21,6 +22,7 @@ use std::sync::{Arc, OnceLock};
 use prometheus_client::encoding::text::encode;
 use prometheus_client::registry::{Metric, Registry};
 
+pub use attacks::AttackMetrics;
 pub use cells::Labelled;
 pub use facts::FactMetrics;
 pub use histogram::Histogram;
@@ -43,6 +45,8 @@ pub struct Metrics {
     pub facts: FactMetrics,
     /// Limits, hashing, the store, the outbox.
     pub work: WorkMetrics,
+    /// Attacks.
+    pub attacks: AttackMetrics,
     /// Keys and certificates.
     pub machine: MachineMetrics,
     registry: Registry,
@@ -56,6 +60,7 @@ impl Metrics {
             proxy: ProxyMetrics::default(),
             facts: FactMetrics::default(),
             work: WorkMetrics::default(),
+            attacks: AttackMetrics::default(),
             machine: MachineMetrics::default(),
             registry: Registry::default(),
             refresh: OnceLock::new(),
@@ -64,6 +69,7 @@ impl Metrics {
         metrics.proxy.register(&mut registry);
         metrics.facts.register(&mut registry);
         metrics.work.register(&mut registry);
+        metrics.attacks.register(&mut registry);
         metrics.machine.register(about, health, &mut registry);
         Self { registry, ..metrics }
     }

@@ -106,6 +106,12 @@ names! {
     OUTBOX_OLDEST_DUE = Gauge "sekisho_outbox_oldest_due_seconds" []
         "How long the letter that is overdue for longest has been due; 0 when none is";
 
+    CAMPAIGNS = Gauge "sekisho_campaigns" ["kind"] "Attacks under way";
+    CAMPAIGNS_BEGUN = Counter "sekisho_campaigns_begun" ["kind"] "Attacks noticed";
+    CAMPAIGN_SUCCESSES = Counter "sekisho_campaign_successes" ["kind"] "Sign-ins that worked and belong to an attack";
+    ATTEMPTS_MISSED = Counter "sekisho_attempts_missed" []
+        "Attempts that were not looked at for attacks since too many came at once";
+
     SIGNING_KEY_CREATED = Gauge "sekisho_signing_key_created_timestamp_seconds" []
         "When the signing key in use was made, in Unix time";
     CERTIFICATE_EXPIRY = Gauge "sekisho_certificate_expiry_timestamp_seconds" []

@@ -379,6 +379,7 @@ impl Tickets for Fakes {
         Ok(ticket.map(|ticket| TicketRecord {
             ticket,
             account: self.account.lock().clone(),
+            closed: None,
         }))
     }
 
@@ -613,6 +614,10 @@ impl Accounts for Fakes {
         _: &(dyn Fn(usize) + Send + Sync),
     ) -> Result<BatchOutcome, Fault> {
         unreachable!("no page asks for it")
+    }
+
+    async fn close_password(&self, _: AccountId, _: Timestamp, _: Timestamp, _: Consequences) -> Result<Change, Fault> {
+        unreachable!("no page takes a password away")
     }
 
     async fn record(&self, _: AccountId, _: Consequences) -> Result<Change, Fault> {

@@ -1,0 +1,27 @@
+//! What is kept of attacks.
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+
+use crate::domain::campaigns::{Campaign, CampaignId};
+use crate::domain::event::Consequences;
+use crate::domain::fault::Fault;
+
+/// The attacks there were and are.
+#[async_trait]
+pub trait CampaignBook: Send + Sync {
+    /// Stores these as they are now, new or known, together with the consequences.
+    async fn put(&self, campaigns: &[Campaign], then: Consequences) -> Result<(), Fault>;
+
+    /// One of them.
+    async fn find(&self, id: CampaignId) -> Result<Option<Campaign>, Fault>;
+
+    /// Those that were seen since then, the newest first, at most `most`.
+    async fn list(&self, since: Timestamp, most: usize) -> Result<Vec<Campaign>, Fault>;
+
+    /// Those under way, in the order of their ids.
+    async fn living(&self) -> Result<Vec<Campaign>, Fault>;
+
+    /// Removes those that ended before `before`. Answers how many.
+    async fn sweep(&self, before: Timestamp) -> Result<u64, Fault>;
+}

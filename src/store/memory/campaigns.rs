@@ -1,0 +1,50 @@
+//! Attacks in memory.
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+
+use super::MemoryStore;
+use crate::domain::campaigns::{Campaign, CampaignId};
+use crate::domain::event::Consequences;
+use crate::domain::fault::Fault;
+use crate::ports::CampaignBook;
+
+#[async_trait]
+impl CampaignBook for MemoryStore {
+    async fn put(&self, campaigns: &[Campaign], then: Consequences) -> Result<(), Fault> {
+        let mut state = self.state.lock();
+        for campaign in campaigns {
+            state.campaigns.insert(campaign.id, campaign.clone());
+        }
+        state.record(then);
+        Ok(())
+    }
+
+    async fn find(&self, id: CampaignId) -> Result<Option<Campaign>, Fault> {
+        Ok(self.state.lock().campaigns.get(&id).cloned())
+    }
+
+    async fn list(&self, since: Timestamp, most: usize) -> Result<Vec<Campaign>, Fault> {
+        let state = self.state.lock();
+        let mut listed: Vec<Campaign> = state.campaigns.values().cloned().collect();
+        listed.retain(|campaign| campaign.last_at >= since);
+        listed.sort_by_key(|campaign| std::cmp::Reverse((campaign.last_at, campaign.id)));
+        listed.truncate(most);
+        Ok(listed)
+    }
+
+    async fn living(&self) -> Result<Vec<Campaign>, Fault> {
+        let state = self.state.lock();
+        let living = state.campaigns.values().filter(|campaign| campaign.is_living());
+        Ok(living.cloned().collect())
+    }
+
+    async fn sweep(&self, before: Timestamp) -> Result<u64, Fault> {
+        let mut state = self.state.lock();
+        let all = state.campaigns.len();
+        state
+            .campaigns
+            .retain(|_, campaign| campaign.ended_at.is_none_or(|ended| ended >= before));
+        Ok((all - state.campaigns.len()) as u64)
+    }
+}
