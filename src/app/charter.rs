@@ -236,6 +236,7 @@ fn flows(config: &Config, lasting: &Lasting, authenticate: Arc<Authenticate>, ru
         events: store.clone(),
         limiter: Arc::clone(&limiter),
         hasher: Arc::clone(&hasher),
+        orders: Arc::clone(&lasting.orders),
         world: world.clone(),
         rules,
     });
@@ -250,6 +251,7 @@ fn flows(config: &Config, lasting: &Lasting, authenticate: Arc<Authenticate>, ru
             aliases: Arc::clone(&lasting.aliases),
             hasher: Arc::clone(&hasher),
             refusals: Arc::clone(&refusals),
+            orders: Arc::clone(&lasting.orders),
             world: world.clone(),
             sessions_per_account: config.sessions.per_account,
             throttled_noted_at: AtomicI64::new(0),
@@ -262,6 +264,7 @@ fn flows(config: &Config, lasting: &Lasting, authenticate: Arc<Authenticate>, ru
         forgot_password: Arc::new(ForgotPassword {
             outbox: store.clone(),
             limiter: Arc::clone(&limiter),
+            orders: Arc::clone(&lasting.orders),
             world: world.clone(),
             limits: limits.enabled.then_some(ResetLimits {
                 again: limits.reset_again,
@@ -276,6 +279,7 @@ fn flows(config: &Config, lasting: &Lasting, authenticate: Arc<Authenticate>, ru
             limiter,
             hasher,
             refusals,
+            orders: Arc::clone(&lasting.orders),
             set_password: Arc::clone(&set_password),
             world: world.clone(),
             lifetime: config.sessions.lifetime,
@@ -361,6 +365,7 @@ fn chores(config: &Config, lasting: &Lasting, templates: &Templates) -> Result<C
             accounts: store.clone(),
             tickets: store.clone(),
             mailer: lasting.monitor.mailer(Arc::new(mailer)),
+            orders: Arc::clone(&lasting.orders),
             world: world.clone(),
             life: config.links,
             budget: MailBudget::new(lasting.limiter.clone(), mail_limits(config)),
@@ -377,6 +382,7 @@ fn chores(config: &Config, lasting: &Lasting, templates: &Templates) -> Result<C
             sessions: store.clone(),
             tickets: store.clone(),
             tokens: store.clone(),
+            orders: store.clone(),
             outbox: store.clone(),
             campaigns: store.clone(),
             world: world.clone(),

@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::campaigns::{Activity, CampaignWatch};
+use super::regime::{Governing, Regimes};
 use super::reload::{Cause, Reloaded, Reloads};
 use super::succession::{Handover, Upgraded};
 
@@ -32,6 +33,7 @@ const BEFORE: &str = "control.before";
 const RELOAD: &[u8] = b"reload ";
 const UPGRADE: &[u8] = b"upgrade ";
 const ACTIVITY: &[u8] = b"activity ";
+const LIMITS: &[u8] = b"limits ";
 
 /// Longer requests are none: the longest path, and a word.
 const MOST_BYTES: u64 = 4200;
@@ -53,6 +55,8 @@ pub(super) struct Control {
 pub(super) struct Asked {
     /// A new configuration.
     pub reloads: Arc<Reloads>,
+    /// Other policies of the limits.
+    pub regimes: Arc<Regimes>,
     /// A new program.
     pub handover: Arc<Handover>,
     /// What is going on.
@@ -138,6 +142,11 @@ async fn answer(mut stream: UnixStream, asked: Arc<Asked>) {
         })
     } else if request.starts_with(ACTIVITY) {
         serde_json::to_vec(&*asked.campaigns.activity())
+    } else if let Some(path) = request.strip_prefix(LIMITS) {
+        serde_json::to_vec(&match asked.other_file(path) {
+            None => asked.regimes.reload(Cause::Command).await,
+            Some(other) => Governing::Refused(vec![other]),
+        })
     } else {
         return;
     };
@@ -164,6 +173,15 @@ impl Asked {
 /// When it does not answer, or this user may not ask it.
 pub fn ask_to_reload(directory: &Path, file: &Path) -> io::Result<Option<Reloaded>> {
     ask(RELOAD, directory, file)
+}
+
+/// Asks the gateway on the store in `directory`, whose configuration is `file`, to take up its policies of the limits.
+/// `None`: none is running.
+///
+/// # Errors
+/// When it does not answer, or this user may not ask it.
+pub fn ask_to_govern(directory: &Path, file: &Path) -> io::Result<Option<Governing>> {
+    ask(LIMITS, directory, file)
 }
 
 /// Asks the gateway on the store in `directory`, whose configuration is `file`, to let the program that lies where it was

@@ -85,9 +85,14 @@ impl RedirectTerms {
                 .flat_map(|site| [&site.place.doors.in_office, &site.place.doors.out_of_office]);
             doors.find(|door| door.host().eq_ignore_ascii_case(host)).cloned()
         };
-        let (connections, patience) = (front.connections(), self.patience);
-        let redirect = Redirect::new(Box::new(door), self.challenges, self.announcing, connections, patience);
-        let redirect = Arc::new(redirect);
+        let redirect = Arc::new(Redirect::new(
+            Box::new(door),
+            self.challenges,
+            self.announcing,
+            front.orders(),
+            front.connections(),
+            self.patience,
+        ));
         for listener in listeners {
             tokio::spawn(Arc::clone(&redirect).serve(listener, front.roll().enter(), stop.clone()));
         }

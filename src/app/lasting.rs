@@ -10,20 +10,22 @@ use crate::crypto::hashing::Argon2Hasher;
 use crate::crypto::jwt::JwtSigner;
 use crate::crypto::secrets::SealingKey;
 use crate::domain::fault::Fault;
-use crate::flows::{Aliases, RecordSeen, Refusals, SeenSender, Sentinel, World};
+use crate::flows::{Aliases, RecordSeen, Refusals, SeenSender, Sentinel, StandingOrders, World};
 use crate::ports::{Floor, Hasher};
 use crate::proxy::{PageGuard, Streams};
 use crate::store::{CachedSessions, KnownTokens, LimiterTerms, MemoryLimiter, SqliteStore};
 
+use super::applied::Applied;
 use super::campaigns::{CampaignWatch, Desks};
 use super::counts::Counts;
 use super::crowds;
+use super::exemptions::Exemptions;
 use super::floor::StoredHashes;
 use super::keys::SigningKeys;
-use super::limits;
 use super::monitor::Monitor;
 use super::notices::Notices;
 use super::office::{open_secrets, world};
+use super::regime::Regimes;
 use super::tasks::{self, Tasks};
 
 /// Most sessions kept in memory; others are read from the store at each use.
@@ -67,6 +69,14 @@ pub(super) struct Lasting {
     pub tokens: Arc<KnownTokens>,
     /// Where uses of sessions and API tokens are noted.
     pub seen: SeenSender,
+    /// The policies of the limits.
+    pub regimes: Arc<Regimes>,
+    /// The orders in force: who is banned and who is exempt.
+    pub orders: Arc<StandingOrders>,
+    /// What of them exempts clients from the limits.
+    pub exemptions: Arc<Exemptions>,
+    /// What of them applies another policy.
+    pub applied: Arc<Applied>,
     /// The open streams.
     pub streams: Arc<Streams>,
     /// The work in the background that goes on as long as requests do.
@@ -85,6 +95,9 @@ impl Lasting {
         monitor: &Arc<Monitor>,
     ) -> Result<Self, Fault> {
         let world = world();
+        // Before anybody is let in.
+        let orders = StandingOrders::new(store.clone(), world.clone());
+        orders.follow().await?;
         let secrets = open_secrets(config, store).await?;
         for file in &secrets.made {
             tracing::info!(file = %file.display(), "secret made; keep a copy of it somewhere safe, apart from the store");
@@ -144,13 +157,23 @@ impl Lasting {
                 Arc::new(OsEntropy),
             )
         });
-        limiter.govern(limits::regime(&config.limits));
-        let limiter = Arc::new(limiter);
+        let (limiter, orders) = (Arc::new(limiter), Arc::new(orders));
+        let exemptions = Arc::new(Exemptions::new(limiter.clone(), Arc::clone(&orders)));
+        let refused = monitor.metrics.work.limits_refused.clone();
+        let governed = exemptions.clone();
+        let regimes = Regimes::begin(&config.limits, governed, store.clone(), world.clone(), refused)?;
+        let regimes = Arc::new(regimes);
+        let applied = Applied::new(Arc::clone(&orders), Arc::clone(&regimes));
+        applied.look().await;
         Ok(Self {
             campaigns,
             counts: Arc::new(Counts::new(&config.store.directory, &limiter, &world)),
             limiter,
             aliases: Arc::default(),
+            regimes,
+            exemptions,
+            applied: Arc::new(applied),
+            orders,
             pages,
             sentinel,
             store: Arc::clone(store),

@@ -15,8 +15,8 @@ use crate::domain::campaigns;
 use crate::domain::event::{Actor, Event, Fact};
 use crate::domain::fault::Fault;
 use crate::flows::{
-    AccountChange, AccountOffice, BounceOffice, ImportAccounts, InspectAccounts, LinkOffice, Printing, Settled,
-    TokenOffice, World,
+    AccountChange, AccountOffice, BounceOffice, ImportAccounts, InspectAccounts, LinkOffice, OrderOffice, Printing,
+    Settled, TokenOffice, World,
 };
 use crate::mail::ReturnPath;
 use crate::mail::bounce;
@@ -43,6 +43,8 @@ pub struct Office {
     pub tokens: TokenOffice,
     /// Attacks.
     pub campaigns: Arc<dyn CampaignBook>,
+    /// Bans, exemptions and applied policies.
+    pub orders: OrderOffice,
     store: Arc<SqliteStore>,
 }
 
@@ -153,6 +155,10 @@ impl Office {
                 world: world(),
             },
             campaigns: store.clone(),
+            orders: OrderOffice {
+                orders: store.clone(),
+                world: world(),
+            },
             store,
         })
     }

@@ -23,7 +23,7 @@ use crate::telemetry::supervisor::Supervisor;
 use super::charter::{Current, Decided, check_blocklists, decide};
 use super::crowds;
 use super::lasting::Lasting;
-use super::limits;
+use super::regime::{self, Governing};
 use super::stamp::Stamps;
 use super::tasks::Tasks;
 use super::theme::check_theme;
@@ -150,14 +150,17 @@ impl Reloads {
         let (file, lasting, before) = (self.file.clone(), Arc::clone(&self.lasting), Arc::clone(&state.decided));
         let handle = Handle::current();
         // Files are read and lists of passwords loaded: requests do not wait for that.
-        let trying = tokio::task::spawn_blocking(move || attempt(&file, &lasting, &before, &handle));
+        let trying = tokio::task::spawn_blocking(move || attempt(&file, &lasting, &before, cause, &handle));
         let attempt = match trying.await {
             Ok(attempt) => attempt,
             Err(error) => return Reloaded::Refused(vec![format!("the check of the configuration failed: {error}")]),
         };
         (state.watched, state.seen, state.unsettled) = (attempt.watched, attempt.seen, None);
         let reloaded = match attempt.decided {
-            Ok(decided) => self.take_up(state, decided),
+            Ok(decided) => {
+                let governing = self.lasting.regimes.appoint(&decided.config.limits, cause).await;
+                self.take_up(state, decided, governing)
+            }
             Err(problems) => Reloaded::Refused(problems),
         };
         tell(&reloaded, cause);
@@ -167,13 +170,16 @@ impl Reloads {
         reloaded
     }
 
-    fn take_up(&self, state: &mut State, decided: Decided) -> Reloaded {
+    fn take_up(&self, state: &mut State, decided: Decided, governing: Governing) -> Reloaded {
         let config = &decided.config;
         let changes = state.decided.config.changes(&state.started, config);
-        let warnings = config.warnings().iter().map(Problem::to_string).collect();
+        let mut warnings: Vec<_> = config.warnings().iter().map(Problem::to_string).collect();
+        // Right a moment ago, when all files were checked, and wrong by now.
+        if let Governing::Refused(wrong) = governing {
+            warnings.extend(wrong);
+        }
         self.current.replace(&decided);
         self.lasting.monitor.tell_config(config);
-        self.lasting.limiter.govern(limits::regime(&config.limits));
         self.lasting.sentinel.declare(crowds::declared(&config.server));
         log::set_level(&config.log.level);
         state.decided = Arc::new(decided);
@@ -228,6 +234,7 @@ impl Reloads {
 
 /// Listens for `hangup` and looks at the files, until the stop.
 pub(super) fn follow(tasks: &Tasks, reloads: &Arc<Reloads>, mut hangup: Signal) {
+    regime::follow(tasks, &reloads.lasting.regimes);
     let asked = Arc::clone(reloads);
     tasks.run_until_stop(|stop| async move {
         loop {
@@ -248,7 +255,7 @@ pub(super) fn follow(tasks: &Tasks, reloads: &Arc<Reloads>, mut hangup: Signal) 
 }
 
 /// Blocks. What is wrong is said as far as it can be known: a text that is no configuration names no files.
-fn attempt(file: &Path, lasting: &Lasting, before: &Decided, handle: &Handle) -> Attempt {
+fn attempt(file: &Path, lasting: &Lasting, before: &Decided, cause: Cause, handle: &Handle) -> Attempt {
     let own = Stamps::of([&file.to_owned()]);
     let config = match Config::load(file) {
         Ok(config) => config,
@@ -262,7 +269,12 @@ fn attempt(file: &Path, lasting: &Lasting, before: &Decided, handle: &Handle) ->
     };
     let watched = watched(file, &config);
     let seen = own.and(Stamps::of(&config.files()));
-    let files = config.check_files();
+    // The policies are watched on their own: one that is wrong by now keeps nobody from changing the configuration.
+    let files = if cause == Cause::File && config.limits.names_the_files_of(&before.config.limits) {
+        config.check_files_but_policies()
+    } else {
+        config.check_files()
+    };
     let mut problems: Vec<_> = files.iter().map(Problem::to_string).collect();
     if problems.is_empty() {
         problems.extend(check_trust(&config));
@@ -285,7 +297,8 @@ fn watched(file: &Path, config: &Config) -> Vec<PathBuf> {
 }
 
 impl Cause {
-    const fn as_str(self) -> &'static str {
+    /// In events and logs.
+    pub const fn as_str(self) -> &'static str {
         match self {
             Self::Command => "command",
             Self::Signal => "signal",
@@ -293,7 +306,8 @@ impl Cause {
         }
     }
 
-    const fn actor(self) -> Actor {
+    /// In events.
+    pub const fn actor(self) -> Actor {
         match self {
             Self::Command | Self::Signal => Actor::Operator,
             Self::File => Actor::Gateway,

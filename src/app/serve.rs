@@ -266,6 +266,7 @@ async fn compose(
         measures: monitor.measures(),
         sentinel: Arc::clone(&lasting.sentinel),
         pages: Arc::clone(&lasting.pages),
+        orders: Arc::clone(&lasting.orders),
         world: lasting.world.clone(),
     });
     let limits = ConnectionLimits {
@@ -348,6 +349,7 @@ impl Composed {
     fn listen_to_the_operator(&self, life: &Life, reloads: &Arc<Reloads>) {
         let asked = Asked {
             reloads: Arc::clone(reloads),
+            regimes: Arc::clone(&self.lasting.regimes),
             handover: Arc::clone(&self.handover),
             campaigns: Arc::clone(&self.lasting.campaigns),
         };

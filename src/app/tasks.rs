@@ -16,11 +16,11 @@ use crate::crypto::tls::Certificates;
 use crate::domain::fault::Fault;
 use crate::flows::{Delivery, World};
 use crate::ports::Outbox;
-use crate::proxy::Streams;
 
 use super::charter::Current;
 use super::keys::SigningKeys;
 use super::lasting::Lasting;
+use super::orders;
 
 /// Changes made by another process are seen after this time at the latest.
 const FOLLOW: Duration = Duration::from_millis(200);
@@ -159,7 +159,8 @@ pub fn follow_pepper(tasks: &Tasks, directory: PathBuf, hasher: Arc<Argon2Hasher
 /// Starts what requests and open streams rest on: goes on as long as there are any.
 pub fn follow_requests(tasks: &Tasks, lasting: &Lasting, current: &Arc<Current>) {
     follow(tasks, lasting);
-    end_streams(tasks, &lasting.streams, current);
+    orders::follow(tasks, lasting);
+    end_streams(tasks, lasting, current);
     keep_limits(tasks, lasting);
 }
 
@@ -168,6 +169,7 @@ pub fn follow_requests(tasks: &Tasks, lasting: &Lasting, current: &Arc<Current>)
 pub fn start(tasks: &Tasks, lasting: &Lasting, current: &Arc<Current>) {
     deliver(tasks, current, lasting.store.clone(), &lasting.world);
     lasting.counts.keep(tasks);
+    orders::settle(tasks, lasting);
     let swept = &lasting.monitor.metrics.facts.sessions_swept;
     keep(tasks, current, &lasting.keys, swept);
     let (campaigns, current) = (Arc::clone(&lasting.campaigns), Arc::clone(current));
@@ -193,11 +195,16 @@ pub fn follow_certificates(
     });
 }
 
-/// Ends streams whose session or API token has ended.
-fn end_streams(tasks: &Tasks, streams: &Arc<Streams>, current: &Arc<Current>) {
-    let (streams, current) = (Arc::clone(streams), Arc::clone(current));
+/// Ends streams whose session or API token has ended, or whose client is banned.
+fn end_streams(tasks: &Tasks, lasting: &Lasting, current: &Arc<Current>) {
+    let (streams, orders, current) = (
+        Arc::clone(&lasting.streams),
+        Arc::clone(&lasting.orders),
+        Arc::clone(current),
+    );
     tasks.every(STREAMS, "looking at the sessions of open streams", move || {
         let (streams, charter) = (Arc::clone(&streams), current.charter.load_full());
+        streams.turn_away(|client| orders.bans(client));
         async move { streams.check(&charter.authenticate, &charter.services).await }
     });
 }

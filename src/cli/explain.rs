@@ -8,10 +8,13 @@ use clap::Args;
 use serde::Serialize;
 use url::Url;
 
+use crate::config::limits_file::LimitsFile;
 use crate::config::{Config, JWKS_PATH, RESERVED_PREFIX, Site};
 use crate::domain::account::{Account, AccountState, Extension};
 use crate::domain::api_token::{ApiToken, ApiTokenState};
 use crate::domain::doors::Doors;
+use crate::domain::limits::attempt::{Endpoint, LaneKind};
+use crate::domain::limits::policy::{Action, LaneFilter, LimitRule};
 use crate::domain::method;
 use crate::domain::policy::Gate;
 use crate::domain::rule::Asked;
@@ -103,7 +106,7 @@ struct Judgement<'a> {
     why: String,
     readings: Vec<Reading>,
     headers: Vec<(String, String)>,
-    limits: Vec<(&'static str, String)>,
+    limits: Vec<(String, String)>,
 }
 
 /// The end of the way.
@@ -214,7 +217,7 @@ impl Explain {
         if let Some((verdict, why)) = own(config, &path) {
             judgement.site = front.map(|front| front.name.to_string());
             (judgement.verdict, judgement.why) = (verdict, why);
-            judgement.limits = limits(config, path.raw());
+            judgement.limits = limits(config, path.raw(), self.from);
             return Ok(judgement);
         }
         let Some(site) = map.choose(number, &path).and_then(|chosen| sites.get(chosen)) else {
@@ -233,7 +236,9 @@ impl Explain {
         judgement.weigh(site, who, &path, &asked);
         if judgement.verdict == Verdict::Forwarded {
             let body = site.upstream.largest_body(&path);
-            judgement.limits.extend(body.map(|most| ("largest body", most)));
+            judgement
+                .limits
+                .extend(body.map(|most| ("largest body".to_owned(), most)));
             judgement.headers = headers(config, site, who, self.from, &url);
         }
         Ok(judgement)
@@ -440,31 +445,59 @@ fn headers(config: &Config, site: &Site, who: &Who, from: IpAddr, url: &Url) -> 
     headers
 }
 
-/// The limits that count a request to one of our own pages.
-fn limits(config: &Config, path: &str) -> Vec<(&'static str, String)> {
-    let (limits, routes) = (&config.limits, &config.routes);
-    if !limits.enabled {
-        return vec![("limits.enabled", "false: nothing is counted".to_owned())];
+/// The rules of the limits that count a request to one of our own pages.
+fn limits(config: &Config, path: &str, from: IpAddr) -> Vec<(String, String)> {
+    let only = |name: &str, why: String| vec![(name.to_owned(), why)];
+    if !config.limits.enabled {
+        return only("limits.enabled", "false: nothing is counted".to_owned());
     }
-    let mut found = vec![("limits.pages_per_client", limits.pages_client.to_string())];
+    let policy = match LimitsFile::in_force(&config.limits) {
+        Ok(file) => file.policy,
+        Err(problems) => {
+            let why = format!(
+                "{} things are wrong with it; sekisho limits check names them",
+                problems.len()
+            );
+            return only("limits.policy", why);
+        }
+    };
+    if let Some(network) = policy
+        .exempt
+        .iter()
+        .find(|network| network.contains(&from.to_canonical()))
+    {
+        return only("exempt", format!("{network}: no rule counts it"));
+    }
+    let routes = &config.routes;
+    let mut endpoints = vec![Endpoint::AnyRequest];
     if path == routes.login {
-        found.extend([
-            ("limits.sign_in_per_client", limits.sign_in_client.to_string()),
-            ("limits.sign_in_per_account", limits.sign_in_account.to_string()),
-            (
-                "limits.sign_in_per_client_and_account",
-                limits.sign_in_client_account.to_string(),
-            ),
-        ]);
+        endpoints.push(Endpoint::SignIn);
     } else if path == routes.forgot_password {
-        found.extend([
-            ("limits.reset_per_client", limits.reset_client.to_string()),
-            ("limits.reset_per_email", limits.reset_email.to_string()),
-        ]);
+        endpoints.push(Endpoint::ForgotPassword);
     } else if path == routes.set_password {
-        found.push(("limits.link_per_client", limits.ticket_client.to_string()));
+        endpoints.push(Endpoint::SetPassword);
     }
-    found
+    let rules = policy
+        .rules
+        .iter()
+        .filter(|rule| endpoints.iter().any(|endpoint| rule.is_in_force(*endpoint)));
+    rules.map(|rule| (rule.name.to_string(), counted(rule))).collect()
+}
+
+/// By what a rule counts how many of whom, and what it does beyond, where that is not to refuse.
+fn counted(rule: &LimitRule) -> String {
+    let mut text = format!("{} by {}", rule.quota, rule.key.as_str());
+    if let LaneFilter::Only(lane) = rule.lane {
+        text.push_str(match lane {
+            LaneKind::Strangers => ", of strangers",
+            LaneKind::Known => ", of known browsers",
+        });
+    }
+    if rule.action != Action::Refuse {
+        text.push_str(", beyond it ");
+        text.push_str(rule.action.as_str());
+    }
+    text
 }
 
 fn facts(judgement: &Judgement<'_>, who: &Who) -> Table {

@@ -137,7 +137,7 @@ enum Command {
     /// Make lists of passwords that nobody may choose
     #[command(subcommand)]
     Passwords(passwords::Command),
-    /// See who tries to get in, and what is done about it
+    /// Tune how often may be tried, see who tries and what a policy comes to, and keep out who guesses
     #[command(subcommand)]
     Limits(limits::Command),
     /// See what became of the links in letters
@@ -353,6 +353,14 @@ mod tests {
             "config check",
             "config show",
             "config schema",
+            "limits check",
+            "limits check limits.toml --lang ja --json",
+            "limits diff",
+            "limits diff strict --json",
+            "limits promote --json",
+            "limits revert",
+            "limits example",
+            "limits example relaxed",
             "healthcheck",
             "explain --url https://phone.example.com/admin --as 101 --from 203.0.113.7 --method POST --json",
             "explain --url https://phone.example.com/api/x --token reports",
@@ -381,6 +389,22 @@ mod tests {
             "token list --json",
             "token show reports --json",
             "token revoke 0190b5f2-7f3c-7d1e-9c55-1f0f5e0a6a01",
+            "limits ban 203.0.113.0/24 --for 2h --reason guessing --author sam",
+            "limits ban 0.0.0.0/0 --forever --danger-everybody --danger-own-addresses",
+            "limits ban --account 101 --until 2027-01-31T18:00:00Z --end-sessions",
+            "limits ban --device 0123456789abcdef0123456789abcdef --for 7d",
+            "limits ban --pseudonym 0123456789abcdef0123456789abcdef --for 7d",
+            "limits unban 203.0.113.7",
+            "limits unban --account 101",
+            "limits exempt 10.0.0.0/8 --for 8h --danger-everybody",
+            "limits unexempt 10.0.0.0/8",
+            "limits apply strict --for 2h --reason spray --author sam",
+            "limits apply tonight.toml --until 2027-01-31T18:00:00Z",
+            "limits apply --end",
+            "limits list --json",
+            "limits export --format nftables",
+            "limits export --format fail2ban --jail web",
+            "limits export --format plain",
             "key list --json",
             "key list pepper --json",
             "key rotate",
@@ -438,6 +462,18 @@ mod tests {
         ];
         assert!(refused(&public).contains("no method"));
         assert!(refused(&["token", "show", "No Such"]).contains("lower-case letters"));
+        let timeless = refused(&["limits", "ban", "203.0.113.7"]);
+        assert!(
+            timeless.contains("--for") && timeless.contains("--forever"),
+            "{timeless}"
+        );
+        let two = refused(&["limits", "ban", "203.0.113.7", "--account", "101", "--forever"]);
+        assert!(two.contains("cannot be used with"), "{two}");
+        let endless = refused(&["limits", "apply", "strict"]);
+        assert!(endless.contains("--for") && !endless.contains("--forever"), "{endless}");
+        assert!(refused(&["limits", "apply", "strict", "--end"]).contains("cannot be used with"));
+        assert!(refused(&["limits", "apply", "--for", "2h"]).contains("PRESET|FILE"));
+        assert!(refused(&["limits", "ban", "--device", "x", "--forever"]).contains("32 hexadecimal digits"));
         assert!(refused(&["demo", "--port", "0"]).contains("--port"));
         assert!(refused(&["demo", "--config", "/x"]).contains("config/demo.toml"));
         assert!(refused(&["--config", "/x", "demo"]).contains("config/demo.toml"));

@@ -11,6 +11,7 @@ use rustls_pki_types::pem::{self, PemObject};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use zeroize::Zeroizing;
 
+use super::limits_file::LimitsFile;
 use super::{Config, Listen, Problem};
 
 /// No file the configuration names is anywhere near this large; a device would never end.
@@ -25,6 +26,18 @@ const OTHERS_AND_GROUP_WRITE: u32 = 0o027;
 impl Config {
     /// Checks the files and directories that the configuration names, as the user who runs this.
     pub fn check_files(&self) -> Vec<Problem> {
+        let mut problems = self.check_files_but_policies();
+        let limits = &self.limits;
+        // A candidate that is not there is none.
+        let candidate = limits.candidate.iter().filter(|path| path.exists());
+        for policy in limits.policy.iter().chain(candidate) {
+            problems.extend(LimitsFile::load(policy).err().into_iter().flatten());
+        }
+        problems
+    }
+
+    /// The same without the policies of the limits, which are read anew by themselves.
+    pub fn check_files_but_policies(&self) -> Vec<Problem> {
         let mut checks = Checks::default();
         checks.certificates("server.tls_certificate", &self.server.tls_certificate);
         checks.private_key("server.tls_key", &self.server.tls_key);
@@ -251,7 +264,8 @@ pub(super) fn open(path: &Path) -> io::Result<(File, Metadata)> {
     }
 }
 
-fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, String> {
+/// All of a file, or why it cannot be had.
+pub(super) fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, String> {
     let (file, metadata) = open(path).map_err(|error| unreachable(path, &error))?;
     if metadata.len() > MOST_BYTES {
         return Err(format!(

@@ -1,9 +1,11 @@
 //! `[limits]`: how often may be tried.
 
+use std::path::{Path, PathBuf};
+
 use serde_json::json;
 
 use super::Attacks;
-use super::keys::forms::{Switch, parsed};
+use super::keys::forms::{Switch, parsed, path};
 use super::keys::{Slot, Walker};
 use crate::domain::limits::Quota;
 
@@ -12,20 +14,10 @@ use crate::domain::limits::Quota;
 pub struct Limits {
     /// `false` switches all limits off, and says so in the log. Default `true`.
     pub enabled: bool,
-    /// `sign_in_per_client`. Default `30 per 15m`.
-    pub sign_in_client: Quota,
-    /// `sign_in_per_account`. Default `100 per 1h`.
-    pub sign_in_account: Quota,
-    /// `sign_in_per_client_and_account`. Default `10 per 15m`.
-    pub sign_in_client_account: Quota,
-    /// `reset_per_client`. Default `10 per 1h`.
-    pub reset_client: Quota,
-    /// `reset_per_email`. Default `3 per 1h`.
-    pub reset_email: Quota,
-    /// `link_per_client`: links presented. Default `60 per 15m`.
-    pub ticket_client: Quota,
-    /// `token_per_client`. Default `60 per 15m`.
-    pub token_client: Quota,
+    /// `policy`: the policy file. Default none: the preset `standard`.
+    pub policy: Option<PathBuf>,
+    /// `candidate`: a policy file on trial. Default none.
+    pub candidate: Option<PathBuf>,
     /// `equal_resets`: equal reset requests, of which more are one. Default `1 per 1m`.
     pub reset_again: Quota,
     /// `mail_per_account`. Default `5 per 1h`.
@@ -34,8 +26,6 @@ pub struct Limits {
     pub mail_client: Quota,
     /// `mail_per_day`. Default `2000 per 1day`.
     pub mail_day: Quota,
-    /// `pages_per_client`: any request to our own pages. Default `600 per 1m`.
-    pub pages_client: Quota,
     /// What follows from attacks.
     pub attacks: Attacks,
 }
@@ -44,34 +34,57 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             enabled: true,
-            sign_in_client: fixed("30 per 15m"),
-            sign_in_account: fixed("100 per 1h"),
-            sign_in_client_account: fixed("10 per 15m"),
-            reset_client: fixed("10 per 1h"),
-            reset_email: fixed("3 per 1h"),
-            ticket_client: fixed("60 per 15m"),
-            token_client: fixed("60 per 15m"),
+            policy: None,
+            candidate: None,
             reset_again: fixed("1 per 1m"),
             mail_account: fixed("5 per 1h"),
             mail_client: fixed("10 per 1h"),
             mail_day: fixed("2000 per 1day"),
-            pages_client: fixed("600 per 1m"),
             attacks: Attacks::default(),
         }
     }
 }
 
-#[expect(clippy::expect_used, reason = "only given the texts above, which a test reads")]
+/// Keys that have become rules.
+const MOVED: [(&str, &str); 8] = [
+    ("sign_in_per_client", "the rule sign-in.client"),
+    ("sign_in_per_account", "the rule sign-in.account"),
+    (
+        "sign_in_per_client_and_account",
+        "the rule sign-in.client+account (with sign-in.device and sign-in.session)",
+    ),
+    ("reset_per_client", "the rule reset.client"),
+    ("reset_per_email", "the rule reset.email (with reset.device)"),
+    ("link_per_client", "the rule ticket.client"),
+    ("token_per_client", "the rule token.client"),
+    ("pages_per_client", "the rule pages.client"),
+];
+
+#[expect(clippy::expect_used, reason = "only given texts of the source, which tests read")]
 pub(super) fn fixed(text: &str) -> Quota {
     text.parse().expect("a quota of the defaults")
 }
 
 impl Limits {
+    /// Finds the policy files where `file`, which names them, lies.
+    pub(super) fn lie_beside(&mut self, file: &Path) {
+        let whole = std::path::absolute(file).unwrap_or_else(|_| file.to_owned());
+        let Some(directory) = whole.parent() else { return };
+        for path in [&mut self.policy, &mut self.candidate].into_iter().flatten() {
+            *path = directory.join(&*path);
+        }
+    }
+
+    /// Whether both name the same policies.
+    pub fn names_the_files_of(&self, other: &Self) -> bool {
+        (&self.policy, &self.candidate) == (&other.policy, &other.candidate)
+    }
+
     pub(super) fn walk(&mut self, walker: &mut impl Walker) {
         walker.section(
             "limits",
-            "How often may be tried. \"10 per 15m\" lets ten through at once and then one every 90 seconds. An attempt is \
-             counted before it is judged, for names that exist and for names that do not.",
+            "How often may be tried: by a policy in a file of its own, and for letters by the keys below. \"10 per 15m\" lets \
+             ten through at once and then one every 90 seconds.",
         );
         walker.key(
             "enabled",
@@ -79,46 +92,8 @@ impl Limits {
             &Switch,
             Slot::Default(&mut self.enabled),
         );
+        self.walk_policies(walker);
         for (name, doc, quota) in [
-            (
-                "sign_in_per_client",
-                "Sign-ins from one client address (IPv6: one /64 network). Raise it where a whole office comes through one \
-                 address.",
-                &mut self.sign_in_client,
-            ),
-            (
-                "sign_in_per_account",
-                "Sign-ins to one account from everywhere. Low enough to stop guessing from many addresses; not so low that \
-                 strangers could lock somebody out easily.",
-                &mut self.sign_in_account,
-            ),
-            (
-                "sign_in_per_client_and_account",
-                "Sign-ins to one account from one client address.",
-                &mut self.sign_in_client_account,
-            ),
-            (
-                "reset_per_client",
-                "Requests for a new password from one client address.",
-                &mut self.reset_client,
-            ),
-            (
-                "reset_per_email",
-                "Requests for a new password for one mail address, so that nobody's mailbox gets flooded. Browsers on which \
-                 somebody has signed in are counted one by one, so that strangers close the address to strangers alone.",
-                &mut self.reset_email,
-            ),
-            (
-                "link_per_client",
-                "Links of letters opened from one client address.",
-                &mut self.ticket_client,
-            ),
-            (
-                "token_per_client",
-                "API tokens from one client address that were never made, or ended long ago. Beyond it tokens that are not \
-                 known are answered 429; those that are go on working.",
-                &mut self.token_client,
-            ),
             (
                 "equal_resets",
                 "Equal requests for a new password in a row that are worth a letter each; more get the same answer and no \
@@ -143,16 +118,41 @@ impl Limits {
                  Welcomes do not count here: they leave at mail.rate.",
                 &mut self.mail_day,
             ),
-            (
-                "pages_per_client",
-                "Requests of any kind to the gateway's own pages from one client address. Requests to the web client are \
-                 not counted.",
-                &mut self.pages_client,
-            ),
         ] {
             let form = parsed::<Quota>(json!({ "pattern": "^\\s*[0-9]+\\s* per .*[0-9]", "examples": ["10 per 15m"] }));
             walker.key(name, doc, &form, Slot::Default(quota));
         }
         self.attacks.walk(walker);
+    }
+
+    /// The files that say what the keys of this section once said.
+    fn walk_policies(&mut self, walker: &mut impl Walker) {
+        walker.key(
+            "policy",
+            "The policy file: who may try what how often, in a file that another person may own, relative to this one. Begin \
+             with a copy of config/limits.toml (sekisho limits example), which explains every rule. Without the key that is \
+             the policy in force, the preset \"standard\".",
+            &path(),
+            Slot::Optional(&mut self.policy, "limits.toml".into()),
+        );
+        walker.key(
+            "candidate",
+            "A second policy file that is tried out beside the first, relative to this one: it judges every attempt and \
+             stops none. Where there is no such file, nothing is on trial. sekisho limits promote puts it in force.",
+            &path(),
+            Slot::Optional(&mut self.candidate, "limits.candidate.toml".into()),
+        );
+        let same = self.policy.is_some() && self.policy == self.candidate;
+        walker.check(&["limits.candidate", "limits.policy"], || {
+            if same {
+                return Err("it is the policy in force; name another file".to_owned());
+            }
+            Ok(())
+        });
+        for (name, rules) in MOVED {
+            let instead =
+                format!("it is now {rules} of the policy file; write its quota there, and the file into limits.policy");
+            walker.moved(name, &instead);
+        }
     }
 }

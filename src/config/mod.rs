@@ -15,6 +15,7 @@ mod files;
 mod forward_auth;
 mod keys;
 mod limits;
+pub mod limits_file;
 mod links;
 mod log;
 mod mail;
@@ -32,8 +33,6 @@ mod upstream;
 
 use std::io;
 use std::path::Path;
-
-use toml::de::DeTable;
 
 pub use assertion::Assertion;
 pub use attacks::{Attacks, Compromised};
@@ -58,13 +57,13 @@ use crate::domain::policy::Policy;
 use crate::domain::ticket::TicketLife;
 use doors::Otherwise;
 use keys::Walker;
-use keys::reader::{Reader, line_of};
+use keys::reader::{Reader, parse_toml};
 use keys::schema::Schema;
 use keys::writer::Writer;
 use sites::Main;
 
 /// Everything the operator decides. Paths that do not start with a slash are relative to the
-/// directory the program is started in, not to the file.
+/// directory the program is started in, not to the file; those of the limits' policies alone are relative to the file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
     /// `[server]`
@@ -138,7 +137,7 @@ mail.smtp_host have none and hold examples: set them first. A key that is commen
 be left out, unknown ones are refused.
 Check it: sekisho config check --config FILE. See what is in effect: sekisho config show --config FILE.
 Durations and sizes carry their unit: \"30m\", \"8h\", \"7d\", \"8 KiB\". Paths that do not start with a slash are relative \
-to the directory the gateway is started in. A running gateway takes changes up by itself within seconds, \
+to the directory the gateway is started in, but for those of the limits' policies, which lie beside this file. A running gateway takes changes up by itself within seconds, \
 or at once with: sekisho reload --config FILE. That command also names what only a restart brings into force.";
 
 impl Config {
@@ -164,7 +163,9 @@ impl Config {
         };
         let text = files::open(path).and_then(|(file, _)| io::read_to_string(file));
         let text = text.map_err(unreadable)?;
-        Self::parse(&text, path)
+        let mut config = Self::parse(&text, path)?;
+        config.limits.lie_beside(path);
+        Ok(config)
     }
 
     /// Reads a configuration. `file` is the name that errors give it.
@@ -173,15 +174,8 @@ impl Config {
     /// Everything that is wrong with it, in the order of the file; of a text that is not TOML, the
     /// first place where it is not.
     pub fn parse(text: &str, file: &Path) -> Result<Self, ConfigErrors> {
-        let (root, errors) = DeTable::parse_recoverable(text);
-        // The first place where it is not TOML: what follows is mostly a consequence.
-        let offset = |error: &toml::de::Error| error.span().map_or(usize::MAX, |span| span.start);
-        if let Some(error) = errors.iter().min_by_key(|error| offset(error)) {
-            let line = error.span().map(|span| line_of(text, span.start));
-            let words: Vec<_> = error.message().split_whitespace().collect();
-            let message = format!("this is not TOML: {}", words.join(" "));
-            return Err(ConfigErrors(vec![Problem::of_file(file, line, message)]));
-        }
+        let root =
+            parse_toml(text).map_err(|(line, message)| ConfigErrors(vec![Problem::of_file(file, line, message)]))?;
         let mut config = Self::default();
         let mut reader = Reader::new(file, text, root.get_ref());
         config.walk(&mut reader);

@@ -46,6 +46,8 @@ impl fmt::Display for Problem {
                 write!(f, "{line}:")?;
             }
             f.write_str(" ")?;
+        } else if let Some(line) = self.line {
+            write!(f, "line {line}: ")?;
         }
         if !self.key.is_empty() {
             write!(f, "{}: ", self.key)?;

@@ -139,7 +139,7 @@ fn unusual_values_survive_being_shown() {
         server = { trusted_proxies = ["10.0.0.0/8", "fd00::/8"], max_header_bytes = "4097 B", listen = ["[::1]:0"] }
         links.reset = "1h 30m"
         passwords = { site_words = ["関所", "a\\b"], hashing.memory = "8193 KiB" }
-        limits.sign_in_per_client = "7 per 1day"
+        limits.mail_per_client = "7 per 1day"
         branding = { language = "ja", support = "内線100" }
         forward_auth.proxies = ["10.1.0.0/16"]
         "#,
@@ -240,7 +240,7 @@ absolute = 7
 idle = "1h"
 [limits]
 enabled = "yes"
-reset_per_email = "3 / 1h"
+mail_per_client = "3 / 1h"
 [log]
 level = "loud"
 "#,
@@ -260,7 +260,7 @@ level = "loud"
             r#"test.toml:11: sessions.absolute: 7 is not a duration; write it with a unit, such as "30m""#,
             "test.toml:12: sesions: there is no such section; did you mean sessions?",
             r#"test.toml:15: limits.enabled: "yes" is not true or false (without quotes)"#,
-            "test.toml:16: limits.reset_per_email: \"3 / 1h\": a quota reads like \"10 per 15m\": a number from 1 to \
+            "test.toml:16: limits.mail_per_client: \"3 / 1h\": a quota reads like \"10 per 15m\": a number from 1 to \
              1000000, and a time from 1s to 1year",
             r#"test.toml:18: log.level: "loud" is not one of "error", "warn", "info", "debug", "trace""#,
             "test.toml: mail.from: it is missing; write in [mail], for example: from = \"no-reply@example.com\"",
@@ -326,6 +326,49 @@ fn unknown_keys_are_refused_wherever_they_stand() {
     assert!(
         top[0].starts_with("test.toml:1: sessions.idle: there is no such key"),
         "{top:?}"
+    );
+}
+
+#[test]
+fn a_key_that_has_become_a_rule_says_which() {
+    assert_eq!(
+        complaint("[limits]\nsign_in_per_client = \"5 per 1h\""),
+        "test.toml:11: limits.sign_in_per_client: it is now the rule sign-in.client of the policy file; write its quota \
+         there, and the file into limits.policy"
+    );
+    for key in [
+        "sign_in_per_account",
+        "sign_in_per_client_and_account",
+        "reset_per_client",
+        "reset_per_email",
+        "link_per_client",
+        "token_per_client",
+        "pages_per_client",
+    ] {
+        let line = complaint(&format!("[limits]\n{key} = 5"));
+        assert!(
+            line.starts_with(&format!("test.toml:11: limits.{key}: it is now the rule ")),
+            "{line}"
+        );
+    }
+}
+
+#[test]
+fn the_policies_of_the_limits_lie_beside_the_configuration() {
+    let home = tempfile::tempdir().unwrap();
+    let file = home.path().join("sekisho.toml");
+    std::fs::write(
+        &file,
+        format!("{LEAST}\n[limits]\npolicy = \"limits.toml\"\ncandidate = \"/else/where.toml\""),
+    )
+    .unwrap();
+    let limits = Config::load(&file).unwrap().limits;
+    assert_eq!(limits.policy, Some(home.path().join("limits.toml")));
+    assert_eq!(limits.candidate, Some("/else/where.toml".into()));
+    let twice = complaint("[limits]\npolicy = \"one.toml\"\ncandidate = \"one.toml\"");
+    assert_eq!(
+        twice,
+        "test.toml:12: limits.candidate: it is the policy in force; name another file"
     );
 }
 

@@ -28,6 +28,8 @@ pub mod tuning;
 
 mod durable;
 
+pub use durable::sync_directory;
+
 /// Lower-case hexadecimal digits.
 fn hex(bytes: &[u8]) -> String {
     use std::fmt::Write;

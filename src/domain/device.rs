@@ -52,6 +52,11 @@ impl Device {
         &self.id
     }
 
+    /// What its pseudonym is made of.
+    pub fn text(&self) -> String {
+        format!("device {}", uuid::Uuid::from_bytes(self.id))
+    }
+
     /// The device after this account has signed in on it.
     #[must_use]
     pub fn with(mut self, account: AccountId, password_set_at: Option<Timestamp>) -> Self {

@@ -154,6 +154,26 @@ pub enum Fact {
     CampaignSucceeded(Kind, CampaignId),
     /// An attack has been quiet for so long that it is taken to be over.
     CampaignEnded(Kind, CampaignId),
+    /// A running gateway took up a policy of the limits: who wanted it, which one, and the rules that changed.
+    LimitsTakenUp(String),
+    /// A running gateway refused a policy of the limits: who wanted it, which one, and how much was wrong.
+    LimitsRefused(String),
+    /// The policy on trial took the place of the one in force: the rules that changed.
+    LimitsPromoted(String),
+    /// The former policy took its place again: the rules that changed.
+    LimitsReverted(String),
+    /// Somebody or something was banned: who or what, until when, by whom and why.
+    LimitsBanned(String),
+    /// A ban was lifted before its time.
+    LimitsUnbanned(String),
+    /// Clients of a network are counted by no rule of the limits.
+    LimitsExempted(String),
+    /// They are again, before the time that was set.
+    LimitsExemptionEnded(String),
+    /// Another policy is in force for a while.
+    LimitsApplied(String),
+    /// It no longer is: its time was over, or an operator ended it.
+    LimitsOverrideEnded(String),
     /// A backup of the store was made.
     BackupCreated,
     /// The store was restored from a backup; everything before is from the backup.
@@ -195,6 +215,8 @@ pub enum Reason {
     TooManySessions,
     /// A link of a short while ago still works, and a stranger's wish does not spend it.
     LinkFresh,
+    /// An operator has banned the account, the name or the device.
+    Banned,
 }
 
 impl Reason {
@@ -217,11 +239,12 @@ impl Reason {
             Self::OverBudget => "over-budget",
             Self::TooManySessions => "too-many-sessions",
             Self::LinkFresh => "link-fresh",
+            Self::Banned => "banned",
         }
     }
 
     /// Every reason there is.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::UnknownName,
         Self::WrongPassword,
         Self::Disabled,
@@ -238,6 +261,7 @@ impl Reason {
         Self::OverBudget,
         Self::TooManySessions,
         Self::LinkFresh,
+        Self::Banned,
     ];
 
     /// The opposite of [`Reason::as_str`].
@@ -292,6 +316,16 @@ impl Fact {
             Self::CampaignBegan(..) => "campaign.began",
             Self::CampaignSucceeded(..) => "campaign.succeeded",
             Self::CampaignEnded(..) => "campaign.ended",
+            Self::LimitsTakenUp(_) => "limits.taken-up",
+            Self::LimitsRefused(_) => "limits.refused",
+            Self::LimitsPromoted(_) => "limits.promoted",
+            Self::LimitsReverted(_) => "limits.reverted",
+            Self::LimitsBanned(_) => "limits.banned",
+            Self::LimitsUnbanned(_) => "limits.unbanned",
+            Self::LimitsExempted(_) => "limits.exempted",
+            Self::LimitsExemptionEnded(_) => "limits.exemption-ended",
+            Self::LimitsApplied(_) => "limits.applied",
+            Self::LimitsOverrideEnded(_) => "limits.override-ended",
             Self::BackupCreated => "backup.created",
             Self::BackupRestored => "backup.restored",
         }
@@ -334,7 +368,17 @@ impl Fact {
             | Self::ConfigTakenUp(text)
             | Self::ConfigRefused(text)
             | Self::UpgradeDone(text)
-            | Self::LimitReached(text) => Some(text.clone()),
+            | Self::LimitReached(text)
+            | Self::LimitsTakenUp(text)
+            | Self::LimitsRefused(text)
+            | Self::LimitsPromoted(text)
+            | Self::LimitsReverted(text)
+            | Self::LimitsBanned(text)
+            | Self::LimitsUnbanned(text)
+            | Self::LimitsExempted(text)
+            | Self::LimitsExemptionEnded(text)
+            | Self::LimitsApplied(text)
+            | Self::LimitsOverrideEnded(text) => Some(text.clone()),
             Self::AccountCreated
             | Self::AccountDisabled
             | Self::AccountEnabled
@@ -424,11 +468,21 @@ impl Fact {
             "upgrade.done" => Some(Self::UpgradeDone(detail?.to_owned())),
             "upgrade.failed" => plain(Self::UpgradeFailed),
             "limits.reached" => Some(Self::LimitReached(detail?.to_owned())),
+            "limits.taken-up" => Some(Self::LimitsTakenUp(detail?.to_owned())),
+            "limits.refused" => Some(Self::LimitsRefused(detail?.to_owned())),
+            "limits.promoted" => Some(Self::LimitsPromoted(detail?.to_owned())),
+            "limits.reverted" => Some(Self::LimitsReverted(detail?.to_owned())),
             "upstream.tried" => Some(Self::UpstreamTried(detail?.to_owned())),
             "pepper.dropped" => Some(Self::PepperDropped(detail?.to_owned())),
             "campaign.began" => campaign().map(|(kind, id)| Self::CampaignBegan(kind, id)),
             "campaign.succeeded" => campaign().map(|(kind, id)| Self::CampaignSucceeded(kind, id)),
             "campaign.ended" => campaign().map(|(kind, id)| Self::CampaignEnded(kind, id)),
+            "limits.banned" => Some(Self::LimitsBanned(detail?.to_owned())),
+            "limits.unbanned" => Some(Self::LimitsUnbanned(detail?.to_owned())),
+            "limits.exempted" => Some(Self::LimitsExempted(detail?.to_owned())),
+            "limits.exemption-ended" => Some(Self::LimitsExemptionEnded(detail?.to_owned())),
+            "limits.applied" => Some(Self::LimitsApplied(detail?.to_owned())),
+            "limits.override-ended" => Some(Self::LimitsOverrideEnded(detail?.to_owned())),
             "backup.created" => plain(Self::BackupCreated),
             "backup.restored" => plain(Self::BackupRestored),
             _ => None,
@@ -528,6 +582,16 @@ pub(crate) mod tests {
             Fact::CampaignBegan(Kind::Spraying, CampaignId::parse("mtpa9wn5").unwrap()),
             Fact::CampaignSucceeded(Kind::Guessing, CampaignId::parse("mtpa9wn5").unwrap()),
             Fact::CampaignEnded(Kind::MailBomb, CampaignId::parse("mtpa9wn5").unwrap()),
+            Fact::LimitsTakenUp("file: policy: sign-in.client changed".into()),
+            Fact::LimitsRefused("command: candidate: 1".into()),
+            Fact::LimitsPromoted("sign-in.client changed, mine added".into()),
+            Fact::LimitsReverted("mine removed".into()),
+            Fact::LimitsBanned("network 203.0.113.0/24 until 2026-03-01T00:00:00Z by root: stuffing".into()),
+            Fact::LimitsUnbanned("address 203.0.113.7 for ever by root".into()),
+            Fact::LimitsExempted("10.0.0.0/8 for ever by root".into()),
+            Fact::LimitsExemptionEnded("10.0.0.0/8 for ever by root".into()),
+            Fact::LimitsApplied("preset strict until 2026-03-01T00:00:00Z by root".into()),
+            Fact::LimitsOverrideEnded("preset strict until 2026-03-01T00:00:00Z by root".into()),
             Fact::BackupCreated,
             Fact::BackupRestored,
         ]

@@ -25,6 +25,7 @@ pub mod key;
 pub mod language;
 pub mod limits;
 pub mod method;
+pub mod order;
 pub mod outbox;
 pub mod party;
 pub mod passes;

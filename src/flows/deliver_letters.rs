@@ -25,7 +25,7 @@ use crate::domain::ticket::{Purpose, Ticket, TicketLife, Way};
 use crate::domain::token::TicketToken;
 use crate::ports::{Accounts, Content, EmailMatch, Issue, Mail, Mailer, Outbox, Receipt, Refusal, Tickets};
 
-use super::{Alerts, Budget, MailBudget, Pace, World};
+use super::{Alerts, Budget, MailBudget, Pace, StandingOrders, World};
 
 /// Delivers what waits in the outbox.
 pub struct DeliverLetters {
@@ -37,6 +37,8 @@ pub struct DeliverLetters {
     pub tickets: Arc<dyn Tickets>,
     /// The mail server.
     pub mailer: Arc<dyn Mailer>,
+    /// Who is banned.
+    pub orders: Arc<StandingOrders>,
     /// Time and chance.
     pub world: World,
     /// How long links work.
@@ -225,6 +227,9 @@ impl DeliverLetters {
         let always = matches!(matter, Matter::EmailChanged { .. });
         if account.state == AccountState::Disabled && !always {
             return Ok(Plan::Withhold(Some(account), Reason::Disabled));
+        }
+        if matches!(matter, Matter::ResetRequested { .. }) && self.orders.bans_account(account.id) {
+            return Ok(Plan::Withhold(Some(account), Reason::Banned));
         }
         if matches!(matter, Matter::Welcome { .. }) && account.state == AccountState::Active {
             return Ok(Plan::Withhold(Some(account), Reason::AlreadyActive));

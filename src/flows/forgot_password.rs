@@ -24,7 +24,7 @@ use crate::domain::outbox::Matter;
 use crate::domain::site::SiteName;
 use crate::ports::{Grant, Limiter, Outbox, Ruling, Stopped};
 
-use super::World;
+use super::{StandingOrders, World};
 
 /// How often somebody may repeat a request. How often somebody may ask is a matter of the policy in force.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,6 +52,8 @@ pub struct ForgotPassword {
     pub outbox: Arc<dyn Outbox>,
     /// Charged before any work.
     pub limiter: Arc<dyn Limiter>,
+    /// Which devices and names are banned. Whose account is, is seen by [`DeliverLetters`](super::DeliverLetters).
+    pub orders: Arc<StandingOrders>,
     /// Time and chance.
     pub world: World,
     /// `None` when the operator switched limits off.
@@ -71,6 +73,9 @@ impl ForgotPassword {
         let email = Email::parse(typed).ok();
         let address = email.as_ref().map_or(typed, Email::key);
         let name = self.limiter.digest_text(address);
+        let pseudonym = |text: &str| self.limiter.digest_text(text);
+        let device = device.filter(|device| !self.orders.bans_device(device, pseudonym));
+        let banned = self.orders.bans_name(|| name);
         let device_key = device.as_ref().map(|device| {
             let device = Uuid::from_bytes(*device.id());
             self.limiter.digest_text(&format!("device {device} {address}"))
@@ -108,7 +113,9 @@ impl ForgotPassword {
             .event(Actor::Stranger, Some(client), None, Fact::ResetRequested);
         let mut then = Consequences::event(event);
         // The first of them waits or has just gone out. One transaction either way: the time says nothing.
-        if repeated {
+        if banned {
+            tracing::info!(%client, "reset request for a banned address; nothing is sent");
+        } else if repeated {
             tracing::info!(%client, rule = "reset.again", "reset request repeated; the letter of the first is enough");
         } else {
             let site = site.clone();

@@ -1,11 +1,11 @@
-//! Sweeps out what has ended long ago: sessions, tickets, API tokens, letters, changes.
+//! Sweeps out what has ended long ago: sessions, tickets, API tokens, orders, letters, changes.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::domain::fault::Fault;
 use crate::domain::session::{Lifetime, earlier};
-use crate::ports::{ApiTokens, CampaignBook, Outbox, Sessions, Tickets};
+use crate::ports::{ApiTokens, CampaignBook, Orders, Outbox, Sessions, Tickets};
 
 use super::World;
 
@@ -17,6 +17,8 @@ pub struct Housekeeping {
     pub tickets: Arc<dyn Tickets>,
     /// API tokens go three months after their end, so that a forgotten program is still recognised.
     pub tokens: Arc<dyn ApiTokens>,
+    /// Orders go three months after they were over, so that it can be told who was banned and why.
+    pub orders: Arc<dyn Orders>,
     /// Letters go a month after their end.
     pub outbox: Arc<dyn Outbox>,
     /// Attacks go a year after their end.
@@ -30,8 +32,8 @@ pub struct Housekeeping {
 /// How long ended tickets and letters stay to be looked up.
 const KEEP: Duration = Duration::from_hours(30 * 24);
 
-/// How long ended API tokens do.
-const KEEP_TOKENS: Duration = Duration::from_hours(90 * 24);
+/// How long ended API tokens do, and orders.
+const KEEP_LONG: Duration = Duration::from_hours(90 * 24);
 
 /// How long attacks that are over do.
 const KEEP_CAMPAIGNS: Duration = Duration::from_hours(365 * 24);
@@ -45,6 +47,8 @@ pub struct Swept {
     pub tickets: u64,
     /// API tokens that ended long ago.
     pub tokens: u64,
+    /// Orders that were over long ago.
+    pub orders: u64,
     /// Letters that ended long ago.
     pub letters: u64,
     /// Attacks that ended long ago.
@@ -63,17 +67,19 @@ impl Housekeeping {
             .sweep(earlier(now, self.lifetime.absolute), seen_before)
             .await?;
         let tickets = self.tickets.sweep(before).await?;
-        let tokens = self.tokens.sweep(earlier(now, KEEP_TOKENS)).await?;
+        let tokens = self.tokens.sweep(earlier(now, KEEP_LONG)).await?;
+        let orders = self.orders.sweep(earlier(now, KEEP_LONG)).await?;
         let letters = self.outbox.sweep(before).await?;
         let campaigns = self.campaigns.sweep(earlier(now, KEEP_CAMPAIGNS)).await?;
         self.sessions
             .sweep_changes(earlier(now, Duration::from_hours(1)))
             .await?;
-        tracing::debug!(sessions, tickets, tokens, letters, campaigns, "swept");
+        tracing::debug!(sessions, tickets, tokens, orders, letters, campaigns, "swept");
         Ok(Swept {
             sessions,
             tickets,
             tokens,
+            orders,
             letters,
             campaigns,
         })

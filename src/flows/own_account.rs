@@ -28,7 +28,7 @@ use crate::ports::{
 };
 
 use super::set_password::{NewPassword, SetPassword};
-use super::{Refusals, World};
+use super::{Refusals, StandingOrders, World};
 
 /// The person's own counter.
 pub struct OwnAccount {
@@ -46,6 +46,8 @@ pub struct OwnAccount {
     pub hasher: Arc<dyn Hasher>,
     /// When refusals leave: on the schedule of signing in.
     pub refusals: Arc<Refusals>,
+    /// Who is banned: who has a session left gets no further with the password.
+    pub orders: Arc<StandingOrders>,
     /// Judges new passwords, as for whoever sets one by link.
     pub set_password: Arc<SetPassword>,
     /// Time and chance.
@@ -305,9 +307,13 @@ impl OwnAccount {
         let credential = self.accounts.credential(&name).await?.filter(|credential| {
             credential.account.id == principal.account.id && credential.account.state == AccountState::Active
         });
+        let banned = self.orders.bans_account(principal.account.id);
         let hash = credential.and_then(|credential| credential.hash);
         let compared = match self.refusals.turn(client, begun).await {
-            Ok(turn) => self.is_right(password, hash.as_ref()).await.map(|right| (right, turn)),
+            Ok(turn) => self
+                .is_right(password, hash.as_ref(), banned)
+                .await
+                .map(|right| (right, turn)),
             Err(fault) => Err(fault),
         };
         let ((right, spent), turn) = match compared {
@@ -323,17 +329,24 @@ impl OwnAccount {
             return Ok(hash);
         }
         grant.settle(Outcome::Failed);
-        let event = self.event(principal, client, Fact::SignInRefused(Reason::WrongPassword));
+        let reason = if banned { Reason::Banned } else { Reason::WrongPassword };
+        let event = self.event(principal, client, Fact::SignInRefused(reason));
         self.events.append(&[event]).await?;
         turn.over(spent).await;
         Ok(None)
     }
 
-    async fn is_right(&self, password: Option<&Password>, hash: Option<&PasswordHash>) -> Result<(bool, Spent), Fault> {
+    async fn is_right(
+        &self,
+        password: Option<&Password>,
+        hash: Option<&PasswordHash>,
+        banned: bool,
+    ) -> Result<(bool, Spent), Fault> {
         let (Some(password), Some(hash)) = (password, hash) else {
             return Ok((false, Spent::NOTHING));
         };
-        let compared = self.hasher.verify(password, Some(hash)).await?;
+        // Compared with a hash that nothing matches: a ban takes as long as a wrong password.
+        let compared = self.hasher.verify(password, Some(hash).filter(|_| !banned)).await?;
         Ok((matches!(compared.outcome, Verification::Match { .. }), compared.spent))
     }
 

@@ -15,7 +15,7 @@ use crate::domain::ticket::{Purpose, TicketState};
 use crate::domain::token::TicketToken;
 use crate::ports::{Events, Hasher, Limiter, Redemption, Ruling, Stopped, TicketRecord, Tickets, Verification};
 
-use super::World;
+use super::{StandingOrders, World};
 
 /// What a presented link is worth.
 #[derive(Debug)]
@@ -72,6 +72,8 @@ pub struct SetPassword {
     pub limiter: Arc<dyn Limiter>,
     /// Hashes the new password.
     pub hasher: Arc<dyn Hasher>,
+    /// Who is banned.
+    pub orders: Arc<StandingOrders>,
     /// Time and chance.
     pub world: World,
     /// What a new password must meet.
@@ -194,10 +196,13 @@ impl SetPassword {
         };
         let purpose = ticket.purpose;
         let look = match ticket.state_at(self.world.now()) {
-            TicketState::Live if account.state == AccountState::Disabled => Look::Dead {
-                state: TicketState::Replaced,
-                purpose,
-            },
+            // Of a ban, too, a stranger learns nothing; when it is lifted the link works again.
+            TicketState::Live if account.state == AccountState::Disabled || self.orders.bans_account(account.id) => {
+                Look::Dead {
+                    state: TicketState::Replaced,
+                    purpose,
+                }
+            }
             TicketState::Live => Look::Live {
                 account: Box::new(account),
                 purpose,

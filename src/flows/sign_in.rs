@@ -16,8 +16,10 @@ use crate::domain::client::ClientAddr;
 use crate::domain::device::Device;
 use crate::domain::event::{Actor, Consequences, Fact, Reason};
 use crate::domain::fault::Fault;
+use crate::domain::limits::NameDigest;
 use crate::domain::limits::attempt::{Attempt as LimitedAttempt, Endpoint};
 use crate::domain::limits::ledger::Outcome;
+use crate::domain::order::Target;
 use crate::domain::outbox::Matter;
 use crate::domain::password::{Password, PasswordHash};
 use crate::domain::session::{Session, SessionId};
@@ -27,7 +29,7 @@ use crate::ports::{
     Verification,
 };
 
-use super::{Aliases, Refusals, World};
+use super::{Aliases, Refusals, StandingOrders, World};
 
 /// One attempt to sign in.
 #[derive(Debug)]
@@ -95,6 +97,8 @@ pub struct SignIn {
     pub hasher: Arc<dyn Hasher>,
     /// When refusals leave.
     pub refusals: Arc<Refusals>,
+    /// Who is banned.
+    pub orders: Arc<StandingOrders>,
     /// Time and chance.
     pub world: World,
     /// The most living sessions of one account; one more ends the one used longest ago.
@@ -111,8 +115,13 @@ impl SignIn {
     ///
     /// # Errors
     /// A fault when the store is down or the hashing queue is full; nobody is signed in then.
-    pub async fn run(&self, attempt: Attempt<'_>) -> Result<SignInOutcome, Fault> {
+    pub async fn run(&self, mut attempt: Attempt<'_>) -> Result<SignInOutcome, Fault> {
         let name = LoginName::parse(attempt.name).ok();
+        // A banned device is a stranger's: its attempts use up nothing that known devices have.
+        let pseudonym = |text: &str| self.limiter.digest_text(text);
+        let device = attempt
+            .device
+            .take_if(|device| self.orders.bans_device(device, pseudonym));
         let mut limited = self.as_typed(&attempt, name.as_ref());
         // Whoever has used up what one client may try is sent away before anybody is looked up.
         let typed = limited.account;
@@ -124,6 +133,7 @@ impl SignIn {
             None => None,
         };
         self.aim(&mut limited, &attempt, credential.as_ref());
+        let banned = device.is_some() || self.bans(&limited, typed);
         let person = credential.as_ref().map(|credential| credential.account.id);
         let names = (typed, limited.account, person);
         let grant = match self.limiter.attempt(limited, person) {
@@ -134,7 +144,7 @@ impl SignIn {
         let begun = Instant::now();
         let compared = match self.refusals.turn(attempt.client, begun).await {
             Ok(turn) => self
-                .compare(credential, attempt.password.as_ref())
+                .compare(credential, attempt.password.as_ref(), banned)
                 .await
                 .map(|compared| (compared, turn)),
             Err(fault) => Err(fault),
@@ -228,6 +238,12 @@ impl SignIn {
         }
     }
 
+    /// Whether the name as it was typed, the account or the device at it is banned, by the pseudonyms that records have.
+    fn bans(&self, limited: &LimitedAttempt, typed: Option<NameDigest>) -> bool {
+        let known = [typed, limited.account, limited.device];
+        known.into_iter().flatten().any(|known| self.orders.bans_name(|| known))
+    }
+
     async fn throttle(&self, client: ClientAddr, stopped: Stopped) -> Result<SignInOutcome, Fault> {
         let Stopped { retry_after, rule } = stopped;
         tracing::info!(%client, %rule, "sign-in throttled");
@@ -240,7 +256,10 @@ impl SignIn {
         &self,
         credential: Option<Credential>,
         password: Option<&Password>,
+        banned: bool,
     ) -> Result<(Result<Entrant, (Option<Account>, Reason)>, Spent), Fault> {
+        let of_account = |credential: &Credential| self.orders.bans_account(credential.account.id);
+        let banned = banned || credential.as_ref().is_some_and(of_account);
         let Some(password) = password else {
             // Refused without hashing, for every name alike.
             let refused = Err((credential.map(|c| c.account), Reason::WrongPassword));
@@ -248,10 +267,12 @@ impl SignIn {
         };
         let hash = credential
             .as_ref()
-            .filter(|credential| credential.account.state == AccountState::Active)
+            .filter(|credential| credential.account.state == AccountState::Active && !banned)
             .and_then(|credential| credential.hash.as_ref());
         let Compared { outcome, spent } = self.hasher.verify(password, hash).await?;
         let judged = match (credential, outcome) {
+            // The same work and the same words as for a wrong password; only the operator is told.
+            (credential, _) if banned => Err((credential.map(|credential| credential.account), Reason::Banned)),
             (None, _) => Err((None, Reason::UnknownName)),
             (
                 Some(Credential {
@@ -352,6 +373,9 @@ impl SignIn {
                 .device
                 .clone()
                 .unwrap_or_else(|| Device::fresh(self.world.token()));
+            // By this pseudonym an operator bans the device, should it be lost.
+            let pseudonym = Target::Device(self.limiter.digest_text(&device.text())).value();
+            tracing::info!(account = %account.id, client = %attempt.client, device = pseudonym, "signed in");
             Ok(SignInOutcome::Done {
                 token,
                 session: Box::new(session),

@@ -41,6 +41,12 @@ impl Farewell {
         reason: "renewed",
     };
 
+    /// An operator has banned the client.
+    pub const BANNED: Self = Self {
+        code: POLICY_VIOLATION,
+        reason: "banned",
+    };
+
     /// An open stream had to end.
     pub fn severed(why: Severed) -> Self {
         match why {
@@ -67,6 +73,9 @@ enum Place {
 
 /// The session has ended: the code the web client may tell apart from a network failure.
 pub const SESSION_ENDED: u16 = 4401;
+
+/// The client is not welcome (RFC 6455 section 7.4.1).
+pub const POLICY_VIOLATION: u16 = 1008;
 
 /// The client may connect again at once (registered with IANA).
 pub const SERVICE_RESTART: u16 = 1012;

@@ -3,7 +3,8 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::Instant;
 
 use dashmap::DashMap;
 use tokio::sync::Notify;
@@ -27,6 +28,15 @@ pub struct Connections {
     open: AtomicUsize,
     by_client: DashMap<IpAddr, usize>,
     ended: Notify,
+    turned_away: TurnedAway,
+}
+
+/// Connections of banned clients since that was said last.
+struct TurnedAway {
+    count: AtomicU64,
+    begun: Instant,
+    /// The second after `begun` in which it was said, counted from 1.
+    said_in: AtomicU64,
 }
 
 impl Connections {
@@ -38,6 +48,11 @@ impl Connections {
             open: AtomicUsize::new(0),
             by_client: DashMap::new(),
             ended: Notify::new(),
+            turned_away: TurnedAway {
+                count: AtomicU64::new(0),
+                begun: Instant::now(),
+                said_in: AtomicU64::new(0),
+            },
         })
     }
 
@@ -64,6 +79,16 @@ impl Connections {
             connections: Arc::clone(self),
             client,
         })
+    }
+
+    /// Counts one whose client is banned. Answers how many there were since the last such answer, at most once a second: a
+    /// banned client sets the pace, and does not fill the log.
+    pub fn turn_away(&self) -> Option<u64> {
+        self.metrics.refused_to_banned();
+        let TurnedAway { count, begun, said_in } = &self.turned_away;
+        count.fetch_add(1, Ordering::Relaxed);
+        let second = begun.elapsed().as_secs() + 1;
+        (said_in.swap(second, Ordering::Relaxed) != second).then(|| count.swap(0, Ordering::Relaxed))
     }
 
     /// How many are open.
@@ -180,6 +205,15 @@ mod tests {
         let itself = through().pass_to(ip("10.0.0.5"), usize::MAX).unwrap();
         drop((first, itself));
         assert!(connections.enter(ip("192.0.2.1"), 1).is_some());
+    }
+
+    #[test]
+    fn banned_clients_do_not_fill_the_log() {
+        let connections = three_and_two();
+        let said: Vec<u64> = (0..1000).filter_map(|_| connections.turn_away()).collect();
+        assert_eq!(said[0], 1);
+        assert!(said.len() <= 2, "a thousand take no two seconds: {said:?}");
+        assert_eq!(connections.open(), 0);
     }
 
     #[test]

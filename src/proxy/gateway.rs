@@ -18,7 +18,7 @@ use pingora::{Error, ErrorType};
 
 use crate::domain::party::Party;
 use crate::domain::policy::Permit;
-use crate::flows::{Sentinel, World};
+use crate::flows::{Sentinel, StandingOrders, World};
 use crate::ports::Signer;
 use crate::telemetry::metrics::StreamKind;
 use crate::web::Failure;
@@ -55,6 +55,8 @@ pub struct GatewayParts {
     pub sentinel: Arc<Sentinel>,
     /// Guards our own pages.
     pub pages: Arc<PageGuard>,
+    /// Who is banned.
+    pub orders: Arc<StandingOrders>,
     /// Time and chance.
     pub world: World,
 }
@@ -98,6 +100,11 @@ impl Gateway {
         Arc::clone(&self.parts.sentinel)
     }
 
+    /// Who is banned.
+    pub fn orders(&self) -> Arc<StandingOrders> {
+        Arc::clone(&self.parts.orders)
+    }
+
     /// The requests under way.
     pub fn requests(&self) -> Arc<Requests> {
         Arc::clone(&self.requests)
@@ -124,9 +131,10 @@ impl Gateway {
     }
 
     fn bind(&self, exchange: &Exchange, kind: StreamKind) -> Leash {
+        let client = exchange.origin.as_ref().map(|origin| origin.client);
         self.parts
             .streams
-            .bind(exchange.tie.filter(|_| exchange.is_named()), kind)
+            .bind(exchange.tie.filter(|_| exchange.is_named()), client, kind)
     }
 
     /// Carries a WebSocket that was let through, to its end.

@@ -26,6 +26,9 @@ use super::reception::Refused;
 use super::refusal;
 use super::sites;
 
+/// Style sheets and pictures of our own pages.
+const ASSETS: &str = "/.sekisho/assets/";
+
 impl Gateway {
     /// Walks 4 and 5: who is asking, and what the policy says to it. `Some` is an answer of ours.
     pub(super) async fn judge(&self, session: &mut Session, exchange: &mut Exchange) -> Option<http::Response<Bytes>> {
@@ -37,18 +40,14 @@ impl Gateway {
                 return Some(refusal::fail(Some(session), exchange, failure));
             }
         };
-        match charter.portal.owner(&path) {
-            // A proxy that asks about our own pages does not send their requests here: it must not forward them either.
-            Owner::Ours if exchange.about.is_some() => {
-                return Some(refusal::fail(Some(session), exchange, Failure::NotFound));
-            }
+        let owner = charter.portal.owner(&path);
+        if let Some(answer) = self.turn_away(session, exchange, owner, &path) {
+            return Some(answer);
+        }
+        if owner == Owner::Ours {
+            exchange.outcome = Outcome::OwnPage;
             // Boxed, so that the state of a proxied request has no room for what only our own pages need.
-            Owner::Ours => {
-                exchange.outcome = Outcome::OwnPage;
-                return Some(Box::pin(self.own_page(session, exchange)).await);
-            }
-            Owner::NearMiss => return Some(refusal::fail(Some(session), exchange, Failure::NotFound)),
-            Owner::Upstream => {}
+            return Some(Box::pin(self.own_page(session, exchange)).await);
         }
         // The certificate on the connection of a proxy that asks is the proxy's own.
         if exchange.about.is_none() {
@@ -129,6 +128,33 @@ impl Gateway {
                 };
                 Some(refusal::fail(Some(session), exchange, failure))
             }
+        }
+    }
+}
+
+impl Gateway {
+    /// What is told to whoever gets no further, wherever that would be: a client that is banned, be it behind a trusted proxy
+    /// or on a connection older than the ban, and who asks for what we do not serve.
+    fn turn_away(
+        &self,
+        session: &Session,
+        exchange: &mut Exchange,
+        owner: Owner,
+        path: &RequestPath<'_>,
+    ) -> Option<http::Response<Bytes>> {
+        let client = exchange.origin.as_ref().map(|origin| origin.client);
+        // The page that says so is dressed as every other one.
+        let is_dress = owner == Owner::Ours && path.raw().starts_with(ASSETS);
+        if let Some(client) = client.filter(|client| !is_dress && self.parts.orders.bans(*client)) {
+            exchange.outcome = Outcome::Banned;
+            tracing::info!(request = &*exchange.request_id, %client, problem = "its client is banned", "refused");
+            return Some(refusal::fail(Some(session), exchange, Failure::Banned));
+        }
+        match owner {
+            // A proxy that asks about our own pages does not send their requests here: it must not forward them either.
+            Owner::Ours if exchange.about.is_some() => Some(refusal::fail(Some(session), exchange, Failure::NotFound)),
+            Owner::NearMiss => Some(refusal::fail(Some(session), exchange, Failure::NotFound)),
+            Owner::Ours | Owner::Upstream => None,
         }
     }
 }

@@ -23,7 +23,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::domain::client::ClientAddr;
-use crate::flows::Sentinel;
+use crate::flows::{Sentinel, StandingOrders};
 use crate::ports::Crowds;
 use crate::telemetry::metrics::{HandshakeFailure, SlowAt};
 
@@ -81,6 +81,7 @@ pub struct Front {
     streams: Arc<Streams>,
     charter: InForce,
     sentinel: Arc<Sentinel>,
+    orders: Arc<StandingOrders>,
     announcing: TrustedProxies,
     subject: fn(&[u8]) -> Option<String>,
     limits: Limits,
@@ -96,7 +97,7 @@ impl Front {
             ..ServerConf::default()
         };
         let (streams, charter, sentinel) = (gateway.streams(), gateway.charter(), gateway.sentinel());
-        let requests = gateway.requests();
+        let (requests, orders) = (gateway.requests(), gateway.orders());
         let mut proxy = HttpProxy::new(gateway, Arc::new(conf));
         let mut options = HttpServerOptions::default();
         options.h2_idle_timeout = Some(terms.idle_timeout);
@@ -117,6 +118,7 @@ impl Front {
             streams,
             charter,
             sentinel,
+            orders,
             announcing: terms.announcing,
             subject: terms.subject,
             limits: Limits {
@@ -134,6 +136,11 @@ impl Front {
     /// The open connections.
     pub fn connections(&self) -> Arc<Connections> {
         Arc::clone(&self.connections)
+    }
+
+    /// Who is banned.
+    pub fn orders(&self) -> Arc<StandingOrders> {
+        Arc::clone(&self.orders)
     }
 
     /// The loops that take connections.
@@ -212,6 +219,9 @@ impl Front {
 
     fn take(self: &Arc<Self>, caller: Caller, stop: &watch::Receiver<bool>) {
         let peer = caller.peer;
+        if is_banned(&self.orders, peer, &self.connections) {
+            return;
+        }
         let announced = self.announcing.trusts(peer.ip().to_canonical());
         let clients = if announced { usize::MAX } else { self.clients_of(peer) };
         let Some(open) = self.connections.enter(peer.ip(), clients) else {
@@ -270,6 +280,9 @@ impl Front {
             return Some((caller, open));
         };
         caller.peer = SocketAddr::new(client.ip().to_canonical(), client.port());
+        if is_banned(&self.orders, caller.peer, &self.connections) {
+            return None;
+        }
         let Some(open) = open.pass_to(caller.peer.ip(), self.clients_of(caller.peer)) else {
             tracing::debug!(client = %caller.peer, "connection refused: too many are open");
             return None;
@@ -309,6 +322,16 @@ impl Front {
             }
         }
     }
+}
+
+/// Whether nobody is to be listened to who comes from there. The connection is closed without a word, before TLS: a ban costs
+/// the gateway nothing.
+pub(super) fn is_banned(orders: &StandingOrders, peer: SocketAddr, connections: &Connections) -> bool {
+    let banned = orders.bans(ClientAddr::new(peer.ip()));
+    if banned && let Some(since) = connections.turn_away() {
+        tracing::info!(client = %peer.ip(), since, "connection refused: its client is banned");
+    }
+    banned
 }
 
 /// How large the fields of a request may be, counted as HTTP/2 does (RFC 9113 section 6.5.2). Somewhat larger heads are let

@@ -21,9 +21,11 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
 use crate::domain::doors::Door;
+use crate::flows::StandingOrders;
 
 use super::client::TrustedProxies;
 use super::connections::{Connections, OpenConnection};
+use super::listeners::is_banned;
 use super::proxy_protocol;
 use super::roll::Place;
 use super::sockets::{Bound, ListeningSocket};
@@ -48,6 +50,8 @@ pub struct Redirect {
     challenges: Option<PathBuf>,
     /// Proxies that begin each connection with the PROXY protocol, here as well.
     announcing: TrustedProxies,
+    /// Who is banned.
+    orders: Arc<StandingOrders>,
     connections: Arc<Connections>,
     /// A whole conversation takes no longer: a connection serves one request.
     patience: Duration,
@@ -59,6 +63,7 @@ impl Redirect {
         door: FindDoor,
         challenges: Option<PathBuf>,
         announcing: TrustedProxies,
+        orders: Arc<StandingOrders>,
         connections: Arc<Connections>,
         patience: Duration,
     ) -> Self {
@@ -66,6 +71,7 @@ impl Redirect {
             door,
             challenges,
             announcing,
+            orders,
             connections,
             patience,
         }
@@ -98,6 +104,9 @@ impl Redirect {
     }
 
     fn take(self: &Arc<Self>, socket: TcpStream, peer: SocketAddr) {
+        if is_banned(&self.orders, peer, &self.connections) {
+            return;
+        }
         let announced = self.announcing.trusts(peer.ip().to_canonical());
         let Some(open) = self
             .connections
@@ -111,7 +120,7 @@ impl Redirect {
             let stream = L4Stream::from(socket);
             let conversation = async {
                 let introduced = if announced {
-                    introduced(stream, peer, open).await
+                    redirect.introduced(stream, peer, open).await
                 } else {
                     Some((stream, open))
                 };
@@ -137,6 +146,29 @@ impl Redirect {
             .keep_alive(false)
             .serve_connection(TokioIo::new(stream), answering);
         let _ = conversation.await;
+    }
+
+    /// Hears from a listed proxy whose connection this is, and counts it for that client from then on.
+    async fn introduced(
+        &self,
+        mut stream: L4Stream,
+        peer: SocketAddr,
+        open: OpenConnection,
+    ) -> Option<(L4Stream, OpenConnection)> {
+        let said = match proxy_protocol::read(&mut stream).await {
+            Ok(said) => said,
+            Err(error) => {
+                tracing::info!(%peer, %error, "a peer of server.proxy_protocol did not say whose connection it brings");
+                return None;
+            }
+        };
+        stream.rewind(&said.rest);
+        let open = match said.client {
+            Some(client) if is_banned(&self.orders, client, &self.connections) => return None,
+            Some(client) => open.pass_to(client.ip().to_canonical(), 1)?,
+            None => open,
+        };
+        Some((stream, open))
     }
 
     async fn answer<B>(&self, request: &Request<B>) -> Response<Full<Bytes>> {
@@ -166,27 +198,6 @@ impl Redirect {
             Err(_) => plain(StatusCode::BAD_REQUEST, Bytes::new()),
         }
     }
-}
-
-/// Hears from a listed proxy whose connection this is, and counts it for that client from then on.
-async fn introduced(
-    mut stream: L4Stream,
-    peer: SocketAddr,
-    open: OpenConnection,
-) -> Option<(L4Stream, OpenConnection)> {
-    let said = match proxy_protocol::read(&mut stream).await {
-        Ok(said) => said,
-        Err(error) => {
-            tracing::info!(%peer, %error, "a peer of server.proxy_protocol did not say whose connection it brings");
-            return None;
-        }
-    };
-    stream.rewind(&said.rest);
-    let open = match said.client {
-        Some(client) => open.pass_to(client.ip().to_canonical(), 1)?,
-        None => open,
-    };
-    Some((stream, open))
 }
 
 /// The one host that is asked for, without its port, of a request in origin form.
@@ -257,6 +268,10 @@ mod tests {
             Box::new(door),
             challenges,
             announcing,
+            Arc::new(StandingOrders::new(
+                Arc::new(crate::store::MemoryStore::new()),
+                crate::app::world(),
+            )),
             connections,
             Duration::from_secs(1),
         )

@@ -13,6 +13,7 @@ use std::sync::{Arc, OnceLock};
 use dashmap::DashMap;
 use tokio_util::sync::CancellationToken;
 
+use crate::domain::client::ClientAddr;
 use crate::domain::fault::Fault;
 use crate::flows::{Authenticate, AuthenticateService, Tie};
 use crate::telemetry::metrics::{StreamEnd, StreamKind, StreamMetrics};
@@ -32,6 +33,7 @@ pub struct Streams {
 #[derive(Debug)]
 struct Open {
     tie: Option<Tie>,
+    client: Option<ClientAddr>,
     kind: StreamKind,
     ending: Ending,
 }
@@ -93,6 +95,7 @@ impl Drop for Leash {
         let why = match self.ending.farewell() {
             Some(Farewell::RESTART) => StreamEnd::Stopping,
             Some(Farewell::ANEW) => StreamEnd::Renewed,
+            Some(Farewell::BANNED) => StreamEnd::Banned,
             Some(farewell) if farewell.code == SESSION_ENDED => StreamEnd::SessionEnded,
             _ => StreamEnd::Closed,
         };
@@ -109,13 +112,14 @@ impl Streams {
         }
     }
 
-    /// Binds a stream to its session, and every stream to the life of the gateway.
-    pub fn bind(self: &Arc<Self>, tie: Option<Tie>, kind: StreamKind) -> Leash {
+    /// Binds a stream to its session and to where it is open from, and every stream to the life of the gateway.
+    pub fn bind(self: &Arc<Self>, tie: Option<Tie>, client: Option<ClientAddr>, kind: StreamKind) -> Leash {
         self.metrics.opened(kind);
         let id = self.next.fetch_add(1, Ordering::Relaxed);
         let ending = Ending::default();
         let open = Open {
             tie,
+            client,
             kind,
             ending: ending.clone(),
         };
@@ -159,6 +163,13 @@ impl Streams {
             }
         }
         fault.map_or(Ok(()), Err)
+    }
+
+    /// Ends the streams of clients that are banned, whatever they are.
+    pub fn turn_away(&self, is_banned: impl Fn(ClientAddr) -> bool) {
+        for entry in self.open.iter().filter(|entry| entry.client.is_some_and(&is_banned)) {
+            entry.ending.end(Farewell::BANNED);
+        }
     }
 
     /// Ends those that never end by themselves, because the gateway stops: waiting for them is pointless. An answer whose

@@ -22,6 +22,8 @@ pub enum Failure {
     InvalidToken,
     /// 403: the policy refuses.
     Forbidden,
+    /// 403: an operator has banned the client's address.
+    Banned,
     /// 403: the API token is not for this.
     InsufficientScope,
     /// 404: nothing here, a near miss of our own routes among it.
@@ -140,6 +142,7 @@ impl Problem {
                 Failure::UnclearCredentials => "unclear-credentials",
                 Failure::InvalidToken => "invalid-token",
                 Failure::Forbidden => "forbidden",
+                Failure::Banned => "banned",
                 Failure::InsufficientScope => "insufficient-scope",
                 Failure::NotFound => "not-found",
                 Failure::MethodNotAllowed { .. } => "method-not-allowed",

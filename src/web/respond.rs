@@ -240,7 +240,7 @@ fn status(problem: Problem) -> StatusCode {
         Problem::Failed(failure) => match failure {
             Failure::BadRequest | Failure::UnclearCredentials => StatusCode::BAD_REQUEST,
             Failure::InvalidToken => StatusCode::UNAUTHORIZED,
-            Failure::Forbidden | Failure::InsufficientScope => StatusCode::FORBIDDEN,
+            Failure::Forbidden | Failure::Banned | Failure::InsufficientScope => StatusCode::FORBIDDEN,
             Failure::NotFound => StatusCode::NOT_FOUND,
             Failure::MethodNotAllowed { .. } => StatusCode::METHOD_NOT_ALLOWED,
             Failure::RequestTimeout => StatusCode::REQUEST_TIMEOUT,

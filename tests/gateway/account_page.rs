@@ -3,7 +3,7 @@
 use http::Method;
 use serde_json::{Value, json};
 
-use crate::harness::{House, OTHER_PASSWORD, PASSWORD, Person, SESSION, Visitor, eventually};
+use crate::harness::{House, OTHER_PASSWORD, PASSWORD, Person, SESSION, Visitor, eventually, quotas};
 
 const PAGE: &str = "/.sekisho/account";
 
@@ -196,7 +196,7 @@ fn claims(jwt: &str) -> Value {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn guesses_in_a_session_are_bounded_and_lock_nobody_out_of_signing_in() {
-    let house = House::with("[limits]\nsign_in_per_client_and_account = \"3 per 1h\"").await;
+    let house = House::with(&quotas(&[("sign-in.session", "3 per 1h")])).await;
     let (person, here, _) = two_browsers(&house).await;
     let guess = json!({ "old_password": "not it", "password": OTHER_PASSWORD, "confirmation": OTHER_PASSWORD });
     for _ in 0..3 {

@@ -18,7 +18,7 @@ use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 
 use crate::harness::gateway::NOTICED;
 use crate::harness::visitor::Asking;
-use crate::harness::{ASSERTION, Answer, House, IN, SESSION, Visitor, eventually, soon, within};
+use crate::harness::{ASSERTION, Answer, House, IN, SESSION, Visitor, eventually, quotas, soon, within};
 
 /// One second is promised; the rest is for a machine that is busy with other tests.
 const PROMISED: Duration = Duration::from_secs(3);
@@ -382,7 +382,7 @@ async fn the_streams_of_a_program_end_with_its_token() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn invented_tokens_are_limited_by_client_and_real_ones_go_on() {
-    let house = House::with("[limits]\ntoken_per_client = \"5 per 1h\"").await;
+    let house = House::with(&quotas(&[("token.client", "5 per 1h")])).await;
     let (first, second) = (
         token(&house, "first", &["--scope", "/*"]).await,
         token(&house, "second", &["--scope", "/*"]).await,

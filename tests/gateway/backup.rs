@@ -590,6 +590,11 @@ async fn a_backup_proves_what_it_promises_and_says_what_does_not_hold() {
             "UPDATE signing_keys SET public_jwk = json_set(public_jwk, '$.p', 'x')",
             "UPDATE signing_keys SET public_jwk = json_remove(public_jwk, '$.p')",
         ),
+        (
+            "orders",
+            "INSERT INTO orders VALUES ('o', 'ban', 'my password is hunter2', NULL, NULL, 'root', 1, NULL, NULL)",
+            "DELETE FROM orders",
+        ),
         ("own-secrets", into_words, "UPDATE letters SET words = NULL"),
         (
             "events",

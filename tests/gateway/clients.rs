@@ -4,7 +4,7 @@
 use http::Method;
 use serde_json::{Value, json};
 
-use crate::harness::{House, PASSWORD, Visitor, eventually};
+use crate::harness::{House, PASSWORD, Visitor, eventually, quotas};
 use crate::metrics::{ready, value};
 
 /// The client that the web client is told of, when a request comes with these lines.
@@ -137,10 +137,10 @@ async fn shared(house: &House) -> Vec<Value> {
 async fn an_address_that_most_people_come_from_is_told_of_and_does_not_lock_them_out() {
     const PROXY: &str = "198.51.100.7";
     const STRANGER: &str = "203.0.113.66";
-    let house = House::with(
-        "[server]\ntrusted_proxies = [\"127.0.0.1\"]\n\
-         [limits]\nsign_in_per_client = \"3 per 1h\"\nsign_in_per_client_and_account = \"2 per 1h\"",
-    )
+    let house = House::with(&format!(
+        "[server]\ntrusted_proxies = [\"127.0.0.1\"]\n{}",
+        quotas(&[("sign-in.client", "3 per 1h"), ("sign-in.client+account", "2 per 1h")])
+    ))
     .await;
     for number in 101..111 {
         let extension = number.to_string();

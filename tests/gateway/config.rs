@@ -39,10 +39,7 @@ async fn every_error_is_said_in_one_run_with_its_line_and_reason() {
             "drain_timeout = \"1s\"",
             "drain_timeout = \"1 fortnight\"\nno_such_key = true",
         )
-        .replace(
-            "sign_in_per_client = \"100000 per 1h\"",
-            "sign_in_per_client = \"often\"",
-        )
+        .replace("mail_per_client = \"100000 per 1h\"", "mail_per_client = \"often\"")
         .replace("memory = \"8 MiB\"", "memory = \"8 KiB\"");
     let bad = format!("{bad}\n[no_such_section]\nx = 1\n");
     fs::write(house.gateway.config(), bad).unwrap();

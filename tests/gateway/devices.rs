@@ -3,7 +3,7 @@
 use serde_json::json;
 use sqlx::Connection;
 
-use crate::harness::{House, OTHER_PASSWORD, PASSWORD, SESSION, Visitor, eventually};
+use crate::harness::{House, OTHER_PASSWORD, PASSWORD, SESSION, Visitor, eventually, quotas};
 
 const DEVICE: &str = "__Host-sekisho-device";
 
@@ -138,11 +138,13 @@ async fn the_same_new_device_is_told_of_once_an_hour_and_another_network_or_brow
 
 #[tokio::test(flavor = "multi_thread")]
 async fn strangers_lock_out_neither_a_known_device_nor_a_session() {
-    let house = House::with(concat!(
-        "[limits]\nsign_in_per_account = \"4 per 1h\"\nsign_in_per_client_and_account = \"3 per 1h\"\n",
-        "[server]\ntrusted_proxies = [\"127.0.0.1/32\"]"
-    ))
-    .await;
+    let rules = quotas(&[
+        ("sign-in.account", "4 per 1h"),
+        ("sign-in.client+account", "3 per 1h"),
+        ("sign-in.device", "3 per 1h"),
+        ("sign-in.session", "3 per 1h"),
+    ]);
+    let house = House::with(&format!("[server]\ntrusted_proxies = [\"127.0.0.1/32\"]\n{rules}")).await;
     let person = house.welcome("101").await;
     let owner = house.visitor().always("x-forwarded-for", "198.51.100.1");
     assert!(owner.sign_in(&person.extension, PASSWORD).await.is_done());

@@ -30,7 +30,7 @@ fn arm(name: &'static str, body: Value) -> Arm {
 }
 
 /// Two active accounts, so that the comparison of the two shows what noise looks like; one that is disabled, one that
-/// never set a password.
+/// never set a password, one that is banned.
 async fn people() -> House {
     let house = House::open().await;
     for extension in ["101", "102", "103"] {
@@ -38,6 +38,10 @@ async fn people() -> House {
     }
     house.gateway.cli(&["account", "disable", "103"]).await.succeeded();
     house.invite("104", &["--no-welcome"]).await;
+    house.welcome("106").await;
+    let ban = ["limits", "ban", "--account", "106", "--forever"];
+    house.gateway.cli(&ban).await.succeeded();
+    house.event("limits.banned", None).await;
     house
 }
 
@@ -124,6 +128,7 @@ async fn sign_in_takes_as_long_for_everybody() {
             arm("another known account", body("102")),
             arm("a disabled account", body("103")),
             arm("an account that was never activated", body("104")),
+            arm("a banned account", body("106")),
             arm("an unknown account", body("999")),
         ],
     )
@@ -145,6 +150,7 @@ async fn forgot_password_takes_as_long_for_everybody() {
                 "the address of an account that was never activated",
                 body("p104@example.com"),
             ),
+            arm("the address of a banned account", body("p106@example.com")),
             arm("an unknown address", body("p999@example.com")),
         ],
     )

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use crate::harness::gateway::NOTICED;
-use crate::harness::{House, OTHER_PASSWORD, PASSWORD, SESSION, SOON, Visitor, within};
+use crate::harness::{House, OTHER_PASSWORD, PASSWORD, SESSION, SOON, Visitor, quotas, within};
 use crate::sign_in::visible;
 
 async fn forget(visitor: &Visitor, email: &str) -> crate::harness::Answer {
@@ -263,9 +263,10 @@ async fn a_foreign_page_cannot_ask_for_a_link() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stranger_who_keeps_asking_keeps_nobody_from_a_link_that_works() {
-    let house = House::with(concat!(
-        "[limits]\nreset_per_email = \"3 per 1h\"\nequal_resets = \"1 per 1h\"\nmail_per_account = \"2 per 1h\"\n",
-        "mail_per_day = \"3 per 24h\"\n[server]\ntrusted_proxies = [\"127.0.0.1/32\"]"
+    let rules = quotas(&[("reset.email", "3 per 1h"), ("reset.device", "3 per 1h")]);
+    let house = House::with(&format!(
+        "[limits]\nequal_resets = \"1 per 1h\"\nmail_per_account = \"2 per 1h\"\nmail_per_day = \"3 per 24h\"\n\
+         [server]\ntrusted_proxies = [\"127.0.0.1/32\"]\n{rules}"
     ))
     .await;
     let person = house.welcome("101").await;
@@ -310,7 +311,7 @@ async fn a_stranger_who_keeps_asking_keeps_nobody_from_a_link_that_works() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_request_of_a_stranger_does_not_spend_a_link_of_a_moment_ago() {
-    let house = House::with("[limits]\nreset_per_email = \"3 per 1h\"").await;
+    let house = House::with(&quotas(&[("reset.email", "3 per 1h"), ("reset.device", "3 per 1h")])).await;
     let person = house.welcome("101").await;
     let owner = house.signed_in(&person).await;
     let colleague = house.welcome("102").await;
@@ -344,7 +345,7 @@ async fn a_request_of_a_stranger_does_not_spend_a_link_of_a_moment_ago() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn strangers_who_use_up_an_address_close_it_to_strangers_alone() {
-    let house = House::with("[limits]\nreset_per_email = \"3 per 1h\"").await;
+    let house = House::with(&quotas(&[("reset.email", "3 per 1h"), ("reset.device", "3 per 1h")])).await;
     let person = house.welcome("101").await;
     let owner = house.signed_in(&person).await;
     for _ in 0..3 {

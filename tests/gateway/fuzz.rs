@@ -13,6 +13,8 @@ mod forwarded;
 mod hashes;
 #[path = "../fuzz/bodies/paths.rs"]
 mod paths;
+#[path = "../fuzz/bodies/policies.rs"]
+mod policies;
 #[path = "../fuzz/bodies/proxy.rs"]
 mod proxy;
 #[path = "../fuzz/bodies/returns.rs"]
@@ -114,6 +116,10 @@ const OF_CONFIGS: &[&[u8]] = &[
     b"nan",
     b"\"/*\"",
     b"[sites.a]",
+    b"[[rule]]",
+    b"\"sign-in\"",
+    b"\"any-request\"",
+    b"10.0.0.0/8",
     b"upstream.url",
     "内線".as_bytes(),
 ];
@@ -237,6 +243,13 @@ fn no_mutation_of_a_proxy_header_loses_what_follows_it() {
 fn every_mutation_of_a_configuration_is_refused_with_a_reason_or_reads_back_as_the_same() {
     run("config", OF_CONFIGS, 1_000, |bytes| {
         config::config(&String::from_utf8_lossy(bytes));
+    });
+}
+
+#[test]
+fn every_mutation_of_a_policy_is_refused_with_a_reason_or_reads_back_as_the_same() {
+    run("policies", OF_CONFIGS, 4_000, |bytes| {
+        policies::policies(&String::from_utf8_lossy(bytes));
     });
 }
 

@@ -3,7 +3,7 @@
 use futures_util::future::join_all;
 use serde_json::json;
 
-use crate::harness::{Answer, House, OTHER_PASSWORD, PASSWORD};
+use crate::harness::{Answer, House, OTHER_PASSWORD, PASSWORD, quotas};
 
 async fn guess(house: &House, login: &str, password: &str) -> Answer {
     let body = json!({"login": login, "password": password});
@@ -23,7 +23,7 @@ fn is_throttled(answer: &Answer) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn after_the_quota_guesses_are_refused_with_a_time_to_come_back() {
-    let house = House::with("[limits]\nsign_in_per_client_and_account = \"3 per 1h\"").await;
+    let house = House::with(&quotas(&[("sign-in.client+account", "3 per 1h")])).await;
     house.welcome("101").await;
     for _ in 0..3 {
         assert_eq!(guess(&house, "101", OTHER_PASSWORD).await.status, 401);
@@ -45,7 +45,7 @@ async fn after_the_quota_guesses_are_refused_with_a_time_to_come_back() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn names_that_do_not_exist_are_counted_alike() {
-    let house = House::with("[limits]\nsign_in_per_client_and_account = \"3 per 1h\"").await;
+    let house = House::with(&quotas(&[("sign-in.client+account", "3 per 1h")])).await;
     for name in ["999", "nobody@example.com", "' OR 1=1 --", "内線"] {
         for _ in 0..3 {
             assert_eq!(guess(&house, name, PASSWORD).await.status, 401, "{name}");
@@ -56,7 +56,7 @@ async fn names_that_do_not_exist_are_counted_alike() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_quota_of_a_client_counts_every_name() {
-    let house = House::with("[limits]\nsign_in_per_client = \"5 per 1h\"").await;
+    let house = House::with(&quotas(&[("sign-in.client", "5 per 1h")])).await;
     house.welcome("101").await;
     for n in 0..5 {
         assert_eq!(guess(&house, &format!("90{n}"), PASSWORD).await.status, 401);
@@ -66,7 +66,7 @@ async fn the_quota_of_a_client_counts_every_name() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_quota_fills_again() {
-    let house = House::with("[limits]\nsign_in_per_client_and_account = \"1 per 1s\"").await;
+    let house = House::with(&quotas(&[("sign-in.client+account", "1 per 1s")])).await;
     house.welcome("101").await;
     assert_eq!(guess(&house, "101", OTHER_PASSWORD).await.status, 401);
     let refused = guess(&house, "101", PASSWORD).await;
@@ -79,7 +79,7 @@ async fn a_quota_fills_again() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn success_gives_back_its_own_draw_and_clears_nothing_else() {
-    let house = House::with("[limits]\nsign_in_per_client = \"4 per 1h\"").await;
+    let house = House::with(&quotas(&[("sign-in.client", "4 per 1h")])).await;
     house.welcome("101").await;
     for _ in 0..10 {
         assert_eq!(
@@ -99,7 +99,7 @@ async fn success_gives_back_its_own_draw_and_clears_nothing_else() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn fifty_guesses_at_once_are_judged_no_more_than_the_quota() {
-    let house = House::with("[limits]\nsign_in_per_client_and_account = \"5 per 1h\"").await;
+    let house = House::with(&quotas(&[("sign-in.client+account", "5 per 1h")])).await;
     house.welcome("101").await;
     let visitor = house.visitor().over_http2();
     visitor.get("/login").await;
@@ -124,7 +124,11 @@ async fn fifty_guesses_at_once_are_judged_no_more_than_the_quota() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_disabled_limit_lets_guesses_through() {
-    let house = House::with("[limits]\nenabled = false\nsign_in_per_client_and_account = \"1 per 1h\"").await;
+    let house = House::with(&format!(
+        "[limits]\nenabled = false\n{}",
+        quotas(&[("sign-in.client+account", "1 per 1h")])
+    ))
+    .await;
     house.welcome("101").await;
     for _ in 0..4 {
         assert_eq!(guess(&house, "101", OTHER_PASSWORD).await.status, 401);
@@ -137,7 +141,7 @@ async fn a_disabled_limit_lets_guesses_through() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_mailbox_is_not_flooded() {
-    let house = House::with("[limits]\nreset_per_email = \"2 per 1h\"").await;
+    let house = House::with(&quotas(&[("reset.email", "2 per 1h"), ("reset.device", "2 per 1h")])).await;
     let person = house.welcome("101").await;
     let other = house.welcome("102").await;
     let ask = async |email: &str| {
@@ -163,7 +167,7 @@ async fn a_mailbox_is_not_flooded() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn one_client_cannot_ask_for_many_addresses() {
-    let house = House::with("[limits]\nreset_per_client = \"3 per 1h\"").await;
+    let house = House::with(&quotas(&[("reset.client", "3 per 1h")])).await;
     for n in 0..3 {
         let body = json!({"email": format!("nobody{n}@example.com")});
         assert!(house.visitor().post_json("/forgot-password", &body).await.is_done());
@@ -178,9 +182,10 @@ async fn one_client_cannot_ask_for_many_addresses() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_held_enter_key_closes_resets_for_nobody_else_behind_the_same_address() {
-    let house = House::with(
-        "[limits]\nequal_resets = \"1 per 1h\"\nreset_per_client = \"3 per 1h\"\nmail_per_client = \"3 per 1h\"",
-    )
+    let house = House::with(&format!(
+        "[limits]\nequal_resets = \"1 per 1h\"\nmail_per_client = \"3 per 1h\"\n{}",
+        quotas(&[("reset.client", "3 per 1h")])
+    ))
     .await;
     let ask = async |email: &str| {
         let body = json!({"email": email});
@@ -198,7 +203,7 @@ async fn a_held_enter_key_closes_resets_for_nobody_else_behind_the_same_address(
 
 #[tokio::test(flavor = "multi_thread")]
 async fn one_client_cannot_try_many_links() {
-    let house = House::with("[limits]\nlink_per_client = \"5 per 1h\"").await;
+    let house = House::with(&quotas(&[("ticket.client", "5 per 1h")])).await;
     let ask = async |n: usize| {
         let ticket = format!("{n:A>43}");
         let body = json!({"ticket": ticket, "password": PASSWORD, "confirmation": PASSWORD});
@@ -213,7 +218,7 @@ async fn one_client_cannot_try_many_links() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn our_pages_are_guarded_and_the_web_client_is_not_counted() {
-    let house = House::with("[limits]\npages_per_client = \"60 per 1h\"").await;
+    let house = House::with(&quotas(&[("pages.client", "60 per 1h")])).await;
     let person = house.welcome("101").await;
     let visitor = house.signed_in(&person).await;
     let mut statuses = Vec::new();
@@ -228,9 +233,11 @@ async fn our_pages_are_guarded_and_the_web_client_is_not_counted() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn clients_behind_a_trusted_proxy_are_counted_one_by_one() {
-    let house =
-        House::with("[limits]\nsign_in_per_client = \"2 per 1h\"\n[server]\ntrusted_proxies = [\"127.0.0.1/32\"]")
-            .await;
+    let house = House::with(&format!(
+        "[server]\ntrusted_proxies = [\"127.0.0.1/32\"]\n{}",
+        quotas(&[("sign-in.client", "2 per 1h")])
+    ))
+    .await;
     house.welcome("101").await;
     let from = async |address: &str| {
         let visitor = house.visitor().always("x-forwarded-for", address);

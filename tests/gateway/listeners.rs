@@ -78,7 +78,7 @@ async fn handshake(to: SocketAddr, name: &str, roots: &Arc<RootCertStore>) -> io
 }
 
 /// The same, with something said before.
-async fn introduced(
+pub async fn introduced(
     to: SocketAddr,
     said: &[u8],
     name: &str,

@@ -5,7 +5,7 @@ use std::fs;
 use futures_util::future::join_all;
 use serde_json::json;
 
-use crate::harness::{House, OTHER_PASSWORD, PASSWORD, Visitor, eventually};
+use crate::harness::{House, OTHER_PASSWORD, PASSWORD, Visitor, eventually, quotas};
 use crate::metrics::value;
 
 const HASHED: &str = "sekisho_hashing_completed_total";
@@ -21,7 +21,7 @@ fn count(statuses: &[u16], wanted: u16) -> usize {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn two_hundred_guesses_over_fifty_connections_have_exactly_the_quota_compared() {
-    let house = House::with("[limits]\nsign_in_per_account = \"10 per 1h\"").await;
+    let house = House::with(&quotas(&[("sign-in.account", "10 per 1h")])).await;
     house.welcome("101").await;
     let before = value(&house, HASHED).await;
     let visitors: Vec<_> = (0..50).map(|_| house.visitor()).collect();
@@ -49,7 +49,11 @@ async fn two_hundred_guesses_over_fifty_connections_have_exactly_the_quota_compa
 
 #[tokio::test(flavor = "multi_thread")]
 async fn people_who_sign_in_at_the_same_time_use_up_nothing() {
-    let house = House::with("[limits]\nsign_in_per_client = \"8 per 1h\"\nsign_in_per_account = \"8 per 1h\"").await;
+    let house = House::with(&quotas(&[
+        ("sign-in.client", "8 per 1h"),
+        ("sign-in.account", "8 per 1h"),
+    ]))
+    .await;
     for extension in ["101", "102", "103", "104"] {
         house.welcome(extension).await;
     }
@@ -69,7 +73,7 @@ async fn people_who_sign_in_at_the_same_time_use_up_nothing() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_account_is_counted_as_one_by_its_number_and_by_its_address() {
-    let house = House::with("[limits]\nsign_in_per_account = \"4 per 1h\"").await;
+    let house = House::with(&quotas(&[("sign-in.account", "4 per 1h")])).await;
     let person = house.welcome("101").await;
     for login in ["101", &person.email, "１０１", &person.email.to_uppercase()] {
         assert_eq!(guess(&house.visitor(), login, OTHER_PASSWORD).await, 401, "{login}");
@@ -90,7 +94,7 @@ async fn use_up(house: &House, login: &str) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_counted_outlives_a_restart_and_what_was_written_down_a_crash() {
-    let house = House::with("[limits]\nsign_in_per_account = \"3 per 1h\"").await;
+    let house = House::with(&quotas(&[("sign-in.account", "3 per 1h")])).await;
     let person = house.welcome("101").await;
     use_up(&house, "101").await;
     use_up(&house, "nobody@example.com").await;
@@ -112,7 +116,7 @@ async fn what_was_counted_outlives_a_restart_and_what_was_written_down_a_crash()
 
 #[tokio::test(flavor = "multi_thread")]
 async fn damaged_counters_are_told_of_and_keep_nobody_out() {
-    let house = House::with("[limits]\nsign_in_per_account = \"3 per 1h\"").await;
+    let house = House::with(&quotas(&[("sign-in.account", "3 per 1h")])).await;
     house.welcome("101").await;
     use_up(&house, "101").await;
     assert!(house.gateway.stop().await.success());

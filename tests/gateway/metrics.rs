@@ -7,7 +7,7 @@ use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
-use crate::harness::{House, PASSWORD, eventually, soon};
+use crate::harness::{House, PASSWORD, eventually, quotas, soon};
 
 /// Asks as a scraper does, and as one that lies about whom it asks.
 pub async fn ask(address: SocketAddr, method: &str, path: &str, host: &str) -> (u16, String) {
@@ -219,7 +219,7 @@ async fn a_reset_for_a_shared_address_raises_its_metric_and_tells_the_stranger_n
 
 #[tokio::test(flavor = "multi_thread")]
 async fn throttled_attempts_are_all_counted() {
-    let house = House::with("[limits]\nsign_in_per_client_and_account = \"2 per 1h\"").await;
+    let house = House::with(&quotas(&[("sign-in.client+account", "2 per 1h")])).await;
     for _ in 0..7 {
         house.visitor().sign_in("101", "a guess that is wrong").await;
     }

@@ -263,7 +263,7 @@ async fn a_session_cookie_of_a_former_name_stays_away_from_the_web_client() {
 }
 
 /// Each is one mistake, and a word of what is said about it.
-const BROKEN: [(&str, &str); 30] = [
+const BROKEN: [(&str, &str); 33] = [
     ("[doors]\nin_office = \"http://in.test\"", "doors.in_office"),
     (
         "[doors]\nout_of_office = \"https://user:secret-of-the-operator@out.test\"",
@@ -292,9 +292,15 @@ const BROKEN: [(&str, &str); 30] = [
     ("[links]\nreset = \"never\"", "links.reset"),
     ("[assertion]\nheader = \"Cookie\"", "assertion.header"),
     ("[assertion]\nlife = \"1h\"", "assertion.life"),
+    ("[limits]\nmail_per_client = \"0 per 1h\"", "limits.mail_per_client"),
     (
-        "[limits]\nsign_in_per_client = \"0 per 1h\"",
-        "limits.sign_in_per_client",
+        "[limits]\nsign_in_per_client = \"5 per 1h\"",
+        "limits.sign_in_per_client: it is now the rule sign-in.client of the policy file",
+    ),
+    ("[limits]\npolicy = \"nowhere.toml\"", "nowhere.toml does not exist"),
+    (
+        "[[rule]]\nname = \"sign-in.client\"\nquota = \"often\"",
+        "rule sign-in.client, quota: \"often\"",
     ),
     ("[branding]\nlogo = \"nowhere.svg\"", "branding.logo"),
     ("[branding]\ntheme = \"nowhere\"", "branding.theme"),
@@ -308,8 +314,10 @@ async fn a_broken_configuration_is_refused_with_its_reason_and_the_old_one_serve
     let person = house.welcome("101").await;
     let visitor = house.signed_in(&person).await;
     let good = fs::read_to_string(house.gateway.config()).unwrap();
+    let policy = fs::read_to_string(house.gateway.policy()).unwrap();
     for (broken, words) in BROKEN {
         fs::write(house.gateway.config(), &good).unwrap();
+        fs::write(house.gateway.policy(), &policy).unwrap();
         house.gateway.configure("access.rules = []");
         let ran = house.reload(broken).await;
         assert_eq!(ran.code, Some(1), "{broken}: {ran:?}");
@@ -318,6 +326,7 @@ async fn a_broken_configuration_is_refused_with_its_reason_and_the_old_one_serve
         assert_eq!(visitor.fetch("/reserved/x").await.status, 403, "{broken}");
         assert_eq!(visitor.fetch("/x").await.status, 200, "{broken}");
     }
+    fs::write(house.gateway.policy(), &policy).unwrap();
     fs::write(house.gateway.config(), format!("{good}\n[server\n")).unwrap();
     let line = format!("sekisho.toml:{}: ", good.lines().count() + 2);
     let ran = house.gateway.cli(&["reload"]).await;

@@ -16,7 +16,9 @@ use sekisho::crypto::secrets::Pepper;
 use sekisho::domain::language::Language;
 use sekisho::domain::password::PasswordRules;
 use sekisho::domain::session::Lifetime;
-use sekisho::flows::{Authenticate, ForgotPassword, OwnAccount, RecordSeen, Refusals, SetPassword, SignIn, SignOut};
+use sekisho::flows::{
+    Authenticate, ForgotPassword, OwnAccount, RecordSeen, Refusals, SetPassword, SignIn, SignOut, StandingOrders,
+};
 use sekisho::store::{CachedSessions, LimiterTerms, MemoryLimiter, MemoryStore};
 use sekisho::web::{Access, Branding, Health, Portal, PortalFlows, PortalRoutes, PortalSettings, RouteInfo, Theme};
 use zeroize::Zeroizing;
@@ -50,12 +52,14 @@ fn routes() -> Vec<RouteInfo> {
     };
     let hasher = Arc::new(Argon2Hasher::start(hashing, Pepper::from_bytes([0; 32]), Arc::new(OsEntropy)).unwrap());
     let (_writer, seen) = RecordSeen::new(store.clone(), store.clone());
+    let orders = Arc::new(StandingOrders::new(store.clone(), world.clone()));
     let set_password = Arc::new(SetPassword {
         tickets: store.clone(),
         events: store.clone(),
         limiter: limiter.clone(),
         hasher: hasher.clone(),
         world: world.clone(),
+        orders: orders.clone(),
         rules: PasswordRules::default(),
     });
     let flows = PortalFlows {
@@ -67,6 +71,7 @@ fn routes() -> Vec<RouteInfo> {
             limiter: limiter.clone(),
             hasher: hasher.clone(),
             refusals: Arc::new(Refusals::at_once()),
+            orders: orders.clone(),
             set_password: set_password.clone(),
             world: world.clone(),
             lifetime: Lifetime::default(),
@@ -87,6 +92,7 @@ fn routes() -> Vec<RouteInfo> {
             aliases: Arc::default(),
             hasher,
             refusals: Arc::new(Refusals::at_once()),
+            orders: orders.clone(),
             world: world.clone(),
             sessions_per_account: 20,
             throttled_noted_at: AtomicI64::new(0),
@@ -99,6 +105,7 @@ fn routes() -> Vec<RouteInfo> {
         forgot_password: Arc::new(ForgotPassword {
             outbox: store,
             limiter,
+            orders,
             world,
             limits: None,
         }),

@@ -20,7 +20,7 @@ use tokio_rustls::client::TlsStream;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 
-use crate::harness::{House, SESSION, Visitor, eventually, soon};
+use crate::harness::{House, SESSION, Visitor, eventually, quotas, soon};
 use crate::metrics::ask;
 
 /// Upgrades in a row under traffic; more by hand.
@@ -324,7 +324,7 @@ async fn calls_in_the_old_process_end_when_their_time_is_over() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_the_limits_have_counted_is_counted_on() {
-    let house = House::installed("[limits]\nsign_in_per_client_and_account = \"3 per 1h\"").await;
+    let house = House::installed(&quotas(&[("sign-in.client+account", "3 per 1h")])).await;
     house.welcome("101").await;
     let guess = async || house.visitor().sign_in("101", "a wrong guess of 2").await.status;
     for _ in 0..3 {

@@ -204,6 +204,8 @@ async fn look_inside(
         "letters, every row",
     );
     checks.push(understood(letters, copy.letters().await?));
+    let orders = Check::new("orders", "anything but known orders", "orders, every row");
+    checks.push(understood(orders, copy.orders().await?));
     checks.push(tokens(copy).await?);
     Ok(())
 }

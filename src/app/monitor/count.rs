@@ -91,6 +91,16 @@ pub fn count(metrics: &FactMetrics, fact: &Fact) {
         | Fact::CampaignBegan(..)
         | Fact::CampaignSucceeded(..)
         | Fact::CampaignEnded(..)
+        | Fact::LimitsTakenUp(_)
+        | Fact::LimitsRefused(_)
+        | Fact::LimitsPromoted(_)
+        | Fact::LimitsReverted(_)
+        | Fact::LimitsBanned(_)
+        | Fact::LimitsUnbanned(_)
+        | Fact::LimitsExempted(_)
+        | Fact::LimitsExemptionEnded(_)
+        | Fact::LimitsApplied(_)
+        | Fact::LimitsOverrideEnded(_)
         | Fact::BackupCreated
         | Fact::BackupRestored => {}
     }
@@ -135,6 +145,7 @@ mod tests {
             Reason::Disabled,
             Reason::NeverActivated,
             Reason::Throttled,
+            Reason::Banned,
         ] {
             count(&metrics, &Fact::SignInRefused(reason));
         }
@@ -145,6 +156,7 @@ mod tests {
             Reason::NoEmail,
             Reason::OverBudget,
             Reason::LinkFresh,
+            Reason::Banned,
         ] {
             count(&metrics, &Fact::LinkWithheld(Purpose::Reset, reason));
         }

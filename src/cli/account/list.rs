@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use crate::domain::account::{AccountId, AccountState, Email, Extension, Role};
 use crate::domain::language::Language;
+use crate::domain::order::{Decree, Order, Target, Words};
 use crate::ports::AccountListing;
 
 use super::super::link;
@@ -49,23 +50,27 @@ impl List {
 
 impl Show {
     pub fn run(&self, path: &Path, output: &mut Output) -> anyhow::Result<()> {
-        let (listing, links) = open::office(path, async |office, _| {
+        let (listing, links, ban) = open::office(path, async |office, _| {
             let listing = office.accounts.list().await?.into_iter();
             let listing = listing
                 .into_iter()
                 .find(|listing| listing.account.extension == self.extension);
             let listing = listing.ok_or_else(|| no_such_account(&self.extension))?;
             let links = office.links.list(Some(listing.account.id), MOST_LINKS).await?;
-            Ok((listing, links))
+            let mut orders = office.orders.list().await?.into_iter();
+            let of_account = |order: &Order| order.decree == Decree::Ban(Target::Account(listing.account.id));
+            let ban = orders.find(of_account);
+            Ok((listing, links, ban))
         })?;
         if self.json {
             let links = links.iter().map(|link| link::Entry::of(link, Some(&self.extension)));
             return output.json(&Shown {
                 account: Entry::of(&listing),
+                ban: ban.as_ref().map(Ban::of),
                 links: links.collect(),
             });
         }
-        output.table(&facts(&listing, output))?;
+        output.table(&facts(&listing, ban.as_ref(), output))?;
         if links.is_empty() {
             return Ok(());
         }
@@ -82,7 +87,28 @@ const MOST_LINKS: usize = 10;
 struct Shown<'a> {
     #[serde(flatten)]
     account: Entry<'a>,
+    ban: Option<Ban<'a>>,
     links: Vec<link::Entry<'a>>,
+}
+
+/// The ban of an account in JSON.
+#[derive(Serialize)]
+struct Ban<'a> {
+    reason: Option<&'a str>,
+    author: &'a str,
+    made_at: Timestamp,
+    until: Option<Timestamp>,
+}
+
+impl<'a> Ban<'a> {
+    fn of(order: &'a Order) -> Self {
+        Self {
+            reason: order.reason.as_ref().map(Words::as_str),
+            author: order.author.as_str(),
+            made_at: order.made_at,
+            until: order.until,
+        }
+    }
 }
 
 /// An account in JSON.
@@ -148,13 +174,27 @@ fn table(listings: &[AccountListing], output: &Output) -> Table {
     table
 }
 
-fn facts(listing: &AccountListing, output: &Output) -> Table {
+fn facts(listing: &AccountListing, ban: Option<&Order>, output: &Output) -> Table {
     let account = &listing.account;
     let mut table = Table::of_facts();
     table.fact("Extension", Styled::new(account.extension.as_str(), STRONG));
     table.fact("Name", Styled::new(&account.name, STRONG));
     table.fact("E-mail", Styled::or_dash(account.email.as_ref().map(Email::as_typed)));
     table.fact("State", standing(listing));
+    if let Some(ban) = ban {
+        let until = ban.until.map_or_else(
+            || "for ever".to_owned(),
+            |until| format!("until {}", output.time(until)),
+        );
+        let because = ban
+            .reason
+            .as_ref()
+            .map_or_else(String::new, |reason| format!(": {reason}"));
+        table.fact(
+            "Banned",
+            Styled::new(&format!("{until} by {}{because}", ban.author), BAD),
+        );
+    }
     table.fact("Role", account.role.as_str());
     table.fact("Groups", Styled::or_dash(Some(&account.groups.join(", "))));
     table.fact("Language", account.language.tag());
@@ -190,6 +230,10 @@ mod tests {
             password_set_at: None,
             last_sign_in_at: Some("2026-02-03T04:05:06Z".parse().unwrap()),
         }
+    }
+
+    fn ban() -> Order {
+        crate::domain::order::tests::ban(1, "192.0.2.1", None)
     }
 
     #[test]
@@ -232,12 +276,13 @@ mod tests {
     fn people_read_a_table_and_the_facts_of_one_account() {
         let sheet = Sheet::default();
         let mut output = sheet.output();
-        let (rows, one) = (table(&[listing()], &output), facts(&listing(), &output));
+        let (rows, one) = (table(&[listing()], &output), facts(&listing(), Some(&ban()), &output));
         output.table(&rows).unwrap();
         output.table(&one).unwrap();
         let text = sheet.text();
         assert!(text.contains("101        田中 ゆき"), "{text}");
         assert!(text.contains("Password set  never"), "{text}");
+        assert!(text.contains("Banned        for ever by root"), "{text}");
         assert!(text.contains("Last sign-in  2026-02-03 04:05"), "{text}");
     }
 }

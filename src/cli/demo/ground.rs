@@ -15,10 +15,11 @@ const STORE: &str = "store";
 const SECRETS: &str = "secrets";
 const INBOX: &str = "inbox";
 const CONFIG: &str = "sekisho.toml";
+const POLICY: &str = "limits.toml";
 const LOG: &str = "demo.log";
 
 /// Everything the demo makes, the marker last: while it is there, the rest may be removed.
-const MADE: [&str; 6] = [STORE, SECRETS, INBOX, CONFIG, LOG, MARKER];
+const MADE: [&str; 7] = [STORE, SECRETS, INBOX, CONFIG, POLICY, LOG, MARKER];
 
 const MARKER_TEXT: &str =
     "Made by `sekisho demo`. `sekisho demo --fresh` removes what the demo made here and nothing else.\n";
@@ -89,6 +90,11 @@ impl Ground {
     /// The configuration in effect, for other commands on the same data.
     pub fn config(&self) -> PathBuf {
         self.0.join(CONFIG)
+    }
+
+    /// The policy of the limits, where there is no other file of it.
+    pub fn policy(&self) -> PathBuf {
+        self.0.join(POLICY)
     }
 
     pub fn log(&self) -> PathBuf {

@@ -82,6 +82,7 @@ impl Demo {
             ground.clear()?;
         }
         ground.prepare()?;
+        settings::policy(&mut config, &ground.policy())?;
         let certificates = settings::certificates(&mut config)?;
         let problems = config.check_files();
         if !problems.is_empty() {

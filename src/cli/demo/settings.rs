@@ -1,5 +1,6 @@
 //! The demo's configuration: `config/demo.toml`, with what the options and this machine say put in its place.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -24,6 +25,8 @@ pub const SHORT: Lifetime = Lifetime {
 
 const FILE: &str = "config/demo.toml";
 const BUILT_IN: &str = include_str!("../../../config/demo.toml");
+
+const POLICY: &str = include_str!("../../../config/demo-limits.toml");
 
 /// The file where it is at hand, so that it can be changed, and what was built in elsewhere.
 pub fn load() -> anyhow::Result<Config> {
@@ -66,6 +69,19 @@ pub fn keep_in(config: &mut Config, data: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// What was built in has its policy of the limits in no file: it is written to this one.
+pub fn policy(config: &mut Config, file: &Path) -> anyhow::Result<()> {
+    let Some(named) = &config.limits.policy else {
+        return Ok(());
+    };
+    if named.is_absolute() {
+        return Ok(());
+    }
+    fs::write(file, POLICY).with_context(|| format!("could not write {}", file.display()))?;
+    config.limits.policy = Some(whole(file)?);
+    Ok(())
+}
+
 /// Makes the certificates where the configuration looks for them.
 pub fn certificates(config: &mut Config) -> anyhow::Result<DevCertificates> {
     let directory = config.server.tls_certificate.parent().unwrap_or(Path::new("certs"));
@@ -88,6 +104,7 @@ fn whole(path: &Path) -> anyhow::Result<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::limits_file::{LimitsFile, Preset};
 
     #[test]
     fn the_doors_and_the_issuer_move_with_the_port() {
@@ -99,6 +116,22 @@ mod tests {
         assert!(config.server.addresses().all(|address| address.port() == 9443));
         move_to(&mut config, 443).unwrap();
         assert_eq!(config.doors.in_office.origin(), "https://localhost");
+    }
+
+    #[test]
+    fn the_policy_that_was_built_in_is_written_where_the_demo_keeps_its_data() {
+        let home = tempfile::tempdir().unwrap();
+        let mut config = built_in().unwrap();
+        policy(&mut config, &home.path().join("limits.toml")).unwrap();
+        let file = config.limits.policy.clone().unwrap();
+        assert!(file.starts_with(home.path()), "{file:?}");
+        let read = LimitsFile::load(&file).unwrap();
+        assert_eq!(read.preset, Some(Preset::Relaxed));
+        // A file that is at hand stays where it is.
+        config.limits.policy = Some("/elsewhere/limits.toml".into());
+        policy(&mut config, &home.path().join("another.toml")).unwrap();
+        assert_eq!(config.limits.policy, Some("/elsewhere/limits.toml".into()));
+        assert!(!home.path().join("another.toml").exists());
     }
 
     #[test]

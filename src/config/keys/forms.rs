@@ -37,6 +37,22 @@ pub trait Form {
     fn schema(&self) -> Json;
 }
 
+impl<F: Form> Form for &F {
+    type Value = F::Value;
+
+    fn read(&self, given: &Given<'_>) -> Result<Self::Value, Vec<Misread>> {
+        (**self).read(given)
+    }
+
+    fn write(&self, value: &Self::Value) -> toml::Value {
+        (**self).write(value)
+    }
+
+    fn schema(&self) -> Json {
+        (**self).schema()
+    }
+}
+
 /// `true` or `false`.
 pub struct Switch;
 

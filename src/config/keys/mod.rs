@@ -47,6 +47,9 @@ pub trait Walker {
     /// A key of the current section.
     fn key<F: Form>(&mut self, name: &'static str, doc: &'static str, form: &F, slot: Slot<'_, F::Value>);
 
+    /// A key of former versions. Whoever still writes it is told what to write `instead`.
+    fn moved(&mut self, _name: &'static str, _instead: &str) {}
+
     /// A rule between keys, given with their sections. `rule` says what breaks it; it is not asked
     /// when one of the keys could not be read, so that one mistake is one line.
     fn check(&mut self, _keys: &[&str], _rule: impl FnOnce() -> Result<(), String>) {}

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use toml::Spanned;
 use toml::de::DeTable;
 
 use super::forms::{Form, Given};
@@ -17,8 +18,8 @@ pub struct Reader<'t> {
     section: Section<'t>,
     /// Every section asked for, with its line.
     sections: Vec<(String, Option<usize>)>,
-    /// Members of a family that are none, already reported.
-    misnamed: Vec<String>,
+    /// What is not to be reported once more as unknown.
+    reported: Vec<String>,
     keys: BTreeMap<String, Read>,
     problems: Vec<Problem>,
 }
@@ -58,7 +59,7 @@ impl<'t> Reader<'t> {
             root,
             section,
             sections: Vec::new(),
-            misnamed: Vec::new(),
+            reported: Vec::new(),
             keys: BTreeMap::new(),
             problems: Vec::new(),
         }
@@ -93,7 +94,7 @@ impl<'t> Reader<'t> {
             let plain = !key.get_ref().contains('.');
             match as_section {
                 _ if plain && self.keys.contains_key(&path) => {}
-                _ if self.misnamed.contains(&path) => {}
+                _ if self.reported.contains(&path) => {}
                 Some(table) if plain && self.is_section(&path) => self.report_unknown(&path, table),
                 None if plain && self.sections.iter().any(|(known, _)| *known == path) => {} // reported as no section
                 _ => {
@@ -209,7 +210,7 @@ impl Walker for Reader<'_> {
                 Ok(()) => format!("it is a section; write [{path}] on a line of its own"),
             };
             self.report(Some(self.line_of(name.span().start)), &printable(&path), why);
-            self.misnamed.push(path);
+            self.reported.push(path);
         }
     }
 
@@ -245,6 +246,14 @@ impl Walker for Reader<'_> {
             }
         }
         self.keys.insert(path, read);
+    }
+
+    fn moved(&mut self, name: &'static str, instead: &str) {
+        if let Some((line, _)) = self.entry(name) {
+            let path = join(&self.section.name, name);
+            self.report(Some(line), &path, instead.to_owned());
+            self.reported.push(path);
+        }
     }
 
     fn check(&mut self, keys: &[&str], rule: impl FnOnce() -> Result<(), String>) {
@@ -285,8 +294,20 @@ fn join(section: &str, key: &str) -> String {
     }
 }
 
+/// The tables of a text, or the first place where it is not TOML, and why: what follows is mostly a consequence.
+pub fn parse_toml(text: &str) -> Result<Spanned<DeTable<'_>>, (Option<usize>, String)> {
+    let (root, errors) = DeTable::parse_recoverable(text);
+    let offset = |error: &toml::de::Error| error.span().map_or(usize::MAX, |span| span.start);
+    let Some(error) = errors.iter().min_by_key(|error| offset(error)) else {
+        return Ok(root);
+    };
+    let line = error.span().map(|span| line_of(text, span.start));
+    let words: Vec<_> = error.message().split_whitespace().collect();
+    Err((line, format!("this is not TOML: {}", words.join(" "))))
+}
+
 /// A key as it may stand in one line of a message.
-fn printable(path: &str) -> String {
+pub fn printable(path: &str) -> String {
     path.chars()
         .take(100)
         .flat_map(|c| {
@@ -300,7 +321,7 @@ fn printable(path: &str) -> String {
 }
 
 /// The known name that `name` was probably meant to be.
-fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+pub fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     if name.len() > 100 {
         return None;
     }

@@ -50,16 +50,7 @@ impl Writer {
     }
 
     fn comment(&mut self, text: &str) {
-        let mut line = String::from("#");
-        for word in text.split_whitespace() {
-            if line.chars().count() + 1 + word.chars().count() > WIDTH {
-                self.push(&line);
-                line = String::from("#");
-            }
-            line.push(' ');
-            line.push_str(word);
-        }
-        self.push(&line);
+        self.text.push_str(&wrapped(text));
     }
 
     fn push(&mut self, line: &str) {
@@ -68,13 +59,35 @@ impl Writer {
     }
 
     fn rule(&mut self) {
-        self.push(&format!("# {}", "-".repeat(WIDTH - 2)));
+        self.text.push_str(&rule_line());
     }
 
     fn assign(&mut self, mark: &str, name: &str, value: &toml::Value) {
         let mark = if self.aside { "#" } else { mark };
         let _infallible = writeln!(self.text, "{mark}{name} = {value}");
     }
+}
+
+/// Words as comment lines, none longer than the others.
+pub fn wrapped(text: &str) -> String {
+    let (mut lines, mut line) = (String::new(), String::from("#"));
+    for word in text.split_whitespace() {
+        if line.chars().count() + 1 + word.chars().count() > WIDTH {
+            lines.push_str(&line);
+            lines.push('\n');
+            line = String::from("#");
+        }
+        line.push(' ');
+        line.push_str(word);
+    }
+    lines.push_str(&line);
+    lines.push('\n');
+    lines
+}
+
+/// What stands between two parts of a file.
+pub fn rule_line() -> String {
+    format!("# {}\n", "-".repeat(WIDTH - 2))
 }
 
 impl Walker for Writer {

@@ -109,12 +109,17 @@ pub(in crate::config) fn everybody(networks: &[IpNet]) -> Option<IpNet> {
 /// Networks such as `10.0.0.0/8`, or single addresses.
 pub(in crate::config) fn networks() -> List<Text<IpNet>> {
     List {
-        of: Text {
-            parse: parse_network,
-            print: IpNet::to_string,
-            schema: json!({ "examples": ["10.0.0.5/32", "fd00::/8"] }),
-        },
+        of: network(),
         least: 0,
+    }
+}
+
+/// A network such as `10.0.0.0/8`, or a single address.
+pub(in crate::config) fn network() -> Text<IpNet> {
+    Text {
+        parse: parse_network,
+        print: IpNet::to_string,
+        schema: json!({ "examples": ["10.0.0.5/32", "fd00::/8"] }),
     }
 }
 

@@ -3,13 +3,17 @@
 //! An attempt draws on several meters at once and is granted by all of them or by none. It is held before any work is done
 //! and let go of when it proves to be honest.
 
+pub mod advice;
+pub mod allowance;
 pub mod attempt;
 mod book;
+pub mod difference;
 pub mod fixed;
 pub mod ledger;
 mod meter;
 pub mod policy;
 mod quota;
+pub mod reading;
 pub mod record;
 pub mod regime;
 mod tally;

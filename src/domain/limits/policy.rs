@@ -117,6 +117,27 @@ pub enum LaneFilter {
     Only(LaneKind),
 }
 
+impl LaneFilter {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Any, Self::Only(LaneKind::Strangers), Self::Only(LaneKind::Known)];
+
+    /// As it is written in a policy.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Any => "any",
+            Self::Only(lane) => lane.as_str(),
+        }
+    }
+
+    /// Whether attempts of this lane are counted.
+    pub fn admits(self, lane: LaneKind) -> bool {
+        match self {
+            Self::Any => true,
+            Self::Only(only) => only == lane,
+        }
+    }
+}
+
 /// What a rule does beyond its quota.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Action {
@@ -131,6 +152,9 @@ pub enum Action {
 }
 
 impl Action {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Refuse, Self::Slow, Self::Notify];
+
     /// The longest that an attempt is kept waiting.
     pub const LONGEST_DELAY: std::time::Duration = std::time::Duration::from_secs(10);
 

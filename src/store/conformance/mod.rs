@@ -7,6 +7,7 @@ mod bounces;
 mod campaigns;
 mod journal;
 mod model;
+mod orders;
 mod outbox;
 mod sessions;
 mod tickets;
@@ -30,7 +31,8 @@ use crate::domain::session::{Session, SessionId, later};
 use crate::domain::ticket::{Purpose, Ticket, Way};
 use crate::domain::token::TokenDigest;
 use crate::ports::{
-    Accounts, ApiTokens, Bounces, CampaignBook, EventFilter, Events, Keys, Outbox, Redemption, Room, Sessions, Tickets,
+    Accounts, ApiTokens, Bounces, CampaignBook, EventFilter, Events, Keys, Orders, Outbox, Redemption, Room, Sessions,
+    Tickets,
 };
 
 /// One adapter, seen through its ports alone.
@@ -44,13 +46,24 @@ pub(super) struct Ports {
     pub(super) campaigns: Arc<dyn CampaignBook>,
     pub(super) events: Arc<dyn Events>,
     pub(super) keys: Arc<dyn Keys>,
+    pub(super) orders: Arc<dyn Orders>,
     _directory: Option<TempDir>,
 }
 
 impl Ports {
     fn of<S>(store: S, directory: Option<TempDir>) -> Self
     where
-        S: Accounts + Sessions + Tickets + ApiTokens + Outbox + Bounces + CampaignBook + Events + Keys + 'static,
+        S: Accounts
+            + Sessions
+            + Tickets
+            + ApiTokens
+            + Outbox
+            + Bounces
+            + CampaignBook
+            + Events
+            + Keys
+            + Orders
+            + 'static,
     {
         let store = Arc::new(store);
         Self {
@@ -62,6 +75,7 @@ impl Ports {
             bounces: Arc::clone(&store) as _,
             campaigns: Arc::clone(&store) as _,
             events: Arc::clone(&store) as _,
+            orders: Arc::clone(&store) as _,
             keys: store,
             _directory: directory,
         }

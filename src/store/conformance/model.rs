@@ -11,6 +11,7 @@ use crate::domain::bounce::{Action, DeadAddress, Ignored, Report, StatusCode};
 use crate::domain::campaigns::CampaignId;
 use crate::domain::device::Device;
 use crate::domain::key::{KeyRecord, SigningAlgorithm};
+use crate::domain::order::{Decree, Order, OrderId, PolicySource, Target};
 use crate::domain::outbox::Batch;
 use crate::domain::site::SiteName;
 use crate::ports::{
@@ -58,13 +59,16 @@ enum Act {
     RevokeToken,
     UseToken,
     SweepTokens,
+    GiveOrder,
+    EndOrder,
+    SweepOrders,
     AddKey,
     SweepKeys,
     ListEvents,
 }
 
 /// What happens often stands here often.
-const ACTS: [Act; 61] = [
+const ACTS: [Act; 65] = [
     Act::Create,
     Act::Create,
     Act::Create,
@@ -124,6 +128,10 @@ const ACTS: [Act; 61] = [
     Act::RevokeToken,
     Act::UseToken,
     Act::SweepTokens,
+    Act::GiveOrder,
+    Act::GiveOrder,
+    Act::EndOrder,
+    Act::SweepOrders,
     Act::AddKey,
     Act::ListEvents,
 ];
@@ -132,7 +140,7 @@ const ACTS: [Act; 61] = [
 type Step = (Act, i64, usize, usize);
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
-    let act = prop_oneof![47 => select(&ACTS[..]), 1 => Just(Act::SweepKeys)];
+    let act = prop_oneof![50 => select(&ACTS[..]), 1 => Just(Act::SweepKeys)];
     prop::collection::vec((act, 0_i64..40, 0_usize..24, 0_usize..24), 30..60)
 }
 
@@ -175,6 +183,7 @@ struct Cast {
     sessions: Vec<Session>,
     letters: Vec<LetterId>,
     tokens: Vec<ApiTokenId>,
+    orders: Vec<OrderId>,
     keys: usize,
 }
 
@@ -219,6 +228,9 @@ enum Call {
     RevokeToken(ApiTokenId, Timestamp, Consequences),
     UseToken(ApiTokenId, LastUse),
     SweepTokens(Timestamp),
+    GiveOrder(Order, Consequences),
+    EndOrder(OrderId, Timestamp, Consequences),
+    SweepOrders(Timestamp),
     AddKey(KeyRecord, Consequences),
     SweepKeys(Timestamp),
     ListEvents(EventFilter),
@@ -238,6 +250,7 @@ struct Sight {
     next_due: Option<Timestamp>,
     events: Vec<Event>,
     api_tokens: Vec<ApiToken>,
+    orders: (Vec<Order>, i64),
     keys: Vec<KeyRecord>,
     changes: (Vec<Changed>, i64),
     newest_change: i64,
@@ -335,6 +348,12 @@ impl Cast {
             Act::RevokeToken => Call::RevokeToken(self.token(which), now, then),
             Act::UseToken => Call::UseToken(self.token(which), used(back(spread - 12))),
             Act::SweepTokens => Call::SweepTokens(back(10 * spread)),
+            Act::GiveOrder => Call::GiveOrder(self.new_order(which, how, second), then),
+            Act::EndOrder => {
+                let known = pick_new(&self.orders, which).copied();
+                Call::EndOrder(known.unwrap_or(OrderId::new(fresh_uuid())), now, then)
+            }
+            Act::SweepOrders => Call::SweepOrders(back(10 * spread)),
             Act::AddKey => Call::AddKey(self.new_key(now), then),
             Act::SweepKeys => Call::SweepKeys(back(spread)),
             Act::ListEvents => Call::ListEvents(EventFilter {
@@ -372,6 +391,20 @@ impl Cast {
         let token = api_tokens::fresh_token(["a", "b", "c"][which % 3], second);
         self.tokens.push(token.id);
         token
+    }
+
+    /// An order about one of a few, so that some take the place of others.
+    fn new_order(&mut self, which: usize, how: usize, second: i64) -> Order {
+        let client = ["203.0.113.7", "203.0.113.0/24", "2001:db8::/48"][which % 3];
+        let decree = match which % 4 {
+            0 => Decree::Exempt("10.0.0.0/8".parse().unwrap()),
+            1 => Decree::Apply(PolicySource::Preset(["strict", "relaxed"][how % 2].to_owned())),
+            _ => Decree::Ban(Target::from_client(client).unwrap()),
+        };
+        let until = (how % 3 > 0).then_some(second + 20);
+        let order = orders::order(decree, second, until);
+        self.orders.push(order.id);
+        order
     }
 
     fn token(&self, how: usize) -> ApiTokenId {
@@ -530,6 +563,7 @@ impl Cast {
             next_due: ports.outbox.next_due().await.unwrap(),
             events: ports.events.list(EventFilter::newest(usize::MAX)).await.unwrap(),
             api_tokens: ports.tokens.list().await.unwrap(),
+            orders: ports.orders.unended().await.unwrap(),
             keys: ports.keys.list().await.unwrap(),
             changes: ports.sessions.changes_since(Some(0)).await.unwrap(),
             newest_change: ports.sessions.changes_since(None).await.unwrap().1,
@@ -587,6 +621,9 @@ impl Call {
             Self::RevokeToken(id, now, then) => said(ports.tokens.revoke(*id, *now, then.clone()).await),
             Self::UseToken(id, used) => said(ports.tokens.used(&[(*id, *used)]).await),
             Self::SweepTokens(before) => said(ports.tokens.sweep(*before).await),
+            Self::GiveOrder(order, then) => said(ports.orders.give(order, then.clone()).await),
+            Self::EndOrder(id, now, then) => said(ports.orders.end(*id, *now, then.clone()).await),
+            Self::SweepOrders(before) => said(ports.orders.sweep(*before).await),
             Self::AddKey(key, then) => said(ports.keys.add(key, then.clone()).await),
             Self::SweepKeys(before) => said(ports.keys.sweep(*before).await),
             Self::ListEvents(filter) => said(ports.events.list(*filter).await),

@@ -7,6 +7,7 @@ mod batch;
 mod bounces;
 mod campaigns;
 mod journal;
+mod orders;
 mod outbox;
 mod sessions;
 mod tickets;
@@ -16,6 +17,7 @@ use std::collections::{BTreeMap, HashMap};
 use jiff::Timestamp;
 use parking_lot::Mutex;
 
+use self::orders::StoredOrder;
 use self::outbox::StoredLetter;
 use crate::domain::account::{Account, AccountId, AccountState, Role};
 use crate::domain::api_token::ApiToken;
@@ -29,7 +31,7 @@ use crate::domain::ticket::{Ticket, TicketEnd, TicketState};
 use crate::domain::token::TokenDigest;
 use crate::ports::Changed;
 
-/// Accounts, sessions, tickets, API tokens, letters, events and keys behind one lock: every port method holds it from
+/// Accounts, sessions, tickets, API tokens, orders, letters, events and keys behind one lock: every port method holds it from
 /// beginning to end, so that it is one atomic act by construction.
 #[derive(Default)]
 pub struct MemoryStore {
@@ -54,6 +56,8 @@ struct State {
     keys: Vec<KeyRecord>,
     tokens: Vec<ApiToken>,
     campaigns: BTreeMap<CampaignId, Campaign>,
+    orders: Vec<StoredOrder>,
+    order_revision: i64,
     dead_addresses: BTreeMap<String, Bounce>,
     ignored: BTreeMap<Ignored, u64>,
     changes: Vec<StoredChange>,

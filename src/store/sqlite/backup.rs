@@ -43,6 +43,8 @@ const TABLES: &[(&str, Fate)] = &[
     ("events", Fate::Kept),
     ("ignored_reports", Fate::Kept),
     ("letters", Fate::Kept),
+    ("order_revision", Fate::Kept),
+    ("orders", Fate::Kept),
     ("sessions", Fate::Emptied),
     ("signing_keys", Fate::Kept),
     ("tickets", Fate::Emptied),
@@ -414,6 +416,18 @@ impl DatabaseCopy {
             return Ok(Read::default());
         }
         self.understand("SELECT * FROM api_tokens", "id", rows::api_token).await
+    }
+
+    /// The orders; only how many are understood, and of a database from before there were any, none.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub async fn orders(&mut self) -> Result<Read<()>, Fault> {
+        if !self.tables().await?.iter().any(|table| table == "orders") {
+            return Ok(Read::default());
+        }
+        self.understand("SELECT * FROM orders", "id", |row| rows::order(row).map(|_| ()))
+            .await
     }
 
     async fn understand<T>(

@@ -12,6 +12,7 @@ mod events;
 mod faults;
 mod keys;
 mod lock;
+mod orders;
 mod outbox;
 mod rows;
 mod sessions;
@@ -233,6 +234,7 @@ fn migrations() -> Migrator {
         step(8, "sites", include_str!("migrations/0008_sites.sql")),
         step(9, "API tokens", include_str!("migrations/0009_api_tokens.sql")),
         step(12, "campaigns", include_str!("migrations/0012_campaigns.sql")),
+        step(11, "orders", include_str!("migrations/0011_orders.sql")),
     ])
 }
 

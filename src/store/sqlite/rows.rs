@@ -21,6 +21,7 @@ use crate::domain::device::Device;
 use crate::domain::event::{Actor, Event, Fact};
 use crate::domain::fault::Fault;
 use crate::domain::key::KeyRecord;
+use crate::domain::order::{Decree, Order, OrderId, PolicySource, Target, Words};
 use crate::domain::outbox::{Letter, LetterId, Matter};
 use crate::domain::password::PasswordHash;
 use crate::domain::scope::Scope;
@@ -404,6 +405,36 @@ pub(super) fn changed(row: &SqliteRow) -> Result<Changed, Trouble> {
         "keys" => Ok(Changed::Keys),
         other => Err(unreadable("kind", other)),
     }
+}
+
+pub(super) fn order(row: &SqliteRow) -> Result<Order, Trouble> {
+    let (kind, subject): (&str, &str) = (row.try_get("kind")?, row.try_get("subject")?);
+    let text: Option<&str> = row.try_get("policy_text")?;
+    let decree = decree(kind, subject, text).ok_or_else(|| unreadable("subject", format!("{kind} {subject}")))?;
+    Ok(Order {
+        id: parsed(row, "id", OrderId::parse)?,
+        decree,
+        reason: parsed_if_any(row, "reason", |text| Words::parse(text).ok())?,
+        author: parsed(row, "author", |text| Words::parse(text).ok())?,
+        made_at: time(row, "made_at")?,
+        until: time_if_any(row, "until")?,
+    })
+}
+
+fn decree(kind: &str, subject: &str, text: Option<&str>) -> Option<Decree> {
+    Some(match kind {
+        "ban" => Decree::Ban(Target::parse(subject)?),
+        "exemption" => Decree::Exempt(subject.parse().ok()?),
+        "policy" => Decree::Apply(match (subject.split_once(' ')?, text) {
+            (("preset", name), None) => PolicySource::Preset(name.to_owned()),
+            (("file", name), Some(text)) => PolicySource::File {
+                name: name.to_owned(),
+                text: text.to_owned(),
+            },
+            _ => return None,
+        }),
+        _ => return None,
+    })
 }
 
 pub(super) fn time(row: &SqliteRow, column: &'static str) -> Result<Timestamp, Trouble> {

@@ -28,7 +28,7 @@ pub struct FactMetrics {
     pub sessions_swept: Counter,
 }
 
-const EVENTS: [&str; 44] = [
+const EVENTS: [&str; 54] = [
     "account.created",
     "account.disabled",
     "account.enabled",
@@ -73,18 +73,29 @@ const EVENTS: [&str; 44] = [
     "campaign.began",
     "campaign.succeeded",
     "campaign.ended",
+    "limits.taken-up",
+    "limits.refused",
+    "limits.promoted",
+    "limits.reverted",
+    "limits.banned",
+    "limits.unbanned",
+    "limits.exempted",
+    "limits.exemption-ended",
+    "limits.applied",
+    "limits.override-ended",
 ];
 
-const SIGN_INS: [[&str; 2]; 6] = [
+const SIGN_INS: [[&str; 2]; 7] = [
     ["done", "none"],
     ["refused", "unknown-name"],
     ["refused", "wrong-password"],
     ["refused", "disabled"],
     ["refused", "never-activated"],
+    ["refused", "banned"],
     ["throttled", "throttled"],
 ];
 
-const RESETS: [[&str; 2]; 12] = [
+const RESETS: [[&str; 2]; 13] = [
     ["requested", "none"],
     ["repeated", "none"],
     ["throttled", "throttled"],
@@ -95,6 +106,7 @@ const RESETS: [[&str; 2]; 12] = [
     ["withheld", "no-email"],
     ["withheld", "over-budget"],
     ["withheld", "link-fresh"],
+    ["withheld", "banned"],
     ["given-up", "none"],
     ["done", "none"],
 ];

@@ -74,7 +74,7 @@ names! {
     CONNECTIONS = Gauge "sekisho_connections" [] "Open connections of clients";
     CONNECTIONS_ACCEPTED = Counter "sekisho_connections_accepted" [] "Connections taken";
     CONNECTIONS_REFUSED = Counter "sekisho_connections_refused" ["reason"]
-        "Connections refused since too many were open";
+        "Connections refused since too many were open, or since the client is banned";
     SLOW_CLIENTS = Counter "sekisho_slow_clients" ["at"]
         "Clients cut off since they were too slow, at sending a head or a form, or at taking an answer";
     HANDSHAKE_FAILURES = Counter "sekisho_tls_handshake_failures" ["reason"] "TLS handshakes that came to nothing";
@@ -94,6 +94,9 @@ names! {
     LIMIT_DECISIONS = Counter "sekisho_limit_decisions" ["rule", "decision"] "What the limits said, by rule";
     LIMIT_TRIALS = Counter "sekisho_limit_trials" ["rule", "decision"]
         "What the policy on trial would have said, by rule; it stops nobody";
+    LIMITS_REFUSED = Gauge "sekisho_limits_refused" ["file"]
+        "1 while this policy file of the limits is refused and the former policy stays in force";
+    ORDERS = Gauge "sekisho_orders" ["kind"] "Bans by kind, exemptions and an applied policy that are in force";
     HASHING_RUNNING = Gauge "sekisho_hashing_running" [] "Passwords being hashed";
     HASHING_QUEUED = Gauge "sekisho_hashing_queued" [] "Passwords waiting for a hashing thread";
     HASHING_COMPLETED = Counter "sekisho_hashing_completed" [] "Passwords hashed";

@@ -81,6 +81,8 @@ closed_list! {
         Failed = "failed",
         /// Its client left before there was an answer.
         Aborted = "aborted",
+        /// Its client is banned.
+        Banned = "banned",
     }
 }
 
@@ -129,6 +131,8 @@ closed_list! {
         Renewed = "renewed",
         /// The gateway stops.
         Stopping = "stopping",
+        /// Its client was banned.
+        Banned = "banned",
     }
 }
 
@@ -220,7 +224,7 @@ impl Default for ConnectionMetrics {
         Self {
             open: Gauge::default(),
             accepted: Counter::default(),
-            refused: Labelled::new(&names::CONNECTIONS_REFUSED, [["total"], ["per-client"]]),
+            refused: Labelled::new(&names::CONNECTIONS_REFUSED, [["total"], ["per-client"], ["banned"]]),
             slow: Labelled::new(&names::SLOW_CLIENTS, SlowAt::ALL.iter().map(|at| [at.as_str()])),
             handshake_failures: Labelled::new(
                 &names::HANDSHAKE_FAILURES,
@@ -250,6 +254,11 @@ impl ConnectionMetrics {
     /// Too many of one client were open.
     pub fn refused_to_client(&self) {
         self.refused.count(&["per-client"]);
+    }
+
+    /// The client is banned.
+    pub fn refused_to_banned(&self) {
+        self.refused.count(&["banned"]);
     }
 
     /// Counts clients that were too slow at this.

@@ -16,6 +16,10 @@ pub struct WorkMetrics {
     pub limit_decisions: RuleCounters,
     /// What the policy on trial would have decided, by rule and decision.
     pub limit_trials: RuleCounters,
+    /// Policy files that are refused, by what they are for.
+    pub limits_refused: Labelled<Gauge>,
+    /// Orders in force, by kind.
+    pub orders: Labelled<Gauge>,
     /// How long people wait for a hash, by work.
     pub hashing_duration: Labelled<Histogram>,
     /// Letters that wait.
@@ -55,6 +59,17 @@ const BUDGETS: [&str; 6] = [
     "mail.day",
 ];
 
+/// The kinds of orders.
+const ORDERS: [&str; 7] = [
+    "address",
+    "network",
+    "account",
+    "device",
+    "pseudonym",
+    "exemption",
+    "policy",
+];
+
 /// Reads and writes that found the store unavailable or corrupt, in the order of [`WorkMetrics::set_store_faults`].
 const STORE_FAULTS: [[&str; 2]; 4] = [
     ["read", "unavailable"],
@@ -68,6 +83,8 @@ impl Default for WorkMetrics {
         Self {
             limit_decisions: RuleCounters::new(&names::LIMIT_DECISIONS, &BUDGETS),
             limit_trials: RuleCounters::new(&names::LIMIT_TRIALS, &[]),
+            limits_refused: Labelled::new(&names::LIMITS_REFUSED, [["policy"], ["candidate"]]),
+            orders: Labelled::new(&names::ORDERS, ORDERS.map(|kind| [kind])),
             hashing_duration: Labelled::new(&names::HASHING_DURATION, [["hash"], ["verify"]]),
             outbox_waiting: Gauge::default(),
             outbox_oldest_due: Number::default(),
@@ -103,6 +120,8 @@ impl WorkMetrics {
     pub(super) fn register(&self, registry: &mut Registry) {
         register(registry, &names::LIMIT_DECISIONS, self.limit_decisions.clone());
         register(registry, &names::LIMIT_TRIALS, self.limit_trials.clone());
+        register(registry, &names::LIMITS_REFUSED, self.limits_refused.clone());
+        register(registry, &names::ORDERS, self.orders.clone());
         register(registry, &names::HASHING_RUNNING, self.hashing_running.clone());
         register(registry, &names::HASHING_QUEUED, self.hashing_queued.clone());
         register(registry, &names::HASHING_COMPLETED, self.hashing_completed.clone());

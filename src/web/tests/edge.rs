@@ -196,6 +196,7 @@ fn every_failure_has_its_status_and_a_page_or_a_problem() {
     for (failure, status) in [
         (Failure::BadRequest, 400),
         (Failure::Forbidden, 403),
+        (Failure::Banned, 403),
         (Failure::NotFound, 404),
         (Failure::MethodNotAllowed { allow: "GET, POST" }, 405),
         (Failure::RequestTimeout, 408),

@@ -34,8 +34,10 @@ use crate::domain::target::RequestPath;
 use crate::domain::ticket::{Purpose, Ticket};
 use crate::domain::token::TicketToken;
 use crate::flows::{
-    Authenticate, ForgotPassword, OwnAccount, RecordSeen, Refusals, ResetLimits, SetPassword, SignIn, SignOut, World,
+    Authenticate, ForgotPassword, OwnAccount, RecordSeen, Refusals, ResetLimits, SetPassword, SignIn, SignOut,
+    StandingOrders, World,
 };
+use crate::store::MemoryStore;
 
 use super::{At, Branding, Health, Portal, PortalFlows, PortalRoutes, PortalSettings, RequestId, Theme};
 use fakes::Fakes;
@@ -151,12 +153,14 @@ fn flows(fakes: &Arc<Fakes>) -> PortalFlows {
     let world = World::new(Arc::clone(fakes) as _, Arc::clone(fakes) as _);
     let quota = "5 per 1m".parse().unwrap();
     let (_, seen) = RecordSeen::new(Arc::clone(fakes) as _, Arc::clone(fakes) as _);
+    let orders = Arc::new(StandingOrders::new(Arc::new(MemoryStore::new()), world.clone()));
     let set_password = Arc::new(SetPassword {
         tickets: Arc::clone(fakes) as _,
         events: Arc::clone(fakes) as _,
         limiter: Arc::clone(fakes) as _,
         hasher: Arc::clone(fakes) as _,
         world: world.clone(),
+        orders: orders.clone(),
         rules: PasswordRules::default(),
     });
     PortalFlows {
@@ -168,6 +172,7 @@ fn flows(fakes: &Arc<Fakes>) -> PortalFlows {
             limiter: Arc::clone(fakes) as _,
             hasher: Arc::clone(fakes) as _,
             refusals: Arc::new(Refusals::at_once()),
+            orders: orders.clone(),
             set_password: Arc::clone(&set_password),
             world: world.clone(),
             lifetime: Lifetime::default(),
@@ -188,6 +193,7 @@ fn flows(fakes: &Arc<Fakes>) -> PortalFlows {
             aliases: Arc::default(),
             hasher: Arc::clone(fakes) as _,
             refusals: Arc::new(Refusals::at_once()),
+            orders: orders.clone(),
             world: world.clone(),
             sessions_per_account: 20,
             throttled_noted_at: AtomicI64::new(0),
@@ -200,6 +206,7 @@ fn flows(fakes: &Arc<Fakes>) -> PortalFlows {
         forgot_password: Arc::new(ForgotPassword {
             outbox: Arc::clone(fakes) as _,
             limiter: Arc::clone(fakes) as _,
+            orders,
             world,
             limits: Some(ResetLimits {
                 again: quota,

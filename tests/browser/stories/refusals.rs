@@ -2,7 +2,7 @@
 
 use crate::actions::{is_refused, link_for, open_link, send_passwords, set_password, sign_in, start_out, try_sign_in};
 use crate::browser::{Browser, Kind};
-use crate::harness::{IN, OTHER_PASSWORD, PASSWORD, eventually};
+use crate::harness::{IN, OTHER_PASSWORD, PASSWORD, eventually, quotas};
 use crate::office::{Office, Person};
 use crate::words::{ENGLISH, JAPANESE, Words};
 
@@ -137,7 +137,7 @@ async fn too_many_attempts_get_a_break_that_says_how_long() {
 }
 
 async fn slow_down(words: &Words) {
-    let office = Office::with("[limits]\nsign_in_per_client_and_account = \"2 per 15m\"").await;
+    let office = Office::with(&quotas(&[("sign-in.client+account", "2 per 15m")])).await;
     let browser = Browser::open(&office, Kind::speaking(words.language)).await;
     browser.visit("/login").await;
     for _ in 0..2 {

@@ -68,16 +68,21 @@ impl Gateway {
     pub fn prepare(upstream: SocketAddr, smtp: SocketAddr, overrides: &str) -> Self {
         let home = tempfile::Builder::new().prefix("sekisho-").tempdir().unwrap();
         let roots = Arc::new(certificates(home.path()));
-        let mut config = basic_config(home.path(), upstream, smtp);
-        lay_over(&mut config, overrides.parse().unwrap());
-        fs::write(home.path().join("sekisho.toml"), config.to_string()).unwrap();
-        Self {
+        fs::write(
+            home.path().join("sekisho.toml"),
+            basic_config(home.path(), upstream, smtp).to_string(),
+        )
+        .unwrap();
+        fs::write(home.path().join("limits.toml"), basic_policy().to_string()).unwrap();
+        let gateway = Self {
             home,
             roots,
             server: Mutex::new(None),
             address: Arc::new(Mutex::new(SocketAddr::from(([127, 0, 0, 1], 0)))),
             printed: Arc::default(),
-        }
+        };
+        gateway.configure(overrides);
+        gateway
     }
 
     /// The directory of everything this gateway has.
@@ -90,11 +95,20 @@ impl Gateway {
         self.home().join("sekisho.toml")
     }
 
-    /// Lays more TOML over the config file; the next start sees it.
+    /// The policy file of the limits.
+    pub fn policy(&self) -> PathBuf {
+        self.home().join("limits.toml")
+    }
+
+    /// Lays more TOML over the config file, and what belongs there, such as rules, over the policy file of the limits; the
+    /// next start sees it.
     pub fn configure(&self, overrides: &str) {
-        let mut config: toml::Table = fs::read_to_string(self.config()).unwrap().parse().unwrap();
-        lay_over(&mut config, overrides.parse().unwrap());
-        fs::write(self.config(), config.to_string()).unwrap();
+        let overrides: toml::Table = overrides.parse().unwrap();
+        let (policy, config) = overrides
+            .into_iter()
+            .partition(|(key, _)| OF_THE_POLICY.contains(&key.as_str()));
+        lay_over_file(&self.config(), config);
+        lay_over_file(&self.policy(), policy);
     }
 
     /// Where the server listens, kept up to date.
@@ -403,17 +417,11 @@ fn basic_config(home: &Path, upstream: SocketAddr, smtp: SocketAddr) -> toml::Ta
         passes = 1
         queue = 64
         [limits]
-        sign_in_per_client = "100000 per 1h"
-        sign_in_per_account = "100000 per 1h"
-        sign_in_per_client_and_account = "100000 per 1h"
-        reset_per_client = "100000 per 1h"
-        reset_per_email = "100000 per 1h"
-        link_per_client = "100000 per 1h"
+        policy = "limits.toml"
         equal_resets = "100000 per 1h"
         mail_per_account = "100000 per 1h"
         mail_per_client = "100000 per 1h"
         mail_per_day = "1000000 per 1h"
-        pages_per_client = "1000000 per 1h"
         [metrics]
         listen = "127.0.0.1:0"
         [log]
@@ -424,11 +432,56 @@ fn basic_config(home: &Path, upstream: SocketAddr, smtp: SocketAddr) -> toml::Ta
     .unwrap()
 }
 
-/// Puts `more` over `config`, table by table.
+/// The keys of the policy file.
+const OF_THE_POLICY: [&str; 3] = ["preset", "exempt", "rule"];
+
+/// Every rule of the presets, so wide that nobody meets it.
+fn basic_policy() -> toml::Table {
+    let rules = [
+        "sign-in.client",
+        "sign-in.account",
+        "sign-in.client+account",
+        "sign-in.device",
+        "sign-in.session",
+        "sign-in.subnet",
+        "sign-in.password",
+        "sign-in.global",
+        "reset.client",
+        "reset.email",
+        "reset.device",
+        "ticket.client",
+        "token.client",
+        "pages.client",
+    ];
+    let wide = rules.map(|rule| (rule, "1000000 per 1h"));
+    format!("preset = \"standard\"\n{}", super::quotas(&wide))
+        .parse()
+        .unwrap()
+}
+
+fn lay_over_file(file: &Path, more: toml::Table) {
+    if more.is_empty() {
+        return;
+    }
+    let mut table: toml::Table = fs::read_to_string(file).unwrap().parse().unwrap();
+    lay_over(&mut table, more);
+    fs::write(file, table.to_string()).unwrap();
+}
+
+/// Puts `more` over `config`, table by table, and rule by rule.
 fn lay_over(config: &mut toml::Table, more: toml::Table) {
     for (key, value) in more {
         match (config.get_mut(&key), value) {
             (Some(toml::Value::Table(old)), toml::Value::Table(new)) => lay_over(old, new),
+            (Some(toml::Value::Array(old)), toml::Value::Array(new)) if key == "rule" => {
+                for rule in new {
+                    let same = |old: &&mut toml::Value| old.get("name") == rule.get("name");
+                    match (old.iter_mut().find(same), rule) {
+                        (Some(toml::Value::Table(old)), toml::Value::Table(new)) => lay_over(old, new),
+                        (_, rule) => old.push(rule),
+                    }
+                }
+            }
             (_, value) => {
                 config.insert(key, value);
             }

@@ -63,7 +63,8 @@ impl House {
         Self::with("").await
     }
 
-    /// With `overrides`, a piece of TOML that is laid over the test configuration.
+    /// With `overrides`, a piece of TOML that is laid over the test configuration, and where it has rules ([`quotas`]) over
+    /// the policy of the limits.
     pub async fn with(overrides: &str) -> Self {
         let house = Self::closed(overrides).await;
         house.gateway.start().await;
@@ -140,6 +141,12 @@ impl House {
         })
         .await
     }
+}
+
+/// Rules of the limits with these quotas, for what is laid over the test configuration.
+pub fn quotas(rules: &[(&str, &str)]) -> String {
+    let rule = |(name, quota): &(&str, &str)| format!("[[rule]]\nname = \"{name}\"\nquota = \"{quota}\"\n");
+    rules.iter().map(rule).collect()
 }
 
 /// Polls a condition until it holds, and fails the test when it does not hold soon.

@@ -2,7 +2,7 @@
 //! stories about hostile visitors, the bare connection.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ use parking_lot::Mutex;
 use rustls::{ClientConfig, RootCertStore};
 use rustls_pki_types::ServerName;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use tokio_tungstenite::WebSocketStream;
@@ -32,6 +32,7 @@ pub struct Visitor {
     at: Address,
     door: String,
     roots: Arc<RootCertStore>,
+    from: Option<IpAddr>,
     http2: bool,
     headers: HeaderMap,
     jar: Mutex<BTreeMap<String, String>>,
@@ -283,6 +284,7 @@ impl Visitor {
             at: gateway.address(),
             door: door.to_owned(),
             roots: gateway.roots(),
+            from: None,
             http2: false,
             headers: HeaderMap::new(),
             jar: Mutex::default(),
@@ -294,6 +296,13 @@ impl Visitor {
     #[must_use]
     pub fn through(mut self, proxy: SocketAddr) -> Self {
         self.at = Arc::new(Mutex::new(proxy));
+        self
+    }
+
+    /// Comes from this address of the machine.
+    #[must_use]
+    pub fn from(mut self, address: &str) -> Self {
+        self.from = Some(address.parse().unwrap());
         self
     }
 
@@ -514,7 +523,14 @@ impl Visitor {
             .with_no_client_auth();
         config.alpn_protocols = alpn.iter().map(|name| name.to_vec()).collect();
         let address = *self.at.lock();
-        let socket = TcpStream::connect(address).await?;
+        let socket = match self.from {
+            None => TcpStream::connect(address).await?,
+            Some(from) => {
+                let socket = TcpSocket::new_v4()?;
+                socket.bind(SocketAddr::new(from, 0))?;
+                socket.connect(address).await?
+            }
+        };
         socket.set_nodelay(true)?;
         let name = ServerName::try_from(self.door.clone()).unwrap();
         TlsConnector::from(Arc::new(config)).connect(name, socket).await

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio::sync::Barrier;
 
-use crate::harness::{House, OTHER_PASSWORD, PASSWORD};
+use crate::harness::{House, OTHER_PASSWORD, PASSWORD, quotas};
 
 /// So many rounds in a test run; `SEKISHO_RACES=1000` asks for so many.
 fn rounds() -> usize {
@@ -59,7 +59,7 @@ async fn twenty_who_use_one_link_at_once_set_one_password_and_it_works() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_reload_frees_nobody_who_has_guessed_too_often() {
-    let house = House::with("[limits]\nsign_in_per_client_and_account = \"3 per 1h\"").await;
+    let house = House::with(&quotas(&[("sign-in.client+account", "3 per 1h")])).await;
     house.welcome("101").await;
     let guess = async || house.visitor().sign_in("101", OTHER_PASSWORD).await.status;
     for _ in 0..3 {

@@ -1,0 +1,28 @@
+//! What operators have decreed about who may try what.
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+
+use crate::domain::event::Consequences;
+use crate::domain::fault::Fault;
+use crate::domain::order::{Order, OrderId};
+
+/// The orders that were given, those that are over among them until they are swept.
+#[async_trait]
+pub trait Orders: Send + Sync {
+    /// Stores an order. One that cannot be in force beside it ends thereby.
+    async fn give(&self, order: &Order, then: Consequences) -> Result<(), Fault>;
+
+    /// Ends one before its time, or says that its time is over. `false`, and nothing is recorded, when there is none or it
+    /// has been ended already.
+    async fn end(&self, id: OrderId, now: Timestamp, then: Consequences) -> Result<bool, Fault>;
+
+    /// Every order that has not been ended, newest first, whether its time is over or not; and the revision that this is.
+    async fn unended(&self) -> Result<(Vec<Order>, i64), Fault>;
+
+    /// A number that is another one after each order that was given or ended, by whatever process.
+    async fn revision(&self) -> Result<i64, Fault>;
+
+    /// Removes orders that were over before `before`. Answers how many. Nobody need hear of it.
+    async fn sweep(&self, before: Timestamp) -> Result<u64, Fault>;
+}
