@@ -60,8 +60,10 @@ pub use tie::Tie;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
+use std::time::Duration;
 
 use jiff::Timestamp;
+use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::domain::account::AccountId;
@@ -129,9 +131,13 @@ impl World {
     }
 }
 
-/// Keeps an attempt waiting that the limits slow down, before any work is done for it and holding no thread.
-async fn wait(grant: &Grant) {
-    if !grant.delay().is_zero() {
-        tokio::time::sleep(grant.delay()).await;
+/// Keeps an attempt waiting that the limits slow down, before anything is hashed for it and holding no thread. Answers how
+/// long it was.
+async fn wait(grant: &Grant) -> Duration {
+    if grant.delay().is_zero() {
+        return Duration::ZERO;
     }
+    let begun = Instant::now();
+    tokio::time::sleep(grant.delay()).await;
+    begun.elapsed()
 }

@@ -116,6 +116,7 @@ impl SignIn {
     /// # Errors
     /// A fault when the store is down or the hashing queue is full; nobody is signed in then.
     pub async fn run(&self, mut attempt: Attempt<'_>) -> Result<SignInOutcome, Fault> {
+        let begun = Instant::now();
         let name = LoginName::parse(attempt.name).ok();
         // A banned device is a stranger's: its attempts use up nothing that known devices have.
         let pseudonym = |text: &str| self.limiter.digest_text(text);
@@ -140,8 +141,8 @@ impl SignIn {
             Ruling::Granted(grant) => grant,
             Ruling::Refused(stopped) => return self.throttle(attempt.client, stopped).await,
         };
-        super::wait(&grant).await;
-        let begun = Instant::now();
+        // What it was kept waiting is no part of what it took.
+        let begun = begun + super::wait(&grant).await;
         let compared = match self.refusals.turn(attempt.client, begun).await {
             Ok(turn) => self
                 .compare(credential, attempt.password.as_ref(), banned)

@@ -72,7 +72,11 @@ impl CountsFile {
             file.get_ref().sync_data()?;
             std::fs::rename(&draft, self.directory.join(NAME))
         };
-        write().map_err(fault)
+        write().map_err(|error| {
+            // A full disk needs the room; the next attempt begins anew.
+            let _ = std::fs::remove_file(&draft);
+            fault(error)
+        })
     }
 
     /// What was counted when it was written, after the time that has passed by `now`. A clock that was set back lets none

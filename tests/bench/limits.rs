@@ -63,7 +63,7 @@ fn policy() -> Arc<Policy> {
 fn attempt(number: u64, people: u64) -> Attempt {
     let who = number % people;
     let mixed = who.wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    let address = Ipv6Addr::from_bits(u128::from(mixed) << 64 | 1);
+    let address = Ipv6Addr::from_bits((u128::from(mixed) << 64) | 1);
     Attempt {
         account: Some(NameDigest(mixed, who)),
         password: Some(NameDigest(who, mixed)),

@@ -82,13 +82,18 @@ struct Shared {
 struct Books {
     active: Ledger,
     candidate: Ledger,
+    /// How many trials have ended: what was held on one means nothing to the next.
+    trials: u64,
     almanac: Almanac,
 }
+
+/// What is held on a trial, the one of this number.
+type Trial = (u64, Reservation);
 
 /// An attempt that goes on.
 struct Open {
     held: Reservation,
-    trial: Option<Reservation>,
+    trial: Option<Trial>,
     began: Nanos,
     /// Of an attempt under a policy; draws on fixed budgets are not noted.
     seen: Option<Seen>,
@@ -104,6 +109,7 @@ impl MemoryLimiter {
             books: Mutex::new(Books {
                 active: Ledger::new(terms.most),
                 candidate: Ledger::new(terms.most),
+                trials: 0,
                 almanac: Almanac::new(&*terms.clock),
             }),
             passwords: Mutex::new(PasswordKeys::new(terms.entropy, terms.clock.monotonic())),
@@ -123,7 +129,9 @@ impl MemoryLimiter {
         let over = regime.candidate.is_none();
         self.0.regime.store(Arc::new(regime));
         if over {
-            self.0.books.lock().candidate = Ledger::new(self.0.most);
+            let mut books = self.0.books.lock();
+            books.candidate = Ledger::new(self.0.most);
+            books.trials += 1;
         }
     }
 
@@ -188,6 +196,7 @@ impl Limiter for MemoryLimiter {
         let stopped = matches!(decision, Decision::Refused { .. });
         let tried = trial.map(|draws| books.try_out(draws, stopped, now));
         let at = books.almanac.at(now, &*shared.clock);
+        let number = books.trials;
         drop(books);
         if let Some(tried) = &tried {
             shared.witness.tried(tried);
@@ -195,7 +204,7 @@ impl Limiter for MemoryLimiter {
         shared.witness.decided(Some(attempt.endpoint), &decision);
         let candidate = tried.as_ref().map(verdict);
         let trial = match tried {
-            Some(Decision::Granted { reservation, .. }) if !stopped => Some(reservation),
+            Some(Decision::Granted { reservation, .. }) if !stopped => Some((number, reservation)),
             _ => None,
         };
         let seen = Seen {
@@ -292,13 +301,7 @@ impl Shared {
     }
 
     /// Hands a decision on: with what follows from how the attempt ends, or noted as it is.
-    fn rule(
-        self: &Arc<Self>,
-        decision: Decision,
-        trial: Option<Reservation>,
-        began: Nanos,
-        seen: Option<Seen>,
-    ) -> Ruling {
+    fn rule(self: &Arc<Self>, decision: Decision, trial: Option<Trial>, began: Nanos, seen: Option<Seen>) -> Ruling {
         match decision {
             Decision::Granted { reservation, delay, .. } => {
                 let open = Open {
@@ -324,7 +327,9 @@ impl Shared {
             let mut books = self.books.lock();
             let now = self.clock.monotonic();
             books.active.settle(open.held, outcome, now);
-            if let Some(trial) = open.trial {
+            if let Some((number, trial)) = open.trial
+                && number == books.trials
+            {
                 books.candidate.settle(trial, outcome, now);
             }
             now

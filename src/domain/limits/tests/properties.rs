@@ -47,15 +47,12 @@ fn quotas() -> impl Strategy<Value = Quota> {
 /// What an attempt draws on: by client, by account, by both, by everybody, as many of them as there are quotas; and a rule
 /// that slows down and one that tells, which stop nobody.
 fn draws(quotas: &[Quota], from: u32, at: u64) -> Vec<Draw> {
-    let IpAddr::V4(address) = IpAddr::V4(Ipv4Addr::from_bits(from)) else {
-        unreachable!()
-    };
     let subjects = [
         ("client", client(from), Action::Refuse),
         ("account", account(at), Action::Refuse),
         (
             "client+account",
-            Subject::ClientAccount(address.into(), NameDigest(at, 0)),
+            Subject::ClientAccount(Ipv4Addr::from_bits(from).into(), NameDigest(at, 0)),
             Action::Refuse,
         ),
         ("global", Subject::Global, Action::Refuse),
