@@ -385,6 +385,8 @@ fn chores(config: &Config, lasting: &Lasting, templates: &Templates) -> Result<C
             orders: store.clone(),
             outbox: store.clone(),
             campaigns: store.clone(),
+            attempts: store.clone(),
+            keep_attempts: config.limits.keep_attempts,
             world: world.clone(),
             lifetime: config.sessions.lifetime,
         },

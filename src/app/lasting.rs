@@ -4,14 +4,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
+
 use crate::config::Config;
 use crate::crypto::entropy::OsEntropy;
 use crate::crypto::hashing::Argon2Hasher;
 use crate::crypto::jwt::JwtSigner;
 use crate::crypto::secrets::SealingKey;
 use crate::domain::fault::Fault;
-use crate::flows::{Aliases, RecordSeen, Refusals, SeenSender, Sentinel, StandingOrders, World};
-use crate::ports::{Floor, Hasher};
+use crate::flows::{Aliases, RecordAttempts, RecordSeen, Refusals, SeenSender, Sentinel, StandingOrders, World};
+use crate::ports::{Floor, Hasher, SeveralLogs};
 use crate::proxy::{PageGuard, Streams};
 use crate::store::{CachedSessions, KnownTokens, LimiterTerms, MemoryLimiter, SqliteStore};
 
@@ -77,6 +79,8 @@ pub(super) struct Lasting {
     pub exemptions: Arc<Exemptions>,
     /// What of them applies another policy.
     pub applied: Arc<Applied>,
+    /// Writes them down, once somebody lets it.
+    pub recorder: Mutex<Option<RecordAttempts>>,
     /// The open streams.
     pub streams: Arc<Streams>,
     /// The work in the background that goes on as long as requests do.
@@ -128,6 +132,10 @@ impl Lasting {
         ));
         let (record_seen, seen) = RecordSeen::new(store.clone(), store.clone());
         requests.run_until_stop(|drained| record_seen.run(SEEN, drained));
+        let unrecorded = monitor.metrics.work.attempts_unrecorded.clone();
+        let (recorder, attempts) = RecordAttempts::new(store.clone(), move |lost| {
+            unrecorded.inc_by(lost);
+        });
         let floor = Arc::new(StoredHashes::new(Arc::clone(store), Arc::clone(&hasher)));
         // Measured before the first attempt, while the machine has nothing else to do.
         floor.current().await?;
@@ -149,7 +157,7 @@ impl Lasting {
         let limiter = MemoryLimiter::new(LimiterTerms {
             crowds: sentinel.clone(),
             witness: monitor.limits(&pages, notices),
-            log: campaigns.clone(),
+            log: Arc::new(SeveralLogs(vec![campaigns.clone(), Arc::new(attempts)])),
             ..LimiterTerms::alone(
                 MemoryLimiter::MOST,
                 sealing.derive("limits"),
@@ -188,6 +196,7 @@ impl Lasting {
             sessions,
             tokens,
             seen,
+            recorder: Mutex::new(Some(recorder)),
             requests: requests.clone(),
         })
     }

@@ -21,7 +21,7 @@ use crate::flows::{
 use crate::mail::ReturnPath;
 use crate::mail::bounce;
 use crate::mail::sheet::{self, Sheet};
-use crate::ports::{Accounts, Bounces, CampaignBook, Events, Keys, Outbox};
+use crate::ports::{Accounts, Attempts, Bounces, CampaignBook, Events, Keys, Outbox};
 use crate::store::SqliteStore;
 
 use super::clock::SystemClock;
@@ -45,6 +45,8 @@ pub struct Office {
     pub campaigns: Arc<dyn CampaignBook>,
     /// Bans, exemptions and applied policies.
     pub orders: OrderOffice,
+    /// What was tried.
+    pub attempts: Arc<dyn Attempts>,
     store: Arc<SqliteStore>,
 }
 
@@ -159,6 +161,7 @@ impl Office {
                 orders: store.clone(),
                 world: world(),
             },
+            attempts: store.clone(),
             store,
         })
     }

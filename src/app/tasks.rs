@@ -30,6 +30,8 @@ const PEPPER: Duration = Duration::from_millis(500);
 const CERTIFICATES: Duration = Duration::from_millis(400);
 /// An open stream outlives its session by this time and [`FOLLOW`] at the most.
 const STREAMS: Duration = Duration::from_millis(400);
+/// What was tried is written down this often.
+const ATTEMPTS: Duration = Duration::from_secs(1);
 /// A letter waits at most this long for the worker to look.
 const LETTERS: Duration = Duration::from_millis(250);
 
@@ -162,6 +164,16 @@ pub fn follow_requests(tasks: &Tasks, lasting: &Lasting, current: &Arc<Current>)
     orders::follow(tasks, lasting);
     end_streams(tasks, lasting, current);
     keep_limits(tasks, lasting);
+    record_attempts(tasks, lasting, current);
+}
+
+/// Writes down what was tried, as long as the configuration in force wants it.
+fn record_attempts(tasks: &Tasks, lasting: &Lasting, current: &Arc<Current>) {
+    let (recorder, current) = (lasting.recorder.lock().take(), Arc::clone(current));
+    let wanted = move || !current.chores.load().housekeeping.keep_attempts.is_zero();
+    if let Some(recorder) = recorder {
+        tasks.run_until_stop(|drained| recorder.run(ATTEMPTS, wanted, drained));
+    }
 }
 
 /// Starts what the gateway does besides answering, until the stop. What a round does by the configuration, it does by the

@@ -1,11 +1,12 @@
 //! `[limits]`: how often may be tried.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde_json::json;
 
 use super::Attacks;
-use super::keys::forms::{Switch, parsed, path};
+use super::keys::forms::{Switch, Time, parsed, path};
 use super::keys::{Slot, Walker};
 use crate::domain::limits::Quota;
 
@@ -28,6 +29,8 @@ pub struct Limits {
     pub mail_day: Quota,
     /// What follows from attacks.
     pub attacks: Attacks,
+    /// `keep_attempts`: how long what was tried is kept. Default `90d`.
+    pub keep_attempts: Duration,
 }
 
 impl Default for Limits {
@@ -41,6 +44,7 @@ impl Default for Limits {
             mail_client: fixed("10 per 1h"),
             mail_day: fixed("2000 per 1day"),
             attacks: Attacks::default(),
+            keep_attempts: Duration::from_hours(90 * 24),
         }
     }
 }
@@ -122,6 +126,17 @@ impl Limits {
             let form = parsed::<Quota>(json!({ "pattern": "^\\s*[0-9]+\\s* per .*[0-9]", "examples": ["10 per 15m"] }));
             walker.key(name, doc, &form, Slot::Default(quota));
         }
+        walker.key(
+            "keep_attempts",
+            "How long it is kept what was tried, when, from which address and how it ended, for trying policies on it \
+             (sekisho limits replay). Names and devices are kept as keyed digests, and of passwords nothing. \"0s\" keeps \
+             nothing. At most five million attempts stay.",
+            &Time {
+                least: Duration::ZERO,
+                most: Duration::from_hours(731 * 24),
+            },
+            Slot::Default(&mut self.keep_attempts),
+        );
         self.attacks.walk(walker);
     }
 

@@ -35,6 +35,21 @@ pub fn is_common(typed: &str) -> bool {
         || parts_are_all_common(&plain)
 }
 
+/// The share of people whose password is among the so many that are tried first, where nothing keeps them from choosing
+/// it.
+///
+/// The list is in no order, but how popular passwords are follows much the same law wherever it was counted: the commonest
+/// is that of about one person in 110, and the one of rank r is 1 / r^0.8 times as common (a Zipf law). So all entries of
+/// the list together are the passwords of one person in eight. What comes after the list is not reckoned with.
+pub fn popularity(tried: u64) -> f64 {
+    const COMMONEST: f64 = 0.009;
+    const STEEPNESS: f64 = 0.8;
+    let ranks = u32::try_from(tried.min(WORDS.len() as u64)).unwrap_or(u32::MAX);
+    (1..=ranks)
+        .map(|rank| COMMONEST / f64::from(rank).powf(STEEPNESS))
+        .sum()
+}
+
 /// `sakura_tokyo_2024`: nothing but entries, with digits and signs between them.
 fn parts_are_all_common(plain: &str) -> bool {
     let mut words = plain
@@ -92,6 +107,17 @@ mod tests {
             assert_eq!(entry.nfkc().flat_map(char::to_lowercase).collect::<String>(), *entry);
         }
         assert!(FILE.contains("Licence: Apache-2.0"));
+    }
+
+    #[test]
+    fn more_guesses_find_more_people_and_the_list_ends() {
+        assert!((popularity(1) - 0.009).abs() < 1e-12 && popularity(0) == 0.0);
+        assert!(popularity(10) > 0.02 && popularity(10) < popularity(100));
+        let all = popularity(u64::MAX);
+        assert!(
+            (all - popularity(WORDS.len() as u64)).abs() < 1e-12 && (0.10..0.15).contains(&all),
+            "{all}"
+        );
     }
 
     #[test]

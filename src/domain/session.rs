@@ -120,7 +120,8 @@ impl Session {
 /// A clock may be stepped back this far by time synchronisation without ending sessions.
 const CLOCK_SLACK: Duration = Duration::from_hours(2);
 
-fn outlived(since: Timestamp, now: Timestamp, limit: Duration) -> bool {
+/// Whether `limit` has gone by since then.
+pub fn outlived(since: Timestamp, now: Timestamp, limit: Duration) -> bool {
     now >= later(since, limit)
 }
 

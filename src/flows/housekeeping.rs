@@ -1,11 +1,11 @@
-//! Sweeps out what has ended long ago: sessions, tickets, API tokens, orders, letters, changes.
+//! Sweeps out what has ended long ago: sessions, tickets, API tokens, orders, letters, changes, attacks, attempts.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::domain::fault::Fault;
 use crate::domain::session::{Lifetime, earlier};
-use crate::ports::{ApiTokens, CampaignBook, Orders, Outbox, Sessions, Tickets};
+use crate::ports::{ApiTokens, Attempts, CampaignBook, Orders, Outbox, Sessions, Tickets};
 
 use super::World;
 
@@ -23,6 +23,10 @@ pub struct Housekeeping {
     pub outbox: Arc<dyn Outbox>,
     /// Attacks go a year after their end.
     pub campaigns: Arc<dyn CampaignBook>,
+    /// Attempts go when nobody wants to try policies on them any more.
+    pub attempts: Arc<dyn Attempts>,
+    /// How long attempts stay.
+    pub keep_attempts: Duration,
     /// Time and chance.
     pub world: World,
     /// When sessions are past their limits.
@@ -37,6 +41,15 @@ const KEEP_LONG: Duration = Duration::from_hours(90 * 24);
 
 /// How long attacks that are over do.
 const KEEP_CAMPAIGNS: Duration = Duration::from_hours(365 * 24);
+
+/// The most attempts that stay, about a hundred bytes each.
+const MOST_ATTEMPTS: u64 = 5_000_000;
+
+/// Attempts are removed in steps of this many, each in a few milliseconds, so that a sign-in never waits for long.
+const ATTEMPTS_AT_ONCE: u64 = 2000;
+
+/// Steps of one round: more attempts than can be kept in the time between two rounds.
+const MOST_STEPS: u32 = 5000;
 
 /// What one round removed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -53,6 +66,8 @@ pub struct Swept {
     pub letters: u64,
     /// Attacks that ended long ago.
     pub campaigns: u64,
+    /// Attempts of long ago, and more than there may be.
+    pub attempts: u64,
 }
 
 impl Housekeeping {
@@ -74,7 +89,8 @@ impl Housekeeping {
         self.sessions
             .sweep_changes(earlier(now, Duration::from_hours(1)))
             .await?;
-        tracing::debug!(sessions, tickets, tokens, orders, letters, campaigns, "swept");
+        let attempts = self.sweep_attempts().await?;
+        tracing::debug!(sessions, tickets, tokens, orders, letters, campaigns, attempts, "swept");
         Ok(Swept {
             sessions,
             tickets,
@@ -82,6 +98,24 @@ impl Housekeeping {
             orders,
             letters,
             campaigns,
+            attempts,
         })
+    }
+
+    /// In small steps, since whoever signs in meanwhile waits for the one under way.
+    async fn sweep_attempts(&self) -> Result<u64, Fault> {
+        let before = earlier(self.world.now(), self.keep_attempts);
+        let mut swept = 0;
+        for _ in 0..MOST_STEPS {
+            let mut removed = self.attempts.sweep(before, ATTEMPTS_AT_ONCE).await?;
+            if removed == 0 {
+                removed = self.attempts.bound(MOST_ATTEMPTS, ATTEMPTS_AT_ONCE).await?;
+            }
+            if removed == 0 {
+                break;
+            }
+            swept += removed;
+        }
+        Ok(swept)
     }
 }

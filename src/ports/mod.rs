@@ -6,6 +6,7 @@
 mod accounts;
 mod api_tokens;
 mod attempt_log;
+mod attempts;
 mod bounces;
 mod campaigns;
 mod events;
@@ -29,6 +30,7 @@ pub use accounts::{
 };
 pub use api_tokens::{Adding, ApiTokens};
 pub use attempt_log::{AttemptLog, NoLog, SeveralLogs};
+pub use attempts::{AttemptPage, AttemptPlace, Attempts, Since};
 pub use bounces::{Bounces, Noting};
 pub use campaigns::CampaignBook;
 pub use events::{EventFilter, Events};

@@ -10,10 +10,12 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use sekisho::domain::client::ClientAddr;
-use sekisho::domain::limits::attempt::{Attempt, Endpoint};
+use sekisho::domain::limits::attempt::{Attempt, Endpoint, LaneKind};
 use sekisho::domain::limits::ledger::{Decision, Ledger, Outcome};
 use sekisho::domain::limits::policy::{KeyKind, LimitRule, Policy};
+use sekisho::domain::limits::record::{AttemptRecord, Verdict};
 use sekisho::domain::limits::regime::Regime;
+use sekisho::domain::limits::replay::Replay;
 use sekisho::domain::limits::{NameDigest, Nanos};
 use sekisho::domain::token::TOKEN_BYTES;
 use sekisho::ports::{Clock, Entropy, Limiter, Ruling};
@@ -99,6 +101,32 @@ fn through(limiter: &MemoryLimiter, from: u64, many: u64, people: u64, outcome: 
     }
 }
 
+/// A day of so many people who sign in, one in ten of them with a wrong password first.
+fn recorded(many: u64) -> Vec<AttemptRecord> {
+    let record = |number: u64| {
+        let Attempt { client, account, .. } = attempt(number, 10_000);
+        AttemptRecord {
+            at: Timestamp::UNIX_EPOCH + Duration::from_secs(1 << 30) + Duration::from_millis(number * 100),
+            took: Duration::from_millis(30),
+            endpoint: Endpoint::SignIn,
+            client,
+            budgets: 1,
+            account,
+            person: None,
+            lane: LaneKind::Strangers,
+            device: None,
+            outcome: Some(if number % 10 == 0 {
+                Outcome::Failed
+            } else {
+                Outcome::Succeeded
+            }),
+            active: Verdict::Granted,
+            candidate: None,
+        }
+    };
+    (0..many).map(record).collect()
+}
+
 /// The median of what `runs` runs took.
 fn median(runs: usize, mut run: impl FnMut(u64) -> Duration) -> Duration {
     let mut took: Vec<_> = (0..runs as u64).map(&mut run).collect();
@@ -170,6 +198,19 @@ fn main() {
         });
         row(what, took, many * threads);
     }
+
+    let records = recorded(many);
+    let took = median(runs, |_| {
+        timed(|| {
+            let mut replay = Replay::new(Arc::clone(&policy), Timestamp::MIN);
+            for record in &records {
+                replay.take(record);
+            }
+            std::hint::black_box(replay.finish());
+        })
+    });
+    row("replay of recorded attempts, one policy", took, many);
+    drop(records);
 
     let before = resident();
     let limiter = limiter(true);

@@ -597,6 +597,11 @@ async fn a_backup_proves_what_it_promises_and_says_what_does_not_hold() {
         ),
         ("own-secrets", into_words, "UPDATE letters SET words = NULL"),
         (
+            "attempts",
+            "UPDATE attempts SET device = CAST('my password is hunter2' AS BLOB)",
+            "UPDATE attempts SET device = NULL",
+        ),
+        (
             "events",
             "INSERT INTO events VALUES ('e', 1, 'operator', NULL, NULL, 'free.text', 'my password is hunter2')",
             "SELECT 1",

@@ -11,6 +11,8 @@ mod csv;
 mod forwarded;
 #[path = "../fuzz/bodies/hashes.rs"]
 mod hashes;
+#[path = "../fuzz/bodies/logs.rs"]
+mod logs;
 #[path = "../fuzz/bodies/paths.rs"]
 mod paths;
 #[path = "../fuzz/bodies/policies.rs"]
@@ -201,6 +203,11 @@ fn asked(name: &str) -> Option<usize> {
 #[test]
 fn no_mutation_of_an_imported_file_panics_its_reader() {
     run("csv", OF_IMPORTS, 4_000, csv::csv);
+}
+
+#[test]
+fn no_mutation_of_another_systems_log_panics_its_reader_or_loses_a_line() {
+    run("logs", OF_IMPORTS, 20_000, logs::logs);
 }
 
 #[test]

@@ -206,6 +206,12 @@ async fn look_inside(
     checks.push(understood(letters, copy.letters().await?));
     let orders = Check::new("orders", "anything but known orders", "orders, every row");
     checks.push(understood(orders, copy.orders().await?));
+    let attempts = Check::new(
+        "attempts",
+        "anything but times, addresses, keyed digests and names of rules",
+        "attempts, every row",
+    );
+    checks.push(understood(attempts, copy.attempts().await?));
     checks.push(tokens(copy).await?);
     Ok(())
 }

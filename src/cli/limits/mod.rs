@@ -3,14 +3,22 @@
 mod apply;
 mod ban;
 pub mod campaigns;
+mod chart;
 mod check;
 mod diff;
 mod example;
 mod exempt;
 mod export;
 mod list;
+mod policies;
 mod promote;
+mod replay;
+mod report;
+mod simulate;
+mod suggest;
+mod sweep;
 mod terms;
+mod trace;
 mod watch;
 mod words;
 
@@ -23,6 +31,28 @@ use super::output::Output;
 
 #[derive(Subcommand)]
 pub enum Command {
+    /// Try a policy on attempts that were really made, beside the one in force
+    #[command(
+        after_help = "Attempts are those that the gateway keeps (limits.keep_attempts), or those of another system's log. \
+        Nobody is stopped by it. How logs are mapped is in docs/limits.md.\n\nExamples:\n  \
+        sekisho limits replay --since 30d --policy new.toml --report out.html\n  \
+        sekisho limits replay --from access.log --format nginx --map path=/signin --map succeeded=302 --active standard\n  \
+        sekisho limits replay --from logins.csv --map time=ts --map client=ip --active standard --policy strict"
+    )]
+    Replay(replay::ReplayArgs),
+    /// Try a rule with many quotas, and draw people stopped against guesses left
+    #[command(
+        after_help = "Example:\n  sekisho limits sweep --rule sign-in.client+account --quota 3..50 --per 5m..1h --report out.html"
+    )]
+    Sweep(sweep::SweepArgs),
+    /// Say which quotas would fit better what people did, and why
+    #[command(after_help = "Example:\n  sekisho limits suggest --since 90d")]
+    Suggest(suggest::SuggestArgs),
+    /// Play an attack through for a day, without a network, and say how far it gets
+    #[command(
+        after_help = "Examples:\n  sekisho limits simulate spray --against strict\n  sekisho limits simulate lockout"
+    )]
+    Simulate(simulate::SimulateArgs),
     /// Say what is wrong with a policy, or in sentences what it comes to
     #[command(
         after_help = "The figures are those of all rules together. The exit code is 0 when the gateway would take the policy \
@@ -106,6 +136,10 @@ pub enum Command {
 impl Command {
     pub fn run(&self, config: &Path, output: &mut Output) -> anyhow::Result<ExitCode> {
         match self {
+            Self::Replay(replay) => done(replay.run(config, output)),
+            Self::Sweep(sweep) => done(sweep.run(config, output)),
+            Self::Suggest(suggest) => done(suggest.run(config, output)),
+            Self::Simulate(simulate) => done(simulate.run(config, output)),
             Self::Check(check) => check.run(config, output),
             Self::Diff(diff) => diff.run(config, output),
             Self::Promote(promote) => promote.run(config, output),

@@ -182,6 +182,9 @@ pub struct Ledger {
 }
 
 impl Ledger {
+    /// Most meters that a gateway keeps for each policy, the one in force and the one on trial: about 25 MiB each.
+    pub const MOST: usize = 200_000;
+
     /// With room for so many meters, about 120 bytes each.
     pub fn new(most: usize) -> Self {
         Self { book: Book::new(most) }

@@ -9,7 +9,9 @@ use super::quota::Quota;
 pub struct Nanos(pub u64);
 
 impl Nanos {
-    fn plus(self, by: Duration) -> Self {
+    /// So much later.
+    #[must_use]
+    pub fn plus(self, by: Duration) -> Self {
         Self(self.0.saturating_add(u64::try_from(by.as_nanos()).unwrap_or(u64::MAX)))
     }
 }

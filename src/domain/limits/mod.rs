@@ -16,9 +16,12 @@ mod quota;
 pub mod reading;
 pub mod record;
 pub mod regime;
+pub mod replay;
+pub mod simulate;
 mod tally;
 #[cfg(test)]
 mod tests;
+pub mod tradeoff;
 
 use serde::{Deserialize, Serialize};
 

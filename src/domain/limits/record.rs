@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use super::NameDigest;
 use super::attempt::{Endpoint, LaneKind};
-use super::ledger::Outcome;
-use super::policy::RuleName;
+use super::ledger::{Decision, Outcome};
+use super::policy::{Action, RuleName};
 use crate::domain::account::AccountId;
 use crate::domain::client::ClientAddr;
 
@@ -27,6 +27,22 @@ pub enum Verdict {
     Refused(RuleName),
     /// Stop: a ban.
     Banned,
+}
+
+impl Verdict {
+    /// What a decision comes to: a rule that slows down counts for more than one that only tells.
+    pub fn of(decision: &Decision) -> Self {
+        let beyond = match decision {
+            Decision::Refused { rule, .. } => return Self::Refused(rule.clone()),
+            Decision::Granted { beyond, .. } => beyond,
+        };
+        let by = |wanted| beyond.iter().find(|(_, action)| *action == wanted);
+        match (by(Action::Slow), by(Action::Notify)) {
+            (Some((rule, _)), _) => Self::Slowed(rule.clone()),
+            (None, Some((rule, _))) => Self::Noted(rule.clone()),
+            (None, None) => Self::Granted,
+        }
+    }
 }
 
 /// One attempt that was made.

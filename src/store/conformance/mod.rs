@@ -3,6 +3,7 @@
 
 mod accounts;
 mod api_tokens;
+mod attempts;
 mod bounces;
 mod campaigns;
 mod journal;
@@ -31,8 +32,8 @@ use crate::domain::session::{Session, SessionId, later};
 use crate::domain::ticket::{Purpose, Ticket, Way};
 use crate::domain::token::TokenDigest;
 use crate::ports::{
-    Accounts, ApiTokens, Bounces, CampaignBook, EventFilter, Events, Keys, Orders, Outbox, Redemption, Room, Sessions,
-    Tickets,
+    Accounts, ApiTokens, Attempts, Bounces, CampaignBook, EventFilter, Events, Keys, Orders, Outbox, Redemption, Room,
+    Sessions, Tickets,
 };
 
 /// One adapter, seen through its ports alone.
@@ -47,6 +48,7 @@ pub(super) struct Ports {
     pub(super) events: Arc<dyn Events>,
     pub(super) keys: Arc<dyn Keys>,
     pub(super) orders: Arc<dyn Orders>,
+    pub(super) attempts: Arc<dyn Attempts>,
     _directory: Option<TempDir>,
 }
 
@@ -63,6 +65,7 @@ impl Ports {
             + Events
             + Keys
             + Orders
+            + Attempts
             + 'static,
     {
         let store = Arc::new(store);
@@ -76,7 +79,8 @@ impl Ports {
             campaigns: Arc::clone(&store) as _,
             events: Arc::clone(&store) as _,
             orders: Arc::clone(&store) as _,
-            keys: store,
+            keys: Arc::clone(&store) as _,
+            attempts: store,
             _directory: directory,
         }
     }

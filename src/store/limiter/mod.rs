@@ -101,7 +101,7 @@ struct Open {
 
 impl MemoryLimiter {
     /// Most meters that a gateway keeps for each policy, the one in force and the one on trial: about 25 MiB each.
-    pub const MOST: usize = 200_000;
+    pub const MOST: usize = Ledger::MOST;
 
     /// Nothing is counted yet, and no policy is in force.
     pub fn new(terms: LimiterTerms) -> Self {

@@ -3,6 +3,7 @@
 
 mod accounts;
 mod api_tokens;
+mod attempts;
 mod batch;
 mod bounces;
 mod campaigns;
@@ -25,13 +26,14 @@ use crate::domain::bounce::{Bounce, Ignored};
 use crate::domain::campaigns::{Campaign, CampaignId};
 use crate::domain::event::{Consequences, Event};
 use crate::domain::key::KeyRecord;
+use crate::domain::limits::record::AttemptRecord;
 use crate::domain::password::PasswordHash;
 use crate::domain::session::Session;
 use crate::domain::ticket::{Ticket, TicketEnd, TicketState};
 use crate::domain::token::TokenDigest;
-use crate::ports::Changed;
+use crate::ports::{AttemptPlace, Changed};
 
-/// Accounts, sessions, tickets, API tokens, orders, letters, events and keys behind one lock: every port method holds it from
+/// Accounts, sessions, tickets, API tokens, orders, letters, events, attempts and keys behind one lock: every port method holds it from
 /// beginning to end, so that it is one atomic act by construction.
 #[derive(Default)]
 pub struct MemoryStore {
@@ -60,6 +62,8 @@ struct State {
     order_revision: i64,
     dead_addresses: BTreeMap<String, Bounce>,
     ignored: BTreeMap<Ignored, u64>,
+    attempts: BTreeMap<AttemptPlace, AttemptRecord>,
+    newest_attempt: i64,
     changes: Vec<StoredChange>,
     newest_change: i64,
 }

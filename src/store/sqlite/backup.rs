@@ -13,7 +13,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteRow};
 use sqlx::{AssertSqlSafe, Column, ConnectOptions, Connection, Row, TypeInfo, Value, ValueRef, query, query_scalar};
 
 use super::rows::{self, Trouble, ms};
-use super::{SqliteStore, migrations};
+use super::{SqliteStore, attempts, migrations};
 use crate::domain::api_token::ApiToken;
 use crate::domain::fault::Fault;
 use crate::domain::key::KeyRecord;
@@ -38,6 +38,9 @@ const TABLES: &[(&str, Fate)] = &[
     ("accounts", Fate::Kept),
     ("api_tokens", Fate::Kept),
     ("campaigns", Fate::Kept),
+    // Of what was typed they hold keyed digests; their key is in no backup of the store.
+    ("attempt_rules", Fate::Kept),
+    ("attempts", Fate::Kept),
     ("changes", Fate::Emptied),
     ("dead_addresses", Fate::Kept),
     ("events", Fate::Kept),
@@ -427,6 +430,21 @@ impl DatabaseCopy {
             return Ok(Read::default());
         }
         self.understand("SELECT * FROM orders", "id", |row| rows::order(row).map(|_| ()))
+            .await
+    }
+
+    /// The attempts; only how many are understood. Of a database from before they were kept, none.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub async fn attempts(&mut self) -> Result<Read<()>, Fault> {
+        if !self.tables().await?.iter().any(|table| table == "attempts") {
+            return Ok(Read::default());
+        }
+        let rules = attempts::rules(&mut self.connection).await;
+        let rules = rules.map_err(|trouble| trouble.into_fault(self.what.clone()))?;
+        let all = "SELECT CAST(seq AS TEXT) AS id, * FROM attempts";
+        self.understand(all, "id", |row| attempts::attempt(row, &rules).map(|_| ()))
             .await
     }
 

@@ -4,6 +4,7 @@
 mod accounts;
 mod addresses;
 mod api_tokens;
+mod attempts;
 mod backup;
 mod batch;
 mod bounces;
@@ -59,7 +60,7 @@ const BATCH_DEADLINE: Duration = Duration::from_mins(5);
 
 const READERS: u32 = 4;
 
-/// The accounts, sessions, tickets, letters, events and keys in one database file. Several processes may have it
+/// The accounts, sessions, tickets, letters, events, attempts and keys in one database file. Several processes may have it
 /// open at the same time; what one has acknowledged the others read at once.
 ///
 /// It lives on the runtime it was opened on.
@@ -233,8 +234,9 @@ fn migrations() -> Migrator {
         step(7, "asking device", include_str!("migrations/0007_asking_device.sql")),
         step(8, "sites", include_str!("migrations/0008_sites.sql")),
         step(9, "API tokens", include_str!("migrations/0009_api_tokens.sql")),
-        step(12, "campaigns", include_str!("migrations/0012_campaigns.sql")),
+        step(10, "attempts", include_str!("migrations/0010_attempts.sql")),
         step(11, "orders", include_str!("migrations/0011_orders.sql")),
+        step(12, "campaigns", include_str!("migrations/0012_campaigns.sql")),
     ])
 }
 

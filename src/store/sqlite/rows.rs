@@ -486,7 +486,7 @@ fn digest_from_text(text: &str) -> Option<TokenDigest> {
     bytes.try_into().ok().map(TokenDigest::from_bytes)
 }
 
-fn unreadable(column: &str, value: impl std::fmt::Display) -> Trouble {
+pub(super) fn unreadable(column: &str, value: impl std::fmt::Display) -> Trouble {
     let value: String = value.to_string().chars().take(60).collect();
     Trouble::Column(format!("the column {column} holds {value:?}"))
 }

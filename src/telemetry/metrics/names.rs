@@ -97,6 +97,8 @@ names! {
     LIMITS_REFUSED = Gauge "sekisho_limits_refused" ["file"]
         "1 while this policy file of the limits is refused and the former policy stays in force";
     ORDERS = Gauge "sekisho_orders" ["kind"] "Bans by kind, exemptions and an applied policy that are in force";
+    ATTEMPTS_UNRECORDED = Counter "sekisho_attempts_unrecorded" []
+        "Attempts that were not written down, since too many came at once or the store took none";
     HASHING_RUNNING = Gauge "sekisho_hashing_running" [] "Passwords being hashed";
     HASHING_QUEUED = Gauge "sekisho_hashing_queued" [] "Passwords waiting for a hashing thread";
     HASHING_COMPLETED = Counter "sekisho_hashing_completed" [] "Passwords hashed";

@@ -20,6 +20,8 @@ pub struct WorkMetrics {
     pub limits_refused: Labelled<Gauge>,
     /// Orders in force, by kind.
     pub orders: Labelled<Gauge>,
+    /// Attempts that were not written down.
+    pub attempts_unrecorded: Counter,
     /// How long people wait for a hash, by work.
     pub hashing_duration: Labelled<Histogram>,
     /// Letters that wait.
@@ -85,6 +87,7 @@ impl Default for WorkMetrics {
             limit_trials: RuleCounters::new(&names::LIMIT_TRIALS, &[]),
             limits_refused: Labelled::new(&names::LIMITS_REFUSED, [["policy"], ["candidate"]]),
             orders: Labelled::new(&names::ORDERS, ORDERS.map(|kind| [kind])),
+            attempts_unrecorded: Counter::default(),
             hashing_duration: Labelled::new(&names::HASHING_DURATION, [["hash"], ["verify"]]),
             outbox_waiting: Gauge::default(),
             outbox_oldest_due: Number::default(),
@@ -122,6 +125,7 @@ impl WorkMetrics {
         register(registry, &names::LIMIT_TRIALS, self.limit_trials.clone());
         register(registry, &names::LIMITS_REFUSED, self.limits_refused.clone());
         register(registry, &names::ORDERS, self.orders.clone());
+        register(registry, &names::ATTEMPTS_UNRECORDED, self.attempts_unrecorded.clone());
         register(registry, &names::HASHING_RUNNING, self.hashing_running.clone());
         register(registry, &names::HASHING_QUEUED, self.hashing_queued.clone());
         register(registry, &names::HASHING_COMPLETED, self.hashing_completed.clone());

@@ -1,0 +1,194 @@
+//! A policy tried on attempts that were recorded, with the same ledger that decides in a running gateway: whom it would have
+//! stopped, and how much guessing it would have left.
+//!
+//! Each record is decided over at its time and settled when it was settled. Three things cannot be had again and are told:
+//! how an attempt would have ended that the policy in force stopped (it counts as a wrong one, so that it stays drawn, and
+//! as nobody's success), passwords (none is recorded, so that a rule that counts by password counts nothing), and whatever
+//! a person would have done differently.
+
+mod guesses;
+mod people;
+mod series;
+mod tally;
+
+use std::cmp::{Ordering, Reverse};
+use std::collections::BinaryHeap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+pub use guesses::Guesses;
+pub use people::{PATIENCE, People};
+pub use series::{Bucket, Series};
+pub use tally::{Agreement, Counted, Replayed, RuleFigures, Tally, Worst};
+
+use super::attempt::Attempt;
+use super::ledger::{Decision, Ledger, Outcome, Reservation};
+use super::meter::Nanos;
+use super::policy::{KeyKind, Policy, RuleName};
+use super::record::{AttemptRecord, Verdict};
+
+/// A policy on its way through a record.
+pub struct Replay {
+    policy: Arc<Policy>,
+    ledger: Ledger,
+    /// Granted, and not yet settled.
+    under_way: BinaryHeap<Reverse<UnderWay>>,
+    granted: u64,
+    counted_from: Timestamp,
+    tally: Tally,
+}
+
+impl Replay {
+    /// Nothing has been tried yet. What is earlier than `counted_from` fills the meters, as it had done when the first
+    /// attempt after it was made, and is not counted.
+    pub fn new(policy: Arc<Policy>, counted_from: Timestamp) -> Self {
+        Self {
+            policy,
+            ledger: Ledger::new(Ledger::MOST),
+            under_way: BinaryHeap::new(),
+            granted: 0,
+            counted_from,
+            tally: Tally::default(),
+        }
+    }
+
+    /// Decides over the next attempt. They come in the order of their times.
+    pub fn take(&mut self, record: &AttemptRecord) -> Verdict {
+        let now = nanos(record.at);
+        self.settle_until(now);
+        let (verdict, delay) = self.decide(record, now);
+        if record.at >= self.counted_from {
+            self.tally.count(record, &verdict, delay);
+        }
+        verdict
+    }
+
+    /// What came of it.
+    pub fn finish(self) -> Replayed {
+        Replayed {
+            without: not_replayed(&self.policy),
+            ..self.tally.finish()
+        }
+    }
+
+    fn decide(&mut self, record: &AttemptRecord, now: Nanos) -> (Verdict, Duration) {
+        // A ban stops before any rule is asked, whatever the policy.
+        if record.active == Verdict::Banned {
+            return (Verdict::Banned, Duration::ZERO);
+        }
+        let decision = self.ledger.decide(self.policy.draws(&record.attempt()), now);
+        let verdict = Verdict::of(&decision);
+        let Decision::Granted { reservation, delay, .. } = decision else {
+            return (verdict, Duration::ZERO);
+        };
+        self.granted += 1;
+        self.under_way.push(Reverse(UnderWay {
+            until: now.plus(record.took),
+            number: self.granted,
+            reservation,
+            outcome: record.outcome.unwrap_or(Outcome::Failed),
+        }));
+        if record.took.is_zero() {
+            self.settle_until(now);
+        }
+        (verdict, delay)
+    }
+
+    fn settle_until(&mut self, now: Nanos) {
+        while let Some(Reverse(next)) = self.under_way.peek()
+            && next.until <= now
+        {
+            if let Some(Reverse(ended)) = self.under_way.pop() {
+                self.ledger.settle(ended.reservation, ended.outcome, ended.until);
+            }
+        }
+    }
+}
+
+/// Rules that a record does not hold what they count by for.
+fn not_replayed(policy: &Policy) -> Vec<RuleName> {
+    let by_password = |rule: &&super::policy::LimitRule| rule.enabled && rule.key == KeyKind::Password;
+    policy
+        .rules
+        .iter()
+        .filter(by_password)
+        .map(|rule| rule.name.clone())
+        .collect()
+}
+
+/// An attempt that was granted and holds what it drew.
+struct UnderWay {
+    until: Nanos,
+    number: u64,
+    reservation: Reservation,
+    outcome: Outcome,
+}
+
+impl UnderWay {
+    const fn place(&self) -> (Nanos, u64) {
+        (self.until, self.number)
+    }
+}
+
+impl PartialEq for UnderWay {
+    fn eq(&self, other: &Self) -> bool {
+        self.place() == other.place()
+    }
+}
+
+impl Eq for UnderWay {}
+
+impl PartialOrd for UnderWay {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for UnderWay {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.place().cmp(&other.place())
+    }
+}
+
+impl AttemptRecord {
+    /// As the limits saw it, but for the password.
+    pub const fn attempt(&self) -> Attempt {
+        Attempt {
+            endpoint: self.endpoint,
+            client: self.client,
+            budgets: self.budgets,
+            account: self.account,
+            device: self.device,
+            password: None,
+        }
+    }
+}
+
+/// The clock of a replay begins in 1970.
+fn nanos(at: Timestamp) -> Nanos {
+    Nanos(u64::try_from(at.as_nanosecond()).unwrap_or_default())
+}
+
+impl Policy {
+    /// How long any of its meters remembers.
+    pub fn memory(&self) -> Duration {
+        let periods = self
+            .rules
+            .iter()
+            .filter(|rule| rule.enabled)
+            .map(|rule| rule.quota.period());
+        periods.max().unwrap_or_default()
+    }
+
+    /// The same with another quota for one rule; `None` when it has no rule of this name.
+    pub fn with_quota(&self, name: &RuleName, quota: super::quota::Quota) -> Option<Self> {
+        let mut policy = self.clone();
+        policy.rules.iter_mut().find(|rule| rule.name == *name)?.quota = quota;
+        Some(policy)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,505 @@
+//! Synthetic attacks on a policy: how far each gets in a day. No network, no password and nobody's account: attempts are
+//! made up, and the ledger decides over them as it does in a running gateway.
+//!
+//! The attacker knows the policy: an address that is refused waits as long as it has to, and what may be tried elsewhere
+//! meanwhile is tried there. Only `lockout` does not wait, since its aim is to leave no room for the owner. Every attempt of
+//! the attacker is wrong as far as the limits are concerned; what it would hit is reckoned from how popular passwords are.
+
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, VecDeque};
+use std::net::{IpAddr, Ipv4Addr};
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::NameDigest;
+use super::attempt::{Attempt, Endpoint};
+use super::ledger::{Decision, Ledger, Outcome};
+use super::meter::Nanos;
+use super::policy::{KeyKind, Policy, RuleName};
+use crate::domain::client::ClientAddr;
+use crate::domain::common_passwords::popularity;
+
+/// A kind of attack.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Attack {
+    /// The commonest password at every account, then the next.
+    Spray,
+    /// Pairs of name and password from elsewhere, each tried once.
+    Stuffing,
+    /// One account, as many passwords as can be tried.
+    Targeted,
+    /// One account, to keep its owner out.
+    Lockout,
+}
+
+impl Attack {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Spray, Self::Stuffing, Self::Targeted, Self::Lockout];
+
+    /// As it is typed.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Spray => "spray",
+            Self::Stuffing => "stuffing",
+            Self::Targeted => "targeted",
+            Self::Lockout => "lockout",
+        }
+    }
+}
+
+/// An attack with its means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Scenario {
+    /// Which.
+    pub attack: Attack,
+    /// Accounts it is aimed at.
+    pub accounts: u32,
+    /// Addresses it comes from, five in each /24.
+    pub addresses: u32,
+    /// The most attempts of one address in an hour.
+    pub pace: u32,
+    /// Another number, other addresses and moments.
+    pub seed: u64,
+}
+
+impl Scenario {
+    /// What is usual for this attack.
+    pub const fn usual(attack: Attack, seed: u64) -> Self {
+        let (accounts, addresses, pace) = match attack {
+            Attack::Spray => (500, 50, 3600),
+            Attack::Stuffing => (20_000, 500, 360),
+            Attack::Targeted => (1, 50, 3600),
+            Attack::Lockout => (1, 50, 360),
+        };
+        Self {
+            attack,
+            accounts,
+            addresses,
+            pace,
+            seed,
+        }
+    }
+}
+
+/// How far it got.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Simulated {
+    /// What was tried.
+    pub scenario: Scenario,
+    /// Attempts made.
+    pub attempts: u64,
+    /// Let through: so many passwords were tried.
+    pub guesses: u64,
+    /// Stopped.
+    pub refused: u64,
+    /// Whether it was ended early, having made more attempts than are simulated: more would have come through.
+    pub cut: bool,
+    /// Accounts at which at least one password was tried.
+    pub accounts: u64,
+    /// The most passwords tried at one of them.
+    pub most: u64,
+    /// How many accounts would have been opened, on average.
+    pub hits: f64,
+    /// The rules that stopped it, those that did so most often first.
+    pub by: Vec<(RuleName, u64)>,
+    /// The owner of the first account, who signs in with the right password once in each hour.
+    pub owner: Owner,
+}
+
+/// How the owner fared, of [`Owner::TRIES`] tries each.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Owner {
+    /// At a browser that has signed in before.
+    pub known: u64,
+    /// At a new one, from an address of her own.
+    pub new: u64,
+}
+
+impl Owner {
+    /// Once in each hour.
+    pub const TRIES: u64 = 24;
+}
+
+/// How many of a stuffer's pairs fit, as is reported of such lists: one in two hundred.
+pub const REUSED: f64 = 0.005;
+
+/// More attempts are not simulated.
+const MOST_ATTEMPTS: u64 = 500_000;
+
+const SECOND: u64 = 1_000_000_000;
+const DAY: u64 = 24 * 60 * 60 * SECOND;
+/// Meters begin to count at some time that is not the beginning of the clock.
+const BEGIN: u64 = DAY;
+
+/// Carries an attack out for a day. The same scenario and policy come to the same, always.
+pub fn simulate(scenario: Scenario, policy: &Policy) -> Simulated {
+    let mut day = Day::new(scenario, policy);
+    day.pass();
+    day.told()
+}
+
+/// Passwords that somebody with many addresses can try at one account in a day.
+pub fn guesses_at_one_account(policy: &Policy) -> u64 {
+    simulate(Scenario::usual(Attack::Targeted, 1), policy).most
+}
+
+/// What happens next.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Actor {
+    Owner,
+    Address(u32),
+}
+
+struct Day<'a> {
+    scenario: Scenario,
+    policy: &'a Policy,
+    ledger: Ledger,
+    agenda: BinaryHeap<Reverse<(u64, Actor)>>,
+    addresses: Vec<ClientAddr>,
+    /// Passwords tried, by account.
+    tried: Vec<u64>,
+    ready: VecDeque<u32>,
+    /// Accounts at which nothing may be tried before then.
+    resting: BinaryHeap<Reverse<(u64, u32)>>,
+    attempts: u64,
+    refused: u64,
+    by: Vec<u64>,
+    owner: Owner,
+}
+
+impl<'a> Day<'a> {
+    fn new(scenario: Scenario, policy: &'a Policy) -> Self {
+        let mut chance = Chance(scenario.seed);
+        let pause = pause(scenario);
+        let networks = 1 + chance.below(200);
+        let addresses: Vec<_> = (0..scenario.addresses)
+            .map(|number| address(networks + u64::from(number / 5), 1 + u64::from(number % 5)))
+            .collect();
+        let mut agenda: BinaryHeap<_> = (0..scenario.addresses)
+            .map(|number| Reverse((BEGIN + chance.below(pause), Actor::Address(number))))
+            .collect();
+        agenda.extend((0..Owner::TRIES).map(|hour| Reverse((BEGIN + (hour * 60 + 30) * 60 * SECOND, Actor::Owner))));
+        Self {
+            scenario,
+            policy,
+            ledger: Ledger::new(Ledger::MOST),
+            agenda,
+            addresses,
+            tried: vec![0; scenario.accounts as usize],
+            ready: (0..scenario.accounts).collect(),
+            resting: BinaryHeap::new(),
+            attempts: 0,
+            refused: 0,
+            by: vec![0; policy.rules.len()],
+            owner: Owner::default(),
+        }
+    }
+
+    fn pass(&mut self) {
+        while let Some(Reverse((now, actor))) = self.agenda.pop()
+            && now < BEGIN + DAY
+        {
+            match actor {
+                Actor::Owner => self.let_owner_in(now),
+                Actor::Address(_) if self.attempts >= MOST_ATTEMPTS => {}
+                Actor::Address(number) => {
+                    if let Some(next) = self.attack(now, number) {
+                        self.agenda.push(Reverse((next, actor)));
+                    }
+                }
+            }
+        }
+    }
+
+    /// One attempt of one address; answers when it is its turn again.
+    fn attack(&mut self, now: u64, number: u32) -> Option<u64> {
+        while let Some(Reverse((until, account))) = self.resting.peek().copied()
+            && until <= now
+        {
+            self.resting.pop();
+            self.ready.push_back(account);
+        }
+        let Some(account) = self.ready.pop_front() else {
+            // Nothing may be tried anywhere; without anything left to try the attack is over.
+            return self.resting.peek().map(|Reverse((until, _))| (*until).max(now + 1));
+        };
+        let client = *self.addresses.get(number as usize)?;
+        self.attempts += 1;
+        let next = now + pause(self.scenario);
+        match self.guess(now, client, account) {
+            Answer::Tried { delay } => {
+                if let Some(tried) = self.tried.get_mut(account as usize) {
+                    *tried += 1;
+                }
+                if self.scenario.attack != Attack::Stuffing {
+                    self.ready.push_back(account);
+                }
+                Some(next + delay)
+            }
+            Answer::Stopped { wait, by } => {
+                self.refused += 1;
+                let waits = self.scenario.attack != Attack::Lockout;
+                match by {
+                    // Others may be tried meanwhile, and this one from elsewhere where that helps.
+                    KeyKind::Account | KeyKind::Password if waits => self.resting.push(Reverse((now + wait, account))),
+                    KeyKind::ClientAccount if waits && self.scenario.accounts > 1 => {
+                        self.resting.push(Reverse((now + wait, account)));
+                    }
+                    _ => self.ready.push_front(account),
+                }
+                let stays = matches!(by, KeyKind::Account | KeyKind::Password)
+                    || by == KeyKind::ClientAccount && self.scenario.accounts > 1;
+                Some(if waits && !stays { next.max(now + wait) } else { next })
+            }
+        }
+    }
+
+    fn guess(&mut self, now: u64, client: ClientAddr, account: u32) -> Answer {
+        let rank = self.tried.get(account as usize).copied().unwrap_or_default();
+        let password = match self.scenario.attack {
+            Attack::Spray | Attack::Targeted | Attack::Lockout => rank,
+            // Everybody's own.
+            Attack::Stuffing => u64::from(account),
+        };
+        let attempt = Attempt {
+            endpoint: Endpoint::SignIn,
+            client,
+            budgets: 1,
+            account: Some(NameDigest(1, account.into())),
+            device: None,
+            password: Some(NameDigest(2, password)),
+        };
+        match self.ledger.decide(self.policy.draws(&attempt), Nanos(now)) {
+            Decision::Granted { reservation, delay, .. } => {
+                self.ledger.settle(reservation, Outcome::Failed, Nanos(now));
+                Answer::Tried { delay: nanos(delay) }
+            }
+            Decision::Refused { retry_after, rule } => {
+                let place = self.policy.rules.iter().position(|known| known.name == rule);
+                if let Some(count) = place.and_then(|place| self.by.get_mut(place)) {
+                    *count += 1;
+                }
+                let key = place
+                    .and_then(|place| self.policy.rules.get(place))
+                    .map(|rule| rule.key);
+                Answer::Stopped {
+                    wait: nanos(retry_after).max(1),
+                    by: key.unwrap_or(KeyKind::Client),
+                }
+            }
+        }
+    }
+
+    fn let_owner_in(&mut self, now: u64) {
+        let known = Attempt {
+            endpoint: Endpoint::SignIn,
+            client: ClientAddr::new(IpAddr::V4(Ipv4Addr::new(203, 0, 113, 10))),
+            budgets: 1,
+            account: Some(NameDigest(1, 0)),
+            device: Some(NameDigest(3, 0)),
+            password: Some(NameDigest(4, 0)),
+        };
+        let new = Attempt {
+            client: ClientAddr::new(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 20))),
+            device: None,
+            ..known.clone()
+        };
+        self.owner.known += u64::from(self.is_let_in(&known, now));
+        self.owner.new += u64::from(self.is_let_in(&new, now));
+    }
+
+    fn is_let_in(&mut self, attempt: &Attempt, now: u64) -> bool {
+        match self.ledger.decide(self.policy.draws(attempt), Nanos(now)) {
+            Decision::Granted { reservation, .. } => {
+                self.ledger.settle(reservation, Outcome::Succeeded, Nanos(now));
+                true
+            }
+            Decision::Refused { .. } => false,
+        }
+    }
+
+    fn told(self) -> Simulated {
+        let hits = |tried: u64| match self.scenario.attack {
+            Attack::Stuffing => whole(tried) * REUSED,
+            Attack::Spray | Attack::Targeted | Attack::Lockout => popularity(tried),
+        };
+        let names = self.policy.rules.iter().map(|rule| rule.name.clone());
+        let mut by: Vec<_> = names.zip(self.by).filter(|(_, count)| *count > 0).collect();
+        by.sort_by(|(one, more), (other, fewer)| (fewer, one).cmp(&(more, other)));
+        let tried = self.tried.iter().copied();
+        Simulated {
+            scenario: self.scenario,
+            attempts: self.attempts,
+            guesses: tried.clone().sum(),
+            refused: self.refused,
+            cut: self.attempts >= MOST_ATTEMPTS,
+            accounts: tried.clone().filter(|tried| *tried > 0).count() as u64,
+            most: tried.clone().max().unwrap_or_default(),
+            // The sum of nothing is less than nothing, to a machine.
+            hits: tried.map(hits).sum::<f64>() + 0.0,
+            by,
+            owner: self.owner,
+        }
+    }
+}
+
+enum Answer {
+    Tried { delay: u64 },
+    Stopped { wait: u64, by: KeyKind },
+}
+
+fn pause(scenario: Scenario) -> u64 {
+    60 * 60 * SECOND / u64::from(scenario.pace.max(1))
+}
+
+/// In the networks that are kept for measuring (RFC 2544), and further up where these are not enough.
+fn address(network: u64, host: u64) -> ClientAddr {
+    let bits = (198_u64 << 24 | 18 << 16) + (network << 8) + host;
+    ClientAddr::new(IpAddr::V4(u32::try_from(bits).unwrap_or(u32::MAX).into()))
+}
+
+fn nanos(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX / 4).min(u64::MAX / 4)
+}
+
+#[expect(clippy::cast_precision_loss, reason = "counts of attempts are far below 2^53")]
+const fn whole(count: u64) -> f64 {
+    count as f64
+}
+
+/// Numbers that look random and follow from a seed (`SplitMix64`).
+struct Chance(u64);
+
+impl Chance {
+    const fn below(&mut self, most: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (mixed ^ (mixed >> 31)) % if most == 0 { 1 } else { most }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::limits::attempt::LaneKind;
+    use crate::domain::limits::policy::{Action, LaneFilter, LimitRule};
+
+    fn rule(name: &str, key: KeyKind, quota: &str, lane: LaneFilter) -> LimitRule {
+        LimitRule {
+            name: RuleName::parse(name).unwrap(),
+            endpoints: vec![Endpoint::SignIn],
+            key,
+            lane,
+            quota: quota.parse().unwrap(),
+            in_flight: None,
+            action: Action::Refuse,
+            enabled: true,
+        }
+    }
+
+    fn policy(rules: Vec<LimitRule>) -> Policy {
+        Policy {
+            rules,
+            exempt: Vec::new(),
+        }
+    }
+
+    const STRANGERS: LaneFilter = LaneFilter::Only(LaneKind::Strangers);
+
+    #[test]
+    fn a_targeted_attack_gets_what_the_rule_of_the_account_grants_in_a_day() {
+        let policy = policy(vec![rule("account", KeyKind::Account, "12 per 1h", STRANGERS)]);
+        let told = simulate(Scenario::usual(Attack::Targeted, 7), &policy);
+        assert!((288..=300).contains(&told.most), "{told:?}");
+        assert_eq!((told.accounts, told.owner.known), (1, 24));
+        assert_eq!(told.by.first().map(|(name, _)| name.as_str()), Some("account"));
+        assert!(told.hits > 0.0 && told.hits < 1.0);
+    }
+
+    #[test]
+    fn a_rule_of_client_and_account_alone_lets_each_address_guess() {
+        let policy = policy(vec![rule("both", KeyKind::ClientAccount, "10 per 15m", STRANGERS)]);
+        let told = simulate(Scenario::usual(Attack::Targeted, 7), &policy);
+        let each = 96 * 10 + 10;
+        assert!(told.most > 50 * 900 && told.most <= 50 * each, "{told:?}");
+    }
+
+    #[test]
+    fn a_flood_keeps_the_owner_out_where_lanes_are_shared_and_only_there() {
+        let lockout = Scenario {
+            pace: 120,
+            ..Scenario::usual(Attack::Lockout, 3)
+        };
+        let shared = policy(vec![rule("account", KeyKind::Account, "10 per 1h", LaneFilter::Any)]);
+        let told = simulate(lockout, &shared);
+        assert_eq!(told.owner, Owner { known: 0, new: 0 }, "{told:?}");
+        let apart = policy(vec![rule("account", KeyKind::Account, "10 per 1h", STRANGERS)]);
+        let told = simulate(lockout, &apart);
+        assert_eq!(told.owner, Owner { known: 24, new: 0 }, "{told:?}");
+    }
+
+    #[test]
+    fn a_spray_is_hindered_by_a_rule_of_the_password_and_a_targeted_attack_is_not() {
+        let policy = policy(vec![rule("password", KeyKind::Password, "20 per 1day", STRANGERS)]);
+        let spray = Scenario {
+            accounts: 200,
+            addresses: 5,
+            pace: 600,
+            ..Scenario::usual(Attack::Spray, 1)
+        };
+        let (open, told) = (simulate(spray, &Policy::default()), simulate(spray, &policy));
+        assert!(told.hits * 3.0 < open.hits, "{told:?} {open:?}");
+        assert!(told.accounts < open.accounts);
+        let targeted = Scenario {
+            addresses: 5,
+            pace: 600,
+            ..Scenario::usual(Attack::Targeted, 1)
+        };
+        let told = simulate(targeted, &policy);
+        assert!(told.refused == 0 && told.most > 10_000, "{told:?}");
+    }
+
+    #[test]
+    fn an_attack_without_hindrance_is_cut_and_says_so() {
+        let fast = Scenario {
+            addresses: 500,
+            pace: 100_000,
+            ..Scenario::usual(Attack::Targeted, 1)
+        };
+        let told = simulate(fast, &Policy::default());
+        assert_eq!((told.cut, told.guesses), (true, MOST_ATTEMPTS));
+    }
+
+    #[test]
+    fn stuffing_tries_each_pair_once_and_ends() {
+        let small = Scenario {
+            accounts: 1000,
+            ..Scenario::usual(Attack::Stuffing, 1)
+        };
+        let told = simulate(small, &Policy::default());
+        assert_eq!(
+            (told.guesses, told.accounts, told.most, told.cut),
+            (1000, 1000, 1, false)
+        );
+        assert!((told.hits - 5.0).abs() < 1e-9);
+        let policy = policy(vec![rule("client", KeyKind::Client, "1 per 1day", STRANGERS)]);
+        let told = simulate(small, &policy);
+        assert_eq!(told.guesses, 500, "one for each address: {told:?}");
+    }
+
+    #[test]
+    fn the_same_scenario_comes_to_the_same() {
+        let policy = policy(vec![rule("client", KeyKind::Client, "30 per 15m", LaneFilter::Any)]);
+        for attack in Attack::ALL {
+            let small = Scenario {
+                addresses: 5,
+                ..Scenario::usual(attack, 1)
+            };
+            assert_eq!(simulate(small, &policy), simulate(small, &policy));
+        }
+    }
+}
