@@ -12,7 +12,9 @@ use crate::crypto::hashing::Argon2Hasher;
 use crate::crypto::jwt::JwtSigner;
 use crate::crypto::secrets::SealingKey;
 use crate::domain::fault::Fault;
-use crate::flows::{Aliases, RecordAttempts, RecordSeen, Refusals, SeenSender, Sentinel, StandingOrders, World};
+use crate::flows::{
+    Aliases, AttemptSender, RecordAttempts, RecordSeen, Refusals, SeenSender, Sentinel, StandingOrders, World,
+};
 use crate::ports::{Floor, Hasher, SeveralLogs};
 use crate::proxy::{PageGuard, Streams};
 use crate::store::{CachedSessions, KnownTokens, LimiterTerms, MemoryLimiter, SqliteStore};
@@ -132,10 +134,7 @@ impl Lasting {
         ));
         let (record_seen, seen) = RecordSeen::new(store.clone(), store.clone());
         requests.run_until_stop(|drained| record_seen.run(SEEN, drained));
-        let unrecorded = monitor.metrics.work.attempts_unrecorded.clone();
-        let (recorder, attempts) = RecordAttempts::new(store.clone(), move |lost| {
-            unrecorded.inc_by(lost);
-        });
+        let (recorder, attempts) = recorder(store, monitor);
         let floor = Arc::new(StoredHashes::new(Arc::clone(store), Arc::clone(&hasher)));
         // Measured before the first attempt, while the machine has nothing else to do.
         floor.current().await?;
@@ -200,4 +199,12 @@ impl Lasting {
             requests: requests.clone(),
         })
     }
+}
+
+/// Writes attempts down, and counts those that found no room.
+fn recorder(store: &Arc<SqliteStore>, monitor: &Monitor) -> (RecordAttempts, AttemptSender) {
+    let unrecorded = monitor.metrics.work.attempts_unrecorded.clone();
+    RecordAttempts::new(store.clone(), move |lost| {
+        unrecorded.inc_by(lost);
+    })
 }
