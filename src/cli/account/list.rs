@@ -257,7 +257,7 @@ mod tests {
         };
         let sheet = Sheet::default();
         let mut output = sheet.output();
-        let (rows, one) = (table(std::slice::from_ref(&closed), &output), facts(&closed, &output));
+        let (rows, one) = (table(std::slice::from_ref(&closed), &output), facts(&closed, None, &output));
         output.table(&rows).unwrap();
         output.table(&one).unwrap();
         assert_eq!(
