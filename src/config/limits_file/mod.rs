@@ -38,11 +38,11 @@ impl LimitsFile {
     /// # Errors
     /// Everything that is wrong with it, in the order of the file.
     pub fn load(path: &Path) -> Result<Self, Vec<Problem>> {
-        let whole = |message: String| vec![Problem::of_file(path, None, message)];
-        let bytes = files::read(path).map_err(whole)?;
+        // Why a file cannot be had names it already.
+        let bytes = files::read(path).map_err(|why| vec![Problem::of_key("", why)])?;
         match std::str::from_utf8(&bytes) {
             Ok(text) => reading::read(text, Some(path)),
-            Err(_) => Err(whole("it is not text (UTF-8)".to_owned())),
+            Err(_) => Err(vec![Problem::of_file(path, None, "it is not text (UTF-8)")]),
         }
     }
 
