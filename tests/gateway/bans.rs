@@ -476,6 +476,32 @@ async fn who_is_exempt_is_counted_by_no_rule_until_that_is_over() {
     .await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_block_list_has_the_sources_of_attacks_under_way_where_that_is_asked_for() {
+    let house = House::with("[server]\ntrusted_proxies = [\"127.0.0.1\"]").await;
+    for n in 0..24 {
+        let visitor = house
+            .visitor()
+            .always("x-forwarded-for", &format!("203.0.113.{}", 8 + n % 3));
+        assert_eq!(guess(&visitor, &format!("9{n:02}"), PASSWORD).await.status, 401);
+    }
+    house.event("campaign.began", None).await;
+    let export = async |args: &[&str]| {
+        let args = [&["limits", "export", "--format"], args].concat();
+        house.gateway.cli(&args).await.succeeded()
+    };
+    eventually("the sources to be stored", async || {
+        (export(&["plain", "--campaigns"]).await == "203.0.113.8/31\n203.0.113.10\n").then_some(())
+    })
+    .await;
+    assert_eq!(export(&["plain"]).await, "");
+    let table = export(&["nftables", "--campaigns", "30m"]).await;
+    assert!(
+        table.contains("203.0.113.8 timeout ") && table.contains("source of an attack"),
+        "{table}"
+    );
+}
+
 /// Puts a policy beside the configuration that lets two guesses an hour through at one name.
 fn tight(house: &House) -> String {
     let text = "[[rule]]\nname = \"sign-in.tight\"\nendpoint = [\"sign-in\"]\nkey = \"client+account\"\nquota = \"2 per 1h\"\n";

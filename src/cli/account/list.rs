@@ -257,7 +257,10 @@ mod tests {
         };
         let sheet = Sheet::default();
         let mut output = sheet.output();
-        let (rows, one) = (table(std::slice::from_ref(&closed), &output), facts(&closed, None, &output));
+        let (rows, one) = (
+            table(std::slice::from_ref(&closed), &output),
+            facts(&closed, None, &output),
+        );
         output.table(&rows).unwrap();
         output.table(&one).unwrap();
         assert_eq!(

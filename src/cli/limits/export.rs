@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 use std::path::Path;
+use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use ipnet::IpNet;
@@ -11,6 +12,7 @@ use crate::domain::order::blocklist::{Blocked, blocked};
 
 use super::super::open;
 use super::super::output::Output;
+use super::terms::{end, span};
 
 #[derive(Args)]
 pub struct Export {
@@ -20,6 +22,10 @@ pub struct Export {
     /// The jail of fail2ban that the addresses go into
     #[arg(long, value_name = "NAME", default_value = "sekisho", value_parser = jail)]
     jail: String,
+    /// Add the sources of attacks under way, for this long or, with --campaigns alone, for an hour; never an address that the
+    /// configuration calls its own
+    #[arg(long, value_name = "TIME", num_args = 0..=1, default_missing_value = "1h", value_parser = span)]
+    campaigns: Option<Duration>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -43,10 +49,15 @@ fn jail(text: &str) -> Result<String, &'static str> {
 
 impl Export {
     pub fn run(&self, path: &Path, output: &mut Output) -> anyhow::Result<()> {
-        let (orders, now) = open::office(path, async |office, _| {
-            Ok((office.orders.list().await?, office.orders.world.now()))
+        let (orders, sources, now) = open::office(path, async |office, config| {
+            let sources = match self.campaigns {
+                Some(_) => office.campaign_sources(config).await?,
+                None => Vec::new(),
+            };
+            Ok((office.orders.list().await?, sources, office.orders.world.now()))
         })?;
-        let list = blocked(&orders, [], now, now);
+        let sources_until = self.campaigns.map_or(now, |span| end(now, span));
+        let list = blocked(&orders, sources, sources_until, now);
         output.text(&match self.format {
             Format::Fail2ban => fail2ban(&list, &self.jail),
             Format::Nftables => nftables(&list, now),

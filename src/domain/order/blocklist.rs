@@ -4,12 +4,10 @@
 //! the inner one, so that each address is blocked exactly as long as it is banned here.
 
 use std::collections::HashMap;
-use std::net::IpAddr;
 
 use ipnet::IpNet;
 use jiff::Timestamp;
 
-use super::target::Target;
 use super::{Decree, Order, Words};
 
 /// One network to block.
@@ -26,7 +24,7 @@ pub struct Blocked {
 /// The networks that these orders ban at `now`, and `sources` beside them until `sources_until`, ordered and disjoint.
 pub fn blocked(
     orders: &[Order],
-    sources: impl IntoIterator<Item = IpAddr>,
+    sources: impl IntoIterator<Item = IpNet>,
     sources_until: Timestamp,
     now: Timestamp,
 ) -> Vec<Blocked> {
@@ -41,10 +39,8 @@ pub fn blocked(
             why: order.reason.clone(),
         })
     });
-    let sources = sources.into_iter().map(|address| Blocked {
-        network: Target::Address(address.to_canonical())
-            .network()
-            .unwrap_or_else(|| address.into()),
+    let sources = sources.into_iter().map(|network| Blocked {
+        network: network.trunc(),
         until: Some(sources_until),
         why: Words::parse("source of an attack").ok(),
     });
@@ -114,6 +110,8 @@ fn ends(blocked: &Blocked) -> Timestamp {
 
 #[cfg(test)]
 mod tests {
+    use std::net::IpAddr;
+
     use proptest::prelude::*;
 
     use super::*;
@@ -149,7 +147,7 @@ mod tests {
 
     #[test]
     fn sources_of_attacks_are_listed_until_their_time() {
-        let sources = ["203.0.113.9".parse().unwrap(), "::ffff:203.0.113.10".parse().unwrap()];
+        let sources = ["203.0.113.9/32", "203.0.113.10/32"].map(|network| network.parse().unwrap());
         let all = blocked(&[ban(1, "203.0.113.9", None)], sources, at(60), at(0));
         let told: Vec<_> = all
             .iter()
