@@ -22,7 +22,7 @@ use crate::domain::fault::Fault;
 use crate::domain::limits::record::Seen;
 use crate::domain::outbox::{Letter, LetterId, Matter};
 use crate::domain::session::later;
-use crate::flows::{ClosePasswords, World};
+use crate::flows::{Alerts, ClosePasswords, World};
 use crate::ports::{self, Accounts, AttemptLog, CampaignBook};
 use crate::telemetry::metrics::AttackMetrics;
 
@@ -145,7 +145,8 @@ impl CampaignWatch {
         let (mut batch, mut resumed, mut failing) = (Vec::new(), false, false);
         loop {
             let last = stop.is_cancelled();
-            let round = desk.round(&current, &mut batch, &mut resumed, last).await;
+            let chores = current.chores.load_full();
+            let round = desk.round(&chores.letters.alerts, &mut batch, &mut resumed, last).await;
             if let Err(fault) = &round
                 && !failing
             {
@@ -177,13 +178,11 @@ impl CampaignWatch {
 impl Desk {
     async fn round(
         &mut self,
-        current: &Current,
+        alerts: &Alerts,
         batch: &mut Vec<Seen>,
         resumed: &mut bool,
         last: bool,
     ) -> Result<(), Fault> {
-        let chores = current.chores.load_full();
-        let alerts = &chores.letters.alerts;
         if !*resumed {
             self.resume(alerts.closes).await?;
             *resumed = true;
@@ -365,5 +364,195 @@ impl Desk {
             self.to_close.pop();
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+
+    use async_trait::async_trait;
+
+    use super::*;
+    use crate::domain::campaigns::tests::Made;
+    use crate::domain::client::ClientAddr;
+    use crate::domain::language::Language;
+    use crate::domain::limits::Nanos;
+    use crate::domain::session::tests::at;
+    use crate::domain::token::TOKEN_BYTES;
+    use crate::ports::{Clock, Entropy, EventFilter, Events, Outbox};
+    use crate::store::MemoryStore;
+
+    /// The second it is.
+    #[derive(Default)]
+    struct Wall(AtomicI64);
+
+    impl Clock for Wall {
+        fn now(&self) -> Timestamp {
+            at(self.0.load(Ordering::Relaxed))
+        }
+
+        fn monotonic(&self) -> Nanos {
+            Nanos(0)
+        }
+    }
+
+    struct Dice;
+
+    impl Entropy for Dice {
+        fn token(&self) -> [u8; TOKEN_BYTES] {
+            [7; TOKEN_BYTES]
+        }
+    }
+
+    /// A book that cannot be written in while it is `down`.
+    struct Book {
+        store: Arc<MemoryStore>,
+        down: Arc<AtomicBool>,
+    }
+
+    #[async_trait]
+    impl CampaignBook for Book {
+        async fn put(&self, campaigns: &[Campaign], then: Consequences) -> Result<(), Fault> {
+            if self.down.load(Ordering::Relaxed) {
+                return Err(Fault::unavailable("could not store campaigns", "the disk is full"));
+            }
+            self.store.put(campaigns, then).await
+        }
+
+        async fn find(&self, id: CampaignId) -> Result<Option<Campaign>, Fault> {
+            CampaignBook::find(&*self.store, id).await
+        }
+
+        async fn list(&self, since: Timestamp, most: usize) -> Result<Vec<Campaign>, Fault> {
+            CampaignBook::list(&*self.store, since, most).await
+        }
+
+        async fn living(&self) -> Result<Vec<Campaign>, Fault> {
+            self.store.living().await
+        }
+
+        async fn sweep(&self, before: Timestamp) -> Result<u64, Fault> {
+            CampaignBook::sweep(&*self.store, before).await
+        }
+    }
+
+    struct Office {
+        watch: Arc<CampaignWatch>,
+        store: Arc<MemoryStore>,
+        down: Arc<AtomicBool>,
+        wall: Arc<Wall>,
+        alerts: Alerts,
+        resumed: bool,
+    }
+
+    impl Office {
+        fn open() -> Self {
+            let (store, wall, down) = (Arc::new(MemoryStore::new()), Arc::<Wall>::default(), Arc::default());
+            let book = Book {
+                store: Arc::clone(&store),
+                down: Arc::clone(&down),
+            };
+            Self {
+                watch: CampaignWatch::new(Desks {
+                    book: Arc::new(book),
+                    accounts: store.clone(),
+                    world: World::new(wall.clone(), Arc::new(Dice)),
+                    metrics: AttackMetrics::default(),
+                    key: [1; 32],
+                }),
+                alerts: Alerts {
+                    accounts: store.clone(),
+                    campaigns: store.clone(),
+                    to: vec![Email::parse("security@example.com").unwrap()],
+                    language: Language::En,
+                    closes: false,
+                },
+                store,
+                down,
+                wall,
+                resumed: false,
+            }
+        }
+
+        async fn round(&mut self, second: i64, last: bool) -> Result<(), Fault> {
+            self.wall.0.store(second, Ordering::Relaxed);
+            let mut desk = self.watch.desk.lock().await;
+            desk.round(&self.alerts, &mut Vec::new(), &mut self.resumed, last).await
+        }
+
+        fn try_one(&self, second: i64, account: u64, right: bool) {
+            let client = ClientAddr::new([203, 0, 113, 7].into());
+            let made = Made::wrong(second, client, account, 1);
+            self.watch.note(if right { made.right() } else { made }.0);
+        }
+
+        async fn facts(&self) -> Vec<&'static str> {
+            let events = Events::list(&*self.store, EventFilter::newest(100)).await.unwrap();
+            events.iter().rev().map(|event| event.fact.name()).collect()
+        }
+
+        async fn letters(&self) -> usize {
+            Outbox::list(&*self.store, 100).await.unwrap().len()
+        }
+    }
+
+    #[tokio::test]
+    async fn administrators_are_told_at_once_and_then_once_an_hour() {
+        let mut office = Office::open();
+        for account in 0..12 {
+            office.try_one(1, account, false);
+        }
+        office.try_one(2, 100, true);
+        office.round(3, false).await.unwrap();
+        assert_eq!(office.facts().await, ["campaign.began", "campaign.succeeded"]);
+        assert_eq!(office.letters().await, 1);
+        office.try_one(60, 101, true);
+        office.round(61, false).await.unwrap();
+        assert_eq!((office.facts().await.len(), office.letters().await), (3, 1));
+        // Quiet for long, and not over before the second has been told.
+        office.round(3600, false).await.unwrap();
+        assert_eq!(office.letters().await, 1);
+        office.round(3604, false).await.unwrap();
+        assert_eq!(office.letters().await, 2);
+        office.round(3605, false).await.unwrap();
+        assert_eq!(office.facts().await.last(), Some(&"campaign.ended"));
+        assert_eq!(office.store.living().await.unwrap(), []);
+    }
+
+    #[tokio::test]
+    async fn what_the_store_cannot_take_is_stored_and_told_when_it_can() {
+        let mut office = Office::open();
+        office.round(0, false).await.unwrap();
+        office.down.store(true, Ordering::Relaxed);
+        for account in 0..12 {
+            office.try_one(1, account, false);
+        }
+        office.try_one(2, 100, true);
+        assert!(office.round(3, false).await.is_err());
+        assert!(office.round(4, false).await.is_err());
+        assert_eq!((office.facts().await.len(), office.letters().await), (0, 0));
+        office.down.store(false, Ordering::Relaxed);
+        office.round(5, false).await.unwrap();
+        assert_eq!(office.facts().await, ["campaign.began", "campaign.succeeded"]);
+        assert_eq!(office.letters().await, 1);
+    }
+
+    #[tokio::test]
+    async fn what_has_only_grown_is_stored_once_a_minute_and_at_the_end() {
+        let mut office = Office::open();
+        let stored = async |office: &Office| office.store.living().await.unwrap()[0].attempts;
+        for account in 0..12 {
+            office.try_one(1, account, false);
+        }
+        office.round(2, false).await.unwrap();
+        office.try_one(3, 50, false);
+        office.round(4, false).await.unwrap();
+        assert_eq!(stored(&office).await, 12);
+        office.round(62, false).await.unwrap();
+        assert_eq!(stored(&office).await, 13);
+        office.try_one(63, 51, false);
+        office.round(64, true).await.unwrap();
+        assert_eq!(stored(&office).await, 14);
     }
 }

@@ -216,18 +216,18 @@ impl Office {
     }
 
     /// The networks that attacks under way come from and that a filter may name: never a proxy, never an address that many
-    /// people share, never one from which somebody signs in on a device of their own.
+    /// people share, never one from which somebody signs in on a device of their own, and none of `exempt`.
     ///
     /// # Errors
     /// When the store is down.
-    pub async fn campaign_sources(&self, config: &Config) -> Result<Vec<IpNet>, Fault> {
+    pub async fn campaign_sources(&self, config: &Config, exempt: &[IpNet]) -> Result<Vec<IpNet>, Fault> {
         let server = &config.server;
         let declared = [
             &server.trusted_proxies,
             &server.shared_addresses,
             &config.forward_auth.proxies,
         ];
-        let spared: Vec<IpNet> = declared.into_iter().flatten().copied().collect();
+        let spared: Vec<IpNet> = declared.into_iter().flatten().chain(exempt).copied().collect();
         let living = self.campaigns.living().await?;
         Ok(campaigns::sources(&living, &spared).collect())
     }

@@ -158,6 +158,9 @@ impl Ticket {
     }
 }
 
+/// A link to a password that was taken away lives at least so long: nobody waits for its letter, so it outlives the night.
+pub const NEW_PASSWORD_LIFE: Duration = Duration::from_hours(24);
+
 /// How long links live.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TicketLife {

@@ -21,7 +21,7 @@ use crate::domain::fault::Fault;
 use crate::domain::limits::policy::RuleName;
 use crate::domain::outbox::{Batch, GIVE_UP_AFTER, Letter, Matter, QueuedLetter, backoff};
 use crate::domain::session::{earlier, later};
-use crate::domain::ticket::{Purpose, Ticket, TicketLife, Way};
+use crate::domain::ticket::{NEW_PASSWORD_LIFE, Purpose, Ticket, TicketLife, Way};
 use crate::domain::token::TicketToken;
 use crate::ports::{Accounts, Content, EmailMatch, Issue, Mail, Mailer, Outbox, Receipt, Refusal, Tickets};
 
@@ -193,12 +193,11 @@ impl DeliverLetters {
         }
     }
 
-    /// How long the link of a letter works. Nobody waits for the letter of a password that was taken away, so its link
-    /// outlives the night.
+    /// How long the link of a letter works.
     fn life_of(&self, matter: &Matter, purpose: Purpose) -> Duration {
         let life = self.life.of(purpose);
         match matter {
-            Matter::NewPassword { .. } => life.max(Duration::from_hours(24)),
+            Matter::NewPassword { .. } => life.max(NEW_PASSWORD_LIFE),
             _ => life,
         }
     }

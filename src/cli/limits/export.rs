@@ -8,10 +8,13 @@ use clap::{Args, ValueEnum};
 use ipnet::IpNet;
 use jiff::Timestamp;
 
+use crate::config::Config;
 use crate::domain::order::blocklist::{Blocked, blocked};
+use crate::domain::order::{Decree, Order};
 
 use super::super::open;
 use super::super::output::Output;
+use super::policies;
 use super::terms::{end, span};
 
 #[derive(Args)]
@@ -50,20 +53,33 @@ fn jail(text: &str) -> Result<String, &'static str> {
 impl Export {
     pub fn run(&self, path: &Path, output: &mut Output) -> anyhow::Result<()> {
         let (orders, sources, now) = open::office(path, async |office, config| {
+            let (orders, now) = (office.orders.list().await?, office.orders.world.now());
             let sources = match self.campaigns {
-                Some(_) => office.campaign_sources(config).await?,
+                Some(_) => office.campaign_sources(config, &exempt(&orders, config, now)).await?,
                 None => Vec::new(),
             };
-            Ok((office.orders.list().await?, sources, office.orders.world.now()))
+            Ok((orders, sources, now))
         })?;
         let sources_until = self.campaigns.map_or(now, |span| end(now, span));
-        let list = blocked(&orders, sources, sources_until, now);
+        let list = blocked(&orders, sources.iter().map(IpNet::addr), sources_until, now);
         output.text(&match self.format {
             Format::Fail2ban => fail2ban(&list, &self.jail),
             Format::Nftables => nftables(&list, now),
             Format::Plain => plain(&list),
         })
     }
+}
+
+/// Whom no rule counts, no filter keeps out either.
+fn exempt(orders: &[Order], config: &Config, now: Timestamp) -> Vec<IpNet> {
+    let in_force = orders.iter().filter(|order| !order.is_over(now));
+    let by_order = in_force.filter_map(|order| match &order.decree {
+        Decree::Exempt(network) => Some(*network),
+        Decree::Ban(_) | Decree::Apply(_) => None,
+    });
+    // Without limits, or with a policy that cannot be read, there is nobody else.
+    let by_policy = policies::in_force(config).map(|named| named.policy.exempt.clone());
+    by_order.chain(by_policy.unwrap_or_default()).collect()
 }
 
 fn plain(list: &[Blocked]) -> String {

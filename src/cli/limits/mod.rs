@@ -113,7 +113,8 @@ pub enum Command {
     /// Print the banned addresses as a block list for a firewall
     #[command(
         after_help = "Examples:\n  sekisho limits export --format nftables | sudo nft -f -\n  \
-        sekisho limits export --format fail2ban | sudo sh\n\nFor nftables it is a table of its own, sekisho_bans, which takes \
+        sekisho limits export --format fail2ban | sudo sh\n  \
+        sekisho limits export --format plain --campaigns\n\nFor nftables it is a table of its own, sekisho_bans, which takes \
         the place of the one before as a whole; each element goes away by itself when its ban is over."
     )]
     Export(export::Export),

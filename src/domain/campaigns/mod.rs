@@ -423,13 +423,20 @@ impl Campaigns {
         let campaign = &mut living.campaign;
         let suspect = campaign.sources.find(client).is_some_and(Source::is_suspect) && !has_people;
         let inside = match campaign.kind {
-            Kind::Guessing => campaign.target == entered.account && campaign.sources.are_near(client),
+            Kind::Guessing => {
+                let from_there = campaign.sources.find(client).is_some();
+                let nearby = campaign.sources.are_near(client) && !has_people;
+                campaign.target == entered.account && (from_there || nearby)
+            }
             Kind::Spraying => suspect || entered.password.is_some_and(|one| living.passwords.contains(&one)),
             Kind::Stuffing | Kind::Probing => suspect,
             Kind::MailBomb => false,
         };
-        (inside && entered.success.at >= campaign.began_at && campaign.succeed(entered.success))
-            .then_some(Change::Succeeded(id, entered.success))
+        if !inside || entered.success.at < campaign.began_at || !campaign.succeed(entered.success) {
+            return None;
+        }
+        campaign.touch(entered.account, Some(entered.success.person));
+        Some(Change::Succeeded(id, entered.success))
     }
 
     /// What worked before anybody could see that it was part of an attack.

@@ -10,7 +10,7 @@ use crate::domain::campaigns::{Campaign, Success};
 use crate::domain::client::ClientAddr;
 use crate::domain::fault::Fault;
 use crate::domain::language::Language;
-use crate::domain::ticket::TicketLife;
+use crate::domain::ticket::{NEW_PASSWORD_LIFE, TicketLife};
 use crate::domain::token::TicketToken;
 use crate::ports::{Alert, Content, Entry, Reader};
 
@@ -80,7 +80,7 @@ impl LetterPress {
             "account-unlocked" => Content::AccountUnlocked { at },
             "new-password" => Content::NewPassword {
                 token: &token,
-                life: life.reset,
+                life: life.reset.max(NEW_PASSWORD_LIFE),
                 at,
             },
             "campaign" | "campaign-over" => {

@@ -94,8 +94,9 @@ impl View {
         let asked = app::ask_for_activity(directory, path)
             .with_context(|| format!("could not ask the gateway on the store in {}", directory.display()))?;
         // The store is opened for names and for what nobody follows, and else left alone.
-        let named = |activity: &Activity| activity.campaigns.iter().all(|campaign| campaign.people.is_empty());
-        let (stored, people) = if asked.as_ref().is_some_and(named) {
+        let nobody = |campaign: &Campaign| campaign.people.is_empty() && campaign.successes.is_empty();
+        let nameless = |activity: &Activity| activity.campaigns.iter().all(nobody);
+        let (stored, people) = if asked.as_ref().is_some_and(nameless) {
             (Vec::new(), People::of([]))
         } else {
             open::office(path, async |office, _| {
