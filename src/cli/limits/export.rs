@@ -61,7 +61,7 @@ impl Export {
             Ok((orders, sources, now))
         })?;
         let sources_until = self.campaigns.map_or(now, |span| end(now, span));
-        let list = blocked(&orders, sources.iter().map(IpNet::addr), sources_until, now);
+        let list = blocked(&orders, sources, sources_until, now);
         output.text(&match self.format {
             Format::Fail2ban => fail2ban(&list, &self.jail),
             Format::Nftables => nftables(&list, now),
