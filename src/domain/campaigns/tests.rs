@@ -195,11 +195,11 @@ fn an_office_morning_with_a_telephone_that_has_the_old_password_is_no_attack() {
 #[test]
 fn somebody_who_has_forgotten_her_password_is_no_attack() {
     let mut traffic: Vec<Made> = (0..15)
-        .map(|n| Made::wrong(NINE + n * 20, far(1), 7, 100 + n as u64))
+        .map(|n| Made::wrong(NINE + n * 20, far(1), 7, 100 + n.unsigned_abs()))
         .collect();
     traffic.extend((0..6).map(|n| Made::reset(NINE + 400 + n * 30, far(1), 7)));
     traffic.push(Made::wrong(NINE + 900, far(1), 7, 999).right());
-    traffic.extend((0..15).map(|n| Made::wrong(NINE + 1000 + n * 20, far(1), 7, 200 + n as u64)));
+    traffic.extend((0..15).map(|n| Made::wrong(NINE + 1000 + n * 20, far(1), 7, 200 + n.unsigned_abs())));
     assert_eq!(all(&mut watch(), traffic), []);
 }
 
@@ -416,7 +416,10 @@ fn a_campaign_ends_when_it_has_been_quiet() {
     );
     let last = only(&campaigns).last_at;
     assert_eq!(
-        campaigns.tick(later(last, thresholds::QUIET - std::time::Duration::from_secs(1))),
+        campaigns.tick(later(
+            last,
+            thresholds::QUIET.saturating_sub(std::time::Duration::from_secs(1))
+        )),
         []
     );
     let over = later(last, thresholds::QUIET);
@@ -541,7 +544,7 @@ proptest! {
             prop_assert!(campaign.stopped + campaign.judged <= campaign.attempts);
             prop_assert!(campaign.unknown <= campaign.judged);
             prop_assert!(campaign.began_at <= campaign.last_at);
-            prop_assert!(campaign.succeeded as usize >= campaign.successes.len());
+            prop_assert!(campaign.succeeded >= campaign.successes.len() as u64);
         }
     }
 

@@ -280,13 +280,8 @@ impl Cast {
             Act::EndOthers => Call::EndOthers(self.holder(how, account), self.session(how), now, then),
             Act::ClosePassword => Call::ClosePassword(account, back(spread), now, then),
             Act::ChangePassword => {
-                let change = PasswordChange {
-                    old: hash(which),
-                    new: hash(which + 1),
-                    renewal: self.renewal(model, how, account).await,
-                    end_others: how.is_multiple_of(2),
-                };
-                Call::ChangePassword(change, now, then)
+                let renewal = self.renewal(model, how, account).await;
+                Call::ChangePassword(password_change(hash, which, how, renewal), now, then)
             }
             Act::Renew => Call::Renew(self.renewal(model, how, account).await, now, then),
             Act::Record => Call::Record(account, self.with_letter(then, account, now)),
@@ -401,7 +396,7 @@ impl Cast {
             1 => Decree::Apply(PolicySource::Preset(["strict", "relaxed"][how % 2].to_owned())),
             _ => Decree::Ban(Target::from_client(client).unwrap()),
         };
-        let until = (how % 3 > 0).then_some(second + 20);
+        let until = (!how.is_multiple_of(3)).then_some(second + 20);
         let order = orders::order(decree, second, until);
         self.orders.push(order.id);
         order
@@ -632,6 +627,15 @@ impl Call {
 }
 
 /// One report of many.
+fn password_change(hash: impl Fn(usize) -> PasswordHash, which: usize, how: usize, renewal: Renewal) -> PasswordChange {
+    PasswordChange {
+        old: hash(which),
+        new: hash(which + 1),
+        renewal,
+        end_others: how.is_multiple_of(2),
+    }
+}
+
 fn report(how: usize) -> Report {
     Report {
         action: [Action::Failed, Action::Delayed, Action::Delivered, Action::Failed][how % 4],

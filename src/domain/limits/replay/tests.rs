@@ -297,10 +297,13 @@ fn slowing_and_telling_are_counted_and_let_through() {
     assert_eq!((told.delay_seconds, told.people.slowed), (10, 1));
 }
 
+/// An attempt under way: until when, what it holds by which policy, and how it will end.
+type Open = (Nanos, Vec<(usize, Reservation)>, Outcome);
+
 /// A gateway's way with an attempt: decided over when it comes, settled when it has ended, by several policies at once.
 fn live(regime: &Regime, made: &[(u64, u64, AttemptRecord)]) -> Vec<AttemptRecord> {
     let mut ledgers = [Ledger::new(Ledger::MOST), Ledger::new(Ledger::MOST)];
-    let mut open: Vec<(Nanos, Vec<(usize, Reservation)>, Outcome)> = Vec::new();
+    let mut open: Vec<Open> = Vec::new();
     let mut records = Vec::new();
     let mut now = nanos(at(0));
     for (gap, took, attempt) in made {
