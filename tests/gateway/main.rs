@@ -32,6 +32,7 @@ mod headers;
 mod hostile;
 mod letters;
 mod limits;
+mod limits_actions;
 mod limits_lab;
 mod limits_policy;
 mod links;
