@@ -127,7 +127,7 @@ impl SignIn {
         // Whoever has used up what one client may try is sent away before anybody is looked up.
         let typed = limited.account;
         if let Some(stopped) = self.knock(&limited) {
-            return self.throttle(attempt.client, stopped).await;
+            return self.throttle(attempt.client, typed, stopped).await;
         }
         let credential = match &name {
             Some(name) => self.accounts.credential(name).await?,
@@ -139,7 +139,7 @@ impl SignIn {
         let names = (typed, limited.account, person);
         let grant = match self.limiter.attempt(limited, person) {
             Ruling::Granted(grant) => grant,
-            Ruling::Refused(stopped) => return self.throttle(attempt.client, stopped).await,
+            Ruling::Refused(stopped) => return self.throttle(attempt.client, typed, stopped).await,
         };
         // What it was kept waiting is no part of what it took.
         let begun = begun + super::wait(&grant).await;
@@ -245,9 +245,16 @@ impl SignIn {
         known.into_iter().flatten().any(|known| self.orders.bans_name(|| known))
     }
 
-    async fn throttle(&self, client: ClientAddr, stopped: Stopped) -> Result<SignInOutcome, Fault> {
+    async fn throttle(
+        &self,
+        client: ClientAddr,
+        typed: Option<NameDigest>,
+        stopped: Stopped,
+    ) -> Result<SignInOutcome, Fault> {
         let Stopped { retry_after, rule } = stopped;
-        tracing::info!(%client, %rule, "sign-in throttled");
+        // By this pseudonym an operator bans the name, whether anybody has it or not.
+        let name = typed.map(|typed| Target::Pseudonym(typed).value());
+        tracing::info!(%client, %rule, name, "sign-in throttled");
         self.note_throttled(client).await?;
         Ok(SignInOutcome::Throttled(retry_after))
     }
