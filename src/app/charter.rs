@@ -12,6 +12,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use http::HeaderName;
+use jiff::tz::TimeZone;
 use zeroize::Zeroizing;
 
 use crate::config::{self, Compromised, Config};
@@ -22,7 +23,7 @@ use crate::domain::fault::Fault;
 use crate::domain::password::{KnownPasswords, Listed, PasswordRules};
 use crate::flows::{
     Alerts, Authenticate, AuthenticateService, DeliverLetters, ForgotPassword, Housekeeping, MailBudget, MailLimits,
-    OwnAccount, Pace, ResetLimits, SetPassword, SignIn, SignOut,
+    OwnAccount, Pace, ResetLimits, SetPassword, SignIn, SignOut, UnlockBrowser,
 };
 use crate::mail::letters::Templates;
 use crate::mail::smtp::SmtpMailer;
@@ -256,6 +257,14 @@ fn flows(config: &Config, lasting: &Lasting, authenticate: Arc<Authenticate>, ru
             sessions_per_account: config.sessions.per_account,
             throttled_noted_at: AtomicI64::new(0),
         }),
+        unlock: Arc::new(UnlockBrowser {
+            unlocks: store.clone(),
+            accounts: store.clone(),
+            outbox: store.clone(),
+            limiter: Arc::clone(&limiter),
+            world: world.clone(),
+            limited: limits.enabled,
+        }),
         sign_out: Arc::new(SignOut {
             sessions: store.clone(),
             principals: sessions.clone(),
@@ -313,6 +322,7 @@ pub(super) fn settings(
         theme,
         cookie: config.sessions.cookie.clone(),
         language: config.branding.language,
+        zone: TimeZone::system(),
         lifetime: config.sessions.lifetime,
         form_key: Zeroizing::new(derive("forms")),
         device_key: Zeroizing::new(derive("devices")),
@@ -364,6 +374,7 @@ fn chores(config: &Config, lasting: &Lasting, templates: &Templates) -> Result<C
             outbox: store.clone(),
             accounts: store.clone(),
             tickets: store.clone(),
+            unlocks: store.clone(),
             mailer: lasting.monitor.mailer(Arc::new(mailer)),
             orders: Arc::clone(&lasting.orders),
             world: world.clone(),
@@ -381,6 +392,7 @@ fn chores(config: &Config, lasting: &Lasting, templates: &Templates) -> Result<C
         housekeeping: Housekeeping {
             sessions: store.clone(),
             tickets: store.clone(),
+            unlocks: store.clone(),
             tokens: store.clone(),
             orders: store.clone(),
             outbox: store.clone(),

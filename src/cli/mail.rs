@@ -187,6 +187,7 @@ pub fn last_words(listing: &LetterListing) -> Option<Cow<'_, str>> {
 
 fn to(matter: &Matter, people: &People) -> Styled {
     match matter {
+        Matter::UnlockRequested { name, .. } => name.as_typed().into(),
         Matter::ResetRequested { email, .. }
         | Matter::EmailChanged { to: email, .. }
         | Matter::Campaign { to: email, .. } => email.as_typed().into(),

@@ -361,6 +361,14 @@ impl LoginName {
         }
     }
 
+    /// As it was typed, or nearly so: it reads back as the same name.
+    pub fn as_typed(&self) -> &str {
+        match self {
+            Self::Extension(extension) => extension.as_str(),
+            Self::Email(email) => email.as_typed(),
+        }
+    }
+
     /// The one spelling under which attempts for this name are counted.
     pub fn key(&self) -> &str {
         match self {

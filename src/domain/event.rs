@@ -112,6 +112,10 @@ pub enum Fact {
     LinkOpened(Purpose),
     /// A link was presented that no longer works.
     LinkRefused(Reason),
+    /// Somebody whom the limits stop asked for a link that makes a browser known.
+    UnlockRequested,
+    /// A browser was made known for the account by such a link.
+    BrowserUnlocked,
     /// A password was set by link.
     PasswordSet(Purpose),
     /// A password was changed by its person, who knew the old one.
@@ -295,6 +299,8 @@ impl Fact {
             Self::LinkDelayed(_) => "link.delayed",
             Self::LinkOpened(_) => "link.opened",
             Self::LinkRefused(_) => "link.refused",
+            Self::UnlockRequested => "unlock.requested",
+            Self::BrowserUnlocked => "browser.unlocked",
             Self::PasswordSet(_) => "password.set",
             Self::PasswordChanged => "password.changed",
             Self::PasswordClosed(_) => "password.closed",
@@ -389,6 +395,8 @@ impl Fact {
             | Self::WelcomeRequested
             | Self::ResetRequested
             | Self::UpgradeFailed
+            | Self::UnlockRequested
+            | Self::BrowserUnlocked
             | Self::BackupCreated
             | Self::BackupRestored => None,
         }
@@ -443,6 +451,8 @@ impl Fact {
             "link.delayed" => purpose().map(Self::LinkDelayed),
             "link.opened" => purpose().map(Self::LinkOpened),
             "link.refused" => reason().map(Self::LinkRefused),
+            "unlock.requested" => plain(Self::UnlockRequested),
+            "browser.unlocked" => plain(Self::BrowserUnlocked),
             "password.set" => purpose().map(Self::PasswordSet),
             "password.changed" => plain(Self::PasswordChanged),
             "password.closed" => CampaignId::parse(detail?).map(Self::PasswordClosed),
@@ -562,6 +572,8 @@ pub(crate) mod tests {
             Fact::LinkDelayed(Purpose::Welcome),
             Fact::LinkOpened(Purpose::Reset),
             Fact::LinkRefused(Reason::LinkReplaced),
+            Fact::UnlockRequested,
+            Fact::BrowserUnlocked,
             Fact::PasswordSet(Purpose::Welcome),
             Fact::NoticeSent("password-changed"),
             Fact::LetterGivenUp("reset"),

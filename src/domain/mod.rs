@@ -42,3 +42,4 @@ pub mod site;
 pub mod target;
 pub mod ticket;
 pub mod token;
+pub mod unlock;

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::account::{AccountId, Email};
+use super::account::{AccountId, Email, LoginName};
 use super::browser::Browser;
 use super::campaigns::CampaignId;
 use super::client::ClientAddr;
@@ -157,6 +157,16 @@ pub enum Matter {
         /// Which attack.
         campaign: CampaignId,
     },
+    /// Somebody whom the limits stop on a browser that the account does not know asked for a link that makes it known.
+    /// As with a reset, whether anybody is written to is decided when the letter is worked on.
+    UnlockRequested {
+        /// What was typed as the name.
+        name: LoginName,
+        /// Who asked.
+        client: ClientAddr,
+        /// At which site's host: the letter leads back there.
+        site: SiteName,
+    },
 }
 
 impl Matter {
@@ -171,6 +181,7 @@ impl Matter {
             Self::AccountUnlocked { .. } => "account-unlocked",
             Self::NewPassword { .. } => "new-password",
             Self::Campaign { .. } => "campaign",
+            Self::UnlockRequested { .. } => "browser-unlock",
         }
     }
 
@@ -185,6 +196,7 @@ impl Matter {
             "account-unlocked",
             "new-password",
             "campaign",
+            "browser-unlock",
         ]
         .into_iter()
         .find(|name| *name == text)
@@ -199,7 +211,8 @@ impl Matter {
             | Self::NewDevice { .. }
             | Self::EmailChanged { .. }
             | Self::AccountUnlocked { .. }
-            | Self::Campaign { .. } => None,
+            | Self::Campaign { .. }
+            | Self::UnlockRequested { .. } => None,
         }
     }
 
@@ -211,7 +224,7 @@ impl Matter {
     /// The site whose doors the letter's links lead to; `None` is the main one.
     pub const fn site(&self) -> Option<&SiteName> {
         match self {
-            Self::ResetRequested { site, .. } => Some(site),
+            Self::ResetRequested { site, .. } | Self::UnlockRequested { site, .. } => Some(site),
             Self::Welcome { .. }
             | Self::PasswordChanged { .. }
             | Self::NewDevice { .. }
@@ -231,7 +244,21 @@ impl Matter {
             | Self::EmailChanged { account, .. }
             | Self::AccountUnlocked { account }
             | Self::NewPassword { account } => Some(*account),
-            Self::ResetRequested { .. } | Self::Campaign { .. } => None,
+            Self::ResetRequested { .. } | Self::Campaign { .. } | Self::UnlockRequested { .. } => None,
+        }
+    }
+
+    /// The client that asked for the letter, where anybody can.
+    pub const fn asked_by(&self) -> Option<ClientAddr> {
+        match self {
+            Self::ResetRequested { client, .. } | Self::UnlockRequested { client, .. } => Some(*client),
+            Self::Welcome { .. }
+            | Self::PasswordChanged { .. }
+            | Self::NewDevice { .. }
+            | Self::EmailChanged { .. }
+            | Self::AccountUnlocked { .. }
+            | Self::NewPassword { .. }
+            | Self::Campaign { .. } => None,
         }
     }
 }

@@ -62,6 +62,10 @@ token!(
     /// The bearer secret in a Welcome or reset link.
     TicketToken
 );
+token!(
+    /// The bearer secret in a link that unlocks a browser.
+    UnlockToken
+);
 
 /// SHA-256 of a token. A digest cannot be turned back into the token: the token has 256 bits of entropy.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]

@@ -8,6 +8,9 @@
 //! request sends nothing while a link of a short while ago still works ([`TicketLife::kept_from_strangers`]): that one
 //! lies in the mailbox the new one would go to. A request on a device that is known for the account, which no stranger
 //! can make, is answered with a new link at once, and that is the one that strangers then leave alone.
+//!
+//! A link that unlocks a browser leaves at most once an hour for one account ([`unlock::SENT_EVERY`]), however many people
+//! ask, and only to an address that is the account's alone.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,6 +18,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::domain::account::{Account, AccountId, AccountState, Email, LoginName};
+use crate::domain::client::ClientAddr;
 use crate::domain::device::Device;
 use crate::domain::event::{Actor, Consequences, Fact, Reason};
 use crate::domain::fault::Fault;
@@ -22,8 +26,9 @@ use crate::domain::limits::policy::RuleName;
 use crate::domain::outbox::{Batch, GIVE_UP_AFTER, Letter, Matter, QueuedLetter, backoff};
 use crate::domain::session::{earlier, later};
 use crate::domain::ticket::{NEW_PASSWORD_LIFE, Purpose, Ticket, TicketLife, Way};
-use crate::domain::token::TicketToken;
-use crate::ports::{Accounts, Content, EmailMatch, Issue, Mail, Mailer, Outbox, Receipt, Refusal, Tickets};
+use crate::domain::token::{TicketToken, UnlockToken};
+use crate::domain::unlock::{self, Unlock};
+use crate::ports::{Accounts, Content, EmailMatch, Issue, Mail, Mailer, Outbox, Receipt, Refusal, Tickets, Unlocks};
 
 use super::{Alerts, Budget, MailBudget, Pace, StandingOrders, World};
 
@@ -35,6 +40,8 @@ pub struct DeliverLetters {
     pub accounts: Arc<dyn Accounts>,
     /// Where links are made.
     pub tickets: Arc<dyn Tickets>,
+    /// Where those are made that unlock a browser.
+    pub unlocks: Arc<dyn Unlocks>,
     /// The mail server.
     pub mailer: Arc<dyn Mailer>,
     /// Who is banned.
@@ -68,6 +75,19 @@ pub struct Delivery {
 enum Plan {
     Send { account: Box<Account>, to: Email },
     Withhold(Option<Box<Account>>, Reason),
+}
+
+/// Why nothing is sent, and to whom not.
+type Withheld = (Option<Box<Account>>, Reason);
+
+/// What the link of a letter opens.
+enum Pass {
+    /// The letter has no link of its own.
+    None,
+    /// The page to set a password.
+    Ticket(TicketToken, Purpose),
+    /// The page to unlock a browser; this client asked for it.
+    Unlock(UnlockToken, ClientAddr),
 }
 
 /// A letter is hidden from other workers for this long while one works on it.
@@ -115,7 +135,9 @@ impl DeliverLetters {
             }
         };
         let device = self.own_device(&letter.matter, &account).await?;
-        if device.is_none() && self.has_fresh_link(letter, &account).await? {
+        if self.was_sent_an_unlock(letter, &account).await?
+            || (device.is_none() && self.has_fresh_link(letter, &account).await?)
+        {
             delivery.withheld += 1;
             return self.withhold(letter, Some(&account), Reason::LinkFresh).await;
         }
@@ -135,52 +157,22 @@ impl DeliverLetters {
                 return self.delay(queued, &account, until, &rule).await;
             }
         };
-        let purpose = purpose(&letter.matter, Some(&account));
         if queued.paced {
             self.pace.draw(self.world.monotonic());
         }
-        let sent = match purpose {
-            None => {
-                let content = notice(letter, &account);
-                self.mailer
-                    .send(Mail {
-                        letter: letter.id,
-                        to: &to,
-                        reader: (&*account).into(),
-                        content,
-                        site: letter.matter.site(),
-                    })
-                    .await
-            }
-            Some(purpose) => match self.ticket(letter, &account, purpose).await? {
-                None => {
-                    delivery.withheld += 1;
-                    return self.withhold(letter, Some(&account), Reason::Disabled).await;
-                }
-                Some(token) => {
-                    let (token, life) = (&token, self.life_of(&letter.matter, purpose));
-                    let content = match (&letter.matter, purpose) {
-                        (Matter::NewPassword { .. }, _) => Content::NewPassword {
-                            token,
-                            life,
-                            at: letter.created_at,
-                        },
-                        (_, Purpose::Welcome) => Content::Welcome { token, life },
-                        (_, Purpose::Reset) => Content::Reset { token, life },
-                    };
-                    self.mailer
-                        .send(Mail {
-                            letter: letter.id,
-                            to: &to,
-                            reader: (&*account).into(),
-                            content,
-                            site: letter.matter.site(),
-                        })
-                        .await
-                }
-            },
+        let Some(pass) = self.pass(letter, &account, &to).await? else {
+            drawn.give_back();
+            delivery.withheld += 1;
+            return self.withhold(letter, Some(&account), Reason::Disabled).await;
         };
-        match sent {
+        let mail = Mail {
+            letter: letter.id,
+            to: &to,
+            reader: (&*account).into(),
+            content: self.content(letter, &account, &pass),
+            site: letter.matter.site(),
+        };
+        match self.mailer.send(mail).await {
             Ok(receipt) => {
                 drawn.use_up();
                 delivery.delivered += 1;
@@ -205,6 +197,10 @@ impl DeliverLetters {
     /// Decides whom a letter goes to, if anybody.
     async fn plan(&self, matter: &Matter) -> Result<Plan, Fault> {
         let account = match matter {
+            Matter::UnlockRequested { name, .. } => match self.own_address(name).await? {
+                Ok(account) => Some(*account),
+                Err((account, reason)) => return Ok(Plan::Withhold(account, reason)),
+            },
             Matter::ResetRequested { email, .. } => match self.accounts.find_by_email(email).await? {
                 EmailMatch::Nobody => None,
                 EmailMatch::One(account) => Some(*account),
@@ -227,13 +223,14 @@ impl DeliverLetters {
         if account.state == AccountState::Disabled && !always {
             return Ok(Plan::Withhold(Some(account), Reason::Disabled));
         }
-        if matches!(matter, Matter::ResetRequested { .. }) && self.orders.bans_account(account.id) {
+        if matter.asked_by().is_some() && self.orders.bans_account(account.id) {
             return Ok(Plan::Withhold(Some(account), Reason::Banned));
         }
         if matches!(matter, Matter::Welcome { .. }) && account.state == AccountState::Active {
             return Ok(Plan::Withhold(Some(account), Reason::AlreadyActive));
         }
-        if matches!(matter, Matter::AccountUnlocked { .. }) && account.state == AccountState::Invited {
+        let for_sign_in = matches!(matter, Matter::AccountUnlocked { .. } | Matter::UnlockRequested { .. });
+        if for_sign_in && account.state == AccountState::Invited {
             // There is no password to sign in with yet; a Welcome letter is what helps.
             return Ok(Plan::Withhold(Some(account), Reason::NeverActivated));
         }
@@ -258,6 +255,28 @@ impl DeliverLetters {
         })
     }
 
+    /// The account of this name, provided that it has an address that nobody shares.
+    async fn own_address(&self, name: &LoginName) -> Result<Result<Box<Account>, Withheld>, Fault> {
+        let account = match name {
+            LoginName::Extension(extension) => self.accounts.find_by_extension(extension).await?.map(Box::new),
+            LoginName::Email(email) => match self.accounts.find_by_email(email).await? {
+                EmailMatch::Nobody => None,
+                EmailMatch::One(account) => Some(account),
+                EmailMatch::Shared(_) => return Ok(Err((None, Reason::SharedEmail))),
+            },
+        };
+        let Some(account) = account else {
+            return Ok(Err((None, Reason::UnknownName)));
+        };
+        let Some(email) = &account.email else {
+            return Ok(Err((Some(account), Reason::NoEmail)));
+        };
+        Ok(match self.accounts.find_by_email(email).await? {
+            EmailMatch::Shared(_) => Err((Some(account), Reason::SharedEmail)),
+            EmailMatch::One(_) | EmailMatch::Nobody => Ok(account),
+        })
+    }
+
     /// The device a reset was asked for on, when it is one of the account's own.
     async fn own_device<'a>(&self, matter: &'a Matter, account: &Account) -> Result<Option<&'a Device>, Fault> {
         let Matter::ResetRequested {
@@ -272,6 +291,15 @@ impl DeliverLetters {
             credential.account.id == account.id && device.knows(account.id, credential.password_set_at)
         });
         Ok(known.then_some(device))
+    }
+
+    /// Whether the account was sent a link that unlocks a browser a short while ago.
+    async fn was_sent_an_unlock(&self, letter: &Letter, account: &Account) -> Result<bool, Fault> {
+        if !matches!(letter.matter, Matter::UnlockRequested { .. }) {
+            return Ok(false);
+        }
+        let since = earlier(self.world.now(), unlock::SENT_EVERY);
+        self.unlocks.sent_since(account.id, since, letter.id).await
     }
 
     /// Whether a reset would needlessly spend a link that somebody holds, or is about to be sent.
@@ -293,6 +321,61 @@ impl DeliverLetters {
         self.tickets
             .stands(account.id, letter.created_at, self.world.now(), letter.id)
             .await
+    }
+
+    /// What the letter's link opens; `None` when the account was disabled or removed a moment ago.
+    async fn pass(&self, letter: &Letter, account: &Account, to: &Email) -> Result<Option<Pass>, Fault> {
+        if let Matter::UnlockRequested { client, .. } = &letter.matter {
+            let token = self.unlock(letter, account, to).await?;
+            return Ok(token.map(|token| Pass::Unlock(token, *client)));
+        }
+        match purpose(&letter.matter, Some(account)) {
+            None => Ok(Some(Pass::None)),
+            Some(purpose) => {
+                let token = self.ticket(letter, account, purpose).await?;
+                Ok(token.map(|token| Pass::Ticket(token, purpose)))
+            }
+        }
+    }
+
+    fn content<'a>(&self, letter: &'a Letter, account: &Account, pass: &'a Pass) -> Content<'a> {
+        match pass {
+            Pass::None => notice(letter, account),
+            Pass::Ticket(token, purpose) => {
+                let life = self.life_of(&letter.matter, *purpose);
+                match (&letter.matter, purpose) {
+                    (Matter::NewPassword { .. }, _) => Content::NewPassword {
+                        token,
+                        life,
+                        at: letter.created_at,
+                    },
+                    (_, Purpose::Welcome) => Content::Welcome { token, life },
+                    (_, Purpose::Reset) => Content::Reset { token, life },
+                }
+            }
+            Pass::Unlock(token, client) => Content::BrowserUnlock {
+                token,
+                life: unlock::LIFE,
+                at: letter.created_at,
+                client: *client,
+            },
+        }
+    }
+
+    /// Makes the token of a link that unlocks a browser and stores its digest, before the letter leaves.
+    async fn unlock(&self, letter: &Letter, account: &Account, to: &Email) -> Result<Option<UnlockToken>, Fault> {
+        let token = UnlockToken::from_entropy(self.world.token());
+        let now = self.world.now();
+        let unlock = Unlock {
+            digest: token.digest(),
+            account: account.id,
+            letter: letter.id,
+            sent_to: to.clone(),
+            created_at: now,
+            expires_at: later(now, unlock::LIFE),
+            ended_at: None,
+        };
+        Ok(self.unlocks.issue(&unlock).await?.then_some(token))
     }
 
     /// Makes the link's token and stores its digest, before the letter leaves.
@@ -355,13 +438,8 @@ impl DeliverLetters {
     async fn withhold(&self, letter: &Letter, account: Option<&Account>, reason: Reason) -> Result<(), Fault> {
         let matter = letter.matter.as_str();
         let client = match &letter.matter {
-            Matter::ResetRequested { client, .. } | Matter::NewDevice { client, .. } => Some(*client),
-            Matter::Welcome { .. }
-            | Matter::PasswordChanged { .. }
-            | Matter::EmailChanged { .. }
-            | Matter::AccountUnlocked { .. }
-            | Matter::NewPassword { .. }
-            | Matter::Campaign { .. } => None,
+            Matter::NewDevice { client, .. } => Some(*client),
+            matter => matter.asked_by(),
         };
         if reason == Reason::SharedEmail {
             tracing::warn!(letter = %letter.id, matter, "letter withheld: several accounts share the address; give each its own, or remove the one nobody uses");
@@ -413,6 +491,8 @@ fn purpose(matter: &Matter, account: Option<&Account>) -> Option<Purpose> {
 fn is_over(letter: &Letter, now: Timestamp, life: TicketLife) -> bool {
     let patience = match letter.matter {
         Matter::ResetRequested { .. } => life.reset.max(Duration::from_hours(24)),
+        // By then whoever was stopped has waited long enough.
+        Matter::UnlockRequested { .. } => unlock::LIFE,
         Matter::Welcome { .. }
         | Matter::PasswordChanged { .. }
         | Matter::NewDevice { .. }
@@ -443,6 +523,7 @@ fn notice<'a>(letter: &'a Letter, account: &Account) -> Content<'a> {
         | Matter::Welcome { .. }
         | Matter::ResetRequested { .. }
         | Matter::NewPassword { .. }
-        | Matter::Campaign { .. } => Content::PasswordChanged { at },
+        | Matter::Campaign { .. }
+        | Matter::UnlockRequested { .. } => Content::PasswordChanged { at },
     }
 }

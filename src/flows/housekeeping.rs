@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::domain::fault::Fault;
 use crate::domain::session::{Lifetime, earlier};
-use crate::ports::{ApiTokens, Attempts, CampaignBook, Orders, Outbox, Sessions, Tickets};
+use crate::ports::{ApiTokens, Attempts, CampaignBook, Orders, Outbox, Sessions, Tickets, Unlocks};
 
 use super::World;
 
@@ -15,6 +15,8 @@ pub struct Housekeeping {
     pub sessions: Arc<dyn Sessions>,
     /// Tickets go a month after their end, so that an old link is still explained kindly.
     pub tickets: Arc<dyn Tickets>,
+    /// So do links that unlock a browser.
+    pub unlocks: Arc<dyn Unlocks>,
     /// API tokens go three months after their end, so that a forgotten program is still recognised.
     pub tokens: Arc<dyn ApiTokens>,
     /// Orders go three months after they were over, so that it can be told who was banned and why.
@@ -58,6 +60,8 @@ pub struct Swept {
     pub sessions: u64,
     /// Tickets that ended long ago.
     pub tickets: u64,
+    /// Links that unlock a browser and ended long ago.
+    pub unlocks: u64,
     /// API tokens that ended long ago.
     pub tokens: u64,
     /// Orders that were over long ago.
@@ -82,6 +86,7 @@ impl Housekeeping {
             .sweep(earlier(now, self.lifetime.absolute), seen_before)
             .await?;
         let tickets = self.tickets.sweep(before).await?;
+        let unlocks = self.unlocks.sweep(before).await?;
         let tokens = self.tokens.sweep(earlier(now, KEEP_LONG)).await?;
         let orders = self.orders.sweep(earlier(now, KEEP_LONG)).await?;
         let letters = self.outbox.sweep(before).await?;
@@ -90,10 +95,13 @@ impl Housekeeping {
             .sweep_changes(earlier(now, Duration::from_hours(1)))
             .await?;
         let attempts = self.sweep_attempts().await?;
-        tracing::debug!(sessions, tickets, tokens, orders, letters, campaigns, attempts, "swept");
+        tracing::debug!(
+            sessions, tickets, unlocks, tokens, orders, letters, campaigns, attempts, "swept"
+        );
         Ok(Swept {
             sessions,
             tickets,
+            unlocks,
             tokens,
             orders,
             letters,

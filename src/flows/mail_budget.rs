@@ -6,6 +6,9 @@
 //!
 //! A reset asked for on a device that is known for the account draws on a bucket of that device and not on those that
 //! strangers can use up: neither that of the account nor the day, towards which it counts all the same.
+//!
+//! A link that unlocks a browser counts for whoever asked and for the day, as a reset does, and for no account: one account
+//! is sent one an hour, which what is stored tells.
 
 use std::sync::Arc;
 
@@ -87,13 +90,15 @@ impl MailBudget {
             return Budget::Room(Postage(Vec::new()));
         };
         // The link to a password that was taken away is wanted by nobody but the gateway, once.
-        if letter.matter.purpose().is_none() || matches!(letter.matter, Matter::NewPassword { .. }) {
+        if matches!(letter.matter, Matter::NewPassword { .. }) {
             return Budget::Room(Postage(self.count(&limits).into_iter().collect()));
         }
-        let mut draws = vec![self.whose(account, device, limits.account)];
-        let asked_by = match &letter.matter {
-            Matter::ResetRequested { client, .. } => Some(*client),
-            _ => None,
+        let asked_by = letter.matter.asked_by();
+        let mut draws = match (letter.matter.purpose(), asked_by) {
+            (None, None) => return Budget::Room(Postage(self.count(&limits).into_iter().collect())),
+            // One account is sent few links that unlock a browser, whatever this budget says, and no reset less.
+            (None, Some(_)) => Vec::new(),
+            (Some(_), _) => vec![self.whose(account, device, limits.account)],
         };
         if let Some(client) = asked_by {
             if device.is_none() {
@@ -150,6 +155,7 @@ mod tests {
     use crate::domain::account::AccountId;
     use crate::domain::client::ClientAddr;
     use crate::domain::limits::attempt::Attempt;
+    use crate::domain::limits::policy::KeyKind;
     use crate::domain::limits::{NameDigest, Nanos};
     use crate::domain::outbox::LetterId;
     use crate::domain::password::Password;
@@ -218,6 +224,10 @@ mod tests {
             Ruling::Granted(Grant::free())
         }
 
+        fn counts_by(&self, _: &RuleName) -> Option<KeyKind> {
+            None
+        }
+
         fn digest_text(&self, _: &str) -> NameDigest {
             NameDigest(0, 0)
         }
@@ -256,6 +266,20 @@ mod tests {
         assert_eq!(limiter.drawn(), ["mail.account"]);
         charged(&budget, reset());
         assert_eq!(limiter.drawn(), ["mail.account", "mail.day", "mail.client"]);
+    }
+
+    #[test]
+    fn a_link_that_unlocks_counts_for_the_day_and_whoever_asked_and_takes_no_reset_from_the_account() {
+        let matter = || Matter::UnlockRequested {
+            name: crate::domain::account::LoginName::parse("101").unwrap(),
+            client: ClientAddr::new("192.0.2.1".parse().unwrap()),
+            site: SiteName::main(),
+        };
+        let open = Arc::new(Noting::default());
+        assert!(matches!(charged(&budget(&open), matter()), Budget::Room(_)));
+        assert_eq!(open.drawn(), ["mail.day", "mail.client"]);
+        let closed = Noting::closed();
+        assert!(matches!(charged(&budget(&closed), matter()), Budget::Refused(_)));
     }
 
     #[test]

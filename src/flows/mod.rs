@@ -32,6 +32,7 @@ mod sign_in;
 mod sign_out;
 mod standing_orders;
 mod tie;
+mod unlock;
 
 pub use accounts::{AccountChange, AccountOffice, NewAccount, NewAccountProblem};
 pub use alerts::Alerts;
@@ -60,6 +61,7 @@ pub use sign_in::{Attempt, SignIn, SignInOutcome};
 pub use sign_out::SignOut;
 pub use standing_orders::StandingOrders;
 pub use tie::Tie;
+pub use unlock::{UnlockBrowser, UnlockLook, UnlockRequest, Unlocking};
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};

@@ -15,7 +15,7 @@ use crate::domain::device::Device;
 use crate::domain::event::{Actor, Consequences, Event, Fact, Reason};
 use crate::domain::fault::Fault;
 use crate::domain::language::Language;
-use crate::domain::limits::attempt::{Attempt, Endpoint};
+use crate::domain::limits::attempt::{Attempt, Endpoint, LaneKind};
 use crate::domain::limits::ledger::Outcome;
 use crate::domain::outbox::Matter;
 use crate::domain::password::{Password, PasswordHash, Weaknesses};
@@ -23,8 +23,8 @@ use crate::domain::principal::Principal;
 use crate::domain::session::{Lifetime, Session, SessionId, SessionState, later};
 use crate::domain::token::SessionToken;
 use crate::ports::{
-    Accounts, Change, Events, Grant, Hasher, Limiter, PasswordChange, Principals, Renewal, Ruling, Sessions, Spent,
-    Stopped, Verification,
+    Accounts, Change, Events, Grant, Hasher, Limiter, PasswordChange, Place, Principals, Renewal, Ruling, Sessions,
+    Spent, Stopped, Verification,
 };
 
 use super::set_password::{NewPassword, SetPassword};
@@ -310,10 +310,11 @@ impl OwnAccount {
         let banned = self.orders.bans_account(principal.account.id);
         let hash = credential.and_then(|credential| credential.hash);
         let compared = match self.refusals.turn(client, begun).await {
-            Ok(turn) => self
-                .is_right(password, hash.as_ref(), banned)
-                .await
-                .map(|right| (right, turn)),
+            Ok(turn) => {
+                let place = Place::of(client, LaneKind::Known);
+                let right = self.is_right(password, hash.as_ref(), banned, place).await;
+                right.map(|right| (right, turn))
+            }
             Err(fault) => Err(fault),
         };
         let ((right, spent), turn) = match compared {
@@ -341,12 +342,16 @@ impl OwnAccount {
         password: Option<&Password>,
         hash: Option<&PasswordHash>,
         banned: bool,
+        place: Place,
     ) -> Result<(bool, Spent), Fault> {
         let (Some(password), Some(hash)) = (password, hash) else {
             return Ok((false, Spent::NOTHING));
         };
         // Compared with a hash that nothing matches: a ban takes as long as a wrong password.
-        let compared = self.hasher.verify(password, Some(hash).filter(|_| !banned)).await?;
+        let compared = self
+            .hasher
+            .verify(password, Some(hash).filter(|_| !banned), place)
+            .await?;
         Ok((matches!(compared.outcome, Verification::Match { .. }), compared.spent))
     }
 

@@ -13,7 +13,7 @@ use crate::domain::outbox::Matter;
 use crate::domain::password::{Password, PasswordHash, PasswordRules, Weakness, Weaknesses};
 use crate::domain::ticket::{Purpose, TicketState};
 use crate::domain::token::TicketToken;
-use crate::ports::{Events, Hasher, Limiter, Redemption, Ruling, Stopped, TicketRecord, Tickets, Verification};
+use crate::ports::{Events, Hasher, Limiter, Place, Redemption, Ruling, Stopped, TicketRecord, Tickets, Verification};
 
 use super::{StandingOrders, World};
 
@@ -130,7 +130,7 @@ impl SetPassword {
             Err(weakness) => return Ok(WithTicket::Weak(account, purpose, weakness)),
         };
         if let Some(closed) = &closed
-            && let Verification::Match { .. } = self.hasher.verify(&password, Some(closed)).await?.outcome
+            && let Verification::Match { .. } = self.hasher.verify(&password, Some(closed), Place::OWN).await?.outcome
         {
             // Whoever it was taken away from knows it still.
             return Ok(WithTicket::Weak(account, purpose, Weakness::Common.into()));

@@ -17,16 +17,17 @@ use crate::domain::device::Device;
 use crate::domain::event::{Actor, Consequences, Fact, Reason};
 use crate::domain::fault::Fault;
 use crate::domain::limits::NameDigest;
-use crate::domain::limits::attempt::{Attempt as LimitedAttempt, Endpoint};
+use crate::domain::limits::attempt::{Attempt as LimitedAttempt, Endpoint, LaneKind};
 use crate::domain::limits::ledger::Outcome;
+use crate::domain::limits::policy::KeyKind;
 use crate::domain::order::Target;
 use crate::domain::outbox::Matter;
 use crate::domain::password::{Password, PasswordHash};
 use crate::domain::session::{Session, SessionId};
 use crate::domain::token::{SessionToken, TokenDigest};
 use crate::ports::{
-    Accounts, Compared, Credential, Events, Grant, Hasher, Limiter, Principals, Room, Ruling, Sessions, Spent, Stopped,
-    Verification,
+    Accounts, Compared, Credential, Events, Grant, Hasher, Limiter, Place, Principals, Room, Ruling, Sessions, Spent,
+    Stopped, Verification,
 };
 
 use super::{Aliases, Refusals, StandingOrders, World};
@@ -64,8 +65,14 @@ pub enum SignInOutcome {
     },
     /// Wrong, for whatever reason: one answer for all.
     Refused,
-    /// Too many attempts; try again after this time.
-    Throttled(std::time::Duration),
+    /// Too many attempts.
+    Throttled {
+        /// Try again after this time.
+        wait: std::time::Duration,
+        /// Whether a link that unlocks the browser would help: too much was tried at this account, existing or invented,
+        /// on devices that it does not know.
+        unlockable: bool,
+    },
 }
 
 /// Somebody whose password was right.
@@ -127,7 +134,7 @@ impl SignIn {
         // Whoever has used up what one client may try is sent away before anybody is looked up.
         let typed = limited.account;
         if let Some(stopped) = self.knock(&limited) {
-            return self.throttle(attempt.client, typed, stopped).await;
+            return self.throttle(attempt.client, typed, stopped, false).await;
         }
         let credential = match &name {
             Some(name) => self.accounts.credential(name).await?,
@@ -135,17 +142,22 @@ impl SignIn {
         };
         self.aim(&mut limited, &attempt, credential.as_ref());
         let banned = device.is_some() || self.bans(&limited, typed);
+        let lane = limited.lane();
+        let place = Place::of(attempt.client, lane);
         let person = credential.as_ref().map(|credential| credential.account.id);
         let names = (typed, limited.account, person);
         let grant = match self.limiter.attempt(limited, person) {
             Ruling::Granted(grant) => grant,
-            Ruling::Refused(stopped) => return self.throttle(attempt.client, typed, stopped).await,
+            Ruling::Refused(stopped) => {
+                let stranger = lane == LaneKind::Strangers;
+                return self.throttle(attempt.client, typed, stopped, stranger).await;
+            }
         };
         // What it was kept waiting is no part of what it took.
         let begun = begun + super::wait(&grant).await;
         let compared = match self.refusals.turn(attempt.client, begun).await {
             Ok(turn) => self
-                .compare(credential, attempt.password.as_ref(), banned)
+                .compare(credential, attempt.password.as_ref(), banned, place)
                 .await
                 .map(|compared| (compared, turn)),
             Err(fault) => Err(fault),
@@ -250,13 +262,21 @@ impl SignIn {
         client: ClientAddr,
         typed: Option<NameDigest>,
         stopped: Stopped,
+        stranger: bool,
     ) -> Result<SignInOutcome, Fault> {
         let Stopped { retry_after, rule } = stopped;
         // By this pseudonym an operator bans the name, whether anybody has it or not.
         let name = typed.map(|typed| Target::Pseudonym(typed).value());
         tracing::info!(%client, %rule, name, "sign-in throttled");
         self.note_throttled(client).await?;
-        Ok(SignInOutcome::Throttled(retry_after))
+        let by_account = matches!(
+            self.limiter.counts_by(&rule),
+            Some(KeyKind::Account | KeyKind::ClientAccount)
+        );
+        Ok(SignInOutcome::Throttled {
+            wait: retry_after,
+            unlockable: by_account && stranger,
+        })
     }
 
     /// One hash, whoever it is; and what it took.
@@ -265,6 +285,7 @@ impl SignIn {
         credential: Option<Credential>,
         password: Option<&Password>,
         banned: bool,
+        place: Place,
     ) -> Result<(Result<Entrant, (Option<Account>, Reason)>, Spent), Fault> {
         let of_account = |credential: &Credential| self.orders.bans_account(credential.account.id);
         let banned = banned || credential.as_ref().is_some_and(of_account);
@@ -277,7 +298,7 @@ impl SignIn {
             .as_ref()
             .filter(|credential| credential.account.state == AccountState::Active && !banned)
             .and_then(|credential| credential.hash.as_ref());
-        let Compared { outcome, spent } = self.hasher.verify(password, hash).await?;
+        let Compared { outcome, spent } = self.hasher.verify(password, hash, place).await?;
         let judged = match (credential, outcome) {
             // The same work and the same words as for a wrong password; only the operator is told.
             (credential, _) if banned => Err((credential.map(|credential| credential.account), Reason::Banned)),

@@ -8,7 +8,7 @@ use crate::domain::account::{AccountId, LoginName};
 use crate::domain::limits::NameDigest;
 use crate::domain::limits::attempt::{Attempt, Endpoint};
 use crate::domain::limits::ledger::{Decision, Draw, Outcome};
-use crate::domain::limits::policy::{Policy, RuleName};
+use crate::domain::limits::policy::{KeyKind, Policy, RuleName};
 use crate::domain::password::Password;
 
 /// Decides over attempts under the policies in force, and keeps what is counted. Never waits and never fails: without room
@@ -24,6 +24,9 @@ pub trait Limiter: Send + Sync {
 
     /// Draws on budgets that belong to no policy, atomically over all of them.
     fn draw(&self, draws: Vec<Draw>) -> Ruling;
+
+    /// By what the rule of this name counts, in the policy in force.
+    fn counts_by(&self, rule: &RuleName) -> Option<KeyKind>;
 
     /// The keyed digest under which a name is counted.
     fn digest(&self, name: &LoginName) -> NameDigest {

@@ -11,7 +11,7 @@ use crate::domain::client::ClientAddr;
 use crate::domain::language::Language;
 use crate::domain::outbox::LetterId;
 use crate::domain::site::SiteName;
-use crate::domain::token::TicketToken;
+use crate::domain::token::{TicketToken, UnlockToken};
 
 /// Speaks to the mail server.
 #[async_trait]
@@ -150,6 +150,17 @@ pub enum Content<'a> {
     },
     /// An attack got in. For administrators.
     Campaign(&'a Alert<'a>),
+    /// Make a browser known for your account, by one of the two doors.
+    BrowserUnlock {
+        /// The right to do so.
+        token: &'a UnlockToken,
+        /// How long the link works.
+        life: Duration,
+        /// When it was asked for.
+        at: Timestamp,
+        /// From where.
+        client: ClientAddr,
+    },
 }
 
 impl Content<'_> {
@@ -161,7 +172,8 @@ impl Content<'_> {
             | Self::NewDevice { .. }
             | Self::EmailChanged { .. }
             | Self::AccountUnlocked { .. }
-            | Self::Campaign(_) => None,
+            | Self::Campaign(_)
+            | Self::BrowserUnlock { .. } => None,
         }
     }
 }

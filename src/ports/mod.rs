@@ -22,6 +22,7 @@ mod services;
 mod sessions;
 mod signer;
 mod tickets;
+mod unlocks;
 mod world;
 
 pub use accounts::{
@@ -35,7 +36,7 @@ pub use bounces::{Bounces, Noting};
 pub use campaigns::CampaignBook;
 pub use events::{EventFilter, Events};
 pub use floor::Floor;
-pub use hasher::{Compared, Hasher, Spent, Verification};
+pub use hasher::{Compared, Hasher, Place, Spent, Verification};
 pub use keys::Keys;
 pub use limiter::{Crowds, Grant, Limiter, Nobody, Ruling, Stopped, Witness};
 pub use mailer::{Alert, Content, Entry, Mail, Mailer, Reader, Receipt, Refusal};
@@ -46,4 +47,5 @@ pub use services::Services;
 pub use sessions::{Changed, Renewal, Room, Sessions};
 pub use signer::Signer;
 pub use tickets::{Issue, Redemption, TicketListing, TicketRecord, Tickets};
+pub use unlocks::Unlocks;
 pub use world::{Clock, Entropy, fresh_uuid};

@@ -10,6 +10,7 @@ use crate::domain::fault::Fault;
 use crate::domain::principal::Principal;
 use crate::domain::target::{RequestPath, ReturnTo};
 use crate::domain::token::{SessionToken, TokenDigest};
+use crate::domain::unlock;
 use crate::flows::{Presented, Standing};
 
 use super::answer::Answer;
@@ -22,7 +23,7 @@ use super::notice::{Notice, NoticeSeal, SHOWN_WITHIN};
 use super::overrides;
 use super::page::Pages;
 use super::problem::Problem;
-use super::routes::{ACCOUNT_PATH, Owner, SIGNED_IN_PATH, Territory};
+use super::routes::{ACCOUNT_PATH, ASK_UNLOCK_PATH, Owner, SIGNED_IN_PATH, Territory};
 use super::settings::{PortalFlows, PortalProblem, PortalSettings};
 use super::text::Texts;
 use super::visit::Visit;
@@ -187,7 +188,7 @@ impl Desk {
         })
     }
 
-    fn now(&self) -> Timestamp {
+    pub(super) fn now(&self) -> Timestamp {
         self.flows.sign_in.world.now()
     }
 
@@ -224,6 +225,7 @@ impl Desk {
         ]
         .iter()
         .any(|page| *page == path)
+            || [unlock::PATH, ASK_UNLOCK_PATH].contains(&path)
             || path
                 .strip_prefix(ACCOUNT_PATH)
                 .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))

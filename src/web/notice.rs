@@ -23,10 +23,20 @@ pub(super) enum Notice {
     SignedOut,
     /// A session was presented that is no longer live.
     SessionEnded,
+    /// A link that unlocks this browser was asked for.
+    UnlockSent,
+    /// This browser has just been unlocked.
+    Unlocked,
 }
 
 impl Notice {
-    const ALL: [Self; 3] = [Self::PasswordSet, Self::SignedOut, Self::SessionEnded];
+    const ALL: [Self; 5] = [
+        Self::PasswordSet,
+        Self::SignedOut,
+        Self::SessionEnded,
+        Self::UnlockSent,
+        Self::Unlocked,
+    ];
 
     /// The name in the cookie and in message keys.
     pub(super) const fn as_str(self) -> &'static str {
@@ -34,6 +44,8 @@ impl Notice {
             Self::PasswordSet => "password-set",
             Self::SignedOut => "signed-out",
             Self::SessionEnded => "session-ended",
+            Self::UnlockSent => "unlock-sent",
+            Self::Unlocked => "unlocked",
         }
     }
 }

@@ -3,15 +3,19 @@
 use std::sync::Arc;
 
 use fluent_bundle::{FluentArgs, FluentValue};
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
 use minijinja::value::Kwargs;
 use minijinja::{AutoEscape, Environment, Error, ErrorKind, State, UndefinedBehavior, Value, context};
 use rust_embed::Embed;
 
 use crate::domain::language::Language;
+use crate::domain::session::later;
+use crate::domain::unlock;
 
 use super::assets::Assets;
 use super::problem::whole_seconds;
-use super::routes::ACCOUNT_PATH;
+use super::routes::{ACCOUNT_PATH, ASK_UNLOCK_PATH};
 use super::settings::{PortalProblem, PortalSettings};
 use super::text::Texts;
 
@@ -129,6 +133,8 @@ fn routes(settings: &PortalSettings) -> Value {
         set_password => &routes.set_password,
         forgot_password => &routes.forgot_password,
         account => ACCOUNT_PATH,
+        unlock => unlock::PATH,
+        ask_unlock => ASK_UNLOCK_PATH,
     }
 }
 
@@ -138,5 +144,66 @@ pub(super) fn wait(wait: std::time::Duration) -> (&'static str, u64) {
         seconds @ 0..=90 => ("seconds", seconds),
         seconds @ 91..=5400 => ("minutes", seconds.div_ceil(60)),
         seconds => ("hours", seconds.div_ceil(3600)),
+    }
+}
+
+/// When a wait is over, by the clock of the place, rounded up to a whole minute: `14:32 (UTC+09:00)`; with the day when that
+/// is not today. The offset is said since the reader may be elsewhere.
+pub(super) fn until(language: Language, wait: std::time::Duration, now: Timestamp, zone: &TimeZone) -> String {
+    let millisecond = later(now, std::time::Duration::from_secs(whole_seconds(wait))).as_millisecond();
+    let minute = millisecond.saturating_add(59_999).div_euclid(60_000);
+    let at = Timestamp::from_second(minute.saturating_mul(60))
+        .unwrap_or(now)
+        .to_zoned(zone.clone());
+    let today = at.date() == now.to_zoned(zone.clone()).date();
+    let form = match (language, today) {
+        (Language::En, true) => "%H:%M (UTC%:z)",
+        (Language::En, false) => "%H:%M on %-d %B (UTC%:z)",
+        (Language::Ja, true) => "%H:%M（UTC%:z）",
+        (Language::Ja, false) => "%-m月%-d日 %H:%M（UTC%:z）",
+    };
+    at.strftime(form).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn said(language: Language, seconds: u64) -> String {
+        let tokyo = TimeZone::fixed(jiff::tz::offset(9));
+        let now = "2027-01-15T05:24:31Z".parse().unwrap();
+        until(language, Duration::from_secs(seconds), now, &tokyo)
+    }
+
+    #[test]
+    fn when_to_try_again_is_never_too_early() {
+        for (seconds, said_en) in [
+            (1, "14:25 (UTC+09:00)"),
+            (29, "14:25 (UTC+09:00)"),
+            (30, "14:26 (UTC+09:00)"),
+            (420, "14:32 (UTC+09:00)"),
+            (9 * 3600, "23:25 (UTC+09:00)"),
+            (10 * 3600, "00:25 on 16 January (UTC+09:00)"),
+        ] {
+            assert_eq!(said(Language::En, seconds), said_en, "{seconds}");
+        }
+        assert_eq!(said(Language::Ja, 420), "14:32（UTC+09:00）");
+        assert_eq!(said(Language::Ja, 10 * 3600), "1月16日 00:25（UTC+09:00）");
+    }
+
+    #[test]
+    fn a_wait_is_said_in_units_that_people_use_rounded_up() {
+        for (seconds, wanted) in [
+            (0, ("seconds", 1)),
+            (90, ("seconds", 90)),
+            (91, ("minutes", 2)),
+            (361, ("minutes", 7)),
+            (5400, ("minutes", 90)),
+            (5401, ("hours", 2)),
+        ] {
+            assert_eq!(wait(Duration::from_secs(seconds)), wanted, "{seconds}");
+        }
     }
 }

@@ -10,6 +10,7 @@ use crate::domain::ticket::{Purpose, TicketState};
 use crate::flows::Refusal;
 
 use super::form::BodyProblem;
+use super::routes::ASK_UNLOCK_PATH;
 
 /// A failure the proxy decided on. The page says it in plain words and no detail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,6 +87,8 @@ pub(super) enum Problem {
     WrongCredentials,
     /// Too many attempts.
     Throttled(Duration),
+    /// Too many attempts at one account on devices that it does not know: a link may unlock this one.
+    Stopped(Duration),
     /// A bounded resource is full: try again shortly.
     Busy,
     /// Another site sent the request.
@@ -106,6 +109,8 @@ pub(super) enum Problem {
     LinkUnknown,
     /// The link worked once.
     LinkDead(TicketState, Purpose),
+    /// The link that unlocks a browser works no longer, or never did.
+    UnlockDead,
     /// A sensitive act needs the password again.
     ConfirmationRequired,
     /// The password given again, or the old one, is wrong; this is the field.
@@ -160,7 +165,7 @@ impl Problem {
             Self::SignInRequired(_) => "sign-in-required",
             Self::RedirectLoop => "redirect-loop",
             Self::WrongCredentials => "wrong-credentials",
-            Self::Throttled(_) => "throttled",
+            Self::Throttled(_) | Self::Stopped(_) => "throttled",
             Self::Busy => "busy",
             Self::ForeignOrigin => "foreign-origin",
             Self::StaleForm => "stale-form",
@@ -171,6 +176,7 @@ impl Problem {
             Self::NotAnAddress => "not-an-address",
             Self::LinkMissing => "link-missing",
             Self::LinkUnknown | Self::LinkDead(..) => "link-dead",
+            Self::UnlockDead => "unlock-dead",
             Self::ConfirmationRequired => "confirmation-required",
             Self::WrongPassword(_) => "wrong-password",
             Self::NoSuchSession => "no-such-session",
@@ -189,6 +195,7 @@ impl Problem {
     pub(super) const fn retry_after(self) -> Option<Duration> {
         match self {
             Self::Throttled(wait)
+            | Self::Stopped(wait)
             | Self::Failed(
                 Failure::TooManyRequests { retry_after: wait } | Failure::Unavailable { retry_after: wait },
             ) => Some(wait),
@@ -204,6 +211,7 @@ impl Problem {
             Self::Body(BodyProblem::Missing(field)) | Self::WrongPassword(field) => json!({ "field": field }),
             Self::NotAnAddress => json!({ "field": "email" }),
             Self::LinkMissing => json!({ "field": "ticket" }),
+            Self::Stopped(_) => json!({ "unlock_url": ASK_UNLOCK_PATH }),
             Self::ConfirmationRequired => json!({ "field": "password" }),
             Self::LinkUnknown => json!({ "state": "unknown" }),
             Self::LinkDead(state, purpose) => json!({ "state": state.as_str(), "purpose": purpose.as_str() }),

@@ -166,11 +166,11 @@ fn write_problem(desk: &Desk, voice: &Voice, problem: Problem) -> Response<Bytes
 /// The page of a problem that has none of its own.
 fn problem_page(desk: &Desk, voice: &Voice, problem: Problem) -> Page {
     let content = match problem {
-        Problem::LinkDead(..) | Problem::LinkUnknown | Problem::LinkMissing => context! {},
+        Problem::LinkDead(..) | Problem::LinkUnknown | Problem::LinkMissing | Problem::UnlockDead => context! {},
         _ => context! { retry => desk.may_return_to(&voice.target).then_some(&voice.target) },
     };
     let template = match problem {
-        Problem::LinkDead(..) | Problem::LinkUnknown | Problem::LinkMissing => "link.html",
+        Problem::LinkDead(..) | Problem::LinkUnknown | Problem::LinkMissing | Problem::UnlockDead => "link.html",
         Problem::RedirectLoop => "circle.html",
         _ => "failure.html",
     };
@@ -205,9 +205,11 @@ fn words(desk: &Desk, language: Language, problem: Problem) -> (String, String) 
         _ => problem.name().to_owned(),
     };
     let mut args = FluentArgs::new();
-    let (unit, count) = page::wait(problem.retry_after().unwrap_or_default());
+    let wait = problem.retry_after().unwrap_or_default();
+    let (unit, count) = page::wait(wait);
     args.set("unit", unit);
     args.set("count", count);
+    args.set("at", page::until(language, wait, desk.now(), &desk.settings.zone));
     if let Problem::WeakPassword {
         min_chars, max_chars, ..
     } = problem
@@ -255,7 +257,7 @@ fn status(problem: Problem) -> StatusCode {
             Failure::GatewayTimeout => StatusCode::GATEWAY_TIMEOUT,
         },
         Problem::SignInRequired(_) | Problem::WrongCredentials => StatusCode::UNAUTHORIZED,
-        Problem::Throttled(_) => StatusCode::TOO_MANY_REQUESTS,
+        Problem::Throttled(_) | Problem::Stopped(_) => StatusCode::TOO_MANY_REQUESTS,
         Problem::Busy => StatusCode::SERVICE_UNAVAILABLE,
         Problem::ForeignOrigin
         | Problem::RedirectLoop
@@ -271,7 +273,7 @@ fn status(problem: Problem) -> StatusCode {
         | Problem::PasswordsDiffer
         | Problem::SamePassword
         | Problem::WeakPassword { .. } => StatusCode::UNPROCESSABLE_ENTITY,
-        Problem::LinkUnknown | Problem::LinkDead(..) => StatusCode::GONE,
+        Problem::LinkUnknown | Problem::LinkDead(..) | Problem::UnlockDead => StatusCode::GONE,
     }
 }
 

@@ -32,6 +32,9 @@ pub const SIGNED_IN_PATH: &str = "/.sekisho/signed-in";
 /// The person's own page.
 pub const ACCOUNT_PATH: &str = "/.sekisho/account";
 
+/// Takes the wish for a link that unlocks a browser.
+pub const ASK_UNLOCK_PATH: &str = "/.sekisho/unlock/ask";
+
 /// Remembers a language and goes back; for pages that are not at an address of their own.
 pub(super) const LANGUAGE_PATH: &str = "/.sekisho/language";
 

@@ -98,9 +98,21 @@ pub(super) fn samples() -> Vec<Sample> {
         samples.extend([
             Sample::new(
                 "login.html",
-                context! { typed => "101", return_to => "/", notice => notice("signed-out"), without_cookie => wrong },
+                context! {
+                    typed => "101",
+                    return_to => "/",
+                    notice => notice("signed-out"),
+                    without_cookie => wrong,
+                    unlockable => wrong,
+                },
                 wrong,
                 &["token", "return_to", "login", "password"],
+            ),
+            Sample::new(
+                "unlock.html",
+                context! { name => "Yuki Tanaka", extension => "101" },
+                wrong,
+                &["token"],
             ),
             Sample::new(
                 "logout.html",

@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use jiff::tz::TimeZone;
 use zeroize::Zeroizing;
 
 use crate::domain::language::Language;
 use crate::domain::session::Lifetime;
 use crate::domain::site::Place;
-use crate::flows::{Authenticate, ForgotPassword, OwnAccount, SetPassword, SignIn, SignOut};
+use crate::flows::{Authenticate, ForgotPassword, OwnAccount, SetPassword, SignIn, SignOut, UnlockBrowser};
 
 use super::overrides::Theme;
 
@@ -25,6 +26,8 @@ pub struct PortalSettings {
     pub cookie: String,
     /// The language where the browser asks for none we speak.
     pub language: Language,
+    /// Where the pages' clock hangs: the zone in which they say when to try again.
+    pub zone: TimeZone,
     /// How long sessions live, as `/.sekisho/session` tells scripts.
     pub lifetime: Lifetime,
     /// Authenticates forms; the same in every process behind the same doors.
@@ -82,6 +85,8 @@ pub struct PortalFlows {
     pub forgot_password: Arc<ForgotPassword>,
     /// The page behind a link.
     pub set_password: Arc<SetPassword>,
+    /// The button on the sign-in page of whoever is stopped, and the page behind the link it sends.
+    pub unlock: Arc<UnlockBrowser>,
     /// The person's own page.
     pub own_account: Arc<OwnAccount>,
     /// The public keys, as a JWK set in JSON.

@@ -11,7 +11,8 @@ use crate::domain::client::ClientAddr;
 use crate::domain::fault::Fault;
 use crate::domain::principal::Principal;
 use crate::domain::site::Place;
-use crate::domain::token::{TicketToken, TokenDigest};
+use crate::domain::token::{TicketToken, TokenDigest, UnlockToken};
+use crate::domain::unlock;
 use crate::flows::Presented;
 
 use super::cookie;
@@ -85,13 +86,17 @@ impl Visit {
             Medium::Page
         };
         let kept = cookie::sole(&head.headers, &names.form).filter(|seed| csrf::is_seed(seed));
-        let ticket = cookie::sole(&head.headers, &names.ticket)
-            .filter(|_| head.uri.path() == settings.routes.set_password)
-            .and_then(TicketToken::parse);
+        let kept_for = |path: &str, name| cookie::sole(&head.headers, name).filter(|_| head.uri.path() == path);
+        let ticket = kept_for(&settings.routes.set_password, &names.ticket)
+            .and_then(TicketToken::parse)
+            .map(|token| token.digest());
+        let unlock = kept_for(unlock::PATH, &names.unlock)
+            .and_then(UnlockToken::parse)
+            .map(|token| token.digest());
         let seed = Seed {
             fresh: kept.is_none(),
             text: kept.map_or_else(|| tokens.seed(fresh()), ToOwned::to_owned),
-            ticket: ticket.map(|token| token.digest()),
+            ticket: ticket.or(unlock),
         };
         Some(Self {
             voice,

@@ -104,6 +104,8 @@ pub(super) struct CookieNames {
     pub form: String,
     /// The token of a link, once it has left the address bar.
     pub ticket: String,
+    /// The token of a link that unlocks this browser, likewise.
+    pub unlock: String,
     /// The device.
     pub device: String,
     /// What the sign-in page says once.
@@ -121,6 +123,7 @@ impl CookieNames {
             session: session.to_owned(),
             form: format!("{session}-form"),
             ticket: format!("{session}-ticket"),
+            unlock: format!("{session}-unlock"),
             device: format!("{session}-device"),
             notice: format!("{session}-notice"),
             circle: format!("{session}-circle"),

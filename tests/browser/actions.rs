@@ -1,7 +1,9 @@
 //! What a person does at the gateway's pages and in the web client behind them, one function per act.
 
+use serde_json::json;
+
 use crate::browser::Browser;
-use crate::harness::{Links, OUT};
+use crate::harness::{IN, Links, OTHER_PASSWORD, OUT, Visitor};
 use crate::office::{Office, Person};
 use crate::words::Words;
 
@@ -96,4 +98,56 @@ pub async fn start_out(office: &Office, browser: &Browser, person: &Person, word
     let links = office.mailbox.next_links(&person.email).await;
     open_link(browser, &links.in_office).await;
     set_password(browser, words, password).await;
+}
+
+/// Somebody at the same address guesses at this name until that is stopped; then the person tries, and is stopped as well.
+pub async fn be_stopped(office: &Office, browser: &Browser, words: &Words, login: &str) {
+    let guesser = Visitor::at(&office.gateway, IN);
+    for number in 0.. {
+        let guess = json!({ "login": login, "password": format!("{OTHER_PASSWORD} {number}") });
+        if guesser.post_json("/login", &guess).await.status == 429 {
+            break;
+        }
+        assert!(number < 100, "nobody stops whoever guesses");
+    }
+    browser.visit("/login").await;
+    try_sign_in(browser, login, OTHER_PASSWORD).await;
+    is_refused(browser, words.throttled).await;
+    browser.find("form.aside button").await;
+}
+
+/// Asks for the link on the page that says that one is stopped, follows it, and unlocks the browser; it ends at the login
+/// page. The visitor is shown each page on the way. Answers the link.
+pub async fn unlock_by_mail(
+    office: &Office,
+    browser: &Browser,
+    words: &Words,
+    person: &Person,
+    mut visitor: impl AsyncFnMut(&str, &Browser),
+) -> String {
+    browser.click("form.aside button").await;
+    browser.arrive("/login").await;
+    browser
+        .until("[role=status]", |text| text.contains(words.unlock_sent))
+        .await;
+    visitor("login-unlock-sent", browser).await;
+    let letter = office.mailbox.next(&person.email).await;
+    assert!(letter.subject.contains(words.unlock_letter), "{}", letter.subject);
+    let link = crate::harness::mailbox::links(&letter).in_office;
+    browser.visit(&link).await;
+    browser.until("h1", |title| title == words.unlock).await;
+    let address = browser.address().await;
+    assert_eq!(
+        (address.path(), address.query()),
+        ("/.sekisho/unlock", None),
+        "the ticket left the address bar"
+    );
+    visitor("unlock", browser).await;
+    browser.click("main button.primary").await;
+    browser.arrive("/login").await;
+    browser
+        .until("[role=status]", |text| text.contains(words.unlocked))
+        .await;
+    visitor("login-unlocked", browser).await;
+    link
 }

@@ -1,16 +1,22 @@
 //! Every page there is, in the order somebody can come to see them. The stories about looks and accessibility walk
 //! through all of them; a new page belongs in here.
 
-use crate::actions::{link_for, open_link, send_passwords, set_password, sign_in, try_sign_in};
+use crate::actions::{
+    be_stopped, link_for, open_link, send_passwords, set_password, sign_in, try_sign_in, unlock_by_mail,
+};
 use crate::browser::{Browser, Kind};
-use crate::harness::{IN, Links, OTHER_PASSWORD, PASSWORD, eventually};
+use crate::harness::{IN, Links, OTHER_PASSWORD, PASSWORD, eventually, quotas};
 use crate::office::{Office, Person};
 use crate::words::Words;
 
 /// Visits every page in one language. The visitor is told each page's name and may change how it is shown, but must
 /// not leave it.
 pub async fn walk(words: &Words, mut visitor: impl AsyncFnMut(&str, &Browser)) {
-    let office = Office::with("[links]\nwelcome = \"1s\"\n[sessions]\nfresh_for = \"1s\"").await;
+    let rules = quotas(&[("sign-in.client+account", "8 per 15m")]);
+    let office = Office::with(&format!(
+        "{rules}\n[links]\nwelcome = \"1s\"\n[sessions]\nfresh_for = \"1s\""
+    ))
+    .await;
     let browser = Browser::open(&office, Kind::speaking(words.language)).await;
     let person = Person::new("501", words.somebody, words.language);
     let expired = expired_link(&office, &browser, words).await;
@@ -101,6 +107,13 @@ impl Walk<'_> {
         open_link(browser, link_for(&links, IN)).await;
         browser.until("h1", |title| title == words.reset).await;
         visitor("set-password-reset", browser).await;
+
+        be_stopped(office, browser, words, &person.extension).await;
+        visitor("login-stopped", browser).await;
+        let link = unlock_by_mail(office, browser, words, person, &mut *visitor).await;
+        browser.visit(&link).await;
+        browser.until("h1", |title| title == words.unknown).await;
+        visitor("unlock-dead", browser).await;
     }
 
     async fn web_client(&mut self, visitor: &mut impl AsyncFnMut(&str, &Browser)) {

@@ -14,6 +14,14 @@ pub struct Words {
     pub wrong: &'static str,
     /// Too many attempts.
     pub throttled: &'static str,
+    /// After a link was asked for that unlocks the browser.
+    pub unlock_sent: &'static str,
+    /// In the subject of the letter with that link.
+    pub unlock_letter: &'static str,
+    /// Title of the page behind it.
+    pub unlock: &'static str,
+    /// After it was used.
+    pub unlocked: &'static str,
     /// After a password was set.
     pub password_set: &'static str,
     /// After signing out.
@@ -81,6 +89,10 @@ pub const ENGLISH: Words = Words {
     login: "Sign in",
     wrong: "That did not work",
     throttled: "Too many attempts",
+    unlock_sent: "a mail with a link is on its way",
+    unlock_letter: "Unlock your browser",
+    unlock: "Unlock this browser",
+    unlocked: "This browser is unlocked",
     password_set: "Your new password is set",
     signed_out: "You are signed out",
     session_ended: "Your session has ended",
@@ -119,6 +131,10 @@ pub const JAPANESE: Words = Words {
     login: "ログイン",
     wrong: "ログインできませんでした",
     throttled: "試行回数が多すぎます",
+    unlock_sent: "リンクを記載したメールをお送りしています",
+    unlock_letter: "ブラウザーのロック解除",
+    unlock: "このブラウザーのロックを解除",
+    unlocked: "このブラウザーのロックを解除しました",
     password_set: "新しいパスワードを設定しました",
     signed_out: "ログアウトしました",
     session_ended: "セッションが終了しました",

@@ -53,6 +53,7 @@ mod stopping;
 mod streams;
 mod surface;
 mod systemd;
+mod unlock;
 mod upgrade;
 mod upstream_verify;
 mod upstreams;

@@ -18,6 +18,7 @@ use sekisho::domain::password::PasswordRules;
 use sekisho::domain::session::Lifetime;
 use sekisho::flows::{
     Authenticate, ForgotPassword, OwnAccount, RecordSeen, Refusals, SetPassword, SignIn, SignOut, StandingOrders,
+    UnlockBrowser,
 };
 use sekisho::store::{CachedSessions, LimiterTerms, MemoryLimiter, MemoryStore};
 use sekisho::web::{Access, Branding, Health, Portal, PortalFlows, PortalRoutes, PortalSettings, RouteInfo, Theme};
@@ -97,6 +98,14 @@ fn routes() -> Vec<RouteInfo> {
             sessions_per_account: 20,
             throttled_noted_at: AtomicI64::new(0),
         }),
+        unlock: Arc::new(UnlockBrowser {
+            unlocks: store.clone(),
+            accounts: store.clone(),
+            outbox: store.clone(),
+            limiter: limiter.clone(),
+            world: world.clone(),
+            limited: false,
+        }),
         sign_out: Arc::new(SignOut {
             sessions: store.clone(),
             principals: sessions,
@@ -113,7 +122,13 @@ fn routes() -> Vec<RouteInfo> {
         jwks: Arc::new(Bytes::new),
         health: Arc::new(Well),
     };
-    let settings = PortalSettings {
+    Portal::new(settings(), flows)
+        .unwrap_or_else(|problem| panic!("{problem}"))
+        .routes()
+}
+
+fn settings() -> PortalSettings {
+    PortalSettings {
         routes: PortalRoutes {
             login: "/login".into(),
             logout: "/logout".into(),
@@ -128,15 +143,13 @@ fn routes() -> Vec<RouteInfo> {
         },
         theme: Theme::default(),
         cookie: "__Host-sekisho".into(),
+        zone: jiff::tz::TimeZone::UTC,
         language: Language::En,
         lifetime: Lifetime::default(),
         form_key: Zeroizing::new([0; 32]),
         device_key: Zeroizing::new([0; 32]),
         notice_key: Zeroizing::new([0; 32]),
-    };
-    Portal::new(settings, flows)
-        .unwrap_or_else(|problem| panic!("{problem}"))
-        .routes()
+    }
 }
 
 /// Where a variable segment is filled in.
@@ -152,6 +165,7 @@ fn fields(path: &str) -> Vec<(&'static str, &'static str)> {
     match path {
         "/login" => vec![("login", "101"), ("password", PASSWORD)],
         "/forgot-password" => vec![("email", "nobody@example.com")],
+        "/.sekisho/unlock/ask" => vec![("login", "999")],
         "/set-password" => vec![("password", PASSWORD), ("confirmation", PASSWORD)],
         _ => vec![],
     }

@@ -70,6 +70,8 @@ pub fn count(metrics: &FactMetrics, fact: &Fact) {
         Fact::LetterBounced(matter, _) => letters.count(&[matter, "bounced"]),
         Fact::SignInRefused(_)
         | Fact::ResetRefused(_)
+        | Fact::UnlockRequested
+        | Fact::BrowserUnlocked
         | Fact::AccountCreated
         | Fact::AccountEnabled
         | Fact::AccountChanged(_)

@@ -149,9 +149,9 @@ impl Monitor {
             let stats = hasher.stats();
             counted.set_hashing(HashingFigures {
                 running: stats.running,
-                queued: stats.waiting,
+                queued: [stats.waiting.known, stats.waiting.strangers],
                 completed: stats.completed,
-                shed: stats.shed,
+                shed: [stats.shed.known, stats.shed.strangers],
                 abandoned: stats.abandoned,
             });
             counted.set_store_faults(faults.counts());

@@ -9,7 +9,7 @@ use prometheus_client::metrics::counter::Counter;
 use crate::domain::fault::Fault;
 use crate::domain::password::{Password, PasswordHash};
 use crate::flows::World;
-use crate::ports::{Compared, Content, Hasher, Mail, Mailer, Receipt, Refusal};
+use crate::ports::{Compared, Content, Hasher, Mail, Mailer, Place, Receipt, Refusal};
 use crate::telemetry::health::{Health, Part};
 use crate::telemetry::metrics::{Histogram, Labelled, Metrics};
 
@@ -40,9 +40,9 @@ impl Hasher for ObservedHasher {
         Ok(hash)
     }
 
-    async fn verify(&self, password: &Password, hash: Option<&PasswordHash>) -> Result<Compared, Fault> {
+    async fn verify(&self, password: &Password, hash: Option<&PasswordHash>, place: Place) -> Result<Compared, Fault> {
         let begun = Instant::now();
-        let compared = self.inner.verify(password, hash).await?;
+        let compared = self.inner.verify(password, hash, place).await?;
         self.verify.observe(begun.elapsed());
         Ok(compared)
     }
@@ -87,5 +87,6 @@ const fn kind(content: &Content<'_>) -> &'static str {
         Content::AccountUnlocked { .. } => "account-unlocked",
         Content::NewPassword { .. } => "new-password",
         Content::Campaign(_) => "campaign",
+        Content::BrowserUnlock { .. } => "browser-unlock",
     }
 }

@@ -3,6 +3,7 @@
 
 mod audit;
 mod dearest;
+mod line;
 pub(in crate::crypto) mod phc;
 mod pool;
 mod strain;
@@ -30,10 +31,10 @@ use super::secrets::Pepper;
 use crate::config::Hashing;
 use crate::domain::fault::Fault;
 use crate::domain::password::{Password, PasswordHash};
-use crate::ports::{Compared, Entropy, Hasher, Spent};
+use crate::ports::{Compared, Entropy, Hasher, Place, Spent};
 
 pub use self::audit::HashKind;
-pub use self::pool::Stats;
+pub use self::pool::{ByLane, Stats};
 
 /// The most memory a stored hash may ask for where the configuration asks for less.
 const MAX_STORED_MEMORY_KIB: u32 = 256 * 1024;
@@ -143,20 +144,23 @@ impl Argon2Hasher {
         if demands.is_nothing() {
             return Ok(None);
         }
-        let measured = self.speeds.get_or_try_init(|| self.run(terms, Speeds::measure));
+        let measured = self
+            .speeds
+            .get_or_try_init(|| self.run(Place::OWN, terms, Speeds::measure));
         Ok(Some(measured.await?.time(&demands)))
     }
 
     async fn run<T: Send + 'static>(
         &self,
+        place: Place,
         terms: Arc<Terms>,
         work: impl FnOnce(&Terms, &mut Scratch) -> Result<T, Fault> + Send + 'static,
     ) -> Result<T, Fault> {
         self.pool
-            .submit(move |scratch| work(&terms, scratch))
-            .map_err(|_| Fault::overloaded("the queue for password hashes is full"))?
+            .submit(place, move |scratch| work(&terms, scratch))
             .await
             .map_err(|e| Fault::unavailable("a hashing thread gave up on a password", e))?
+            .map_err(|_| Fault::overloaded("the queue for password hashes is full"))?
     }
 
     /// The stored hash, or `None` when it was made under a pepper that is not here. Bounds are checked for every row:
@@ -199,20 +203,20 @@ impl Hasher for Argon2Hasher {
     async fn hash(&self, password: &Password) -> Result<PasswordHash, Fault> {
         let (password, salt) = (password.clone(), fresh_salt(&*self.entropy));
         let hash = self
-            .run(self.terms.load_full(), move |terms, scratch| {
+            .run(Place::OWN, self.terms.load_full(), move |terms, scratch| {
                 terms.hash(scratch, &password, &salt)
             })
             .await?;
         Ok(PasswordHash::from_phc(hash.to_string()))
     }
 
-    async fn verify(&self, password: &Password, hash: Option<&PasswordHash>) -> Result<Compared, Fault> {
+    async fn verify(&self, password: &Password, hash: Option<&PasswordHash>, place: Place) -> Result<Compared, Fault> {
         let terms = self.terms.load_full();
         // Where there is none the dummy's text is read: that takes its time, too.
         let read = self.read(&terms, hash.unwrap_or(&terms.dummy_text))?;
         let stored = read.filter(|_| hash.is_some());
         let (password, strain) = (password.clone(), Arc::clone(&self.strain));
-        self.run(terms, move |terms, scratch| {
+        self.run(place, terms, move |terms, scratch| {
             scratch.waited();
             let watch = Stopwatch::start();
             let outcome = terms.verify(scratch, &password, stored.as_ref())?;

@@ -1,9 +1,9 @@
-//! A bounded set of threads for slow work, with a bounded queue; apart from the hashing so that its bounds stand alone.
+//! A bounded set of threads for slow work, with a bounded queue; apart from the hashing so that its bounds stand alone. Who
+//! comes next, and who is sent away, the [`Line`] decides.
 //!
 //! Threads of our own rather than the runtime's: they run at a lower priority, each keeps its
 //! memory, and a flood of sign-ins cannot take the runtime's blocking threads from anything else.
 
-use std::collections::VecDeque;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -12,6 +12,10 @@ use std::thread::{Builder, JoinHandle};
 use parking_lot::{Condvar, Mutex};
 use tokio::sync::oneshot;
 
+use super::line::{Joined, Line};
+use crate::domain::limits::attempt::LaneKind;
+use crate::ports::Place;
+
 /// Steps of niceness: about a tenth of the share of a thread that serves requests, while both want the processor.
 const NICENESS: i32 = 10;
 
@@ -19,20 +23,32 @@ const NICENESS: i32 = 10;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Stats {
     /// Jobs waiting for a thread.
-    pub waiting: usize,
+    pub waiting: ByLane<usize>,
     /// Jobs being worked on.
     pub running: usize,
     /// Jobs worked on since the start.
     pub completed: u64,
-    /// Jobs refused because the queue was full.
-    pub shed: u64,
+    /// Jobs sent away because the queue was full, at once or to make room.
+    pub shed: ByLane<u64>,
     /// Jobs dropped because whoever asked had gone.
     pub abandoned: u64,
 }
 
-/// Every place is taken.
+/// A figure for each lane.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ByLane<N> {
+    /// Of known devices.
+    pub known: N,
+    /// Of strangers.
+    pub strangers: N,
+}
+
+/// Every place is taken, or was needed for somebody else.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Full;
+
+/// What a job answers; nothing when it panics or the pool stops.
+pub type Answer<T> = oneshot::Receiver<Result<T, Full>>;
 
 /// Threads that each own an `S` to work with. Dropping the pool stops them after their current job.
 pub struct Pool<S> {
@@ -48,7 +64,11 @@ impl<S: Default + 'static> Pool<S> {
     pub fn start(threads: usize, queue: usize) -> io::Result<Self> {
         let mut pool = Self {
             shared: Arc::new(Shared {
-                state: Mutex::default(),
+                state: Mutex::new(State {
+                    waiting: Line::new(threads + queue),
+                    stats: Stats::default(),
+                    stopping: false,
+                }),
                 wake: Condvar::new(),
                 places: threads + queue,
             }),
@@ -62,39 +82,34 @@ impl<S: Default + 'static> Pool<S> {
         Ok(pool)
     }
 
-    /// Queues a job, first come first served. The receiver fails when the job panics or the pool stops.
-    ///
-    /// # Errors
-    /// [`Full`] at once, before anything is allocated for the job.
-    pub fn submit<T, W>(&self, work: W) -> Result<oneshot::Receiver<T>, Full>
+    /// Queues a job. One that is sent away, now or for somebody who comes later, answers [`Full`] at once.
+    pub fn submit<T, W>(&self, place: Place, work: W) -> Answer<T>
     where
         T: Send + 'static,
         W: FnOnce(&mut S) -> T + Send + 'static,
     {
-        let mut state = self.shared.state.lock();
-        if state.taken() >= self.shared.places {
-            state.drop_abandoned();
-        }
-        if state.taken() >= self.shared.places {
-            state.stats.shed += 1;
-            return Err(Full);
-        }
         let (reply, receiver) = oneshot::channel();
-        state.waiting.push_back(Box::new(Job {
+        let task = Box::new(Job {
             work: Some(work),
             outcome: None,
             reply,
-        }));
-        drop(state);
+        });
+        let turned_away = self.shared.state.lock().take_in(task, place, self.shared.places);
+        if let Some(task) = turned_away {
+            task.turn_away();
+        }
         self.shared.wake.notify_one();
-        Ok(receiver)
+        receiver
     }
 
     /// A consistent picture of the counters.
     pub fn stats(&self) -> Stats {
         let state = self.shared.state.lock();
         Stats {
-            waiting: state.waiting.len(),
+            waiting: ByLane {
+                known: state.waiting.waiting(LaneKind::Known),
+                strangers: state.waiting.waiting(LaneKind::Strangers),
+            },
             ..state.stats
         }
     }
@@ -105,7 +120,7 @@ impl<S> Drop for Pool<S> {
         let unserved = {
             let mut state = self.shared.state.lock();
             state.stopping = true;
-            std::mem::take(&mut state.waiting)
+            std::mem::replace(&mut state.waiting, Line::new(0))
         };
         drop(unserved);
         self.shared.wake.notify_all();
@@ -123,30 +138,28 @@ struct Shared<S> {
 }
 
 struct State<S> {
-    waiting: VecDeque<Box<dyn Task<S>>>,
+    waiting: Line<Box<dyn Task<S>>>,
     stats: Stats,
     stopping: bool,
 }
 
-impl<S> Default for State<S> {
-    fn default() -> Self {
-        Self {
-            waiting: VecDeque::new(),
-            stats: Stats::default(),
-            stopping: false,
-        }
-    }
-}
-
 impl<S> State<S> {
-    fn taken(&self) -> usize {
-        self.waiting.len() + self.stats.running
-    }
-
-    fn drop_abandoned(&mut self) {
-        let before = self.waiting.len();
-        self.waiting.retain(|task| !task.is_abandoned());
-        self.stats.abandoned += (before - self.waiting.len()) as u64;
+    /// Finds a job its place. Answers the one that is sent away, if any; it may be another.
+    fn take_in(&mut self, task: Box<dyn Task<S>>, place: Place, places: usize) -> Option<Box<dyn Task<S>>> {
+        let room = places.saturating_sub(self.stats.running);
+        if self.waiting.len() >= room {
+            self.stats.abandoned += self.waiting.retain(|task| !task.is_abandoned()) as u64;
+        }
+        let (away, lane) = match self.waiting.join(task, place, room) {
+            Joined::Waits => return None,
+            Joined::InPlaceOf(task, lane) => (task, lane),
+            Joined::TurnedAway(task) => (task, place.lane),
+        };
+        match lane {
+            LaneKind::Known => self.stats.shed.known += 1,
+            LaneKind::Strangers => self.stats.shed.strangers += 1,
+        }
+        Some(away)
     }
 }
 
@@ -175,9 +188,9 @@ impl<S: Default> Shared<S> {
             if state.stopping {
                 return None;
             }
-            match state.waiting.pop_front() {
-                Some(task) if task.is_abandoned() => state.stats.abandoned += 1,
-                Some(task) => {
+            match state.waiting.next() {
+                Some((task, _)) if task.is_abandoned() => state.stats.abandoned += 1,
+                Some((task, _)) => {
                     state.stats.running += 1;
                     return Some(task);
                 }
@@ -191,12 +204,13 @@ trait Task<S>: Send {
     fn is_abandoned(&self) -> bool;
     fn work(&mut self, scratch: &mut S);
     fn answer(self: Box<Self>);
+    fn turn_away(self: Box<Self>);
 }
 
 struct Job<T, W> {
     work: Option<W>,
     outcome: Option<T>,
-    reply: oneshot::Sender<T>,
+    reply: oneshot::Sender<Result<T, Full>>,
 }
 
 impl<S, T: Send, W: FnOnce(&mut S) -> T + Send> Task<S> for Job<T, W> {
@@ -211,8 +225,12 @@ impl<S, T: Send, W: FnOnce(&mut S) -> T + Send> Task<S> for Job<T, W> {
     fn answer(self: Box<Self>) {
         if let Some(outcome) = self.outcome {
             // Whoever asked may have gone meanwhile.
-            let _ = self.reply.send(outcome);
+            let _ = self.reply.send(Ok(outcome));
         }
+    }
+
+    fn turn_away(self: Box<Self>) {
+        let _ = self.reply.send(Err(Full));
     }
 }
 
@@ -230,18 +248,24 @@ mod tests {
 
     use super::*;
 
+    const HERE: Place = Place {
+        lane: LaneKind::Strangers,
+        subnet: std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST),
+    };
+
     fn pool(threads: usize, queue: usize) -> Pool<Vec<u8>> {
         Pool::start(threads, queue).unwrap()
     }
 
     /// A job that keeps its thread busy until the returned sender is dropped or used.
-    fn occupy(pool: &Pool<Vec<u8>>) -> (mpsc::Sender<()>, oneshot::Receiver<()>) {
+    fn occupy(pool: &Pool<Vec<u8>>) -> (mpsc::Sender<()>, Answer<()>) {
         let (release, wait) = mpsc::channel();
-        let done = pool
-            .submit(move |_| {
-                let _ = wait.recv();
-            })
-            .unwrap();
+        let (begin, begun) = mpsc::channel();
+        let done = pool.submit(HERE, move |_| {
+            let _ = begin.send(());
+            let _ = wait.recv();
+        });
+        begun.recv().unwrap();
         (release, done)
     }
 
@@ -249,49 +273,73 @@ mod tests {
     async fn beyond_threads_and_queue_everything_is_refused_at_once() {
         let pool = pool(1, 2);
         let (release, done) = occupy(&pool);
-        let waiting: Vec<_> = (0..2).map(|i| pool.submit(move |_| i).unwrap()).collect();
-        assert_eq!(pool.submit(|_| 0).unwrap_err(), Full);
-        assert_eq!(pool.submit(|_| 0).unwrap_err(), Full);
+        let waiting: Vec<_> = (0..2).map(|i| pool.submit(HERE, move |_| i)).collect();
+        assert_eq!(pool.submit(HERE, |_| 0).try_recv(), Ok(Err(Full)));
+        assert_eq!(pool.submit(HERE, |_| 0).try_recv(), Ok(Err(Full)));
         drop(release);
-        done.await.unwrap();
+        done.await.unwrap().unwrap();
         for (i, answer) in waiting.into_iter().enumerate() {
-            assert_eq!(answer.await.unwrap(), i);
+            assert_eq!(answer.await.unwrap(), Ok(i));
         }
         let expected = Stats {
             completed: 3,
-            shed: 2,
+            shed: ByLane { known: 0, strangers: 2 },
             ..Stats::default()
         };
         assert_eq!(pool.stats(), expected);
-        assert_eq!(pool.submit(|_| 7).unwrap().await.unwrap(), 7);
+        assert_eq!(pool.submit(HERE, |_| 7).await.unwrap(), Ok(7));
     }
 
     #[tokio::test]
     async fn without_a_queue_one_job_for_each_thread_is_taken() {
         let pool = pool(1, 0);
         let (release, done) = occupy(&pool);
-        assert_eq!(pool.submit(|_| 0).unwrap_err(), Full);
+        assert_eq!(pool.submit(HERE, |_| 0).try_recv(), Ok(Err(Full)));
         drop(release);
-        done.await.unwrap();
-        assert_eq!(pool.submit(|_| 7).unwrap().await.unwrap(), 7);
+        done.await.unwrap().unwrap();
+        assert_eq!(pool.submit(HERE, |_| 7).await.unwrap(), Ok(7));
     }
 
     #[tokio::test]
-    async fn jobs_are_served_in_the_order_they_came() {
-        let pool = pool(1, 8);
+    async fn jobs_of_one_subnet_are_served_in_the_order_they_came() {
+        let pool = pool(1, 12);
         let (release, _done) = occupy(&pool);
         let (order, seen) = mpsc::channel();
         let answers: Vec<_> = (0..8)
             .map(|i| {
                 let order = order.clone();
-                pool.submit(move |_| order.send(i).unwrap()).unwrap()
+                pool.submit(HERE, move |_| order.send(i).unwrap())
             })
             .collect();
         drop((release, order));
         for answer in answers {
-            answer.await.unwrap();
+            answer.await.unwrap().unwrap();
         }
         assert_eq!(seen.into_iter().collect::<Vec<_>>(), (0..8).collect::<Vec<_>>());
+    }
+
+    #[tokio::test]
+    async fn a_known_device_takes_the_place_of_a_stranger_who_is_told_at_once_and_comes_first() {
+        let pool = pool(1, 2);
+        let (release, done) = occupy(&pool);
+        let (order, seen) = mpsc::channel();
+        let of = |place, name| {
+            let order = order.clone();
+            pool.submit(place, move |_| order.send(name).unwrap())
+        };
+        let owner = Place {
+            lane: LaneKind::Known,
+            ..HERE
+        };
+        let (first, mut second) = (of(HERE, "first"), of(HERE, "second"));
+        let known = of(owner, "owner");
+        assert_eq!(second.try_recv(), Ok(Err(Full)), "told while the others wait");
+        assert_eq!(pool.stats().waiting, ByLane { known: 1, strangers: 1 });
+        drop((release, order));
+        done.await.unwrap().unwrap();
+        assert_eq!((known.await.unwrap(), first.await.unwrap()), (Ok(()), Ok(())));
+        assert_eq!(seen.into_iter().collect::<Vec<_>>(), ["owner", "first"]);
+        assert_eq!(pool.stats().shed, ByLane { known: 0, strangers: 1 });
     }
 
     #[tokio::test]
@@ -299,13 +347,13 @@ mod tests {
         let pool = pool(1, 1);
         let (release, done) = occupy(&pool);
         let (worked, seen) = mpsc::channel();
-        let abandoned = pool.submit(move |_| worked.send(()).unwrap()).unwrap();
-        assert_eq!(pool.submit(|_| 0).unwrap_err(), Full);
+        let abandoned = pool.submit(HERE, move |_| worked.send(()).unwrap());
+        assert_eq!(pool.submit(HERE, |_| 0).try_recv(), Ok(Err(Full)));
         drop(abandoned);
-        let next = pool.submit(|_| 7).unwrap();
+        let next = pool.submit(HERE, |_| 7);
         drop(release);
-        done.await.unwrap();
-        assert_eq!(next.await.unwrap(), 7);
+        done.await.unwrap().unwrap();
+        assert_eq!(next.await.unwrap(), Ok(7));
         assert!(seen.try_recv().is_err(), "the abandoned job was not worked on");
         assert_eq!(pool.stats().abandoned, 1);
         assert_eq!(pool.stats().completed, 2);
@@ -314,30 +362,29 @@ mod tests {
     #[tokio::test]
     async fn a_panic_fails_its_own_job_and_no_other() {
         let pool = pool(1, 4);
-        let panicked = pool
-            .submit(|scratch| -> () {
-                scratch.push(1);
-                panic!("a job that panics on purpose")
-            })
-            .unwrap();
-        let next = pool.submit(|scratch| scratch.len()).unwrap();
+        let panicked = pool.submit(HERE, |scratch| -> () {
+            scratch.push(1);
+            panic!("a job that panics on purpose")
+        });
+        let next = pool.submit(HERE, |scratch| scratch.len());
         assert!(panicked.await.is_err());
-        assert_eq!(next.await.unwrap(), 0, "what the panic left behind is gone");
+        assert_eq!(next.await.unwrap(), Ok(0), "what the panic left behind is gone");
         assert_eq!(pool.stats().completed, 2);
     }
 
     #[tokio::test]
     async fn a_thread_keeps_its_memory_between_jobs() {
         let pool = pool(1, 4);
-        pool.submit(|scratch| scratch.resize(4096, 0)).unwrap().await.unwrap();
-        assert_eq!(pool.submit(|scratch| scratch.len()).unwrap().await.unwrap(), 4096);
+        let resized = pool.submit(HERE, |scratch| scratch.resize(4096, 0));
+        assert_eq!(resized.await.unwrap(), Ok(()));
+        assert_eq!(pool.submit(HERE, |scratch| scratch.len()).await.unwrap(), Ok(4096));
     }
 
     #[tokio::test]
     async fn a_dropped_pool_stops_its_threads_and_fails_what_waits() {
         let pool = pool(2, 4);
         let (first, second) = (occupy(&pool), occupy(&pool));
-        let waiting = pool.submit(|_| 7).unwrap();
+        let waiting = pool.submit(HERE, |_| 7);
         let shared = Arc::downgrade(&pool.shared);
         let stopping = std::thread::spawn(move || drop(pool));
         assert!(waiting.await.is_err());
@@ -351,7 +398,7 @@ mod tests {
     async fn the_threads_run_at_a_lower_priority_than_the_rest() {
         let niceness = || rustix::process::getpriority_process(None).unwrap();
         let before = niceness();
-        let inside = pool(1, 1).submit(move |_| niceness()).unwrap().await.unwrap();
+        let inside = pool(1, 1).submit(HERE, move |_| niceness()).await.unwrap().unwrap();
         assert_eq!(inside, (before + NICENESS).min(19));
         assert_eq!(niceness(), before);
     }

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::crypto::testing::Counting;
+use crate::domain::limits::attempt::LaneKind;
 use crate::ports::Verification;
 
 const HASHING: Hashing = Hashing {
@@ -27,6 +28,11 @@ fn stored(phc: &str) -> PasswordHash {
     PasswordHash::from_phc(phc.to_owned())
 }
 
+const HERE: Place = Place {
+    lane: LaneKind::Strangers,
+    subnet: std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST),
+};
+
 const FRESH: Verification = Verification::Match { stale: false };
 const STALE: Verification = Verification::Match { stale: true };
 
@@ -37,7 +43,7 @@ async fn the_reference_implementation_gives_the_same_hashes() {
     let plain = stored("$argon2id$v=19$m=256,t=2,p=1$c29tZXNhbHQ$nf65EOgLrQMR/uIPnA4rEsF5h7TKyQwu9U1bMCHGi/4");
     assert_eq!(
         hasher
-            .verify(&password("password"), Some(&plain))
+            .verify(&password("password"), Some(&plain), HERE)
             .await
             .unwrap()
             .outcome,
@@ -48,17 +54,20 @@ async fn the_reference_implementation_gives_the_same_hashes() {
         "$argon2id$v=19$m=64,t=3,p=1,keyid=003392d3$AgICAgICAgICAgICAgICAg$tB+8/oXHAMKgfH3StXN+vlWSj6Ukqudo8VgD27natns",
     );
     let typed = password("password パスワード");
-    assert_eq!(hasher.verify(&typed, Some(&keyed)).await.unwrap().outcome, STALE);
+    assert_eq!(hasher.verify(&typed, Some(&keyed), HERE).await.unwrap().outcome, STALE);
     assert_eq!(
         hasher
-            .verify(&password("password"), Some(&keyed))
+            .verify(&password("password"), Some(&keyed), HERE)
             .await
             .unwrap()
             .outcome,
         Verification::Mismatch
     );
     let same_terms = hasher_with(Hashing { passes: 3, ..HASHING }, Pepper::from_bytes([3; 32]));
-    assert_eq!(same_terms.verify(&typed, Some(&keyed)).await.unwrap().outcome, FRESH);
+    assert_eq!(
+        same_terms.verify(&typed, Some(&keyed), HERE).await.unwrap().outcome,
+        FRESH
+    );
 }
 
 #[tokio::test]
@@ -91,19 +100,27 @@ async fn imported_hashes_match_their_password_and_are_due_for_renewal() {
     ] {
         let imported = crate::crypto::foreign::judge(text).unwrap();
         assert_eq!(
-            hasher.verify(&password(typed), Some(&imported)).await.unwrap().outcome,
+            hasher
+                .verify(&password(typed), Some(&imported), HERE)
+                .await
+                .unwrap()
+                .outcome,
             STALE,
             "{text}"
         );
         let wrong = hasher
-            .verify(&password("wrong"), Some(&imported))
+            .verify(&password("wrong"), Some(&imported), HERE)
             .await
             .unwrap()
             .outcome;
         assert_eq!(wrong, Verification::Mismatch, "{text}");
         let renewed = hasher.hash(&password(typed)).await.unwrap();
         assert_eq!(
-            hasher.verify(&password(typed), Some(&renewed)).await.unwrap().outcome,
+            hasher
+                .verify(&password(typed), Some(&renewed), HERE)
+                .await
+                .unwrap()
+                .outcome,
             FRESH
         );
     }
@@ -117,7 +134,10 @@ async fn a_row_beyond_the_caps_is_refused_again_when_it_is_used_and_takes_no_wor
         "$scrypt$ln=30,r=8,p=1$aM15713r3Xsvxbi31lqr1Q$nFNh2CVHVjNldFVKDHDlm4CbdRSCdEBsjjJxD+iCs5E",
         "$argon2i$v=19$m=262144,t=20,p=1$c29tZXNhbHQ$wWKIMhR9lyDFvRz9YTZweHKfbftvj+qf+YFY4NeBbtA",
     ] {
-        let fault = hasher.verify(&password("it"), Some(&stored(text))).await.unwrap_err();
+        let fault = hasher
+            .verify(&password("it"), Some(&stored(text)), HERE)
+            .await
+            .unwrap_err();
         assert!(matches!(fault, Fault::Corrupt { .. }));
         assert!(fault.chain().contains("at most"), "{}", fault.chain());
     }
@@ -136,7 +156,7 @@ async fn a_fresh_hash_is_a_phc_string_with_its_own_salt_and_matches_only_its_pas
     assert_ne!(hasher.hash(&password("correct horse")).await.unwrap(), hash);
     assert_eq!(
         hasher
-            .verify(&password("correct horse"), Some(&hash))
+            .verify(&password("correct horse"), Some(&hash), HERE)
             .await
             .unwrap()
             .outcome,
@@ -144,7 +164,7 @@ async fn a_fresh_hash_is_a_phc_string_with_its_own_salt_and_matches_only_its_pas
     );
     assert_eq!(
         hasher
-            .verify(&password("Correct horse"), Some(&hash))
+            .verify(&password("Correct horse"), Some(&hash), HERE)
             .await
             .unwrap()
             .outcome,
@@ -167,7 +187,7 @@ async fn every_answer_costs_one_job_and_no_account_costs_what_an_account_costs()
         (Some(&foreign), Verification::Mismatch),
     ];
     for (i, (stored, expected)) in (2..).zip(cases) {
-        assert_eq!(hasher.verify(&typed, stored).await.unwrap().outcome, expected);
+        assert_eq!(hasher.verify(&typed, stored, HERE).await.unwrap().outcome, expected);
         assert_eq!(hasher.stats().completed, i);
     }
     assert_eq!(hasher.terms.load().dummy.recipe, hasher.terms.load().recipe);
@@ -192,9 +212,9 @@ async fn a_hash_is_stale_once_anything_about_it_has_moved_on() {
         hasher_with(Hashing { passes: 3, ..HASHING }, pepper()),
         hasher_with(HASHING, Pepper::from_bytes([4; 32]).with_previous([3; 32])),
     ] {
-        assert_eq!(later.verify(&typed, Some(&hash)).await.unwrap().outcome, STALE);
+        assert_eq!(later.verify(&typed, Some(&hash), HERE).await.unwrap().outcome, STALE);
         let again = later.hash(&typed).await.unwrap();
-        assert_eq!(later.verify(&typed, Some(&again)).await.unwrap().outcome, FRESH);
+        assert_eq!(later.verify(&typed, Some(&again), HERE).await.unwrap().outcome, FRESH);
     }
 }
 
@@ -203,15 +223,15 @@ async fn a_pepper_replaced_while_running_hashes_from_then_on_and_the_old_one_sti
     let (hasher, typed) = (hasher(), password("correct horse"));
     let before = hasher.hash(&typed).await.unwrap();
     hasher.replace_pepper(Pepper::from_bytes([4; 32]).with_previous([3; 32]));
-    assert_eq!(hasher.verify(&typed, Some(&before)).await.unwrap().outcome, STALE);
+    assert_eq!(hasher.verify(&typed, Some(&before), HERE).await.unwrap().outcome, STALE);
     let after = hasher.hash(&typed).await.unwrap();
-    assert_eq!(hasher.verify(&typed, Some(&after)).await.unwrap().outcome, FRESH);
+    assert_eq!(hasher.verify(&typed, Some(&after), HERE).await.unwrap().outcome, FRESH);
     hasher.replace_pepper(Pepper::from_bytes([4; 32]));
     assert_eq!(
-        hasher.verify(&typed, Some(&before)).await.unwrap().outcome,
+        hasher.verify(&typed, Some(&before), HERE).await.unwrap().outcome,
         Verification::Mismatch
     );
-    assert_eq!(hasher.verify(&typed, Some(&after)).await.unwrap().outcome, FRESH);
+    assert_eq!(hasher.verify(&typed, Some(&after), HERE).await.unwrap().outcome, FRESH);
 }
 
 #[tokio::test]
@@ -245,7 +265,10 @@ async fn another_version_or_output_length_is_stale_too() {
         (compute(Version::V0x13, 24), STALE),
         (compute(Version::V0x10, 32), STALE),
     ] {
-        assert_eq!(hasher.verify(&typed, Some(&hash)).await.unwrap().outcome, expected);
+        assert_eq!(
+            hasher.verify(&typed, Some(&hash), HERE).await.unwrap().outcome,
+            expected
+        );
     }
 }
 
@@ -253,19 +276,22 @@ async fn another_version_or_output_length_is_stale_too() {
 async fn a_full_queue_is_an_overload_at_once() {
     let hasher = hasher_with(Hashing { queue: 0, ..HASHING }, Pepper::from_bytes([3; 32]));
     let (release, wait) = std::sync::mpsc::channel::<()>();
-    let busy = hasher
-        .pool
-        .submit(move |_| {
-            let _ = wait.recv();
-        })
-        .unwrap();
+    let (begin, begun) = std::sync::mpsc::channel();
+    let busy = hasher.pool.submit(HERE, move |_| {
+        let _ = begin.send(());
+        let _ = wait.recv();
+    });
+    begun.recv().unwrap();
     let typed = password("correct horse");
-    for refused in [hasher.hash(&typed).await.err(), hasher.verify(&typed, None).await.err()] {
+    for refused in [
+        hasher.hash(&typed).await.err(),
+        hasher.verify(&typed, None, HERE).await.err(),
+    ] {
         assert!(matches!(refused, Some(Fault::Overloaded { .. })));
     }
-    assert_eq!(hasher.stats().shed, 2);
+    assert_eq!(hasher.stats().shed, ByLane { known: 1, strangers: 1 });
     drop(release);
-    busy.await.unwrap();
+    busy.await.unwrap().unwrap();
     assert!(hasher.hash(&typed).await.is_ok());
 }
 
@@ -277,7 +303,10 @@ async fn a_hash_that_cannot_be_used_is_corrupt_and_is_not_repeated_to_anybody() 
         "$2b$12$abcdefghijklmnopqrstuv",
         "",
     ] {
-        let fault = hasher.verify(&password("it"), Some(&stored(phc))).await.unwrap_err();
+        let fault = hasher
+            .verify(&password("it"), Some(&stored(phc)), HERE)
+            .await
+            .unwrap_err();
         assert!(matches!(fault, Fault::Corrupt { .. }));
         assert!(phc.is_empty() || !fault.chain().contains(phc), "{}", fault.chain());
     }
@@ -296,7 +325,7 @@ async fn a_stored_hash_that_needs_more_memory_than_usual_still_verifies() {
     let hash = hasher_with(large, pepper()).hash(&typed).await.unwrap();
     assert_eq!(
         hasher_with(HASHING, pepper())
-            .verify(&typed, Some(&hash))
+            .verify(&typed, Some(&hash), HERE)
             .await
             .unwrap()
             .outcome,
@@ -318,7 +347,7 @@ async fn a_pepper_that_is_not_here_is_told_to_the_operator_once_and_not_for_ever
     let hasher = hasher();
     for _ in 0..3 {
         assert_eq!(
-            hasher.verify(&typed, Some(&foreign)).await.unwrap().outcome,
+            hasher.verify(&typed, Some(&foreign), HERE).await.unwrap().outcome,
             Verification::Mismatch
         );
     }

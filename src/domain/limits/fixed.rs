@@ -12,6 +12,10 @@ pub enum Fixed {
     ResetAgain,
     /// What one client repeats for one address.
     ResetRepeat,
+    /// Wishes of one client for links that unlock a browser.
+    UnlockClient,
+    /// Wishes for one name that become letters.
+    UnlockName,
     /// Letters with links to one account, but for those its own devices ask for.
     MailAccount,
     /// Letters to one account that one of its own devices asked for.
@@ -24,9 +28,11 @@ pub enum Fixed {
 
 impl Fixed {
     /// All of them.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 8] = [
         Self::ResetAgain,
         Self::ResetRepeat,
+        Self::UnlockClient,
+        Self::UnlockName,
         Self::MailAccount,
         Self::MailDevice,
         Self::MailClient,
@@ -38,6 +44,8 @@ impl Fixed {
         match self {
             Self::ResetAgain => "reset.again",
             Self::ResetRepeat => "reset.repeat",
+            Self::UnlockClient => "unlock.client",
+            Self::UnlockName => "unlock.name",
             Self::MailAccount => "mail.account",
             Self::MailDevice => "mail.device",
             Self::MailClient => "mail.client",

@@ -26,6 +26,14 @@ impl Quota {
             .then_some(Self { burst, period })
     }
 
+    /// So many an hour, at least one.
+    pub const fn hourly(burst: u32) -> Self {
+        Self {
+            burst: if burst == 0 { 1 } else { burst },
+            period: Duration::from_hours(1),
+        }
+    }
+
     /// How many may come at once.
     pub const fn burst(&self) -> u32 {
         self.burst

@@ -19,6 +19,7 @@ use crate::domain::fault::Fault;
 use crate::domain::language::Language;
 use crate::domain::site::SiteName;
 use crate::domain::token::TicketToken;
+use crate::domain::unlock;
 use crate::ports::{Alert, Content, Reader};
 
 pub use sample::KINDS;
@@ -150,6 +151,21 @@ impl LetterPress {
                 ("new_password", facts)
             }
             Content::Campaign(alert) => ("campaign", self.alert(alert, language)),
+            Content::BrowserUnlock {
+                token,
+                life,
+                at,
+                client,
+            } => {
+                let path = format!("{}?ticket={}", unlock::PATH, token.expose());
+                let facts = context! {
+                    life => phrase::duration(language, *life),
+                    when => phrase::moment(language, *at, &self.zone),
+                    address => client.to_string(),
+                    ..links(doors, &path)
+                };
+                ("browser_unlock", facts)
+            }
         };
         let common = self.common(&reader);
         let plain = self.render(
@@ -296,7 +312,7 @@ fn split_subject(plain: &str) -> (&str, &str) {
 }
 
 /// Each with its name; names that end in `.html` are escaped as HTML, `.txt` not at all.
-const TEMPLATES: [(&str, &str); 34] = [
+const TEMPLATES: [(&str, &str); 38] = [
     ("layout.html", include_str!("templates/layout.html")),
     ("parts.html", include_str!("templates/parts.html")),
     ("welcome.en.txt", include_str!("templates/welcome.en.txt")),
@@ -355,4 +371,14 @@ const TEMPLATES: [(&str, &str); 34] = [
     ("campaign.ja.txt", include_str!("templates/campaign.ja.txt")),
     ("campaign.en.html", include_str!("templates/campaign.en.html")),
     ("campaign.ja.html", include_str!("templates/campaign.ja.html")),
+    ("browser_unlock.en.txt", include_str!("templates/browser_unlock.en.txt")),
+    ("browser_unlock.ja.txt", include_str!("templates/browser_unlock.ja.txt")),
+    (
+        "browser_unlock.en.html",
+        include_str!("templates/browser_unlock.en.html"),
+    ),
+    (
+        "browser_unlock.ja.html",
+        include_str!("templates/browser_unlock.ja.html"),
+    ),
 ];

@@ -11,11 +11,12 @@ use crate::domain::client::ClientAddr;
 use crate::domain::fault::Fault;
 use crate::domain::language::Language;
 use crate::domain::ticket::{NEW_PASSWORD_LIFE, TicketLife};
-use crate::domain::token::TicketToken;
+use crate::domain::token::{TicketToken, UnlockToken};
+use crate::domain::unlock;
 use crate::ports::{Alert, Content, Entry, Reader};
 
 /// The kinds of letters, as they are named in the outbox.
-pub const KINDS: [&str; 8] = [
+pub const KINDS: [&str; 9] = [
     "welcome",
     "reset",
     "password-changed",
@@ -24,6 +25,7 @@ pub const KINDS: [&str; 8] = [
     "account-unlocked",
     "new-password",
     "campaign",
+    "browser-unlock",
 ];
 
 /// Letters that read otherwise to some people, beside [`KINDS`].
@@ -59,6 +61,7 @@ impl LetterPress {
             .strip_suffix(TO_DISABLED)
             .map_or((kind, AccountState::Active), |kind| (kind, AccountState::Disabled));
         let token = TicketToken::parse(TOKEN).ok_or_else(unknown)?;
+        let unlocking = UnlockToken::parse(TOKEN).ok_or_else(unknown)?;
         let client = ClientAddr::new(std::net::Ipv4Addr::new(203, 0, 113, 7).into());
         let content = match kind {
             "welcome" => Content::Welcome {
@@ -78,6 +81,12 @@ impl LetterPress {
             "email-changed" => Content::EmailChanged { at, current: true },
             "email-changed-former" => Content::EmailChanged { at, current: false },
             "account-unlocked" => Content::AccountUnlocked { at },
+            "browser-unlock" => Content::BrowserUnlock {
+                token: &unlocking,
+                life: unlock::LIFE,
+                at,
+                client,
+            },
             "new-password" => Content::NewPassword {
                 token: &token,
                 life: life.reset.max(NEW_PASSWORD_LIFE),
@@ -127,10 +136,12 @@ impl LetterPress {
 
     /// A letter that is there for its links must show both.
     fn lost_links(&self, kind: &str, language: Language, written: &Written) -> Vec<String> {
-        if !matches!(kind, "welcome" | "reset" | "new-password") {
-            return Vec::new();
-        }
-        let path = format!("{}?ticket={TOKEN}", self.set_password);
+        let page = match kind {
+            "welcome" | "reset" | "new-password" => self.set_password.as_str(),
+            "browser-unlock" => unlock::PATH,
+            _ => return Vec::new(),
+        };
+        let path = format!("{page}?ticket={TOKEN}");
         let links = [
             ("in_office", self.doors.in_office.link(&path)),
             ("out_of_office", self.doors.out_of_office.link(&path)),
@@ -208,7 +219,7 @@ mod tests {
                     .sample(kind, language, TicketLife::default(), Timestamp::UNIX_EPOCH)
                     .unwrap();
                 assert!(!written.subject.is_empty());
-                let links = matches!(kind, "welcome" | "reset" | "new-password");
+                let links = matches!(kind, "welcome" | "reset" | "new-password" | "browser-unlock");
                 assert_eq!(written.text.contains(TOKEN), links, "{kind}");
                 assert_eq!(written.html.contains(TOKEN), links, "{kind}");
             }

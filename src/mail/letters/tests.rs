@@ -11,6 +11,7 @@ use crate::domain::account::{Account, AccountId, AccountState, Email, Extension,
 use crate::domain::client::ClientAddr;
 use crate::domain::doors::Door;
 use crate::domain::ticket::TicketLife;
+use crate::domain::token::UnlockToken;
 
 pub(in crate::mail) fn branding() -> Branding {
     Branding {
@@ -70,7 +71,7 @@ pub(in crate::mail) fn token() -> TicketToken {
 
 /// Writes one kind of letter, with the lives and the moment that the defaults give.
 fn written(press: &LetterPress, account: &Account, kind: &str) -> Written {
-    let token = token();
+    let (token, unlock) = (token(), UnlockToken::from_entropy([7; 32]));
     let at = "2027-01-15T08:00:00Z".parse().unwrap();
     let content = match kind {
         "welcome" => Content::Welcome {
@@ -99,6 +100,12 @@ fn written(press: &LetterPress, account: &Account, kind: &str) -> Written {
                 .sample(&kind.replace('_', "-"), account.language, TicketLife::default(), at)
                 .unwrap();
         }
+        "browser_unlock" => Content::BrowserUnlock {
+            token: &unlock,
+            life: Duration::from_hours(1),
+            at,
+            client: ClientAddr::new("203.0.113.7".parse().unwrap()),
+        },
         _ => Content::PasswordChanged { at },
     };
     press.write(account, &content, None).unwrap()
@@ -116,7 +123,8 @@ fn a_letter_reads_as_it_is_meant_to(
         "account_unlocked",
         "new_password",
         "campaign",
-        "campaign_over"
+        "campaign_over",
+        "browser_unlock"
     )]
     kind: &str,
     #[values(Language::En, Language::Ja)] language: Language,
@@ -168,6 +176,22 @@ fn a_link_goes_through_both_doors_and_carries_the_token(
 }
 
 #[rstest]
+fn a_link_that_unlocks_goes_through_both_doors_to_a_page_of_its_own(
+    #[values(Language::En, Language::Ja)] language: Language,
+) {
+    let letter = written(&press_of(&branding()), &account(language), "browser_unlock");
+    for door in ["https://phone.office.example:8443", "https://phone.example.com"] {
+        let token = UnlockToken::from_entropy([7; 32]).expose();
+        let link = format!("{door}/.sekisho/unlock?ticket={token}");
+        assert!(
+            letter.text.lines().any(|line| line == link),
+            "alone on its line: {link}"
+        );
+        assert!(letter.html.contains(&format!("href=\"{link}\"")), "{link}");
+    }
+}
+
+#[rstest]
 fn a_notice_carries_no_token(
     #[values("password_changed", "new_device", "email_changed", "account_unlocked")] kind: &str,
     #[values(Language::En, Language::Ja)] language: Language,
@@ -205,7 +229,8 @@ fn a_name_is_text_and_never_markup_or_a_new_line(
         "new_device",
         "email_changed",
         "email_changed_former",
-        "account_unlocked"
+        "account_unlocked",
+        "browser_unlock"
     )]
     kind: &str,
     #[values(Language::En, Language::Ja)] language: Language,
@@ -250,7 +275,8 @@ fn a_letter_without_support_address_names_none(
         "new_device",
         "email_changed",
         "email_changed_former",
-        "account_unlocked"
+        "account_unlocked",
+        "browser_unlock"
     )]
     kind: &str,
     #[values(Language::En, Language::Ja)] language: Language,

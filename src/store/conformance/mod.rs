@@ -12,6 +12,7 @@ mod orders;
 mod outbox;
 mod sessions;
 mod tickets;
+mod unlocks;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -33,7 +34,7 @@ use crate::domain::ticket::{Purpose, Ticket, Way};
 use crate::domain::token::TokenDigest;
 use crate::ports::{
     Accounts, ApiTokens, Attempts, Bounces, CampaignBook, EventFilter, Events, Keys, Orders, Outbox, Redemption, Room,
-    Sessions, Tickets,
+    Sessions, Tickets, Unlocks,
 };
 
 /// One adapter, seen through its ports alone.
@@ -41,6 +42,7 @@ pub(super) struct Ports {
     pub(super) accounts: Arc<dyn Accounts>,
     pub(super) sessions: Arc<dyn Sessions>,
     pub(super) tickets: Arc<dyn Tickets>,
+    pub(super) unlocks: Arc<dyn Unlocks>,
     pub(super) tokens: Arc<dyn ApiTokens>,
     pub(super) outbox: Arc<dyn Outbox>,
     pub(super) bounces: Arc<dyn Bounces>,
@@ -58,6 +60,7 @@ impl Ports {
         S: Accounts
             + Sessions
             + Tickets
+            + Unlocks
             + ApiTokens
             + Outbox
             + Bounces
@@ -73,6 +76,7 @@ impl Ports {
             accounts: Arc::clone(&store) as _,
             sessions: Arc::clone(&store) as _,
             tickets: Arc::clone(&store) as _,
+            unlocks: Arc::clone(&store) as _,
             tokens: Arc::clone(&store) as _,
             outbox: Arc::clone(&store) as _,
             bounces: Arc::clone(&store) as _,

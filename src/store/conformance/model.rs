@@ -493,7 +493,7 @@ impl Cast {
 
     fn with_letter(&mut self, then: Consequences, account: AccountId, now: Timestamp) -> Consequences {
         let client = crate::domain::client::ClientAddr::new("192.0.2.3".parse().unwrap());
-        let matter = match self.letters.len() % 8 {
+        let matter = match self.letters.len() % 9 {
             0 => Matter::Welcome { account },
             1 => Matter::PasswordChanged { account },
             2 => Matter::NewDevice {
@@ -510,6 +510,11 @@ impl Cast {
             6 => Matter::Campaign {
                 to: Email::parse("Security@Example.com").unwrap(),
                 campaign: CampaignId::parse("mtpa9wn5").unwrap(),
+            },
+            7 => Matter::UnlockRequested {
+                name: LoginName::parse("Who@Example.com").unwrap(),
+                client,
+                site: SiteName::main(),
             },
             _ => Matter::ResetRequested {
                 email: Email::parse("Who@Example.com").unwrap(),

@@ -1,6 +1,7 @@
 //! Stories of the outbox.
 
 use super::*;
+use crate::domain::account::LoginName;
 use crate::domain::campaigns::CampaignId;
 use crate::domain::client::ClientAddr;
 use crate::domain::device::Device;
@@ -113,6 +114,16 @@ async fn a_letter_comes_out_as_it_went_in(ports: Ports) {
         Matter::Campaign {
             to: Email::parse("Security@Example.com").unwrap(),
             campaign: CampaignId::parse("mtpa9wn5").unwrap(),
+        },
+        Matter::UnlockRequested {
+            name: LoginName::parse("101").unwrap(),
+            client: ClientAddr::new("192.0.2.7".parse().unwrap()),
+            site: SiteName::main(),
+        },
+        Matter::UnlockRequested {
+            name: LoginName::parse("Yuki@Example.com").unwrap(),
+            client: ClientAddr::new("2001:db8::7".parse().unwrap()),
+            site: SiteName::parse("wiki").unwrap(),
         },
         Matter::Welcome { account },
     ];

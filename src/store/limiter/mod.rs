@@ -239,6 +239,12 @@ impl Limiter for MemoryLimiter {
         shared.rule(decision, None, now, None)
     }
 
+    fn counts_by(&self, rule: &RuleName) -> Option<KeyKind> {
+        let regime = self.0.regime.load();
+        let known = regime.active.rules.iter().find(|known| known.name == *rule);
+        known.map(|rule| rule.key)
+    }
+
     fn digest_text(&self, text: &str) -> NameDigest {
         digest(&*self.0.digest_key, text)
     }

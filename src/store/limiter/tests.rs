@@ -132,6 +132,22 @@ fn attempts_in_parallel_get_exactly_the_quota() {
 }
 
 #[test]
+fn by_what_a_rule_counts_is_known_while_it_is_in_force() {
+    let (clock, notes) = (Ticking::by(0), Arc::new(Notes::default()));
+    let limiter = limiter(&clock, &notes);
+    let both = vec![
+        rule("a", KeyKind::Account, "1 per 15m"),
+        rule("c", KeyKind::Client, "1 per 15m"),
+    ];
+    limiter.govern(regime(both, Some(vec![rule("trial", KeyKind::Subnet, "1 per 15m")])));
+    let by = |name| limiter.counts_by(&RuleName::parse(name).unwrap());
+    assert_eq!(
+        (by("a"), by("c"), by("trial"), by("mail.day")),
+        (Some(KeyKind::Account), Some(KeyKind::Client), None, None)
+    );
+}
+
+#[test]
 fn whoever_hangs_up_has_guessed() {
     let (clock, notes) = (Ticking::by(0), Arc::new(Notes::default()));
     let limiter = limiter(&clock, &notes);

@@ -186,6 +186,7 @@ impl Accounts for MemoryStore {
         }
         state.sessions.retain(|_, session| session.account != id);
         state.tickets.retain(|_, ticket| ticket.account != id);
+        state.unlocks.retain(|_, unlock| unlock.account != id);
         state.note(now, Changed::Account(id));
         state.record(then);
         Ok(Change::Done)

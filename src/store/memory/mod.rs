@@ -12,6 +12,7 @@ mod orders;
 mod outbox;
 mod sessions;
 mod tickets;
+mod unlocks;
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -31,6 +32,7 @@ use crate::domain::password::PasswordHash;
 use crate::domain::session::Session;
 use crate::domain::ticket::{Ticket, TicketEnd, TicketState};
 use crate::domain::token::TokenDigest;
+use crate::domain::unlock::Unlock;
 use crate::ports::{AttemptPlace, Changed};
 
 /// Accounts, sessions, tickets, API tokens, orders, letters, events, attempts and keys behind one lock: every port method holds it from
@@ -52,6 +54,7 @@ struct State {
     accounts: BTreeMap<AccountId, StoredAccount>,
     sessions: HashMap<TokenDigest, Session>,
     tickets: HashMap<TokenDigest, Ticket>,
+    unlocks: HashMap<TokenDigest, Unlock>,
     openings: HashMap<TokenDigest, Openings>,
     letters: Vec<StoredLetter>,
     events: Vec<Event>,

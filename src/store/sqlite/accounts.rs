@@ -240,6 +240,7 @@ impl Accounts for SqliteStore {
             for statement in [
                 "DELETE FROM sessions WHERE account = $1",
                 "DELETE FROM tickets WHERE account = $1",
+                "DELETE FROM unlocks WHERE account = $1",
             ] {
                 query(statement).bind(id.to_string()).execute(&mut *tx).await?;
             }

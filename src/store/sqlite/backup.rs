@@ -51,6 +51,7 @@ const TABLES: &[(&str, Fate)] = &[
     ("sessions", Fate::Emptied),
     ("signing_keys", Fate::Kept),
     ("tickets", Fate::Emptied),
+    ("unlocks", Fate::Emptied),
 ];
 
 /// The tables that are in a backup without rows.
@@ -159,10 +160,13 @@ async fn strip(file: &Path, now: Timestamp) -> Result<(), Trouble> {
         }
     }
     // Somebody asked for a link that would be of no use to them by the time anybody restores this.
-    query("UPDATE letters SET status = 'withheld', ended_at = $1 WHERE status = 'waiting' AND matter = 'reset'")
-        .bind(ms(now))
-        .execute(&mut copy)
-        .await?;
+    query(
+        "UPDATE letters SET status = 'withheld', ended_at = $1 \
+         WHERE status = 'waiting' AND matter IN ('reset', 'browser-unlock')",
+    )
+    .bind(ms(now))
+    .execute(&mut copy)
+    .await?;
     // One that is revoked after the backup must not work again: names and scopes are kept, to make others by.
     query("UPDATE api_tokens SET revoked_at = $1 WHERE revoked_at IS NULL")
         .bind(ms(now))
@@ -171,6 +175,9 @@ async fn strip(file: &Path, now: Timestamp) -> Result<(), Trouble> {
     // What strangers typed into a form, and what a browser calls itself, is no business of a backup: it could be made to
     // look like anything.
     query("UPDATE letters SET email = 'withheld@invalid' WHERE matter = 'reset'")
+        .execute(&mut copy)
+        .await?;
+    query("UPDATE letters SET login = 'withheld' WHERE login IS NOT NULL")
         .execute(&mut copy)
         .await?;
     query("UPDATE letters SET user_agent = NULL, device = NULL WHERE status <> 'waiting'")
@@ -549,11 +556,13 @@ mod tests {
             "account-unlocked",
             "new-password",
             "campaign",
+            "browser-unlock",
         ];
         for (index, matter) in matters.iter().enumerate() {
             query(
                 "INSERT INTO letters (id, matter, account, email, client, user_agent, campaign, created_at, status, attempts, \
-                 due_at) VALUES ($1, $2, $3, 'ticket=typed@b.example', '::1', 'Set-Cookie: x', 'mtpa9wn5', 1, 'delivered', 1, 1)",
+                 due_at, login) VALUES ($1, $2, $3, 'ticket=typed@b.example', '::1', 'Set-Cookie: x', 'mtpa9wn5', 1, \
+                 'delivered', 1, 1, 'typed-by-a-stranger')",
             )
             .bind(format!("0190b5f2-7f3c-7d1e-9c55-{index:012}"))
             .bind(matter)
@@ -569,6 +578,7 @@ mod tests {
         assert_eq!((letters.rows.len(), letters.strange), (matters.len(), Vec::new()));
         let bytes = std::fs::read(&file).unwrap();
         assert!(!bytes.windows(10).any(|part| part == b"Set-Cookie"));
+        assert!(!bytes.windows(19).any(|part| part == b"typed-by-a-stranger"));
         let kept = bytes.windows(12).filter(|part| part == b"ticket=typed").count();
         assert!(kept < matters.len(), "the address of a reset is not in a backup");
     }

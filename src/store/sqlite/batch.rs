@@ -160,7 +160,7 @@ async fn put_events(tx: &mut SqliteConnection, events: &[Event]) -> Result<(), T
 async fn put_letters(tx: &mut SqliteConnection, later: &[DueLetter]) -> Result<(), Trouble> {
     for letters in later.chunks(ROWS) {
         let mut statement = QueryBuilder::<Sqlite>::new(
-            "INSERT INTO letters (id, matter, account, email, client, user_agent, device, site, campaign, created_at, status, \
+            "INSERT INTO letters (id, matter, account, email, client, user_agent, device, site, campaign, login, created_at, status, \
              attempts, due_at, paced) ",
         );
         statement.push_values(letters, |mut row, DueLetter { letter, due_at }| {
@@ -174,6 +174,7 @@ async fn put_letters(tx: &mut SqliteConnection, later: &[DueLetter]) -> Result<(
                 .push_bind(columns.device)
                 .push_bind(columns.site)
                 .push_bind(columns.campaign)
+                .push_bind(columns.login)
                 .push_bind(ms(letter.created_at))
                 .push_bind("waiting")
                 .push_bind(0_i64)

@@ -20,6 +20,7 @@ mod sessions;
 #[cfg(test)]
 mod tests;
 mod tickets;
+mod unlocks;
 
 use std::fmt::Display;
 use std::fs;
@@ -237,6 +238,7 @@ fn migrations() -> Migrator {
         step(10, "attempts", include_str!("migrations/0010_attempts.sql")),
         step(11, "orders", include_str!("migrations/0011_orders.sql")),
         step(12, "campaigns", include_str!("migrations/0012_campaigns.sql")),
+        step(13, "unlocks", include_str!("migrations/0013_unlocks.sql")),
     ])
 }
 

@@ -35,7 +35,8 @@ impl Outbox for SqliteStore {
             let mut taken = Vec::new();
             for (paced, most) in [(false, most.others), (true, most.paced)] {
                 let due = query(
-                    "SELECT id, matter, account, email, client, user_agent, device, site, campaign, created_at, attempts, paced \
+                    "SELECT id, matter, account, email, client, user_agent, device, site, campaign, login, created_at, attempts, \
+                     paced \
                      FROM letters \
                      WHERE status = 'waiting' AND due_at <= $1 AND (taken_until IS NULL OR taken_until <= $1) \
                      AND paced = $3 ORDER BY created_at, id LIMIT $2",
@@ -225,7 +226,7 @@ pub(super) async fn insert(tx: &mut SqliteConnection, letter: &Letter) -> Result
     let columns = rows::matter(&letter.matter);
     query(
         "INSERT INTO letters (id, matter, account, email, client, user_agent, device, site, campaign, created_at, status, \
-         attempts, due_at, paced) VALUES ($1, $2, $3, $4, $5, $7, $8, $10, $11, $6, 'waiting', 0, $6, $9)",
+         attempts, due_at, paced, login) VALUES ($1, $2, $3, $4, $5, $7, $8, $10, $11, $6, 'waiting', 0, $6, $9, $12)",
     )
     .bind(letter.id.to_string())
     .bind(letter.matter.as_str())
@@ -238,6 +239,7 @@ pub(super) async fn insert(tx: &mut SqliteConnection, letter: &Letter) -> Result
     .bind(letter.matter.is_paced())
     .bind(columns.site)
     .bind(columns.campaign)
+    .bind(columns.login)
     .execute(tx)
     .await?;
     Ok(())

@@ -12,7 +12,7 @@ use sqlx::migrate::MigrateError;
 use sqlx::sqlite::SqliteRow;
 use uuid::Uuid;
 
-use crate::domain::account::{Account, AccountId, AccountState, Email, Extension, Role};
+use crate::domain::account::{Account, AccountId, AccountState, Email, Extension, LoginName, Role};
 use crate::domain::api_token::{ApiToken, ApiTokenId, ApiTokenName, LastUse};
 use crate::domain::bounce::{Action, Bounce, Ignored, Report, StatusCode};
 use crate::domain::campaigns::CampaignId;
@@ -29,6 +29,7 @@ use crate::domain::session::{Session, SessionId};
 use crate::domain::site::SiteName;
 use crate::domain::ticket::{Purpose, Ticket, TicketEnd, Way};
 use crate::domain::token::TokenDigest;
+use crate::domain::unlock::Unlock;
 use crate::ports::{Changed, Credential, LetterListing, LetterStatus, TicketListing};
 
 /// The columns [`account`] reads, from a table named `a`.
@@ -52,8 +53,8 @@ pub(super) use session_columns;
 /// The columns [`letter_listing`] reads.
 macro_rules! letter_columns {
     () => {
-        "id, matter, account, email, client, user_agent, device, site, campaign, created_at, status, attempts, due_at, words, \
-         ended_at, paced, sent_to, bounce, bounce_status, bounce_words, bounced_at"
+        "id, matter, account, email, client, user_agent, device, site, campaign, login, created_at, status, attempts, due_at, \
+         words, ended_at, paced, sent_to, bounce, bounce_status, bounce_words, bounced_at"
     };
 }
 pub(super) use letter_columns;
@@ -206,6 +207,18 @@ pub(super) fn ticket_listing(row: &SqliteRow) -> Result<TicketListing, Trouble> 
     })
 }
 
+pub(super) fn unlock(row: &SqliteRow) -> Result<Unlock, Trouble> {
+    Ok(Unlock {
+        digest: digest(row, "digest")?,
+        account: parsed(row, "account", AccountId::parse)?,
+        letter: parsed(row, "letter", LetterId::parse)?,
+        sent_to: parsed(row, "sent_to", |text| Email::parse(text).ok())?,
+        created_at: time(row, "created_at")?,
+        expires_at: time(row, "expires_at")?,
+        ended_at: time_if_any(row, "ended_at")?,
+    })
+}
+
 pub(super) fn letter(row: &SqliteRow) -> Result<Letter, Trouble> {
     let account = |row| parsed(row, "account", AccountId::parse);
     let matter: &str = row.try_get("matter")?;
@@ -226,6 +239,11 @@ pub(super) fn letter(row: &SqliteRow) -> Result<Letter, Trouble> {
         "campaign" => Matter::Campaign {
             to: parsed(row, "email", |text| Email::parse(text).ok())?,
             campaign: parsed(row, "campaign", CampaignId::parse)?,
+        },
+        "browser-unlock" => Matter::UnlockRequested {
+            name: parsed(row, "login", |text| LoginName::parse(text).ok())?,
+            client: parsed(row, "client", client)?,
+            site: site(row)?,
         },
         "reset" => Matter::ResetRequested {
             email: parsed(row, "email", |text| Email::parse(text).ok())?,
@@ -260,6 +278,7 @@ pub(super) struct MatterColumns<'a> {
     pub(super) device: Option<Vec<u8>>,
     pub(super) site: Option<&'a str>,
     pub(super) campaign: Option<String>,
+    pub(super) login: Option<&'a str>,
 }
 
 pub(super) fn matter(matter: &Matter) -> MatterColumns<'_> {
@@ -269,6 +288,7 @@ pub(super) fn matter(matter: &Matter) -> MatterColumns<'_> {
         | Matter::AccountUnlocked { .. }
         | Matter::NewPassword { .. } => (None, None, None),
         Matter::ResetRequested { email, client, .. } => (Some(email.as_typed()), Some(client), None),
+        Matter::UnlockRequested { client, .. } => (None, Some(client), None),
         Matter::NewDevice { client, user_agent, .. } => (None, Some(client), Some(user_agent.as_str())),
         Matter::EmailChanged { to, .. } | Matter::Campaign { to, .. } => (Some(to.as_typed()), None, None),
     };
@@ -284,6 +304,10 @@ pub(super) fn matter(matter: &Matter) -> MatterColumns<'_> {
         site: matter.site().filter(|site| !site.is_main()).map(SiteName::as_str),
         campaign: match matter {
             Matter::Campaign { campaign, .. } => Some(campaign.to_string()),
+            _ => None,
+        },
+        login: match matter {
+            Matter::UnlockRequested { name, .. } => Some(name.as_typed()),
             _ => None,
         },
     }

@@ -28,7 +28,7 @@ pub struct FactMetrics {
     pub sessions_swept: Counter,
 }
 
-const EVENTS: [&str; 54] = [
+const EVENTS: [&str; 56] = [
     "account.created",
     "account.disabled",
     "account.enabled",
@@ -50,6 +50,8 @@ const EVENTS: [&str; 54] = [
     "link.delayed",
     "link.opened",
     "link.refused",
+    "unlock.requested",
+    "browser.unlocked",
     "password.set",
     "password.changed",
     "password.closed",
@@ -113,7 +115,7 @@ const RESETS: [[&str; 2]; 13] = [
 
 const STEPS: [&str; 6] = ["sent", "withheld", "delayed", "printed", "opened", "used"];
 
-const LETTERS: [&str; 8] = [
+const LETTERS: [&str; 9] = [
     "welcome",
     "reset",
     "password-changed",
@@ -122,6 +124,7 @@ const LETTERS: [&str; 8] = [
     "account-unlocked",
     "campaign",
     "new-password",
+    "browser-unlock",
 ];
 
 const RESULTS: [&str; 5] = ["sent", "deferred", "withheld", "given-up", "bounced"];

@@ -100,9 +100,9 @@ names! {
     ATTEMPTS_UNRECORDED = Counter "sekisho_attempts_unrecorded" []
         "Attempts that were not written down, since too many came at once or the store took none";
     HASHING_RUNNING = Gauge "sekisho_hashing_running" [] "Passwords being hashed";
-    HASHING_QUEUED = Gauge "sekisho_hashing_queued" [] "Passwords waiting for a hashing thread";
+    HASHING_QUEUED = Gauge "sekisho_hashing_queued" ["lane"] "Passwords waiting for a hashing thread";
     HASHING_COMPLETED = Counter "sekisho_hashing_completed" [] "Passwords hashed";
-    HASHING_SHED = Counter "sekisho_hashing_shed" [] "Passwords refused since the queue was full";
+    HASHING_SHED = Counter "sekisho_hashing_shed" ["lane"] "Passwords refused since the queue was full";
     HASHING_ABANDONED = Counter "sekisho_hashing_abandoned" [] "Passwords not hashed since whoever asked had gone";
     HASHING_DURATION = Histogram "sekisho_hashing_duration_seconds" ["work"]
         "From asking for a hash to having it, the wait in the queue included";

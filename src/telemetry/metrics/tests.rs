@@ -75,9 +75,9 @@ fn the_exposition_is_openmetrics() {
     metrics.facts.events.count(&["never.heard.of"]);
     metrics.work.set_hashing(HashingFigures {
         running: 1,
-        queued: 2,
+        queued: [2, 7],
         completed: 30,
-        shed: 4,
+        shed: [0, 4],
         abandoned: 5,
     });
     metrics.work.set_store_faults([1, 0, 2, 0]);

@@ -29,9 +29,9 @@ pub struct WorkMetrics {
     /// How long the most overdue letter has been due.
     pub outbox_oldest_due: Number,
     hashing_running: Gauge,
-    hashing_queued: Gauge,
+    hashing_queued: Labelled<Gauge>,
     hashing_completed: Counter,
-    hashing_shed: Counter,
+    hashing_shed: Labelled<Counter>,
     hashing_abandoned: Counter,
     store_faults: Labelled<Counter>,
 }
@@ -41,20 +41,22 @@ pub struct WorkMetrics {
 pub struct HashingFigures {
     /// Being hashed.
     pub running: usize,
-    /// Waiting.
-    pub queued: usize,
+    /// Waiting: known devices, then strangers.
+    pub queued: [usize; 2],
     /// Hashed since the start.
     pub completed: u64,
-    /// Refused since the queue was full.
-    pub shed: u64,
+    /// Refused since the queue was full: known devices, then strangers.
+    pub shed: [u64; 2],
     /// Dropped since nobody waited any more.
     pub abandoned: u64,
 }
 
 /// The budgets of the limits that are there whatever the policy, by their names in the log.
-const BUDGETS: [&str; 6] = [
+const BUDGETS: [&str; 8] = [
     "reset.again",
     "reset.repeat",
+    "unlock.client",
+    "unlock.name",
     "mail.account",
     "mail.device",
     "mail.client",
@@ -71,6 +73,9 @@ const ORDERS: [&str; 7] = [
     "exemption",
     "policy",
 ];
+
+/// The lanes of the hashing queue, in the order of [`HashingFigures`].
+const LANES: [[&str; 1]; 2] = [["known"], ["strangers"]];
 
 /// Reads and writes that found the store unavailable or corrupt, in the order of [`WorkMetrics::set_store_faults`].
 const STORE_FAULTS: [[&str; 2]; 4] = [
@@ -92,9 +97,9 @@ impl Default for WorkMetrics {
             outbox_waiting: Gauge::default(),
             outbox_oldest_due: Number::default(),
             hashing_running: Gauge::default(),
-            hashing_queued: Gauge::default(),
+            hashing_queued: Labelled::new(&names::HASHING_QUEUED, LANES),
             hashing_completed: Counter::default(),
-            hashing_shed: Counter::default(),
+            hashing_shed: Labelled::new(&names::HASHING_SHED, LANES),
             hashing_abandoned: Counter::default(),
             store_faults: Labelled::new(&names::STORE_FAULTS, STORE_FAULTS),
         }
@@ -105,9 +110,17 @@ impl WorkMetrics {
     /// What the hashing threads count themselves.
     pub fn set_hashing(&self, figures: HashingFigures) {
         self.hashing_running.set(whole(figures.running));
-        self.hashing_queued.set(whole(figures.queued));
+        for (index, queued) in figures.queued.into_iter().enumerate() {
+            if let Some(gauge) = self.hashing_queued.at(index) {
+                gauge.set(whole(queued));
+            }
+        }
         set(&self.hashing_completed, figures.completed);
-        set(&self.hashing_shed, figures.shed);
+        for (index, shed) in figures.shed.into_iter().enumerate() {
+            if let Some(counter) = self.hashing_shed.at(index) {
+                set(counter, shed);
+            }
+        }
         set(&self.hashing_abandoned, figures.abandoned);
     }
 

@@ -39,7 +39,11 @@ pub(in super::super) async fn show(desk: Arc<Desk>, visit: Arc<Visit>) -> Result
     }
     let return_to = desk.return_to(visit.query.sole("return_to").as_deref());
     let notice = desk.notice(&visit);
-    let needed = notice == Some(Notice::PasswordSet) || visit.query.has(AGAIN);
+    let said = matches!(
+        notice,
+        Some(Notice::PasswordSet | Notice::UnlockSent | Notice::Unlocked)
+    );
+    let needed = said || visit.query.has(AGAIN);
     let answer = if !needed && desk.visitor(&visit).await?.is_some() {
         desk.lead(&visit.headers, &visit.voice, return_to.as_str().to_owned())
     } else {
@@ -80,7 +84,14 @@ pub(in super::super) async fn submit(desk: Arc<Desk>, visit: Arc<Visit>) -> Resu
             desk.after_sign_in(desk.remember(desk.hand_over(answer, &token), &device), &visit)
         }
         Ok(SignInOutcome::Refused) => refused(&desk, &visit, fields, Problem::WrongCredentials),
-        Ok(SignInOutcome::Throttled(wait)) => refused(&desk, &visit, fields, Problem::Throttled(wait)),
+        Ok(SignInOutcome::Throttled { wait, unlockable }) => {
+            let problem = if unlockable {
+                Problem::Stopped(wait)
+            } else {
+                Problem::Throttled(wait)
+            };
+            refused(&desk, &visit, fields, problem)
+        }
         Err(fault) => refused(&desk, &visit, fields, visit.mishap(&fault)),
     })
 }
@@ -106,6 +117,7 @@ fn form(visit: &Visit, return_to: &str, typed: &str, notice: Option<Notice>, pro
         typed => typed,
         return_to => return_to,
         notice => notice.map(Notice::as_str),
+        unlockable => matches!(problem, Some(Problem::Stopped(_))) && !typed.is_empty(),
         without_cookie => problem == Some(Problem::StaleForm) && visit.seed.fresh,
     };
     let mut carry = Vec::new();

@@ -11,8 +11,13 @@ mod logout;
 mod session;
 mod set_password;
 mod signed_in;
+mod unlock;
 
-use super::routes::{ACCOUNT_PATH, Access, Action, JWKS_PATH, LANGUAGE_PATH, SESSION_PATH, SIGNED_IN_PATH, Table};
+use crate::domain::unlock::PATH as UNLOCK_PATH;
+
+use super::routes::{
+    ACCOUNT_PATH, ASK_UNLOCK_PATH, Access, Action, JWKS_PATH, LANGUAGE_PATH, SESSION_PATH, SIGNED_IN_PATH, Table,
+};
 use super::settings::PortalRoutes;
 
 /// Every route there is.
@@ -59,6 +64,20 @@ pub(super) fn table(routes: &PortalRoutes) -> Table {
             Action::submit(set_password::FIELDS, set_password::submit),
         )
         .route("session", SESSION_PATH, SignedIn, Action::show(session::show))
+        .route("unlock.back", ASK_UNLOCK_PATH, Anyone, Action::show(unlock::back))
+        .route(
+            "unlock.ask",
+            ASK_UNLOCK_PATH,
+            Anyone,
+            Action::submit(unlock::ASK_FIELDS, unlock::ask),
+        )
+        .route("unlock.show", UNLOCK_PATH, Anyone, Action::show(unlock::show))
+        .route(
+            "unlock.submit",
+            UNLOCK_PATH,
+            Anyone,
+            Action::submit(unlock::FIELDS, unlock::submit),
+        )
         .route(
             "session.use",
             SESSION_PATH,

@@ -16,7 +16,7 @@ use crate::domain::event::{Consequences, Event};
 use crate::domain::fault::Fault;
 use crate::domain::limits::attempt::Attempt;
 use crate::domain::limits::ledger::{Draw, Outcome};
-use crate::domain::limits::policy::RuleName;
+use crate::domain::limits::policy::{KeyKind, RuleName};
 use crate::domain::limits::{NameDigest, Nanos};
 use crate::domain::outbox::{LetterId, QueuedLetter};
 use crate::domain::password::{Password, PasswordHash};
@@ -24,11 +24,12 @@ use crate::domain::principal::Principal;
 use crate::domain::session::{Session, SessionId};
 use crate::domain::ticket::{Ticket, TicketEnd, TicketState};
 use crate::domain::token::{TOKEN_BYTES, TokenDigest};
+use crate::domain::unlock::Unlock;
 use crate::ports::{
     AccountBatch, AccountListing, Accounts, Adding, ApiTokens, BatchOutcome, Change, Changed, Clock, Compared,
     Creation, Credential, EmailMatch, Entropy, EventFilter, Events, Grant, Hasher, Issue, LetterListing, Limiter,
-    Outbox, PasswordChange, Principals, Redemption, Renewal, Room, Ruling, Sessions, Spent, Stopped, TicketListing,
-    TicketRecord, Tickets, Verification,
+    Outbox, PasswordChange, Place, Principals, Redemption, Renewal, Room, Ruling, Sessions, Spent, Stopped,
+    TicketListing, TicketRecord, Tickets, Unlocks, Verification,
 };
 
 /// Everything the flows can reach.
@@ -39,6 +40,7 @@ pub(super) struct Fakes {
     pub sessions: Mutex<HashMap<TokenDigest, Session>>,
     pub former: Mutex<HashMap<TokenDigest, SessionId>>,
     pub tickets: Mutex<HashMap<TokenDigest, Ticket>>,
+    pub unlocks: Mutex<HashMap<TokenDigest, Unlock>>,
     pub events: Mutex<Vec<Event>>,
     pub letters: Mutex<usize>,
     /// What the letters accepted with other acts are about.
@@ -56,6 +58,8 @@ pub(super) struct Fakes {
     pub ended: Arc<Mutex<Vec<Outcome>>>,
     /// Who knocked, and as whom.
     pub knocked: Mutex<Vec<(Attempt, Option<AccountId>)>>,
+    /// By a rule that counts so.
+    pub closed_by: Mutex<KeyKind>,
     /// The hasher's queue is full.
     pub busy: Mutex<bool>,
     /// The store is down.
@@ -72,6 +76,7 @@ impl Fakes {
             sessions: Mutex::default(),
             former: Mutex::default(),
             tickets: Mutex::default(),
+            unlocks: Mutex::default(),
             events: Mutex::default(),
             letters: Mutex::default(),
             matters: Mutex::default(),
@@ -83,6 +88,7 @@ impl Fakes {
             tried: Mutex::default(),
             ended: Arc::default(),
             knocked: Mutex::default(),
+            closed_by: Mutex::new(KeyKind::Client),
             busy: Mutex::default(),
             down: Mutex::default(),
             drawn: AtomicU64::new(1),
@@ -185,6 +191,10 @@ impl Limiter for Fakes {
         }
     }
 
+    fn counts_by(&self, _: &RuleName) -> Option<KeyKind> {
+        Some(*self.closed_by.lock())
+    }
+
     fn digest_text(&self, text: &str) -> NameDigest {
         let mut hasher = DefaultHasher::new();
         text.hash(&mut hasher);
@@ -203,7 +213,7 @@ impl Hasher for Fakes {
         Ok(PasswordHash::from_phc(password.expose().to_owned()))
     }
 
-    async fn verify(&self, password: &Password, hash: Option<&PasswordHash>) -> Result<Compared, Fault> {
+    async fn verify(&self, password: &Password, hash: Option<&PasswordHash>, _: Place) -> Result<Compared, Fault> {
         self.hashing()?;
         let outcome = if hash.is_some_and(|hash| hash.expose() == password.expose()) {
             Verification::Match { stale: false }
@@ -230,6 +240,37 @@ impl Events for Fakes {
     }
 
     async fn recorded_since(&self, _: Option<i64>, _: usize) -> Result<(Vec<Event>, i64), Fault> {
+        unreachable!("no page asks for it")
+    }
+}
+
+#[async_trait]
+impl Unlocks for Fakes {
+    async fn issue(&self, _: &Unlock) -> Result<bool, Fault> {
+        unreachable!("no page asks for it")
+    }
+
+    async fn find(&self, digest: &TokenDigest) -> Result<Option<Unlock>, Fault> {
+        self.store()?;
+        Ok(self.unlocks.lock().get(digest).cloned())
+    }
+
+    async fn use_up(&self, digest: &TokenDigest, now: Timestamp, then: Consequences) -> Result<bool, Fault> {
+        self.store()?;
+        let mut unlocks = self.unlocks.lock();
+        let Some(unlock) = unlocks.get_mut(digest).filter(|unlock| unlock.ended_at.is_none()) else {
+            return Ok(false);
+        };
+        unlock.ended_at = Some(now);
+        self.record(then);
+        Ok(true)
+    }
+
+    async fn sent_since(&self, _: AccountId, _: Timestamp, _: LetterId) -> Result<bool, Fault> {
+        unreachable!("no page asks for it")
+    }
+
+    async fn sweep(&self, _: Timestamp) -> Result<u64, Fault> {
         unreachable!("no page asks for it")
     }
 }
@@ -516,8 +557,9 @@ impl Accounts for Fakes {
         unreachable!("no page asks for it")
     }
 
-    async fn find(&self, _: AccountId) -> Result<Option<Account>, Fault> {
-        unreachable!("no page asks for it")
+    async fn find(&self, id: AccountId) -> Result<Option<Account>, Fault> {
+        self.store()?;
+        Ok(Some(self.account.lock().clone()).filter(|account| account.id == id))
     }
 
     async fn find_by_extension(&self, _: &Extension) -> Result<Option<Account>, Fault> {

@@ -8,6 +8,7 @@ mod limited;
 mod links;
 mod pages;
 mod sign_in;
+mod stopped;
 mod surface;
 
 use std::collections::BTreeMap;
@@ -20,6 +21,7 @@ use bytes::Bytes;
 use http::header::{LOCATION, SET_COOKIE};
 use http::{HeaderMap, Request, Response, StatusCode};
 use jiff::Timestamp;
+use jiff::tz::TimeZone;
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
@@ -27,15 +29,17 @@ use crate::domain::account::{Account, AccountId, AccountState, Email, Extension,
 use crate::domain::client::ClientAddr;
 use crate::domain::doors::{Door, Doors};
 use crate::domain::language::Language;
+use crate::domain::outbox::LetterId;
 use crate::domain::password::PasswordRules;
 use crate::domain::session::{Lifetime, later};
 use crate::domain::site::{Place, Prefix, SiteName};
 use crate::domain::target::RequestPath;
 use crate::domain::ticket::{Purpose, Ticket};
-use crate::domain::token::TicketToken;
+use crate::domain::token::{TicketToken, UnlockToken};
+use crate::domain::unlock::{self, Unlock};
 use crate::flows::{
     Authenticate, ForgotPassword, OwnAccount, RecordSeen, Refusals, ResetLimits, SetPassword, SignIn, SignOut,
-    StandingOrders, World,
+    StandingOrders, UnlockBrowser, World,
 };
 use crate::store::MemoryStore;
 
@@ -97,6 +101,7 @@ fn settings() -> PortalSettings {
         theme: Theme::default(),
         cookie: "__Host-sekisho".into(),
         language: Language::En,
+        zone: TimeZone::fixed(jiff::tz::offset(9)),
         lifetime: Lifetime::default(),
         form_key: Zeroizing::new([9; 32]),
         device_key: Zeroizing::new([8; 32]),
@@ -141,6 +146,24 @@ impl House {
         };
         self.fakes.tickets.lock().insert(ticket.digest, ticket);
         format!("/set-password?ticket={}", token.expose())
+    }
+
+    /// A link that unlocks a browser, as a letter would carry it.
+    fn unlock_link(&self, byte: u8) -> String {
+        let token = UnlockToken::from_entropy([byte; 32]);
+        let now = *self.fakes.now.lock();
+        self.fakes.password_set_at.lock().get_or_insert(now);
+        let unlock = Unlock {
+            digest: token.digest(),
+            account: account().id,
+            letter: LetterId::new(Uuid::from_u128(u128::from(byte))),
+            sent_to: account().email.unwrap(),
+            created_at: now,
+            expires_at: later(now, unlock::LIFE),
+            ended_at: None,
+        };
+        self.fakes.unlocks.lock().insert(unlock.digest, unlock);
+        format!("{}?ticket={}", unlock::PATH, token.expose())
     }
 
     fn wait(&self, by: Duration) {
@@ -197,6 +220,14 @@ fn flows(fakes: &Arc<Fakes>) -> PortalFlows {
             world: world.clone(),
             sessions_per_account: 20,
             throttled_noted_at: AtomicI64::new(0),
+        }),
+        unlock: Arc::new(UnlockBrowser {
+            unlocks: Arc::clone(fakes) as _,
+            accounts: Arc::clone(fakes) as _,
+            outbox: Arc::clone(fakes) as _,
+            limiter: Arc::clone(fakes) as _,
+            world: world.clone(),
+            limited: true,
         }),
         sign_out: Arc::new(SignOut {
             sessions: Arc::clone(fakes) as _,

@@ -1,5 +1,6 @@
 //! What people see, in every language: it changes only on purpose.
 
+use crate::domain::limits::policy::KeyKind;
 use crate::domain::ticket::TicketEnd;
 use crate::web::Failure;
 
@@ -51,7 +52,19 @@ async fn pages(language: &'static str) -> Vec<(&'static str, String)> {
     *house.fakes.closed_for.lock() = Some(Duration::from_mins(14));
     let throttled = browser.post("/login", &[("login", "101"), ("password", "x")]).await;
     pages.push(("login_throttled", text(&throttled)));
+    *house.fakes.closed_by.lock() = KeyKind::Account;
+    let stopped = browser.post("/login", &[("login", "101"), ("password", "x")]).await;
+    pages.push(("login_stopped", text(&stopped)));
     *house.fakes.closed_for.lock() = None;
+    let token = hidden(&text(&stopped), "token");
+    let asked = [("token", &*token), ("login", "101")];
+    browser.post_as("/.sekisho/unlock/ask", "same-origin", &asked).await;
+    pages.push(("login_unlock_sent", text(&browser.get("/login").await)));
+    browser.get(&house.unlock_link(1)).await;
+    pages.push(("unlock", text(&browser.get("/.sekisho/unlock").await)));
+    browser.post("/.sekisho/unlock", &[]).await;
+    pages.push(("login_unlocked", text(&browser.get("/login").await)));
+    pages.push(("unlock_dead", text(&browser.get("/.sekisho/unlock").await)));
     pages.push(("forgot_password", text(&browser.get("/forgot-password").await)));
     let typo = browser.post("/forgot-password", &[("email", "yuki@")]).await;
     pages.push(("forgot_password_typo", text(&typo)));

@@ -235,7 +235,7 @@ async fn a_throttled_person_learns_when_to_try_again() {
         .await;
     assert_eq!(answer.status(), StatusCode::TOO_MANY_REQUESTS);
     assert_eq!(answer.headers()[RETRY_AFTER], "241");
-    assert!(text(&answer).contains("Try again in 5 minutes."));
+    assert!(text(&answer).contains("Try again in about 5 minutes, at 17:05 (UTC+09:00)."));
     assert_eq!(*house.fakes.hashes.lock(), 0);
 }
 

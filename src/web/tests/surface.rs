@@ -37,7 +37,7 @@ async fn every_post_from_another_site_is_refused_before_anything_is_done() {
         .into_iter()
         .filter(|route| route.method == "POST")
         .collect();
-    assert_eq!(posts.len(), 10);
+    assert_eq!(posts.len(), 12);
     for route in &posts {
         for site in ["cross-site", "same-site", "none"] {
             let answer = browser.post_as(&route.path, site, &fields).await;

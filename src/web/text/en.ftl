@@ -23,6 +23,20 @@ password-hide-label = Hide password
 notice-password-set = Your new password is set. Sign in with it.
 notice-signed-out = You are signed out.
 notice-session-ended = Your session has ended. Please sign in again.
+notice-unlock-sent = If an account has this name and an email address of its own, a mail with a link is on its way. At most one is sent in an hour: if one came a short while ago, use that one.
+notice-unlocked = This browser is unlocked. Sign in with your password.
+login-unlock-title = Is this your account?
+login-unlock-lead = Somebody may be guessing your password. You need not wait for that to end: have a link sent to your email address that unlocks this browser.
+login-unlock-submit = Send me an unlock link
+
+## Unlocking this browser
+
+unlock-title = Unlock this browser
+unlock-lead = For { $name }, extension { $extension }.
+unlock-what = What others try at your account will not hold up this browser any more. Nobody is signed in by this: you still need your password.
+unlock-submit = Unlock this browser
+unlock-back = Back to sign-in
+unlock-next = If you are still stopped, you can ask for a new link on the sign-in page.
 
 ## After signing in in a small window
 
@@ -171,12 +185,12 @@ retry-in = { $unit ->
        *[other] Try again in { $count } seconds.
     }
     [minutes] { $count ->
-        [one] Try again in one minute.
-       *[other] Try again in { $count } minutes.
+        [one] Try again in about one minute, at { $at }.
+       *[other] Try again in about { $count } minutes, at { $at }.
     }
    *[hours] { $count ->
-        [one] Try again in one hour.
-       *[other] Try again in { $count } hours.
+        [one] Try again in about one hour, at { $at }.
+       *[other] Try again in about { $count } hours, at { $at }.
     }
 }
 
@@ -238,6 +252,8 @@ problem-not-an-address = That is no email address
 problem-not-an-address-detail = Enter one address such as name@example.com.
 problem-link-missing = Open the link in your mail
 problem-link-missing-detail = To set a password, open the link from the mail you received. Each link works only once.
+problem-unlock-dead = This link does not work
+problem-unlock-dead-detail = It works once, for an hour, and only the newest one does.
 problem-link-unknown = This link does not work
 problem-link-unknown-detail = It may have been cut off when it was copied, or it is very old.
 problem-link-expired = This link has expired

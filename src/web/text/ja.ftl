@@ -23,6 +23,20 @@ password-hide-label = パスワードを隠す
 notice-password-set = 新しいパスワードを設定しました。このパスワードでログインしてください。
 notice-signed-out = ログアウトしました。
 notice-session-ended = セッションが終了しました。もう一度ログインしてください。
+notice-unlock-sent = この名前のアカウントがあり、専用のメールアドレスが登録されている場合は、リンクを記載したメールをお送りしています。お送りするのは 1 時間に 1 通までです。先ほど届いたメールがあれば、そのリンクをお使いください。
+notice-unlocked = このブラウザーのロックを解除しました。パスワードでログインしてください。
+login-unlock-title = ご本人ですか？
+login-unlock-lead = ほかの誰かがパスワードを推測しようとしている可能性があります。終わるまでお待ちいただく必要はありません。このブラウザーのロックを解除するリンクを、登録されたメールアドレスにお送りできます。
+login-unlock-submit = ロック解除のリンクを送信
+
+## ブラウザーのロック解除
+
+unlock-title = このブラウザーのロックを解除
+unlock-lead = { $name } さん（内線 { $extension }）のアカウント
+unlock-what = 解除すると、ほかの人による試行のためにこのブラウザーが止められることはなくなります。これだけではログインできません。パスワードは引き続き必要です。
+unlock-submit = ロックを解除する
+unlock-back = ログイン画面へ戻る
+unlock-next = まだログインが止められている場合は、ログイン画面から新しいリンクを送信できます。
 
 ## 小さなウィンドウでログインしたあと
 
@@ -164,8 +178,8 @@ failure-retry = もう一度試す
 failure-home = 最初のページへ
 retry-in = { $unit ->
     [seconds] { $count } 秒後にもう一度お試しください。
-    [minutes] { $count } 分後にもう一度お試しください。
-   *[hours] { $count } 時間後にもう一度お試しください。
+    [minutes] 約 { $count } 分後、{ $at }以降にもう一度お試しください。
+   *[hours] 約 { $count } 時間後、{ $at }以降にもう一度お試しください。
 }
 
 problem-malformed-request = リクエストを読み取れません
@@ -226,6 +240,8 @@ problem-not-an-address = メールアドレスではありません
 problem-not-an-address-detail = name@example.com のようなアドレスをひとつ入力してください。
 problem-link-missing = メールのリンクを開いてください
 problem-link-missing-detail = パスワードを設定するには、届いたメールのリンクを開いてください。リンクは一度だけ使えます。
+problem-unlock-dead = このリンクは使えません
+problem-unlock-dead-detail = リンクは 1 回だけ、1 時間以内に使えます。有効なのは最新のリンクだけです。
 problem-link-unknown = このリンクは使えません
 problem-link-unknown-detail = コピーの際に途中で切れたか、古いリンクの可能性があります。
 problem-link-expired = リンクの有効期限が切れています

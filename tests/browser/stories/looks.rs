@@ -3,21 +3,23 @@
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 
-use crate::actions::{forget_password, open_link, set_password, start_out};
+use crate::actions::{be_stopped, forget_password, open_link, set_password, start_out, unlock_by_mail};
 use crate::browser::{Browser, Kind, Scheme};
-use crate::harness::{OTHER_PASSWORD, PASSWORD};
+use crate::harness::{OTHER_PASSWORD, PASSWORD, quotas};
 use crate::office::{Office, Person};
 use crate::pages;
 use crate::screens;
 use crate::words::{ENGLISH, JAPANESE, Words};
 
 /// The pages people see every day: these are pictured in every way they can be shown, the others in two.
-const MAIN: [&str; 10] = [
+const MAIN: [&str; 12] = [
     "circle",
     "account",
     "confirm",
     "login",
     "login-refused",
+    "login-stopped",
+    "unlock",
     "set-password",
     "forgot-password",
     "forgot-password-sent",
@@ -84,7 +86,7 @@ async fn too_wide(browser: &Browser, page: &str) -> Vec<String> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_letter_shows_something() {
-    let office = Office::open().await;
+    let office = Office::with(&quotas(&[("sign-in.client+account", "3 per 15m")])).await;
     for (words, extension) in [(&ENGLISH, "601"), (&JAPANESE, "602")] {
         let person = Person::new(extension, words.somebody, words.language);
         let browser = Browser::open(&office, Kind::speaking(words.language)).await;
@@ -94,9 +96,11 @@ async fn every_letter_shows_something() {
         open_link(&browser, &links.in_office).await;
         set_password(&browser, words, OTHER_PASSWORD).await;
         office.mailbox.next(&person.email).await;
+        be_stopped(&office, &browser, words, &person.extension).await;
+        unlock_by_mail(&office, &browser, words, &person, async |_: &str, _: &Browser| {}).await;
         let letters = office.mailbox.letters_to(&person.email);
-        assert_eq!(letters.len(), 3, "Welcome, reset, changed");
-        for (letter, name) in letters.iter().zip(["welcome", "reset", "changed"]) {
+        assert_eq!(letters.len(), 4, "Welcome, reset, changed, unlock");
+        for (letter, name) in letters.iter().zip(["welcome", "reset", "changed", "unlock"]) {
             let html = letter.html.as_ref().expect("every letter has an HTML part");
             browser
                 .visit(&format!("data:text/html;base64,{}", BASE64_STANDARD.encode(html)))

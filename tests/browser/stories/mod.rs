@@ -6,5 +6,6 @@ mod keyboard;
 mod looks;
 mod refusals;
 mod single_page;
+mod unlock;
 mod way_of_a_user;
 mod without_javascript;
