@@ -3,9 +3,10 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use anyhow::{Context, bail};
+use anyhow::bail;
 
-use crate::config::{Config, limits_file};
+use crate::config::Config;
+use crate::config::limits_file::{self, LimitsFile};
 use crate::domain::limits::policy::Policy;
 
 use super::super::open;
@@ -45,7 +46,7 @@ pub fn in_force(config: &Config) -> anyhow::Result<Named> {
         bail!("limits.enabled = false in the configuration: no policy is in force; name one with --active");
     }
     match &config.limits.policy {
-        Some(file) => named(&file.display().to_string()),
+        Some(file) => of_file(file),
         None => named("standard"),
     }
 }
@@ -56,7 +57,7 @@ pub fn in_force(config: &Config) -> anyhow::Result<Named> {
 /// When the file is wrong.
 pub fn on_trial(config: &Config) -> anyhow::Result<Option<Named>> {
     let file = config.limits.candidate.as_ref().filter(|file| file.exists());
-    file.map(|file| named(&file.display().to_string())).transpose()
+    file.map(|file| of_file(file)).transpose()
 }
 
 /// The one that was typed, or the one in force.
@@ -70,15 +71,24 @@ pub fn typed_or_in_force(typed: Option<&str>, config: &Path) -> anyhow::Result<N
     }
 }
 
+/// What the configuration names is called by its last name: where it lies is known.
+fn of_file(file: &Path) -> anyhow::Result<Named> {
+    let name = file.file_name().unwrap_or_default();
+    Ok(Named {
+        name: name.to_string_lossy().into_owned(),
+        policy: Arc::new(read(file)?),
+    })
+}
+
 fn read(file: &Path) -> anyhow::Result<Policy> {
-    let text = std::fs::read_to_string(file).with_context(|| {
-        format!(
+    if !file.exists() {
+        bail!(
             "{} is neither a preset (relaxed, standard, strict) nor a file",
             file.display()
-        )
-    })?;
-    limits_file::parse(&text).map_err(|problems| {
-        let told = problems.iter().map(|problem| format!("{}: {problem}", file.display()));
-        Several(told.collect()).into()
-    })
+        );
+    }
+    match LimitsFile::load(file) {
+        Ok(read) => Ok(read.policy),
+        Err(problems) => Err(Several::of(&problems).into()),
+    }
 }

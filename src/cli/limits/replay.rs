@@ -1,6 +1,7 @@
 //! `sekisho limits replay`: a policy beside the one in force, on attempts that were really made.
 
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Args;
@@ -66,7 +67,7 @@ pub struct Outcome {
 }
 
 impl ReplayArgs {
-    pub fn run(&self, config: &Path, output: &mut Output) -> anyhow::Result<()> {
+    pub fn run(&self, config: &Path, output: &mut Output) -> anyhow::Result<ExitCode> {
         let active = policies::typed_or_in_force(self.active.as_deref(), config)?;
         let tried = match &self.policy {
             Some(typed) => Some(policies::named(typed)?),
@@ -80,9 +81,11 @@ impl ReplayArgs {
             aside(format_args!("The report is in {}.", file.display()));
         }
         if self.json {
-            return output.json(&outcome);
+            output.json(&outcome)?;
+            return Ok(ExitCode::SUCCESS);
         }
-        outcome.tell(output)
+        outcome.tell(output)?;
+        Ok(ExitCode::SUCCESS)
     }
 }
 

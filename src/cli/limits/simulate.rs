@@ -1,6 +1,7 @@
 //! `sekisho limits simulate`: how far an attack gets in a day. Nothing is sent anywhere.
 
 use std::path::Path;
+use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
 
@@ -48,7 +49,7 @@ enum Kind {
 }
 
 impl SimulateArgs {
-    pub fn run(&self, config: &Path, output: &mut Output) -> anyhow::Result<()> {
+    pub fn run(&self, config: &Path, output: &mut Output) -> anyhow::Result<ExitCode> {
         let named = policies::typed_or_in_force(self.against.as_deref(), config)?;
         let attack = match self.attack {
             Kind::Spray => Attack::Spray,
@@ -65,9 +66,11 @@ impl SimulateArgs {
         };
         let simulated = simulate(scenario, &named.policy);
         if self.json {
-            return output.json(&simulated);
+            output.json(&simulated)?;
+            return Ok(ExitCode::SUCCESS);
         }
-        tell(&simulated, &named.name, output)
+        tell(&simulated, &named.name, output)?;
+        Ok(ExitCode::SUCCESS)
     }
 }
 

@@ -1,6 +1,7 @@
 //! `sekisho limits suggest`: quotas that fit what people did, and why.
 
 use std::path::Path;
+use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::Args;
@@ -63,14 +64,16 @@ struct Figures {
 const FEW: u64 = 20;
 
 impl SuggestArgs {
-    pub fn run(&self, config: &Path, output: &mut Output) -> anyhow::Result<()> {
+    pub fn run(&self, config: &Path, output: &mut Output) -> anyhow::Result<ExitCode> {
         let base = policies::typed_or_in_force(self.policy.as_deref(), config)?;
         let trace = self.trace.open(config)?;
         let suggestion = suggest(&trace, &base)?;
         if self.json {
-            return output.json(&suggestion);
+            output.json(&suggestion)?;
+            return Ok(ExitCode::SUCCESS);
         }
-        suggestion.tell(output)
+        suggestion.tell(output)?;
+        Ok(ExitCode::SUCCESS)
     }
 }
 

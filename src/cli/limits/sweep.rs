@@ -2,6 +2,7 @@
 
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -77,7 +78,7 @@ pub struct Cell {
 }
 
 impl SweepArgs {
-    pub fn run(&self, config: &Path, output: &mut Output) -> anyhow::Result<()> {
+    pub fn run(&self, config: &Path, output: &mut Output) -> anyhow::Result<ExitCode> {
         let base = policies::typed_or_in_force(self.policy.as_deref(), config)?;
         let rule = find(&base, &self.rule)?;
         let trace = self.trace.open(config)?;
@@ -89,9 +90,11 @@ impl SweepArgs {
             aside(format_args!("The report is in {}.", file.display()));
         }
         if self.json {
-            return output.json(&swept.told());
+            output.json(&swept.told())?;
+            return Ok(ExitCode::SUCCESS);
         }
-        swept.tell(output)
+        swept.tell(output)?;
+        Ok(ExitCode::SUCCESS)
     }
 }
 

@@ -37,10 +37,10 @@ const TABLES: &[(&str, Fate)] = &[
     ("_sqlx_migrations", Fate::Kept),
     ("accounts", Fate::Kept),
     ("api_tokens", Fate::Kept),
-    ("campaigns", Fate::Kept),
     // Of what was typed they hold keyed digests; their key is in no backup of the store.
     ("attempt_rules", Fate::Kept),
     ("attempts", Fate::Kept),
+    ("campaigns", Fate::Kept),
     ("changes", Fate::Emptied),
     ("dead_addresses", Fate::Kept),
     ("events", Fate::Kept),
