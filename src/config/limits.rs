@@ -170,35 +170,4 @@ impl Limits {
             walker.moved(name, &instead);
         }
     }
-
-    /// The files that say what the keys of this section once said.
-    fn walk_policies(&mut self, walker: &mut impl Walker) {
-        walker.key(
-            "policy",
-            "The policy file: who may try what how often, in a file that another person may own, relative to this one. Begin \
-             with a copy of config/limits.toml (sekisho limits example), which explains every rule. Without the key that is \
-             the policy in force, the preset \"standard\".",
-            &path(),
-            Slot::Optional(&mut self.policy, "limits.toml".into()),
-        );
-        walker.key(
-            "candidate",
-            "A second policy file that is tried out beside the first, relative to this one: it judges every attempt and \
-             stops none. Where there is no such file, nothing is on trial. sekisho limits promote puts it in force.",
-            &path(),
-            Slot::Optional(&mut self.candidate, "limits.candidate.toml".into()),
-        );
-        let same = self.policy.is_some() && self.policy == self.candidate;
-        walker.check(&["limits.candidate", "limits.policy"], || {
-            if same {
-                return Err("it is the policy in force; name another file".to_owned());
-            }
-            Ok(())
-        });
-        for (name, rules) in MOVED {
-            let instead =
-                format!("it is now {rules} of the policy file; write its quota there, and the file into limits.policy");
-            walker.moved(name, &instead);
-        }
-    }
 }

@@ -115,7 +115,7 @@ fn recorded(many: u64) -> Vec<AttemptRecord> {
             person: None,
             lane: LaneKind::Strangers,
             device: None,
-            outcome: Some(if number % 10 == 0 {
+            outcome: Some(if number.is_multiple_of(10) {
                 Outcome::Failed
             } else {
                 Outcome::Succeeded

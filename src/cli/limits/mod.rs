@@ -31,31 +31,6 @@ use super::output::Output;
 
 #[derive(Subcommand)]
 pub enum Command {
-    /// Say what is wrong with a policy, or in sentences what it comes to
-    #[command(
-        after_help = "The figures are those of all rules together. The exit code is 0 when the gateway would take the policy \
-        up, warnings or not, and 1 otherwise.\n\nExample:\n  sekisho limits check /etc/sekisho/limits.toml --lang ja"
-    )]
-    Check(check::Check),
-    /// Say what another policy would change, rule by rule
-    #[command(
-        after_help = "Compares the policy in force with limits.candidate, or with the file or preset that is named. The exit \
-        code is 0 when both say the same, and 3 otherwise.\n\nExample:\n  sekisho limits diff strict"
-    )]
-    Diff(diff::Diff),
-    /// Put the policy on trial in the place of the one in force
-    #[command(
-        after_help = "limits.candidate becomes limits.policy in one moment, and the former policy is kept beside it as         FILE.before. A running gateway takes it up at once; what was counted stays with rules of the same name."
-    )]
-    Promote(promote::Promote),
-    /// Go back to the policy before the last promotion
-    #[command(
-        after_help = "limits.policy and FILE.before change places, so that a second revert undoes the first. A running         gateway takes it up at once."
-    )]
-    Revert(promote::Revert),
-    /// Print a preset with every rule and what it is for: a policy to start from
-    #[command(after_help = "Example:\n  sekisho limits example > /etc/sekisho/limits.toml")]
-    Example(example::Example),
     /// Try a policy on attempts that were really made, beside the one in force
     #[command(
         after_help = "Attempts are those that the gateway keeps (limits.keep_attempts), or those of another system's log. \
@@ -162,10 +137,10 @@ pub enum Command {
 impl Command {
     pub fn run(&self, config: &Path, output: &mut Output) -> anyhow::Result<ExitCode> {
         match self {
-            Self::Replay(replay) => done(replay.run(config, output)),
-            Self::Sweep(sweep) => done(sweep.run(config, output)),
-            Self::Suggest(suggest) => done(suggest.run(config, output)),
-            Self::Simulate(simulate) => done(simulate.run(config, output)),
+            Self::Replay(replay) => replay.run(config, output),
+            Self::Sweep(sweep) => sweep.run(config, output),
+            Self::Suggest(suggest) => suggest.run(config, output),
+            Self::Simulate(simulate) => simulate.run(config, output),
             Self::Check(check) => check.run(config, output),
             Self::Diff(diff) => diff.run(config, output),
             Self::Promote(promote) => promote.run(config, output),
