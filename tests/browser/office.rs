@@ -2,7 +2,7 @@
 //! mail server beside it. The gateway's own tests have a bare upstream instead; people have this one.
 
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
@@ -27,6 +27,8 @@ pub struct Office {
     pub mailbox: Mailbox,
     /// Where browsers connect for either door.
     pub road: SocketAddr,
+    /// Who vouches for the gateway's certificate.
+    pub authority: PathBuf,
     /// SHA-256 of the gateway's public key, in base64: what a browser is told to trust.
     pub key_digest: String,
     client: Mutex<Option<Running>>,
@@ -71,6 +73,7 @@ impl Office {
             mailbox,
             road,
             key_digest: key_digest(&certificates.key),
+            authority: certificates.authority,
             client: Mutex::new(Some(run(client))),
             _certificates: directory,
             _road: stop.drop_guard(),

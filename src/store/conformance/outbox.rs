@@ -132,7 +132,7 @@ async fn a_letter_comes_out_as_it_went_in(ports: Ports) {
         accepted = accepted.and_letter(fresh_uuid(), matter, at(second));
     }
     ports.outbox.accept(accepted.clone()).await.unwrap();
-    let taken = ports.take(9).await;
+    let taken = ports.take(12).await;
     let expected: Vec<_> = accepted
         .letters
         .into_iter()

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,7 +16,8 @@ use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use parking_lot::Mutex;
 use rustls::{ClientConfig, RootCertStore};
-use rustls_pki_types::ServerName;
+use rustls_pki_types::pem::PemObject;
+use rustls_pki_types::{CertificateDer, ServerName};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio_rustls::TlsConnector;
@@ -296,6 +298,16 @@ impl Visitor {
     #[must_use]
     pub fn through(mut self, proxy: SocketAddr) -> Self {
         self.at = Arc::new(Mutex::new(proxy));
+        self
+    }
+
+    /// Trusts whoever this authority vouches for, and nobody else.
+    #[must_use]
+    pub fn trusting(mut self, authority: &Path) -> Self {
+        let mut roots = RootCertStore::empty();
+        let certificate = CertificateDer::from_pem_file(authority).unwrap();
+        roots.add(certificate).unwrap();
+        self.roots = Arc::new(roots);
         self
     }
 
