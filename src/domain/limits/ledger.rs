@@ -227,8 +227,10 @@ impl Ledger {
         }
     }
 
-    /// The rule that would refuse such an attempt, and how long; nothing is drawn on or remembered.
-    pub fn look(&self, draws: &[Draw], now: Nanos) -> Option<(Duration, RuleName)> {
+    /// The rule that would refuse such an attempt, and how long; nothing is drawn on or remembered. Full meters are
+    /// forgotten as in a decision, so that both find the same.
+    pub fn look(&mut self, draws: &[Draw], now: Nanos) -> Option<(Duration, RuleName)> {
+        self.book.forget_full(now, FORGET_AT_ONCE);
         let mut room = self.book.room();
         let mut refusal = Refusal::default();
         for draw in draws.iter().filter(|draw| draw.action == Action::Refuse) {
