@@ -20,6 +20,7 @@ use crate::domain::campaigns::{Campaign, CampaignId, Campaigns, Change, Kind, Pu
 use crate::domain::event::{Actor, Consequences, Event, Fact};
 use crate::domain::fault::Fault;
 use crate::domain::limits::record::Seen;
+use crate::domain::limits::{Meter, Quota};
 use crate::domain::outbox::{Letter, LetterId, Matter};
 use crate::domain::session::later;
 use crate::flows::{Alerts, ClosePasswords, World};
@@ -34,6 +35,9 @@ const ROOM: usize = 8192;
 const ROUND: Duration = Duration::from_millis(500);
 /// A campaign that has only grown is stored this often.
 const STORED_EVERY: Duration = Duration::from_mins(1);
+/// Attacks that are written down in an hour; more are in the log and on the screen alone, unless they get in. How many
+/// there seem to be is for strangers to choose, and the store is not theirs to fill.
+const WRITTEN_DOWN: u32 = 60;
 /// Events that wait for a store that is down; more are in the log alone.
 const MOST_PENDING: usize = 1000;
 
@@ -92,6 +96,9 @@ struct Desk {
     stored_at: HashMap<CampaignId, Timestamp>,
     grown: HashSet<CampaignId>,
     urgent: HashSet<CampaignId>,
+    written_down: Meter,
+    /// Those under way that are not.
+    unwritten: HashSet<CampaignId>,
     /// What the store has not taken yet.
     ended: Vec<Campaign>,
     pending: Consequences,
@@ -127,6 +134,8 @@ impl CampaignWatch {
                 stored_at: HashMap::new(),
                 grown: HashSet::new(),
                 urgent: HashSet::new(),
+                written_down: Meter::default(),
+                unwritten: HashSet::new(),
                 ended: Vec::new(),
                 pending: Consequences::default(),
                 to_close: Vec::new(),
@@ -250,18 +259,23 @@ impl Desk {
     fn take(&mut self, change: Change, closes: bool) {
         match change {
             Change::Began(id) => {
+                let written_down = self.has_room_for_another();
                 let Some(campaign) = self.campaigns.find(id) else {
                     return;
                 };
                 let kind = campaign.kind;
                 tracing::warn!(
-                    campaign = %id, kind = kind.as_str(), attempts = campaign.attempts,
+                    campaign = %id, kind = kind.as_str(), written_down, attempts = campaign.attempts,
                     addresses = campaign.sources.addresses(), names = campaign.accounts.count(),
                     "failures are an attack; see: sekisho limits watch"
                 );
                 self.metrics.begun.count(&[kind.as_str()]);
-                self.record(None, Fact::CampaignBegan(kind, id));
-                self.urgent.insert(id);
+                if written_down {
+                    self.record(None, Fact::CampaignBegan(kind, id));
+                    self.urgent.insert(id);
+                } else {
+                    self.unwritten.insert(id);
+                }
             }
             Change::Grew(id) => {
                 self.grown.insert(id);
@@ -276,6 +290,7 @@ impl Desk {
                 );
                 self.metrics.successes.count(&[kind.as_str()]);
                 self.record(Some(&success), Fact::CampaignSucceeded(kind, id));
+                self.unwritten.remove(&id);
                 self.urgent.insert(id);
                 if closes {
                     self.to_close.push((id, success));
@@ -284,13 +299,23 @@ impl Desk {
             Change::Ended(campaign) => {
                 let (id, kind) = (campaign.id, campaign.kind);
                 tracing::info!(campaign = %id, kind = kind.as_str(), attempts = campaign.attempts, succeeded = campaign.succeeded, "an attack is over");
-                self.record(None, Fact::CampaignEnded(kind, id));
                 self.grown.remove(&id);
                 self.urgent.remove(&id);
                 self.stored_at.remove(&id);
-                self.ended.push(*campaign);
+                if !self.unwritten.remove(&id) {
+                    self.record(None, Fact::CampaignEnded(kind, id));
+                    self.ended.push(*campaign);
+                }
             }
         }
+    }
+
+    /// Whether one more attack is written down.
+    fn has_room_for_another(&mut self) -> bool {
+        let quota = Quota::new(WRITTEN_DOWN, Duration::from_hours(1));
+        let drawn = quota.and_then(|quota| self.written_down.draw(&quota, self.world.monotonic()).ok());
+        self.written_down = drawn.unwrap_or(self.written_down);
+        drawn.is_some()
     }
 
     fn record(&mut self, success: Option<&Success>, fact: Fact) {
@@ -330,8 +355,9 @@ impl Desk {
         let due = |campaign: &&Campaign| {
             let id = campaign.id;
             let stored = self.stored_at.get(&id);
-            let grown = self.grown.contains(&id) && (last || stored.is_none_or(|at| now >= later(*at, STORED_EVERY)));
-            grown || self.urgent.contains(&id)
+            let grown = self.grown.contains(&id)
+                && (last || stored.is_none_or(|at| now < *at || now >= later(*at, STORED_EVERY)));
+            !self.unwritten.contains(&id) && (grown || self.urgent.contains(&id))
         };
         let mut campaigns: Vec<Campaign> = self.campaigns.living().filter(due).cloned().collect();
         let stored: Vec<CampaignId> = campaigns.iter().map(|campaign| campaign.id).collect();
@@ -518,6 +544,40 @@ mod tests {
         office.round(3605, false).await.unwrap();
         assert_eq!(office.facts().await.last(), Some(&"campaign.ended"));
         assert_eq!(office.store.living().await.unwrap(), []);
+    }
+
+    #[tokio::test]
+    async fn made_up_attacks_fill_no_store_and_what_gets_in_is_written_down_all_the_same() {
+        let mut office = Office::open();
+        let from = |number: u32| ClientAddr::new(std::net::Ipv4Addr::from_bits(0x2d00_0000 + number * 1021).into());
+        // Many passwords at one name, and so on.
+        let attack = |office: &Office, number: u32| {
+            for guess in 0..20 {
+                let (account, password) = (1000 + u64::from(number), u64::from(number * 100 + guess));
+                office.watch.note(Made::wrong(1, from(number), account, password).0);
+            }
+        };
+        for number in 0..300 {
+            attack(&office, number);
+            if number % 50 == 49 {
+                office.round(2, false).await.unwrap();
+            }
+        }
+        let began = office
+            .facts()
+            .await
+            .iter()
+            .filter(|fact| **fact == "campaign.began")
+            .count();
+        assert!(began <= 60, "{began}");
+        let stored = CampaignBook::list(&*office.store, at(0), 1000).await.unwrap().len();
+        assert!(stored <= 60, "{stored}");
+        let right = Made::wrong(3, from(299), 1299, 7).right();
+        office.watch.note(right.0);
+        office.round(4, false).await.unwrap();
+        assert_eq!(office.letters().await, 1);
+        let living = office.store.living().await.unwrap();
+        assert!(living.iter().any(|campaign| campaign.succeeded == 1), "{living:#?}");
     }
 
     #[tokio::test]

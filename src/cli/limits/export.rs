@@ -8,12 +8,13 @@ use clap::{Args, ValueEnum};
 use ipnet::IpNet;
 use jiff::Timestamp;
 
+use crate::app;
 use crate::config::Config;
 use crate::domain::order::blocklist::{Blocked, blocked};
 use crate::domain::order::{Decree, Order};
 
 use super::super::open;
-use super::super::output::Output;
+use super::super::output::{Output, Several};
 use super::policies;
 use super::terms::{end, span};
 
@@ -55,7 +56,7 @@ impl Export {
         let (orders, sources, now) = open::office(path, async |office, config| {
             let (orders, now) = (office.orders.list().await?, office.orders.world.now());
             let sources = match self.campaigns {
-                Some(_) => office.campaign_sources(config, &exempt(&orders, config, now)).await?,
+                Some(_) => office.campaign_sources(config, &exempt(&orders, config, now)?).await?,
                 None => Vec::new(),
             };
             Ok((orders, sources, now))
@@ -70,16 +71,24 @@ impl Export {
     }
 }
 
-/// Whom no rule counts, no filter keeps out either.
-fn exempt(orders: &[Order], config: &Config, now: Timestamp) -> Vec<IpNet> {
-    let in_force = orders.iter().filter(|order| !order.is_over(now));
-    let by_order = in_force.filter_map(|order| match &order.decree {
-        Decree::Exempt(network) => Some(*network),
-        Decree::Ban(_) | Decree::Apply(_) => None,
-    });
-    // Without limits, or with a policy that cannot be read, there is nobody else.
-    let by_policy = policies::in_force(config).map(|named| named.policy.exempt.clone());
-    by_order.chain(by_policy.unwrap_or_default()).collect()
+/// Whom no rule counts, no filter keeps out either: by order, by the policy of the configuration, and by the one that is
+/// applied for a while.
+///
+/// # Errors
+/// When one of these policies cannot be read: nobody knows then whom they exempt.
+fn exempt(orders: &[Order], config: &Config, now: Timestamp) -> anyhow::Result<Vec<IpNet>> {
+    let mut exempt = Vec::new();
+    for order in orders.iter().filter(|order| !order.is_over(now)) {
+        match &order.decree {
+            Decree::Exempt(network) => exempt.push(*network),
+            Decree::Apply(source) => exempt.extend(app::read_policy(source).map_err(Several)?.exempt),
+            Decree::Ban(_) => {}
+        }
+    }
+    if config.limits.enabled {
+        exempt.extend(&policies::in_force(config)?.policy.exempt);
+    }
+    Ok(exempt)
 }
 
 fn plain(list: &[Blocked]) -> String {
@@ -182,8 +191,8 @@ fn shown(network: IpNet) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::order::Words;
-    use crate::domain::order::tests::ban;
+    use crate::domain::order::tests::{ban, order};
+    use crate::domain::order::{PolicySource, Words};
     use crate::domain::session::tests::at;
 
     fn list() -> Vec<Blocked> {
@@ -223,6 +232,28 @@ mod tests {
             "{commands}"
         );
         assert_eq!(commands.lines().count(), 4);
+    }
+
+    #[test]
+    fn whoever_a_policy_exempts_is_on_no_block_list_and_one_that_cannot_be_read_makes_none() {
+        let home = tempfile::tempdir().unwrap();
+        let file = home.path().join("limits.toml");
+        let mut config = Config::default();
+        config.limits.policy = Some(file.clone());
+        let applied = |text: &str| {
+            let (name, text) = ("mine.toml".to_owned(), text.to_owned());
+            order(1, Decree::Apply(PolicySource::File { name, text }), Some(10))
+        };
+        let orders = [applied("preset = \"strict\"\nexempt = [\"192.0.2.0/24\"]\n")];
+        let exempt = |orders: &[Order], second| exempt(orders, &config, at(second));
+        std::fs::write(&file, "preset = \"strict\"\nexempt = [\"198.51.100.0/24\"]\n").unwrap();
+        let both: Vec<IpNet> = ["192.0.2.0/24", "198.51.100.0/24"]
+            .map(|text| text.parse().unwrap())
+            .into();
+        assert_eq!(exempt(&orders, 0).unwrap(), both);
+        assert_eq!(exempt(&orders, 10).unwrap(), both[1..], "its time is over");
+        std::fs::write(&file, "exempt = [").unwrap();
+        exempt(&orders, 0).unwrap_err();
     }
 
     #[test]

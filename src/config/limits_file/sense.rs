@@ -1,6 +1,7 @@
 //! What cannot be counted together: rules that are written well and could never do what they say.
 
 use crate::domain::limits::attempt::{Endpoint, LaneKind};
+use crate::domain::limits::fixed::Fixed;
 use crate::domain::limits::policy::{Action, KeyKind, LaneFilter, LimitRule, RuleName};
 
 use Endpoint as At;
@@ -116,6 +117,18 @@ fn is_quick(rule: &LimitRule) -> Vec<Nonsense> {
 /// Why a rule may not have this name.
 pub(super) fn reserved(name: &RuleName) -> Option<&'static str> {
     let name = name.as_str();
-    (name.starts_with("mail.") || matches!(name, "reset.again" | "reset.repeat"))
+    (name.starts_with("mail.") || Fixed::parse(name).is_some())
         .then_some("the budgets of letters are counted under this name: choose another")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_rule_shares_a_bucket_with_a_fixed_budget() {
+        for fixed in Fixed::ALL {
+            assert!(reserved(&RuleName::fixed(fixed)).is_some(), "{}", fixed.as_str());
+        }
+    }
 }

@@ -7,12 +7,12 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::has_passed;
 use super::sketch::Distinct;
 use super::sources::{Source, Sources, Spread};
 use crate::domain::account::AccountId;
 use crate::domain::client::ClientAddr;
 use crate::domain::limits::NameDigest;
-use crate::domain::session::later;
 
 /// Names a campaign: when it was noticed, in milliseconds, and unlike that of any other. Eight characters that a person
 /// can type.
@@ -180,13 +180,19 @@ impl Campaign {
 
     /// Whether there are successes that the administrators are to be told of now.
     pub fn is_to_be_told(&self, now: Timestamp) -> bool {
-        self.succeeded > self.told && self.told_at.is_none_or(|at| now >= later(at, Self::TOLD_FOR))
+        self.succeeded > self.told && self.told_at.is_none_or(|at| has_passed(at, Self::TOLD_FOR, now))
     }
 
     /// They are told of all there are.
     pub fn tell(&mut self, now: Timestamp) {
         self.told_at = Some(now);
         self.told = self.succeeded;
+    }
+
+    /// Whichever weighs least makes room: nobody makes it forgotten by other attacks, however large, that something worked
+    /// of which nobody has been told.
+    pub(super) const fn weight(&self) -> (bool, u64) {
+        (self.succeeded > self.told, self.attempts)
     }
 
     /// Whether it is still under way.

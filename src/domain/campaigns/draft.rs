@@ -147,9 +147,10 @@ impl Paned {
 
     fn turn(&mut self, at: Timestamp) {
         let pane = at.as_second().div_euclid(Self::PANE);
-        // A clock that went back changes nothing: the time that is looked at lasts a little longer.
+        // A clock that went back a little changes nothing: the time that is looked at lasts a little longer. One that was
+        // set back begins anew: else slips would be collected until it is where it was.
         match pane - self.pane {
-            ..=0 => {}
+            -1..=0 => {}
             1 => {
                 self.before = std::mem::take(&mut self.now);
                 self.pane = pane;
@@ -208,6 +209,6 @@ impl Paned {
 
     /// Whether nothing in it is of any use at this time.
     pub fn is_over(&self, at: Timestamp) -> bool {
-        at.as_second().div_euclid(Self::PANE) > self.pane + 1
+        (at.as_second().div_euclid(Self::PANE) - self.pane).abs() > 1
     }
 }

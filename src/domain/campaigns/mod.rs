@@ -18,6 +18,7 @@ pub mod thresholds;
 
 use std::collections::VecDeque;
 use std::net::IpAddr;
+use std::time::Duration;
 
 use ipnet::IpNet;
 use jiff::Timestamp;
@@ -196,12 +197,12 @@ impl Campaigns {
         self.askers.sweep(now);
         let everywhere = self.everywhere.whole_at(now);
         // What another process saw of it is not in these figures.
-        let settled = |at| now >= later(at, thresholds::QUIET);
+        let settled = |at| has_passed(at, thresholds::QUIET, now);
         let subsided =
             self.resumed_at.is_none_or(settled) && (everywhere.accounts.len() as u64) < thresholds::SCATTERED / 2;
         let (over, living) = std::mem::take(&mut self.living).into_iter().partition(|living| {
             let campaign = &living.campaign;
-            let quiet = now >= later(campaign.last_at, thresholds::QUIET);
+            let quiet = has_passed(campaign.last_at, thresholds::QUIET, now);
             // What fails anywhere joins a scattered one, so it would never be quiet. One that got somewhere stays until
             // that has been told.
             (quiet || campaign.scattered && subsided) && campaign.succeeded == campaign.told
@@ -447,6 +448,7 @@ impl Campaigns {
     }
 
     fn join(&mut self, id: CampaignId, tried: &Try) -> Vec<Change> {
+        let has_people = self.clients.find(tried.client).is_some_and(Paned::has_people);
         let Some(living) = self.living.iter_mut().find(|living| living.campaign.id == id) else {
             return Vec::new();
         };
@@ -456,9 +458,8 @@ impl Campaigns {
         campaign.judged += u64::from(tried.judged);
         campaign.unknown += u64::from(tried.judged && tried.person.is_none());
         campaign.last_at = campaign.last_at.max(tried.at);
-        campaign
-            .sources
-            .add(Source::new(tried.client, tried.account), &self.spread);
+        let source = Source::new(tried.client, tried.account);
+        campaign.sources.add(Source { has_people, ..source }, &self.spread);
         campaign.touch(tried.account, tried.person);
         vec![Change::Grew(id)]
     }
@@ -475,7 +476,9 @@ impl Campaigns {
         campaign.began_at = campaign.began_at.min(draft.first.unwrap_or(tried.at));
         campaign.last_at = campaign.last_at.max(tried.at);
         for source in &draft.sources {
-            let has_people = source.has_people || draft.people && draft.sources.len() == 1;
+            let has_people = source.has_people
+                || draft.people && draft.sources.len() == 1
+                || self.clients.find(source.address).is_some_and(Paned::has_people);
             campaign.sources.add(Source { has_people, ..*source }, &self.spread);
         }
         for (account, person) in &draft.accounts {
@@ -496,7 +499,7 @@ impl Campaigns {
     ) -> Vec<Change> {
         let mut changes = Vec::new();
         if self.living.len() >= thresholds::MOST_LIVING
-            && let Some((least, _)) = (self.living.iter().enumerate()).min_by_key(|(_, one)| one.campaign.attempts)
+            && let Some((least, _)) = (self.living.iter().enumerate()).min_by_key(|(_, one)| one.campaign.weight())
         {
             changes.push(ended(self.living.remove(least).campaign, tried.at));
         }
@@ -534,9 +537,9 @@ impl Campaigns {
     }
 }
 
-/// The networks that a filter may name: addresses with attempts enough to be no slip, in campaigns that are under way, and
-/// none of `spared`, which are the proxies and the addresses that many people share, nor any from which somebody signs in
-/// on a device of their own.
+/// The networks that a filter may name: addresses with attempts enough to be no slip, in campaigns that are under way, at
+/// several names where whatever fails anywhere is taken to belong to it. None of `spared`, which are the proxies and the
+/// addresses that many people share, nor any from which somebody signs in on a device of their own.
 pub fn sources<'a>(
     campaigns: impl IntoIterator<Item = &'a Campaign>,
     spared: &'a [IpNet],
@@ -546,8 +549,11 @@ pub fn sources<'a>(
     let mut networks: Vec<IpNet> = campaigns
         .into_iter()
         .filter(|campaign| campaign.is_living())
-        .flat_map(|campaign| campaign.sources.top())
-        .filter(|source| source.attempts >= LISTED_FROM && !source.has_people)
+        .flat_map(|campaign| {
+            let sources = campaign.sources.top().into_iter();
+            sources.filter(move |source| source.several_names || !campaign.scattered)
+        })
+        .filter(|source| source.own_attempts() >= LISTED_FROM && !source.has_people)
         .map(Source::network)
         .filter(|network| {
             let meets = |spared: &IpNet| spared.contains(network) || network.contains(spared);
@@ -557,6 +563,11 @@ pub fn sources<'a>(
     networks.sort();
     networks.dedup();
     networks.into_iter()
+}
+
+/// Whether it was so long ago, or is as far ahead: a clock that was set back must not stop what waits for it.
+fn has_passed(at: Timestamp, time: Duration, now: Timestamp) -> bool {
+    now >= later(at, time) || at >= later(now, time)
 }
 
 /// Whether these names are no slips: enough of them, and far more than got in.

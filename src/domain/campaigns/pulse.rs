@@ -54,6 +54,7 @@ impl Pulse {
     /// Counts an attempt.
     pub fn note(&mut self, record: &AttemptRecord) {
         let at = record.at.as_second();
+        self.set_back(at);
         // Attempts end out of order, and are told in the order of their ends.
         if self.0.back().is_none_or(|newest| newest.at < at) {
             self.0.push_back(Second {
@@ -89,6 +90,7 @@ impl Pulse {
     /// The last minute, seen from now.
     pub fn traffic(&mut self, now: Timestamp) -> Traffic {
         let now = now.as_second();
+        self.set_back(now);
         self.forget(now);
         let mut traffic = Traffic {
             seconds: vec![0; usize::try_from(Self::SECONDS).unwrap_or_default()],
@@ -122,6 +124,13 @@ impl Pulse {
             .sort_by_key(|(address, count)| (std::cmp::Reverse(*count), *address));
         traffic.sources.truncate(Self::TOP);
         traffic
+    }
+
+    /// Forgets what is far ahead: the clock was set back.
+    fn set_back(&mut self, now: i64) {
+        while self.0.back().is_some_and(|newest| newest.at > now + 10 * Self::SECONDS) {
+            self.0.pop_back();
+        }
     }
 
     fn forget(&mut self, now: i64) {

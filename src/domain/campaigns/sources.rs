@@ -17,6 +17,9 @@ pub struct Source {
     pub address: IpAddr,
     /// Attempts from there, at most so many: what a place among the kept has cost others counts in.
     pub attempts: u64,
+    /// How many of them it may owe to others, whose place it took.
+    #[serde(default)]
+    pub(super) inherited: u64,
     /// The name it began with.
     pub(super) first: Option<NameDigest>,
     /// Whether it has tried more than one name.
@@ -31,6 +34,7 @@ impl Source {
         Self {
             address,
             attempts: 1,
+            inherited: 0,
             first: account,
             several_names: false,
             has_people: false,
@@ -46,13 +50,19 @@ impl Source {
     /// The same address, as somebody else has seen it.
     pub(super) fn merge(&mut self, other: &Self) {
         self.attempts += other.attempts;
+        self.inherited += other.inherited;
         self.several_names |= other.several_names || self.first != other.first;
         self.has_people |= other.has_people;
     }
 
+    /// Attempts from there, at least so many: nobody answers for what others did.
+    pub(super) const fn own_attempts(&self) -> u64 {
+        self.attempts.saturating_sub(self.inherited)
+    }
+
     /// Whether a success from there is part of the attack: it has tried several names, and nobody is known to work there.
     pub(super) const fn is_suspect(&self) -> bool {
-        self.attempts >= Self::SUSPECT_FROM && self.several_names && !self.has_people
+        self.own_attempts() >= Self::SUSPECT_FROM && self.several_names && !self.has_people
     }
 
     /// An address with fewer attempts may be anybody's.
@@ -97,8 +107,12 @@ impl Sources {
             return self.kept.push(more);
         }
         if let Some(least) = self.kept.iter_mut().min_by_key(|source| source.attempts) {
-            let attempts = least.attempts + more.attempts;
-            *least = Source { attempts, ..more };
+            let inherited = least.attempts;
+            *least = Source {
+                attempts: inherited + more.attempts,
+                inherited,
+                ..more
+            };
         }
     }
 

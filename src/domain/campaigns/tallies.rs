@@ -1,5 +1,6 @@
 //! [`Tallies`]: drafts by what they have in common, in bounded memory. Who floods them with invented names makes them
-//! forget what has tried least, and that is the flood itself.
+//! forget what has tried least, and that is the flood itself; where real people work is forgotten last, since a flood
+//! cannot look like that.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -61,13 +62,13 @@ impl<K: Copy + Eq + Hash + Ord> Tallies<K> {
         if self.drafts.len() <= self.most / 2 {
             return;
         }
-        let mut keys: Vec<(u64, K)> = self
+        let mut keys: Vec<(bool, u64, K)> = self
             .drafts
             .iter()
-            .map(|(key, draft)| (draft.attempts(), *key))
+            .map(|(key, draft)| (draft.has_people(), draft.attempts(), *key))
             .collect();
         keys.sort_unstable();
-        for (_, key) in keys.iter().take(keys.len() - self.most / 2) {
+        for (_, _, key) in keys.iter().take(keys.len() - self.most / 2) {
             self.drafts.remove(key);
         }
     }

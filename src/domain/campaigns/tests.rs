@@ -475,6 +475,117 @@ fn a_block_list_names_no_proxy_no_shared_address_and_nobody_who_works_there() {
 }
 
 #[test]
+fn a_block_list_names_nobody_for_what_others_did_from_whom_a_place_was_taken() {
+    let mut campaigns = watch();
+    let attack = (0..3000_u32).map(|n| {
+        let number = u64::from(n);
+        Made::wrong(NINE + i64::from(n) / 10, far(n % 300), 1000 + number, number)
+    });
+    all(&mut campaigns, attack);
+    let scattered = campaigns.living().find(|campaign| campaign.scattered).unwrap();
+    assert!(scattered.sources.top().iter().all(|source| source.attempts > 5));
+    let innocent = [
+        Made::wrong(NINE + 301, address(1), 1, 9001),
+        Made::wrong(NINE + 302, address(1), 2, 9002),
+        Made::wrong(NINE + 303, address(1), 2, 9003).right(),
+    ];
+    assert_eq!(won(&all(&mut campaigns, innocent)), [], "two slips are nobody's attack");
+    let listed: Vec<IpNet> = sources(campaigns.living(), &[]).collect();
+    assert!(!listed.contains(&network(address(1).ip())), "{listed:?}");
+}
+
+/// Whatever fails anywhere joins an attack from everywhere.
+#[test]
+fn a_block_list_names_no_office_and_nobody_at_one_name_while_attacks_come_from_everywhere() {
+    let mut campaigns = watch();
+    // Before it was noticed.
+    let office = |n: i64| {
+        Made::wrong(
+            NINE - 60 + n,
+            address(1),
+            500 + n.unsigned_abs(),
+            9000 + n.unsigned_abs(),
+        )
+    };
+    let mut traffic: Vec<Made> = (0..120_u32)
+        .map(|n| Made::wrong(NINE + i64::from(n), far(n % 12), 1000 + u64::from(n), u64::from(n)))
+        .collect();
+    traffic.push(office(0).right().known_device());
+    traffic.extend((200..208).map(office));
+    traffic.extend((0..8).map(|n| Made::wrong(NINE + 150 + n, address(600), 3, 8000 + n.unsigned_abs())));
+    all(&mut campaigns, traffic);
+    assert!(campaigns.living().any(|campaign| campaign.scattered));
+    let listed: Vec<IpNet> = sources(campaigns.living(), &[]).collect();
+    assert!(listed.contains(&network(far(1).ip())), "{listed:?}");
+    for innocent in [address(1), address(600)] {
+        assert!(!listed.contains(&network(innocent.ip())), "{innocent}: {listed:?}");
+    }
+}
+
+#[test]
+fn a_success_of_which_nobody_was_told_is_not_forgotten_for_larger_attacks() {
+    let mut campaigns = watch();
+    let mut traffic: Vec<Made> = (0..12)
+        .map(|n| Made::wrong(NINE + n, far(1), n.unsigned_abs(), 1))
+        .collect();
+    traffic.push(Made::wrong(NINE + 20, far(2), 77, 1).right());
+    let changes = all(&mut campaigns, traffic);
+    assert_eq!(won(&changes), [person(77)]);
+    let untold = only(&campaigns).id;
+    let bombs = (0..80_u32).flat_map(|address| {
+        (0..20).map(move |n| {
+            Made::reset(
+                NINE + 30 + i64::from(address),
+                far(100 + address * 20 + n),
+                u64::from(address),
+            )
+        })
+    });
+    let bombs = all(&mut campaigns, bombs);
+    assert!(begun(&bombs) > thresholds::MOST_LIVING);
+    assert!(
+        campaigns
+            .find(untold)
+            .is_some_and(|campaign| campaign.is_to_be_told(at(NINE + 300)))
+    );
+}
+
+#[test]
+fn a_clock_that_is_set_back_hides_no_success_ends_every_attack_and_collects_no_slips() {
+    const YEAR: i64 = 365 * 86_400;
+    let mut campaigns = watch();
+    let mut traffic: Vec<Made> = (0..12)
+        .map(|n| Made::wrong(NINE + YEAR + n, far(1), n.unsigned_abs(), 1))
+        .collect();
+    traffic.push(Made::wrong(NINE + YEAR + 20, far(2), 77, 1).right());
+    all(&mut campaigns, traffic);
+    let id = only(&campaigns).id;
+    campaigns.tell(id, at(NINE + YEAR + 20));
+    all(&mut campaigns, [Made::wrong(NINE + YEAR + 30, far(3), 78, 1).right()]);
+    assert!(
+        !campaigns.find(id).unwrap().is_to_be_told(at(NINE + YEAR + 40)),
+        "within the hour"
+    );
+    assert!(campaigns.find(id).unwrap().is_to_be_told(at(NINE)));
+    campaigns.tell(id, at(NINE));
+    assert!(matches!(campaigns.tick(at(NINE))[..], [Change::Ended(_)]));
+
+    // One slip a day of somebody who has a new password every day.
+    let slips = (0..100).map(|day| Made::wrong(NINE + day * 86_400, far(5), 5, day.unsigned_abs()));
+    assert_eq!(all(&mut campaigns, slips), []);
+}
+
+#[test]
+fn who_looks_on_sees_the_last_minute_though_the_clock_was_set_back() {
+    let mut pulse = Pulse::default();
+    for second in [1_000_000, 1_000_001, NINE] {
+        pulse.note(&Made::wrong(second, far(1), 1, 1).0.record);
+    }
+    let traffic = pulse.traffic(at(NINE));
+    assert_eq!((traffic.attempts, traffic.seconds.last()), (1, Some(&1)));
+}
+
+#[test]
 fn a_million_invented_names_take_no_more_room_and_hide_no_attack() {
     let mut campaigns = watch();
     let mut changes = Vec::new();

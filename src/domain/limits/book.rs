@@ -6,7 +6,7 @@ use std::hash::{BuildHasher, RandomState};
 use hashbrown::HashTable;
 use serde::{Deserialize, Serialize};
 
-use super::ledger::{Bucket, Subject};
+use super::ledger::{Bucket, Draw, Subject};
 use super::meter::{Meter, Nanos};
 use super::policy::RuleName;
 use super::tally::Tally;
@@ -150,6 +150,29 @@ impl Book {
             tally.meter = tally.meter.charged(shared.left(now), now);
         }
         tally
+    }
+
+    /// No bucket is emptier than empty, though it was larger under a former quota: from now on it fills as this one says.
+    pub fn fit(&mut self, found: Found, draw: &Draw, now: Nanos) {
+        let limit = draw.quota.interval() * draw.quota.burst();
+        let full_at = now.plus(limit);
+        let fit = |tally: &mut Tally| tally.meter = Meter::full_at_time(full_at);
+        match found {
+            Found::Own(slot) => {
+                let meter = self.slots.get(slot as usize).map(|slot| slot.tally.meter);
+                if meter.is_some_and(|meter| meter.full_at() > full_at) {
+                    self.change_slot(slot, fit);
+                }
+            }
+            Found::Shared => {
+                if let Some(tally) = self.shared.get_mut(&draw.bucket.rule)
+                    && tally.meter.full_at() > full_at
+                {
+                    fit(tally);
+                }
+            }
+            Found::New => {}
+        }
     }
 
     /// An attempt holds so much of a bucket, until it is released.

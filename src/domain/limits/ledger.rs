@@ -199,6 +199,7 @@ impl Ledger {
         let mut refusal = Refusal::default();
         for draw in draws {
             let found = self.book.find(&draw.bucket, &mut room);
+            self.book.fit(found, &draw, now);
             let Some(wait) = self.book.tally(found, &draw.bucket.rule, now).wait(&draw, now) else {
                 let charge = nanos(draw.quota.interval());
                 wanted.push((draw, found, charge));
@@ -235,6 +236,7 @@ impl Ledger {
         let mut refusal = Refusal::default();
         for draw in draws.iter().filter(|draw| draw.action == Action::Refuse) {
             let found = self.book.find(&draw.bucket, &mut room);
+            self.book.fit(found, draw, now);
             if let Some(wait) = self.book.tally(found, &draw.bucket.rule, now).wait(draw, now) {
                 refusal.by(draw, wait);
             }

@@ -24,7 +24,7 @@ impl Tally {
         let interval = draw.quota.interval();
         let interval = u64::try_from(interval.as_nanos()).unwrap_or(u64::MAX);
         let whole = interval.saturating_mul(draw.quota.burst().into());
-        // No bucket is emptier than empty, though it was larger under a former quota.
+        // Of a bucket that is to begin now and was shared under a former, larger quota.
         let missing = self.meter.missing(now).min(whole).saturating_add(interval);
         if missing > whole {
             let wait = missing.saturating_add(self.pending) - whole;

@@ -17,7 +17,7 @@ use zeroize::Zeroizing;
 use crate::domain::account::AccountId;
 use crate::domain::limits::attempt::Attempt;
 use crate::domain::limits::ledger::{Bucket, Counted, Decision, Draw, Ledger, Outcome, Reservation, Subject};
-use crate::domain::limits::policy::{Action, KeyKind, Policy, RuleName};
+use crate::domain::limits::policy::{KeyKind, Policy, RuleName};
 use crate::domain::limits::record::{AttemptRecord, Seen, Verdict};
 use crate::domain::limits::regime::Regime;
 use crate::domain::limits::{NameDigest, Nanos};
@@ -202,7 +202,7 @@ impl Limiter for MemoryLimiter {
             shared.witness.tried(tried);
         }
         shared.witness.decided(Some(attempt.endpoint), &decision);
-        let candidate = tried.as_ref().map(verdict);
+        let candidate = tried.as_ref().map(Verdict::of);
         let trial = match tried {
             Some(Decision::Granted { reservation, .. }) if !stopped => Some((number, reservation)),
             _ => None,
@@ -220,7 +220,7 @@ impl Limiter for MemoryLimiter {
                 device: attempt.device,
                 outcome: None,
                 took: Duration::ZERO,
-                active: verdict(&decision),
+                active: Verdict::of(&decision),
                 candidate,
             },
         };
@@ -296,8 +296,8 @@ impl Shared {
                 device: attempt.device,
                 outcome: None,
                 took: Duration::ZERO,
-                active: verdict(&decision),
-                candidate: tried.as_ref().map(verdict),
+                active: Verdict::of(&decision),
+                candidate: tried.as_ref().map(Verdict::of),
             },
         });
         match decision {
@@ -393,20 +393,6 @@ impl Books {
             self.candidate.charge(&decision, now);
         }
         decision
-    }
-}
-
-fn verdict(decision: &Decision) -> Verdict {
-    match decision {
-        Decision::Refused { rule, .. } => Verdict::Refused(rule.clone()),
-        Decision::Granted { beyond, .. } => {
-            let by = |wanted| beyond.iter().find(|(_, action)| *action == wanted);
-            match (by(Action::Slow), by(Action::Notify)) {
-                (Some((rule, _)), _) => Verdict::Slowed(rule.clone()),
-                (None, Some((rule, _))) => Verdict::Noted(rule.clone()),
-                (None, None) => Verdict::Granted,
-            }
-        }
     }
 }
 

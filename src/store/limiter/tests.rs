@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use super::*;
 use crate::domain::client::ClientAddr;
 use crate::domain::limits::attempt::{Endpoint, LaneKind};
-use crate::domain::limits::policy::LimitRule;
+use crate::domain::limits::policy::{Action, LimitRule};
 use crate::domain::token::TOKEN_BYTES;
 
 /// A clock that each reading moves on, so that nothing happens at the same time; and chance that never repeats itself.

@@ -166,9 +166,9 @@ impl AttemptRecord {
     }
 }
 
-/// The clock of a replay begins in 1970.
+/// The clock of a replay begins in 1970 and ends in 2554: it never goes back, whatever a log of another system says.
 fn nanos(at: Timestamp) -> Nanos {
-    Nanos(u64::try_from(at.as_nanosecond()).unwrap_or_default())
+    Nanos(u64::try_from(at.as_nanosecond().max(0)).unwrap_or(u64::MAX))
 }
 
 impl Policy {

@@ -426,3 +426,17 @@ proptest! {
         prop_assert!(told.people.stopped <= told.people.seen);
     }
 }
+
+#[test]
+fn times_before_1970_and_beyond_the_clock_do_not_go_back() {
+    let far = |text: &str| nanos(text.parse().unwrap());
+    let times = [
+        "-009999-01-02T01:59:59Z",
+        "1969-12-31T23:59:59Z",
+        "2026-01-01T00:00:00Z",
+        "2554-01-01T00:00:00Z",
+        "9999-12-30T00:00:00Z",
+    ]
+    .map(far);
+    assert!(times.is_sorted(), "{times:?}");
+}

@@ -212,6 +212,25 @@ fn a_smaller_quota_lets_nobody_wait_longer_than_its_own_time() {
 }
 
 #[test]
+fn whoever_used_up_a_larger_quota_is_let_in_when_the_smaller_one_has_said() {
+    let mut ledger = Ledger::new(1000);
+    let larger = || vec![draw("account", account(1), "10 per 10h")];
+    let smaller = || vec![draw("account", account(1), "5 per 5m")];
+    let used_up = |ledger: &mut Ledger| while fails(ledger, larger(), second(0)) {};
+    used_up(&mut ledger);
+    assert!(!fails(&mut ledger, smaller(), second(0)));
+    assert!(fails(&mut ledger, smaller(), second(60)), "as was said");
+    assert!(!fails(&mut ledger, smaller(), second(61)), "and once only");
+
+    // A look tells the same, and what it says holds.
+    let mut ledger = Ledger::new(1000);
+    used_up(&mut ledger);
+    let told = ledger.look(&smaller(), second(0)).map(|(wait, _)| wait);
+    assert_eq!(told, Some(Duration::from_mins(1)));
+    assert_eq!(ledger.look(&smaller(), second(60)), None);
+}
+
+#[test]
 fn a_million_invented_names_take_bounded_memory_and_free_nobody() {
     let mut ledger = Ledger::new(100_000);
     let victim = || vec![draw("account", account(u64::MAX), "1 per 1h")];
