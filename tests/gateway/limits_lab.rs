@@ -315,6 +315,8 @@ async fn every_attack_is_played_through_and_comes_to_the_same_each_time() {
             "50",
             "--addresses",
             "10",
+            "--pace",
+            "60",
             "--json",
         ];
         let one: Value = house.gateway.cli_json(&args).await;

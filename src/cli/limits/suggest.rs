@@ -16,7 +16,7 @@ use crate::domain::limits::tradeoff::{Standing, counts};
 
 use super::super::output::{CARE, Output, STRONG};
 use super::policies::{self, Named};
-use super::sweep::{Swept, replay_all, sweep};
+use super::sweep::{Swept, reach, replay_all, sweep};
 use super::trace::{Trace, TraceArgs};
 
 #[derive(Args)]
@@ -178,12 +178,10 @@ fn best(swept: &Swept) -> Option<(Quota, String)> {
         )
     };
     let left = if new.guesses == old.guesses {
-        "another rule bounds the guesses at one account".to_owned()
+        "another rule bounds the guesses just as much".to_owned()
     } else {
-        format!(
-            "it leaves {} guesses a day at one account instead of {}",
-            new.guesses, old.guesses
-        )
+        let (where_to, now) = (reach(swept.key), old.guesses);
+        format!("it leaves {} guesses a day {where_to} instead of {now}", new.guesses)
     };
     let mut why = format!("{why}; {left}");
     if chosen.standing == Standing::Knee {
@@ -254,6 +252,7 @@ mod tests {
         Swept {
             policy: "standard".to_owned(),
             rule: RuleName::parse("sign-in.client+account").unwrap(),
+            key: KeyKind::ClientAccount,
             current: quota(current),
             people: 312,
             cells: standings(&points)
@@ -291,7 +290,7 @@ mod tests {
             "{why}"
         );
         assert!(
-            why.contains("600 guesses a day at one account instead of 1000"),
+            why.contains("600 guesses a day at one account from one address instead of 1000"),
             "{why}"
         );
     }

@@ -15,7 +15,7 @@ use crate::domain::language::Language;
 use crate::domain::limits::Quota;
 use crate::domain::limits::policy::{KeyKind, LimitRule, Policy, RuleName};
 use crate::domain::limits::replay::{Replay, Replayed};
-use crate::domain::limits::simulate::guesses_at_one_account;
+use crate::domain::limits::simulate::{Scenario, simulate};
 use crate::domain::limits::tradeoff::{Point, Standing, counts, periods, standings};
 
 use super::super::output::{CARE, FAINT, GOOD, Output, STRONG, aside};
@@ -58,6 +58,8 @@ pub struct Swept {
     pub policy: String,
     /// The rule.
     pub rule: RuleName,
+    /// What it counts by.
+    pub key: KeyKind,
     /// As it is now.
     pub current: Quota,
     /// People who signed in, whatever the quota.
@@ -142,7 +144,7 @@ pub fn sweep(trace: &Trace, base: &Named, rule: &LimitRule, quotas: &[Quota]) ->
         .map(|((quota, policy), told)| Point {
             quota: *quota,
             stopped: told.people.stopped,
-            guesses: guesses_at_one_account(policy),
+            guesses: simulate(Scenario::within(rule.key), policy).guesses,
         })
         .collect();
     let people = replayed.first().map_or(0, |told| told.people.seen);
@@ -150,6 +152,7 @@ pub fn sweep(trace: &Trace, base: &Named, rule: &LimitRule, quotas: &[Quota]) ->
     Ok(Swept {
         policy: base.name.clone(),
         rule: rule.name.clone(),
+        key: rule.key,
         current: rule.quota,
         people,
         cells: cells
@@ -250,13 +253,14 @@ impl Swept {
             output.line(line)?;
         }
         output.line(format_args!(
-            "\n{FAINT}Guesses: what somebody with 50 addresses gets at one account in a day, whatever was really tried.{FAINT:#}\n"
+            "\n{FAINT}Guesses: what somebody gets in a day {}, whatever was really tried.{FAINT:#}\n",
+            reach(self.key)
         ))?;
         let mut table = Table::new([
             "Quota",
             "People stopped",
             "Guesses a day",
-            "of those tried",
+            "Really tried at one account",
             "Refused",
             "",
         ]);
@@ -284,6 +288,17 @@ impl Swept {
             ))?;
         }
         Ok(())
+    }
+}
+
+/// Where somebody guesses whom a rule by this key bounds.
+pub const fn reach(key: KeyKind) -> &'static str {
+    match key {
+        KeyKind::Account => "at one account from 50 addresses",
+        KeyKind::ClientAccount | KeyKind::Device => "at one account from one address",
+        KeyKind::Client => "at 200 accounts from one address",
+        KeyKind::Subnet => "at 200 accounts from five addresses of one network",
+        KeyKind::Password | KeyKind::Global => "at 200 accounts from 50 addresses",
     }
 }
 

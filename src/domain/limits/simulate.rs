@@ -81,6 +81,23 @@ impl Scenario {
             seed,
         }
     }
+
+    /// Guessing that only rules by this key and wider ones bound: at one account from many addresses, or from one address
+    /// at one account, or from one address or network at many accounts.
+    pub const fn within(key: KeyKind) -> Self {
+        let (accounts, addresses) = match key {
+            KeyKind::Account => (1, 50),
+            KeyKind::ClientAccount | KeyKind::Device => (1, 1),
+            KeyKind::Client => (200, 1),
+            KeyKind::Subnet => (200, 5),
+            KeyKind::Password | KeyKind::Global => (200, 50),
+        };
+        Self {
+            accounts,
+            addresses,
+            ..Self::usual(Attack::Spray, 1)
+        }
+    }
 }
 
 /// How far it got.
@@ -461,6 +478,28 @@ mod tests {
         };
         let told = simulate(targeted, &policy);
         assert!(told.refused == 0 && told.most > 10_000, "{told:?}");
+    }
+
+    #[test]
+    fn the_guesses_within_a_rule_are_those_that_its_quota_bounds() {
+        let policy = policy(vec![
+            rule("account", KeyKind::Account, "100 per 1h", STRANGERS),
+            rule("both", KeyKind::ClientAccount, "10 per 15m", STRANGERS),
+            rule("client", KeyKind::Client, "30 per 15m", STRANGERS),
+            rule("subnet", KeyKind::Subnet, "60 per 15m", STRANGERS),
+        ]);
+        for (key, most) in [
+            (KeyKind::Account, 100 * 25),
+            (KeyKind::ClientAccount, 10 * 97),
+            (KeyKind::Client, 30 * 97),
+            (KeyKind::Subnet, 60 * 97),
+        ] {
+            let guesses = simulate(Scenario::within(key), &policy).guesses;
+            assert!(
+                guesses <= most && guesses > most * 9 / 10,
+                "{key:?}: {guesses} of {most}"
+            );
+        }
     }
 
     #[test]

@@ -14,7 +14,7 @@ pub struct Point {
     pub quota: Quota,
     /// Real people who would have been stopped.
     pub stopped: u64,
-    /// Guesses that somebody who aims at one account gets in a day.
+    /// Guesses that are left in a day to somebody whom the rule bounds.
     pub guesses: u64,
 }
 

@@ -242,7 +242,7 @@ impl Press {
             &mut body,
             words.tradeoff,
             &plot::tradeoff(words.tradeoff, axes, &points),
-            words.tradeoff_legend,
+            &(words.tradeoff_legend)(swept.key),
         );
         let mut rows = String::new();
         for cell in swept.front() {

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use super::*;
-use crate::domain::limits::policy::RuleName;
+use crate::domain::limits::policy::{KeyKind, RuleName};
 use crate::domain::limits::replay::{Agreement, Guesses, People, RuleFigures, Worst};
 use crate::domain::limits::tradeoff::{Point, standings};
 
@@ -121,6 +121,7 @@ fn a_sweep_is_drawn_with_its_knee() {
     let swept = Swept {
         policy: "standard".to_owned(),
         rule: RuleName::parse("sign-in.client+account").unwrap(),
+        key: KeyKind::ClientAccount,
         current: "10 per 15m".parse().unwrap(),
         people: 312,
         cells: cells.collect(),

@@ -1,6 +1,8 @@
 //! What the report says, in both languages.
 
+use super::super::sweep::reach;
 use crate::domain::language::Language;
+use crate::domain::limits::policy::KeyKind;
 
 /// Every text of the report.
 #[derive(Debug)]
@@ -43,7 +45,7 @@ pub struct Words {
     pub password: fn(&str, &str) -> String,
     pub rule_of: fn(&str, &str, &str) -> String,
     pub tradeoff: &'static str,
-    pub tradeoff_legend: &'static str,
+    pub tradeoff_legend: fn(KeyKind) -> String,
     pub quota: &'static str,
     pub guesses_possible: &'static str,
     pub guesses_seen: &'static str,
@@ -118,12 +120,16 @@ static ENGLISH: Words = Words {
     },
     rule_of: |rule, policy, quota| format!("{rule} of {policy}, now {quota}"),
     tradeoff: "People stopped against guesses left",
-    tradeoff_legend: "Each point is a quota. Diamond: the knee, where both are low. Full points: no other quota is better in one \
-        and no worse in the other. Guesses: what somebody with 50 addresses gets at one account in a day, whatever was really tried; \
-        the scale is by magnitude.",
+    tradeoff_legend: |key| {
+        format!(
+            "Each point is a quota. Diamond: the knee, where both are low. Full points: no other quota is better in one and no \
+             worse in the other. Guesses: what somebody gets in a day {}, whatever was really tried; the scale is by magnitude.",
+            reach(key)
+        )
+    },
     quota: "Quota",
-    guesses_possible: "Guesses a day at one account",
-    guesses_seen: "of those really tried",
+    guesses_possible: "Guesses a day",
+    guesses_seen: "really tried at one account",
     knee: "the knee",
 };
 
@@ -185,11 +191,21 @@ static JAPANESE: Words = Words {
     },
     rule_of: |rule, policy, quota| format!("{policy} の {rule} (現在 {quota})"),
     tradeoff: "止められる人と、残る推測",
-    tradeoff_legend: "点は上限値の一つひとつです。ひし形は両方が小さい折り合いの点、塗りつぶした点は、一方で勝り他方で劣らない上限値が\
-        ほかにないものです。推測は、50 のアドレスを持つ攻撃者が一つのアカウントに一日で試せる数で、実際に試みられた数とは別です。\
-        目盛りは桁によります。",
+    tradeoff_legend: |key| {
+        let reach = match key {
+            KeyKind::Account => "50 のアドレスから一つのアカウントに",
+            KeyKind::ClientAccount | KeyKind::Device => "一つのアドレスから一つのアカウントに",
+            KeyKind::Client => "一つのアドレスから 200 のアカウントに",
+            KeyKind::Subnet => "一つのネットワークの五つのアドレスから 200 のアカウントに",
+            KeyKind::Password | KeyKind::Global => "50 のアドレスから 200 のアカウントに",
+        };
+        format!(
+            "点は上限値の一つひとつです。ひし形は両方が小さい折り合いの点、塗りつぶした点は、一方で勝り他方で劣らない上限値が\
+             ほかにないものです。推測は、{reach}一日で試せる数で、実際に試みられた数とは別です。目盛りは桁によります。"
+        )
+    },
     quota: "上限値",
-    guesses_possible: "一つのアカウントに一日で可能な推測",
-    guesses_seen: "実際にあった推測",
+    guesses_possible: "一日に可能な推測",
+    guesses_seen: "一つのアカウントに実際にあった推測",
     knee: "折り合いの点",
 };
