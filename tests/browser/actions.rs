@@ -1,5 +1,7 @@
 //! What a person does at the gateway's pages and in the web client behind them, one function per act.
 
+use std::sync::Arc;
+
 use serde_json::json;
 
 use crate::browser::Browser;
@@ -102,7 +104,7 @@ pub async fn start_out(office: &Office, browser: &Browser, person: &Person, word
 
 /// Somebody at the same address guesses at this name until that is stopped; then the person tries, and is stopped as well.
 pub async fn be_stopped(office: &Office, browser: &Browser, words: &Words, login: &str) {
-    let guesser = Visitor::at(&office.gateway, IN).trusting(&office.authority);
+    let guesser = Visitor::trusting(&office.gateway, IN, Arc::clone(&office.roots));
     for number in 0.. {
         let guess = json!({ "login": login, "password": format!("{OTHER_PASSWORD} {number}") });
         if guesser.post_json("/login", &guess).await.status == 429 {

@@ -2,12 +2,16 @@
 //! mail server beside it. The gateway's own tests have a bare upstream instead; people have this one.
 
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
+use std::sync::Arc;
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use parking_lot::Mutex;
 use rcgen::{KeyPair, PublicKeyData};
+use rustls::RootCertStore;
+use rustls_pki_types::CertificateDer;
+use rustls_pki_types::pem::PemObject;
 use sekisho::crypto::devca::DevCertificates;
 use sekisho::demo::client::{SampleClient, Trust};
 use sha2::{Digest, Sha256};
@@ -28,7 +32,7 @@ pub struct Office {
     /// Where browsers connect for either door.
     pub road: SocketAddr,
     /// Who vouches for the gateway's certificate.
-    pub authority: PathBuf,
+    pub roots: Arc<RootCertStore>,
     /// SHA-256 of the gateway's public key, in base64: what a browser is told to trust.
     pub key_digest: String,
     client: Mutex<Option<Running>>,
@@ -73,7 +77,7 @@ impl Office {
             mailbox,
             road,
             key_digest: key_digest(&certificates.key),
-            authority: certificates.authority,
+            roots: Arc::new(roots(&certificates.authority)),
             client: Mutex::new(Some(run(client))),
             _certificates: directory,
             _road: stop.drop_guard(),
@@ -161,6 +165,12 @@ fn trust(road: SocketAddr, authority: &Path) -> Trust {
         logout_path: "/logout".to_owned(),
         door_connect: Some(road),
     }
+}
+
+fn roots(authority: &Path) -> RootCertStore {
+    let mut roots = RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_file(authority).unwrap()).unwrap();
+    roots
 }
 
 fn run(client: SampleClient) -> Running {

@@ -409,7 +409,7 @@ impl Again {
             ..Attempt::new(record.endpoint, record.client)
         };
         let decision = self.ledger.decide(self.policy.draws(&attempt), Nanos(now));
-        let said = verdict(&decision);
+        let said = Verdict::of(&decision);
         if let Decision::Granted { reservation, .. } = decision {
             let took = u64::try_from(record.took.as_nanos()).unwrap();
             let outcome = record.outcome.unwrap_or(Outcome::Failed);

@@ -3,7 +3,6 @@
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,8 +15,7 @@ use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use parking_lot::Mutex;
 use rustls::{ClientConfig, RootCertStore};
-use rustls_pki_types::pem::PemObject;
-use rustls_pki_types::{CertificateDer, ServerName};
+use rustls_pki_types::ServerName;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio_rustls::TlsConnector;
@@ -282,10 +280,15 @@ impl Line {
 impl Visitor {
     /// Before this gateway, at the door with this host.
     pub fn at(gateway: &Gateway, door: &str) -> Self {
+        Self::trusting(gateway, door, gateway.roots())
+    }
+
+    /// The same, where somebody else vouches for the gateway's certificate.
+    pub fn trusting(gateway: &Gateway, door: &str, roots: Arc<RootCertStore>) -> Self {
         Self {
             at: gateway.address(),
             door: door.to_owned(),
-            roots: gateway.roots(),
+            roots,
             from: None,
             http2: false,
             headers: HeaderMap::new(),
@@ -298,16 +301,6 @@ impl Visitor {
     #[must_use]
     pub fn through(mut self, proxy: SocketAddr) -> Self {
         self.at = Arc::new(Mutex::new(proxy));
-        self
-    }
-
-    /// Trusts whoever this authority vouches for, and nobody else.
-    #[must_use]
-    pub fn trusting(mut self, authority: &Path) -> Self {
-        let mut roots = RootCertStore::empty();
-        let certificate = CertificateDer::from_pem_file(authority).unwrap();
-        roots.add(certificate).unwrap();
-        self.roots = Arc::new(roots);
         self
     }
 
