@@ -62,6 +62,7 @@ async fn accounts_are_added_listed_and_shown_while_the_server_runs_and_when_it_d
         "language",
         "last_sign_in_at",
         "name",
+        "needs_new_password",
         "password_set_at",
         "role",
         "state",
