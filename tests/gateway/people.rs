@@ -322,7 +322,7 @@ async fn a_password_of_another_system_signs_in_and_takes_nobodys_place() {
         .await
         .succeeded();
     assert!(
-        ran.contains("password_hash: ") && ran.contains("1 password hashes are not used"),
+        ran.contains("password_hash: ") && ran.contains("1 password hash is not used"),
         "{ran}"
     );
     assert!(!house.gateway.printed().contains("secret-text") && !house.gateway.printed().contains("If6bvum7"));
