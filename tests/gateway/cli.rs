@@ -104,6 +104,8 @@ async fn accounts_are_added_listed_and_shown_while_the_server_runs_and_when_it_d
 
     let mut shown: Value = gateway.cli_json(&["account", "show", "102", "--json"]).await;
     let links = shown.as_object_mut().unwrap().remove("links");
+    let ban = shown.as_object_mut().unwrap().remove("ban");
+    assert_eq!(ban, Some(Value::Null), "nobody has banned anybody");
     assert_eq!(
         links,
         Some(Value::Array(Vec::new())),
