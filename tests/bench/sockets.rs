@@ -54,7 +54,8 @@ pub fn run(options: &Options, cores: &Cores) -> anyhow::Result<Sockets> {
         Rc::new(start_bare("bare Pingora", cores, &[], &scene.home)?),
     )?;
     if is_installed("nginx") {
-        let server = start_nginx("nginx", cores, &scene.home, Duty::Hold)?;
+        let room = 2 * u64::from(open) + OTHER_FILES;
+        let server = start_nginx("nginx", cores, &scene.home, Duty::Hold(room))?;
         measure("nginx", Rc::new(server))?;
     } else {
         peers.push(("nginx", Err("not measured: apt-get install nginx".to_owned())));

@@ -4,7 +4,7 @@ use std::fs;
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
 
-use crate::child::{Cores, Place, Server, free_address, open_files, program};
+use crate::child::{Cores, Place, Server, free_address, program};
 use crate::gateway::{DOOR, Home, PROXY};
 
 /// What it does with a request before it passes it on.
@@ -12,8 +12,8 @@ use crate::gateway::{DOOR, Home, PROXY};
 pub enum Duty {
     /// Nothing.
     PassOn,
-    /// Nothing, with room for as many connections as files may be open.
-    Hold,
+    /// Nothing, with room for so many connections, its own to the web client among them.
+    Hold(u64),
     /// `auth_request`, over a connection to a server that is itself and always says yes: the least that asking can cost.
     AskItself,
     /// `auth_request` to the gateway, as `docs/forward-auth` has it.
@@ -24,7 +24,7 @@ impl Duty {
     const fn name(self) -> &'static str {
         match self {
             Self::PassOn => "nginx-passes-on",
-            Self::Hold => "nginx-holds",
+            Self::Hold(_) => "nginx-holds",
             Self::AskItself => "nginx-asks-itself",
             Self::AskGateway(_) => "nginx-asks-the-gateway",
         }
@@ -61,7 +61,7 @@ const KEPT: &str = "keepalive 512; keepalive_requests 1000000000;";
 
 fn pieces(home: &Home, duty: Duty) -> anyhow::Result<Pieces> {
     Ok(match duty {
-        Duty::PassOn | Duty::Hold => Pieces::default(),
+        Duty::PassOn | Duty::Hold(_) => Pieces::default(),
         Duty::AskItself => {
             let judge = free_address()?;
             Pieces {
@@ -126,7 +126,11 @@ fn settings(home: &Home, address: SocketAddr, duty: Duty) -> anyhow::Result<Stri
     let (certificate, key) = (home.certificates.certificate.display(), home.certificates.key.display());
     let upstream = home.upstream;
     // Room is taken from memory at the start, whether or not it is used.
-    let room = if matches!(duty, Duty::Hold) { open_files() } else { 1024 };
+    let room = match duty {
+        // When less than a sixteenth is free, it closes connections that are still shaking hands.
+        Duty::Hold(connections) => connections + connections / 8,
+        _ => 1024,
+    };
     let Pieces { beside, asks, question } = pieces(home, duty)?;
     Ok(format!(
         r#"
