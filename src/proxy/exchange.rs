@@ -77,6 +77,8 @@ pub enum Stage {
     Admitted(Permit),
     /// The gateway answered it itself.
     Answered,
+    /// It became a WebSocket, which is carried and counted by itself.
+    Carried,
 }
 
 /// The name of a request: the run of the gateway it came in, and its number there.
@@ -147,7 +149,7 @@ impl Exchange {
     pub const fn permit(&self) -> Option<&Permit> {
         match &self.stage {
             Stage::Admitted(permit) => Some(permit),
-            Stage::Received | Stage::Answered => None,
+            Stage::Received | Stage::Answered | Stage::Carried => None,
         }
     }
 }

@@ -16,14 +16,14 @@ use pingora::proxy::{FailToProxy, ProxyHttp, Session};
 use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorType};
 
-use crate::domain::party::Party;
-use crate::domain::policy::Permit;
 use crate::flows::{Sentinel, StandingOrders, World};
 use crate::ports::Signer;
 use crate::telemetry::metrics::StreamKind;
 use crate::web::Failure;
 
+use super::access_line::AccessLine;
 use super::bridge::{self, After};
+use super::carriage::{Carriage, Counted};
 use super::cause::cause;
 use super::charter::InForce;
 use super::exchange::{Exchange, Stage, request_id};
@@ -33,12 +33,11 @@ use super::measure::Measures;
 use super::page_guard::PageGuard;
 use super::pulse::Told;
 use super::question;
-use super::reception::without_query;
 use super::refusal;
 use super::requests::Requests;
 use super::sites;
 use super::streams::{Leash, Streams};
-use super::tunnel;
+use super::tunnel::{self, Switched};
 use super::upstream::Broken;
 
 /// What the gateway is made of, whatever the configuration.
@@ -50,7 +49,7 @@ pub struct GatewayParts {
     /// The open streams.
     pub streams: Arc<Streams>,
     /// What is counted and noted.
-    pub measures: Measures,
+    pub measures: Arc<Measures>,
     /// Notices addresses that many people share.
     pub sentinel: Arc<Sentinel>,
     /// Guards our own pages.
@@ -137,7 +136,7 @@ impl Gateway {
             .bind(exchange.tie.filter(|_| exchange.is_named()), client, kind)
     }
 
-    /// Carries a WebSocket that was let through, to its end.
+    /// Opens a WebSocket that was let through. A task of its own carries it from then on.
     async fn websocket(&self, session: &mut Session, exchange: &mut Exchange) -> pingora::Result<()> {
         let pool = Arc::clone(&sites::admitted(exchange)?.upstream);
         let leash = self.bind(exchange, StreamKind::WebSocket);
@@ -164,11 +163,27 @@ impl Gateway {
         }
         let written = session.write_response_header(Box::new(head), false).await;
         written.map_err(Error::into_down)?;
-        if answer.has_switched() {
-            answer.carry(session, ending, exchange.pulse.as_ref()).await
-        } else {
-            answer.hand_on(session, ending, patience).await
+        if !answer.has_switched() {
+            return answer.hand_on(session, ending, patience).await;
         }
+        let Switched {
+            client,
+            place,
+            upstream,
+        } = answer.switch(session).await?;
+        let line = AccessLine::of(session.req_header(), exchange).into_owned();
+        exchange.stage = Stage::Carried;
+        let carriage = Carriage {
+            client,
+            upstream,
+            leash,
+            pulse: exchange.pulse.take(),
+            line,
+            measures: Arc::clone(&self.parts.measures),
+            outcome: exchange.outcome,
+        };
+        carriage.set_off(Counted::new(place, self.requests.begin(), exchange.route.seat()));
+        Ok(())
     }
 }
 
@@ -383,34 +398,16 @@ impl ProxyHttp for Gateway {
         if let Some(stream) = session.stream() {
             Guarded::request_done(stream);
         }
+        if matches!(exchange.stage, Stage::Carried) {
+            return;
+        }
         let status = session
             .response_written()
             .map_or(0, |response| response.status.as_u16());
         self.parts.measures.done(exchange, status);
-        if !tracing::enabled!(target: "sekisho::access", tracing::Level::INFO) {
-            return;
+        if tracing::enabled!(target: "sekisho::access", tracing::Level::INFO) {
+            AccessLine::of(session.req_header(), exchange).write(status);
         }
-        let head = session.req_header();
-        let sent = String::from_utf8_lossy(head.raw_path());
-        let (method, target) = match exchange.about.as_deref() {
-            Some((method, target)) => (method, target.as_str()),
-            None => (&head.method, &*sent),
-        };
-        let party = exchange.permit().map(Permit::party);
-        tracing::info!(
-            target: "sekisho::access",
-            request = &*exchange.request_id,
-            client = exchange.origin.as_ref().map(|origin| tracing::field::display(origin.client)),
-            site = exchange.site().map(|site| site.place.name.as_str()),
-            asked_by = exchange.about.is_some().then(|| exchange.origin.as_ref().map(|origin| tracing::field::display(origin.peer))).flatten(),
-            method = %method,
-            path = without_query(target),
-            status,
-            extension = party.and_then(Party::person).map(|person| person.account.extension.as_str()),
-            token = party.and_then(Party::service).map(|service| service.token.name.as_str()),
-            milliseconds = u64::try_from(exchange.started.elapsed().as_millis()).unwrap_or(u64::MAX),
-            "request"
-        );
     }
 
     /// Pingora's own summary holds the whole target with its query: tokens would reach the log.

@@ -1,5 +1,5 @@
 //! A connection with a deadline for whole request heads and one for the pause between two requests, and an end when the
-//! session of its stream ends. A WebSocket takes it over.
+//! session of its stream ends. It holds its place among the open ones. A WebSocket takes both over.
 //!
 //! Pingora's time limit is per read, so a client that sends a byte a minute holds a connection for
 //! hours. This wrapper counts from the first byte of a head to its end. Pingora also sets a timer anew for each pause
@@ -19,7 +19,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use parking_lot::Mutex;
 use pingora::protocols::raw_connect::ProxyDigest;
-use pingora::protocols::tls::{SslDigest, TlsRef};
+use pingora::protocols::tls::SslDigest;
 use pingora::protocols::{
     ALPN, GetProxyDigest, GetSocketDigest, GetTimingDigest, Peek, Shutdown, SocketDigest, Ssl, Stream, TimingDigest,
     UniqueID, UniqueIDType,
@@ -29,6 +29,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep};
 use tokio_util::sync::WaitForCancellationFutureOwned;
 
+use super::connections::OpenConnection;
 use super::streams::Ending;
 
 /// Between two requests: the next byte starts a head.
@@ -56,15 +57,25 @@ pub struct Guarded {
     limits: Limits,
     /// Counts clients that were too slow, this one once.
     slow: Option<Counter>,
-    /// What is known of the handshake.
+    /// Whose certificate the client holds.
     digest: Option<Arc<SslDigest>>,
     /// Bytes of the HTTP/2 preface still expected; 0 on HTTP/1.
     preface_left: usize,
     /// What is left to write of [`NO_REQUEST`], once that is being written in the place of Pingora's answer.
     refusal: Option<&'static [u8]>,
+    /// Counts it among the open connections.
+    place: Option<OpenConnection>,
     /// Set once there is an order.
     has_order: AtomicBool,
     order: Mutex<Order>,
+}
+
+/// A connection that was given away.
+pub struct Released {
+    /// The connection itself, without deadlines.
+    pub stream: Stream,
+    /// Counts it among the open ones for as long as it is held.
+    pub place: Option<OpenConnection>,
 }
 
 /// How long a phase may last.
@@ -85,7 +96,7 @@ enum Order {
     /// At the next read it gives itself away, and looks closed from then on.
     Release,
     /// Given away.
-    Released(Option<Stream>),
+    Released(Option<Released>),
 }
 
 impl Guarded {
@@ -97,7 +108,7 @@ impl Guarded {
             _ => 0,
         };
         Self {
-            digest: inner.get_ssl_digest(),
+            digest: None,
             inner,
             phase: AtomicU8::new(HEAD),
             due: Some((HEAD, due)),
@@ -106,17 +117,21 @@ impl Guarded {
             slow: Some(slow),
             preface_left,
             refusal: None,
+            place: None,
             has_order: AtomicBool::new(false),
             order: Mutex::new(Order::Nothing),
         }
     }
 
-    /// Names whose certificate the client holds. Pingora knows of its subject the organization alone, and this digest is all
-    /// that a request over HTTP/2 sees of its connection: the whole subject takes that place.
-    pub fn naming(mut self, subject: Option<String>) -> Self {
-        if let (Some(digest), Some(_)) = (&mut self.digest, &subject) {
-            Arc::make_mut(digest).organization = subject;
-        }
+    /// The client has proved to hold this certificate. All that a request over HTTP/2 sees of its connection is this digest.
+    pub fn held_by(mut self, holder: Option<SslDigest>) -> Self {
+        self.digest = holder.map(Arc::new);
+        self
+    }
+
+    /// Counted among the open connections until it is closed.
+    pub fn counted(mut self, place: OpenConnection) -> Self {
+        self.place = Some(place);
         self
     }
 
@@ -131,7 +146,7 @@ impl Guarded {
     }
 
     /// The connection that was given away, once.
-    pub fn released(stream: &Stream) -> Option<Stream> {
+    pub fn released(stream: &Stream) -> Option<Released> {
         let guarded = (**stream).as_any().downcast_ref::<Self>()?;
         match &mut *guarded.order.lock() {
             Order::Released(connection) => connection.take(),
@@ -180,8 +195,10 @@ impl Guarded {
             Order::Released(_) => true,
             Order::Release => {
                 let (closed, _) = tokio::io::duplex(1);
-                let connection = std::mem::replace(&mut self.inner, Box::new(closed));
-                *self.order.get_mut() = Order::Released(Some(connection));
+                *self.order.get_mut() = Order::Released(Some(Released {
+                    stream: std::mem::replace(&mut self.inner, Box::new(closed)),
+                    place: self.place.take(),
+                }));
                 true
             }
             Order::Nothing | Order::End(_) => false,
@@ -333,10 +350,6 @@ impl UniqueID for Guarded {
 }
 
 impl Ssl for Guarded {
-    fn get_ssl(&self) -> Option<&TlsRef> {
-        (*self.inner).get_ssl()
-    }
-
     fn get_ssl_digest(&self) -> Option<Arc<SslDigest>> {
         self.digest.clone()
     }

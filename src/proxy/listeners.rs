@@ -9,13 +9,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pingora::apps::{HttpServerApp, HttpServerOptions, ServerApp};
-use pingora::listeners::tls::Acceptor;
 use pingora::protocols::http::v2::server::default_h2_options;
 use pingora::protocols::l4::stream::Stream as L4Stream;
-use pingora::protocols::tls::TlsRef;
-use pingora::protocols::{GetSocketDigest, SocketDigest, Stream};
+use pingora::protocols::tls::SslDigest;
+use pingora::protocols::{ALPN, GetSocketDigest, SocketDigest, Stream};
 use pingora::proxy::HttpProxy;
 use pingora::server::configuration::ServerConf;
+use pingora::tls::{CertificateDer, TlsAcceptor, hash_certificate};
 use rustls::ServerConfig;
 use socket2::{SockRef, TcpKeepalive};
 use tokio::net::{TcpListener, UnixListener};
@@ -30,12 +30,14 @@ use crate::telemetry::metrics::{HandshakeFailure, SlowAt};
 use super::charter::InForce;
 use super::client::TrustedProxies;
 use super::connections::{Connections, OpenConnection};
+use super::conversation;
 use super::framing::HeadLimits;
 use super::gateway::Gateway;
 use super::guarded::{Guarded, Limits};
 use super::proxy_protocol;
 use super::requests::Requests;
 use super::roll::{self, Roll};
+use super::secured::Secured;
 use super::sockets::{Bound, ListeningSocket, SocketFile};
 use super::streams::Streams;
 
@@ -74,7 +76,7 @@ pub struct FrontTerms {
 /// The public side of the gateway.
 pub struct Front {
     proxy: Arc<HttpProxy<Gateway>>,
-    acceptor: Acceptor,
+    acceptor: TlsAcceptor,
     connections: Arc<Connections>,
     requests: Arc<Requests>,
     roll: Arc<Roll>,
@@ -85,6 +87,8 @@ pub struct Front {
     announcing: TrustedProxies,
     subject: fn(&[u8]) -> Option<String>,
     limits: Limits,
+    /// Turns true when connections that wait for a request are closed.
+    closing: watch::Sender<bool>,
 }
 
 impl Front {
@@ -111,7 +115,7 @@ impl Front {
         proxy.handle_init_modules();
         Self {
             proxy: Arc::new(proxy),
-            acceptor: Acceptor::from_server_config(terms.tls),
+            acceptor: TlsAcceptor::from(terms.tls),
             connections,
             requests,
             roll: Arc::default(),
@@ -125,6 +129,7 @@ impl Front {
                 head: terms.header_timeout,
                 pause: terms.idle_timeout,
             },
+            closing: watch::Sender::new(false),
         }
     }
 
@@ -165,6 +170,7 @@ impl Front {
     /// Ends the streams that never end by themselves and waits for the open requests, at most `drain`.
     pub async fn close(&self, drain: Duration) {
         self.streams.end_endless();
+        self.closing.send_replace(true);
         self.proxy.http_cleanup().await;
         if tokio::time::timeout(drain, self.emptied(LINGER)).await.is_err() {
             tracing::warn!(
@@ -228,24 +234,27 @@ impl Front {
             tracing::debug!(%peer, "connection refused: too many are open");
             return;
         };
+        // What it takes to get there is much, and is over soon: the task that stays has no room for it.
+        let arriving = Box::pin(Arc::clone(self).arrive(caller, open, announced));
         let (front, stop) = (Arc::clone(self), stop.clone());
         tokio::spawn(async move {
-            let introduced = if announced {
-                front.introduced(caller, open).await
+            let Some(stream) = arriving.await else { return };
+            if matches!(stream.selected_alpn_proto(), Some(ALPN::H2)) {
+                front.proxy.process_new(stream, &stop).await;
             } else {
-                Some((caller, open))
-            };
-            let Some((caller, open)) = introduced else {
-                return;
-            };
-            if let Some(stream) = front.secured(caller).await {
-                let mut next = front.proxy.process_new(stream, &stop).await;
-                while let Some(stream) = next {
-                    next = front.proxy.process_new(stream, &stop).await;
-                }
+                conversation::hold(&front.proxy, stream, &stop, front.closing.subscribe()).await;
             }
-            drop(open);
         });
+    }
+
+    /// A new connection up to its first request.
+    async fn arrive(self: Arc<Self>, caller: Caller, open: OpenConnection, announced: bool) -> Option<Stream> {
+        let (caller, open) = if announced {
+            self.introduced(caller, open).await?
+        } else {
+            (caller, open)
+        };
+        self.secured(caller, open).await
     }
 
     /// How many clients a peer brings the connections of: a trusted proxy any number, others one, unless many people share
@@ -291,28 +300,36 @@ impl Front {
     }
 
     /// The connection as the proxy takes it: behind TLS where it came from the network.
-    async fn secured(&self, caller: Caller) -> Option<Stream> {
+    async fn secured(&self, caller: Caller, open: OpenConnection) -> Option<Stream> {
         let Caller { mut stream, peer, tls } = caller;
         let digest = SocketDigest::from_raw_fd(pingora::protocols::UniqueID::id(&stream));
         let _ = digest.peer_addr.set(Some(peer.into()));
         stream.set_socket_digest(digest);
-        let stream: Stream = if tls {
-            self.handshake(stream, peer).await?
+        let (stream, holder): (Stream, _) = if tls {
+            let stream = self.handshake(stream, peer).await?;
+            let holder = stream.certificate().map(|certificate| self.holder(certificate));
+            (Box::new(stream), holder)
         } else {
-            Box::new(stream)
+            (Box::new(stream), None)
         };
-        let certificate = stream.get_ssl().and_then(TlsRef::peer_certificate_der);
-        let subject = certificate.and_then(self.subject);
         let slow = self.connections.metrics().slow(SlowAt::Head);
-        Some(Box::new(Guarded::new(stream, self.limits, slow).naming(subject)))
+        let guarded = Guarded::new(stream, self.limits, slow).held_by(holder);
+        Some(Box::new(guarded.counted(open)))
     }
 
-    async fn handshake(&self, l4: L4Stream, peer: SocketAddr) -> Option<Stream> {
-        match tokio::time::timeout(HANDSHAKE, self.acceptor.tls_handshake(l4)).await {
-            Ok(Ok(tls)) => Some(Box::new(tls)),
+    /// Whose certificate it is, as requests see it. Pingora itself would know of the subject the organization alone; the whole
+    /// of it takes that place.
+    fn holder(&self, certificate: &CertificateDer<'_>) -> SslDigest {
+        let subject = (self.subject)(certificate);
+        SslDigest::new("", "", subject, None, hash_certificate(certificate))
+    }
+
+    async fn handshake(&self, l4: L4Stream, peer: SocketAddr) -> Option<Secured> {
+        match tokio::time::timeout(HANDSHAKE, Secured::accept(&self.acceptor, l4)).await {
+            Ok(Ok(tls)) => Some(tls),
             Ok(Err(error)) => {
                 self.connections.metrics().handshake_failed(HandshakeFailure::Failed);
-                tracing::debug!(%peer, error = %error.etype().as_str(), "TLS handshake failed");
+                tracing::debug!(%peer, %error, "TLS handshake failed");
                 None
             }
             Err(_) => {

@@ -64,6 +64,12 @@ impl Measures {
         }
     }
 
+    /// A WebSocket is over.
+    pub fn websocket_done(&self, outcome: Outcome) {
+        let status = StatusCode::SWITCHING_PROTOCOLS.as_u16();
+        self.requests.done(outcome, status, None);
+    }
+
     /// The request is over.
     pub fn done(&self, exchange: &Exchange, status: u16) {
         let events = exchange

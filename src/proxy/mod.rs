@@ -6,15 +6,21 @@
 //! only a permit lets it on (`exchange`). What the upstream may rely on is set at the very last
 //! moment (`identity`, `headers`); who may not pass is told so (`refusal`). A proxy that forwards by itself asks
 //! (`question`) and is told what would have become of the request here (`forward_auth`).
+//!
+//! Connections are taken by `listeners`, put behind TLS (`secured`) and deadlines (`guarded`), and led from request to
+//! request (`conversation`). A WebSocket is opened like a request (`tunnel`) and goes on without one (`carriage`).
 
+mod access_line;
 mod authorization;
 mod bridge;
 mod caller;
+mod carriage;
 mod cause;
 mod charter;
 mod client;
 mod closing;
 mod connections;
+mod conversation;
 mod destination;
 mod exchange;
 mod forward_auth;
@@ -40,6 +46,7 @@ mod redirect;
 mod refusal;
 mod requests;
 mod roll;
+mod secured;
 mod sites;
 mod sockets;
 mod streams;

@@ -1,10 +1,9 @@
-//! A WebSocket: the handshake with the upstream, and then bytes both ways until either side or the session ends.
+//! The handshake of a WebSocket, with the upstream and with the client. What comes after it is in `carriage`.
 //!
-//! Pingora would carry them as well, but version 0.9.1 ends about one in a hundred right after its `101` when the
+//! Pingora would do that as well, but version 0.9.1 ends about one in a hundred right after its `101` when the
 //! machine is busy: the end of the request's empty body, handled late, is taken for the end of the stream. Whoever
 //! owns both ends also knows where a close frame may be put in.
 
-use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,30 +25,19 @@ use pingora::protocols::Stream;
 use pingora::proxy::Session;
 use pingora::{Error, ErrorType, OrErr};
 use sha1::{Digest, Sha1};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::timeout;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::closing::{Farewell, FrameEdge};
-use super::guarded::Guarded;
-use super::pulse::Pulse;
+use super::carriage::{GOODBYE, Side};
+use super::closing::Farewell;
+use super::connections::OpenConnection;
+use super::guarded::{Guarded, Released};
 use super::streams::Ending;
 use super::upstream::{Pool, Route};
 
-/// Bytes carried at once in one direction, while there is much to carry.
-const PIECE: usize = 8 << 10;
-
-/// Bytes carried at once otherwise; each open WebSocket that says little holds two such buffers.
-const SIP: usize = 1 << 10;
-
-/// The most a side may take to accept the next piece.
-const PATIENCE: Duration = Duration::from_mins(1);
-
-/// When one side has ended, what the other still has to say may take this long.
-const LINGER: Duration = Duration::from_secs(5);
-
-/// A client that does not read is not waited for longer than this when its session has ended.
-const GOODBYE: Duration = Duration::from_secs(1);
+/// What is said when one end of a WebSocket is no connection that we know.
+const NOT_TAKEN: &str = "a connection that cannot be taken over";
 
 /// What a key is digested with, so that only who speaks WebSocket can answer it (RFC 6455 section 1.3).
 const WEBSOCKET_ID: &str = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
@@ -105,6 +93,16 @@ fn nominated(headers: &HeaderMap) -> impl Iterator<Item = &str> {
 pub struct Answer {
     response: http::Response<Incoming>,
     connection: AbortOnDropHandle<()>,
+}
+
+/// Both ends of a WebSocket, and the client's place among the open connections.
+pub struct Switched {
+    /// The client.
+    pub client: Side,
+    /// Its place.
+    pub place: Option<OpenConnection>,
+    /// The server.
+    pub upstream: Side,
 }
 
 /// Does `work` while the client stays and its session lives.
@@ -261,22 +259,32 @@ impl Answer {
         session.write_response_body(None, true).await
     }
 
-    /// Carries the WebSocket until it ends; the client has been sent the `101`.
+    /// Takes both ends of the WebSocket out of the requests they began with; the client has been sent the `101`.
     ///
     /// # Errors
-    /// When the upstream's end of the stream cannot be had.
-    pub async fn carry(self, session: &mut Session, ending: &Ending, pulse: Option<&Pulse>) -> pingora::Result<()> {
+    /// When either end of the stream cannot be had.
+    pub async fn switch(self, session: &mut Session) -> pingora::Result<Switched> {
         let Self { response, connection } = self;
         let upstream = hyper::upgrade::on(response)
             .await
             .or_err(ErrorType::ReadError, "switching to a WebSocket")
             .map_err(Error::into_up)?;
         drop(connection);
-        let Some((client, ahead)) = take_over(session).await else {
-            return Error::e_explain(ErrorType::InternalError, "a connection that cannot be taken over");
+        let upstream = upstream.downcast::<TokioIo<Stream>>().ok();
+        let (Some(upstream), Some((client, ahead))) = (upstream, take_over(session).await) else {
+            return Error::e_explain(ErrorType::InternalError, NOT_TAKEN);
         };
-        carry(client, TokioIo::new(upstream), ahead, ending.clone(), pulse).await;
-        Ok(())
+        Ok(Switched {
+            client: Side {
+                stream: client.stream,
+                ahead,
+            },
+            place: client.place,
+            upstream: Side {
+                stream: upstream.io.into_inner(),
+                ahead: upstream.read_buf,
+            },
+        })
     }
 }
 
@@ -293,9 +301,9 @@ pub async fn turn_away(session: &mut Session, answer: http::Response<Bytes>) -> 
     let written = session.write_response_header(Box::new(head), false).await;
     written.map_err(Error::into_down)?;
     let Some((client, _)) = take_over(session).await else {
-        return Error::e_explain(ErrorType::InternalError, "a connection that cannot be taken over");
+        return Error::e_explain(ErrorType::InternalError, NOT_TAKEN);
     };
-    part(client, &frame).await;
+    part(client.stream, &frame).await;
     Ok(())
 }
 
@@ -325,7 +333,7 @@ pub fn accept(request: &HeaderMap, farewell: Farewell) -> Option<http::Response<
 
 /// Says the last word and waits a moment for the client's own. Whoever closes over bytes that were not read takes back
 /// what was said before.
-async fn part<C: AsyncRead + AsyncWrite + Unpin>(mut client: C, frame: &[u8]) {
+async fn part(mut client: Stream, frame: &[u8]) {
     let parting = async {
         client.write_all(frame).await?;
         client.flush().await?;
@@ -340,7 +348,7 @@ const fn is_bodiless(status: StatusCode) -> bool {
 }
 
 /// The client's connection, and what Pingora had read from it beyond the request.
-async fn take_over(session: &mut Session) -> Option<(Stream, Bytes)> {
+async fn take_over(session: &mut Session) -> Option<(Released, Bytes)> {
     Guarded::release(session.stream()?);
     let mut ahead = BytesMut::new();
     // Ends when what was read ahead is used up: the connection then gives itself away instead of reading on.
@@ -351,97 +359,9 @@ async fn take_over(session: &mut Session) -> Option<(Stream, Bytes)> {
     Some((client, ahead.freeze()))
 }
 
-/// Both directions until one of them ends, and then a little longer; or until the session ends.
-async fn carry<C, U>(client: C, upstream: U, ahead: Bytes, ending: Ending, pulse: Option<&Pulse>)
-where
-    C: AsyncRead + AsyncWrite + Unpin,
-    U: AsyncRead + AsyncWrite + Unpin,
-{
-    let (mut from_client, mut to_client) = tokio::io::split(client);
-    let (mut from_upstream, mut to_upstream) = tokio::io::split(upstream);
-    let (mut edge, mut sent) = (FrameEdge::new(), FrameEdge::new());
-    let beat = |data| {
-        if data && let Some(pulse) = pulse {
-            pulse.beat();
-        }
-    };
-    let ended = {
-        let up = async {
-            timeout(PATIENCE, to_upstream.write_all(&ahead)).await??;
-            timeout(PATIENCE, to_upstream.flush()).await??;
-            // What the client sends is followed only where it counts.
-            let mut follow = |bytes: &[u8]| beat(pulse.is_some() && sent.wrote(bytes));
-            follow(&ahead);
-            pump(&mut from_client, &mut to_upstream, follow).await
-        };
-        let down = pump(&mut from_upstream, &mut to_client, |bytes| beat(edge.wrote(bytes)));
-        let both = async {
-            tokio::pin!(up, down);
-            tokio::select! {
-                _ = &mut up => { let _ = timeout(LINGER, down).await; }
-                _ = &mut down => { let _ = timeout(LINGER, up).await; }
-            }
-        };
-        tokio::select! {
-            () = both => false,
-            () = ending.token().cancelled() => true,
-        }
-    };
-    if ended
-        && edge.is_edge()
-        && let Some(farewell) = ending.farewell()
-    {
-        let _ = timeout(GOODBYE, to_client.write_all(&farewell.frame())).await;
-    }
-    let _ = timeout(GOODBYE, to_client.shutdown()).await;
-    let _ = timeout(GOODBYE, to_upstream.shutdown()).await;
-}
-
-/// Carries one direction to its end; `wrote` hears of every byte that went out, also when this is dropped half way.
-async fn pump<R, W>(from: &mut R, to: &mut W, mut wrote: impl FnMut(&[u8])) -> io::Result<()>
-where
-    R: AsyncRead + Unpin,
-    W: AsyncWrite + Unpin,
-{
-    let mut buffer = vec![0; SIP];
-    loop {
-        let read = from.read(&mut buffer).await?;
-        let mut piece = buffer.get(..read).unwrap_or_default();
-        if piece.is_empty() {
-            return timeout(PATIENCE, to.shutdown()).await?;
-        }
-        while !piece.is_empty() {
-            let written = timeout(PATIENCE, to.write(piece)).await??;
-            if written == 0 {
-                return Err(io::ErrorKind::WriteZero.into());
-            }
-            let (out, rest) = piece.split_at(written.min(piece.len()));
-            wrote(out);
-            piece = rest;
-        }
-        timeout(PATIENCE, to.flush()).await??;
-        let room = room(buffer.len(), read);
-        if room != buffer.len() {
-            buffer = vec![0; room];
-        }
-    }
-}
-
-/// The next buffer's size, after so many bytes were read into one of this size.
-const fn room(size: usize, read: usize) -> usize {
-    if read == size {
-        PIECE
-    } else if read <= SIP {
-        SIP
-    } else {
-        size
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::flows::Refusal;
 
     #[test]
     fn a_handshake_is_accepted_with_the_answer_to_its_key_and_a_broken_one_is_not() {
@@ -477,41 +397,6 @@ mod tests {
             request.append_header(*name, *value).unwrap();
         }
         request
-    }
-
-    #[tokio::test]
-    async fn everything_is_carried_whatever_it_is_cut_into() {
-        let sent: Vec<u8> = (0..60_000_u32).map(|n| u8::try_from(n % 251).unwrap()).collect();
-        let (mut client, mut from) = tokio::io::duplex(20_000);
-        let (mut to, mut server) = tokio::io::duplex(20_000);
-        let mut heard = Vec::new();
-        let talking = async {
-            for piece in [0..1, 1..SIP, SIP..5000, 5000..5001, 5001..50_000, 50_000..60_000] {
-                client.write_all(&sent[piece]).await.unwrap();
-            }
-            drop(client);
-        };
-        let mut received = Vec::new();
-        let (carried, (), _) = tokio::join!(
-            pump(&mut from, &mut to, |bytes| heard.extend_from_slice(bytes)),
-            talking,
-            async { server.read_to_end(&mut received).await.unwrap() },
-        );
-        carried.unwrap();
-        assert!(received == sent && heard == sent);
-    }
-
-    #[test]
-    fn a_socket_that_says_little_holds_little_memory() {
-        for (size, read, next) in [
-            (SIP, 1, SIP),
-            (SIP, SIP, PIECE),
-            (PIECE, PIECE, PIECE),
-            (PIECE, SIP + 1, PIECE),
-            (PIECE, SIP, SIP),
-        ] {
-            assert_eq!(room(size, read), next, "{read} of {size}");
-        }
     }
 
     #[test]
@@ -550,51 +435,5 @@ mod tests {
         strip_hop_by_hop(&mut headers);
         let left: Vec<&str> = headers.keys().map(HeaderName::as_str).collect();
         assert_eq!(left, ["sec-websocket-key"]);
-    }
-
-    #[tokio::test]
-    async fn bytes_go_both_ways_and_an_end_is_passed_on() {
-        let (client, mut browser) = tokio::io::duplex(64);
-        let (upstream, mut server) = tokio::io::duplex(64);
-        let carrying = tokio::spawn(carry(
-            client,
-            upstream,
-            Bytes::from_static(b"early "),
-            Ending::default(),
-            None,
-        ));
-        browser.write_all(b"ping").await.unwrap();
-        let mut heard = [0; 10];
-        server.read_exact(&mut heard).await.unwrap();
-        assert_eq!(&heard, b"early ping");
-        server.write_all(b"pong").await.unwrap();
-        drop(server);
-        let mut said = Vec::new();
-        browser.read_to_end(&mut said).await.unwrap();
-        assert_eq!(said, b"pong");
-        drop(browser);
-        carrying.await.unwrap();
-    }
-
-    #[tokio::test]
-    async fn a_session_that_ends_is_told_between_two_frames_and_never_within_one() {
-        for (frames, goodbye) in [(&[0x82, 2, 1, 2][..], true), (&[0x82, 9, 1, 2][..], false)] {
-            let (client, mut browser) = tokio::io::duplex(64);
-            let (upstream, mut server) = tokio::io::duplex(64);
-            let ending = Ending::default();
-            let heard = ending.clone();
-            let carrying = tokio::spawn(carry(client, upstream, Bytes::new(), heard, None));
-            server.write_all(frames).await.unwrap();
-            let mut seen = [0; 4];
-            browser.read_exact(&mut seen).await.unwrap();
-            assert_eq!(seen, frames);
-            let farewell = Farewell::without_session(Some(Refusal::Idle));
-            ending.end(farewell);
-            let mut rest = Vec::new();
-            browser.read_to_end(&mut rest).await.unwrap();
-            let expected = if goodbye { farewell.frame() } else { Vec::new() };
-            assert_eq!(rest, expected);
-            carrying.await.unwrap();
-        }
     }
 }

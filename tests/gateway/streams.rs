@@ -237,3 +237,39 @@ async fn what_was_in_flight_is_answered_and_the_token_of_before_opens_no_lasting
     assert_eq!(heard, Message::text("still here"));
     assert!(here.passes().await);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_keeps_its_place_among_the_connections_until_it_ends_and_the_log_tells_of_it_then() {
+    let house = House::with("[server]\nmax_connections_per_client = 3").await;
+    let person = house.welcome("101").await;
+    let visitor = house.signed_in(&person).await;
+    visitor.hang_up();
+    let mut calls = Vec::new();
+    for _ in 0..3 {
+        let call = eventually("room for a call", async || visitor.websocket("/ws?room=7").await.ok());
+        calls.push(call.await);
+    }
+    let said = || {
+        let printed = house.gateway.printed();
+        let mut lines = printed.lines().filter(|line| line.contains("sekisho::access"));
+        lines.find(|line| line.contains("/ws")).map(str::to_owned)
+    };
+    assert!(visitor.connect(&[b"http/1.1"]).await.is_err(), "every place is taken");
+    assert_eq!(said(), None, "they go on");
+    let mut call = calls.remove(0);
+    call.close(None).await.unwrap();
+    ended(call).await;
+    let line = eventually("the line of the call that is over", async || said()).await;
+    for word in ["GET", "101", "milliseconds", "extension"] {
+        assert!(line.contains(word) && !line.contains("room"), "{line}");
+    }
+    eventually("its place to be free", async || {
+        visitor.connect(&[b"http/1.1"]).await.ok()
+    })
+    .await;
+    for mut call in calls {
+        call.send(Message::text("still here")).await.unwrap();
+        let heard = soon("the echo", call.next()).await.unwrap().unwrap();
+        assert_eq!(heard, Message::text("still here"));
+    }
+}

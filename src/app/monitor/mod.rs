@@ -207,7 +207,11 @@ impl Monitor {
     }
 
     /// What the proxied path leaves behind.
-    pub fn measures(&self) -> Measures {
-        Measures::new(&self.metrics, Arc::clone(&self.health), self.world.clone())
+    pub fn measures(&self) -> Arc<Measures> {
+        Arc::new(Measures::new(
+            &self.metrics,
+            Arc::clone(&self.health),
+            self.world.clone(),
+        ))
     }
 }

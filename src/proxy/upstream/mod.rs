@@ -31,11 +31,12 @@ use check::Prober;
 use choice::Turn;
 use clock::{Line, Lines};
 use names::{Names, SystemNames};
-use server::{Origin, Seat, Server, Target};
+use server::{Origin, Server, Target};
 use standing::News;
 
 pub use choice::Balance;
 pub(super) use route::{Broken, Route};
+pub(super) use server::Seat;
 pub use server::ServerAddress;
 pub use standing::{HealthCheck, Tolerance};
 pub use trust::ClientFiles;

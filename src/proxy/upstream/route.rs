@@ -87,6 +87,11 @@ impl Route {
         self.stay.as_ref().map(|stay| &stay.seat.server().target)
     }
 
+    /// Its place on the server, for what goes on there when the request is over.
+    pub fn seat(&mut self) -> Option<Seat> {
+        self.stay.take().map(|stay| stay.seat)
+    }
+
     /// The `Host` the server is sent; `None`: the one the browser used.
     pub fn host(&self) -> Option<&HeaderValue> {
         let stay = self.stay.as_ref()?;
