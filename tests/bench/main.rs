@@ -43,10 +43,11 @@ fn main() -> ExitCode {
     let options = Options::parse();
     let done = match &options.role {
         Some(Role::Bare {
+            listen,
             certificate,
             key,
             upstream,
-        }) => peers::run_bare(certificate, key, *upstream),
+        }) => peers::run_bare(*listen, certificate, key, *upstream),
         Some(Role::Upstream) => upstream::run(),
         Some(Role::Load { to, demand }) => load::run(to, demand),
         Some(Role::Flood { to, guessing }) => flood::guess(to, *guessing),

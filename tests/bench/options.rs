@@ -76,6 +76,8 @@ pub enum Role {
     /// A proxy that only passes on
     #[command(hide = true)]
     Bare {
+        /// Where it listens
+        listen: SocketAddr,
         /// PEM file with the chain
         certificate: PathBuf,
         /// PEM file with the key
