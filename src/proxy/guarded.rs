@@ -6,10 +6,13 @@
 //! between requests, which costs more than judging one; here there is one timer for the connection, which is left alone
 //! until it fires or would be late. And what Pingora itself answers to bytes that are no head names the program; nobody
 //! else is asked about that, so it is put into our words here.
+//!
+//! What is written waits for what is written next, see [`gather`](super::gather), until it is flushed; at the latest until
+//! the connection is read from, which is what Pingora does while it waits for more of an answer.
 
 use std::fmt;
-use std::future::Future;
-use std::io;
+use std::future::{Future, poll_fn};
+use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
@@ -30,6 +33,7 @@ use tokio::time::{Instant, Sleep};
 use tokio_util::sync::WaitForCancellationFutureOwned;
 
 use super::connections::OpenConnection;
+use super::gather::Gathered;
 use super::streams::Ending;
 
 /// Between two requests: the next byte starts a head.
@@ -49,6 +53,9 @@ const NO_REQUEST: &[u8] =
 /// The connection.
 pub struct Guarded {
     inner: Stream,
+    gathered: Gathered,
+    /// Whether anything was written since all had gone out.
+    is_owed: bool,
     phase: AtomicU8,
     /// A phase, and when it must be over.
     due: Option<(u8, Instant)>,
@@ -110,6 +117,8 @@ impl Guarded {
         Self {
             digest: None,
             inner,
+            gathered: Gathered::default(),
+            is_owed: false,
             phase: AtomicU8::new(HEAD),
             due: Some((HEAD, due)),
             alarm: Box::pin(tokio::time::sleep_until(due)),
@@ -210,8 +219,32 @@ impl Guarded {
         self.refusal.is_some() || (self.phase.load(Ordering::Relaxed) != BODY && written.starts_with(b"HTTP/1."))
     }
 
+    /// Writes all of these pieces, or the first of their bytes.
+    fn write(&mut self, cx: &mut Context<'_>, pieces: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        if self.has_ended(cx) {
+            return Poll::Ready(Err(ended()));
+        }
+        if self.is_unasked(pieces.first().map_or(&[], |piece| piece)) {
+            return self.refuse(cx, pieces.iter().map(|piece| piece.len()).sum());
+        }
+        self.is_owed = true;
+        self.gathered.poll_write(cx, Pin::new(&mut self.inner), pieces)
+    }
+
+    /// Lets out whatever has been written.
+    fn let_out(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.has_ended(cx) {
+            return Poll::Ready(Err(ended()));
+        }
+        ready!(self.gathered.poll_out(cx, Pin::new(&mut self.inner)))?;
+        ready!(Pin::new(&mut self.inner).poll_flush(cx))?;
+        self.is_owed = false;
+        Poll::Ready(Ok(()))
+    }
+
     /// Writes our own refusal in the place of `written`.
     fn refuse(&mut self, cx: &mut Context<'_>, written: usize) -> Poll<io::Result<usize>> {
+        ready!(self.gathered.poll_out(cx, Pin::new(&mut self.inner)))?;
         let refusal = self.refusal.get_or_insert(NO_REQUEST);
         while !refusal.is_empty() {
             let count = ready!(Pin::new(&mut self.inner).poll_write(cx, refusal))?;
@@ -296,11 +329,13 @@ impl AsyncRead for Guarded {
         if phase == HEAD && self.due(HEAD) <= Instant::now() {
             return Poll::Ready(Err(self.late(phase)));
         }
-        if self.is_gone() {
-            return Poll::Ready(Ok(()));
-        }
         if self.has_ended(cx) {
             return Poll::Ready(Err(ended()));
+        }
+        if self.is_owed && self.let_out(cx)?.is_pending() {
+            // A client that takes nothing may still send.
+        } else if self.is_gone() {
+            return Poll::Ready(Ok(()));
         }
         let before = buf.filled().len();
         let polled = Pin::new(&mut self.inner).poll_read(cx, buf);
@@ -318,20 +353,29 @@ impl AsyncRead for Guarded {
 
 impl AsyncWrite for Guarded {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        if self.has_ended(cx) {
-            return Poll::Ready(Err(ended()));
-        }
-        if self.is_unasked(buf) {
-            return self.refuse(cx, buf.len());
-        }
-        Pin::new(&mut self.inner).poll_write(cx, buf)
+        self.write(cx, &[IoSlice::new(buf)])
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.write(cx, bufs)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.inner).poll_flush(cx)
+        self.let_out(cx)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.is_owed && self.let_out(cx).is_pending() {
+            return Poll::Pending;
+        }
         Pin::new(&mut self.inner).poll_shutdown(cx)
     }
 }
@@ -339,6 +383,12 @@ impl AsyncWrite for Guarded {
 #[async_trait]
 impl Shutdown for Guarded {
     async fn shutdown(&mut self) {
+        // Nobody waits here for a client that takes nothing.
+        poll_fn(|cx| {
+            let _ = self.let_out(cx);
+            Poll::Ready(())
+        })
+        .await;
         (*self.inner).shutdown().await;
     }
 }
@@ -386,9 +436,11 @@ impl Peek for Guarded {
 
 #[cfg(test)]
 mod tests {
+    use futures_util::FutureExt;
     use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
     use tokio::time::timeout;
 
+    use super::super::closing::Farewell;
     use super::*;
 
     const SHORT: Duration = Duration::from_millis(30);
@@ -448,6 +500,40 @@ mod tests {
         let waited = timeout(2 * SHORT, guarded.read_u8()).await;
         assert!(waited.is_err(), "the pause may last longer than a head");
         exchange(&mut client, &mut guarded).await;
+    }
+
+    #[tokio::test]
+    async fn what_is_written_waits_for_more_and_at_the_longest_until_more_is_asked_for() {
+        let (mut client, mut guarded) = connection(LONG, LONG);
+        exchange(&mut client, &mut guarded).await;
+        guarded.phase.store(BODY, Ordering::Relaxed);
+        guarded.write_all(b"head").await.unwrap();
+        assert!(client.read_u8().now_or_never().is_none(), "its body may come at once");
+        assert!(guarded.read_u8().now_or_never().is_none());
+        let mut head = [0; 4];
+        client.read_exact(&mut head).now_or_never().unwrap().unwrap();
+        assert_eq!(&head, b"head");
+        guarded.write_all(b"body").await.unwrap();
+        AsyncWriteExt::shutdown(&mut guarded).await.unwrap();
+        let mut body = Vec::new();
+        client.read_to_end(&mut body).await.unwrap();
+        assert_eq!(body, b"body");
+    }
+
+    #[tokio::test]
+    async fn what_has_not_gone_out_when_a_session_ends_never_does() {
+        let (mut client, mut guarded) = connection(LONG, LONG);
+        exchange(&mut client, &mut guarded).await;
+        let ending = Ending::default();
+        let mut stream: Stream = Box::new(guarded);
+        Guarded::bind(&stream, &ending);
+        stream.write_all(b"said").await.unwrap();
+        ending.end(Farewell::RESTART);
+        assert!(stream.flush().await.is_err() && stream.write_all(b"more").await.is_err());
+        drop(stream);
+        let mut heard = Vec::new();
+        client.read_to_end(&mut heard).await.unwrap();
+        assert!(heard.is_empty(), "{heard:?}");
     }
 
     #[tokio::test]

@@ -26,6 +26,7 @@ mod exchange;
 mod forward_auth;
 mod framing;
 mod gateway;
+mod gather;
 mod guarded;
 mod headers;
 mod hsts;
