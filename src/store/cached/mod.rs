@@ -1,6 +1,7 @@
 //! [`CachedSessions`]: sessions in memory for the proxied path. The store stays the truth: what changes there,
 //! whoever changed it, is gone from memory as soon as [`CachedSessions::follow`] has heard of it.
 
+mod recent;
 #[cfg(test)]
 mod tests;
 
@@ -23,6 +24,8 @@ use crate::domain::session::{IN_FLIGHT, Session, SessionId};
 use crate::domain::token::TokenDigest;
 use crate::ports::{Changed, Clock, Principals, Sessions};
 
+use recent::Recent;
+
 /// Remembers who holds which session token.
 ///
 /// Memory lags behind the store by the time between two calls of [`CachedSessions::follow`]. While the store does
@@ -32,6 +35,7 @@ pub struct CachedSessions {
     clock: Arc<dyn Clock>,
     outage_grace: Duration,
     entries: Cache<TokenDigest, Entry>,
+    recent: Recent,
     /// The token under which a session was last read. It may be an old one: [`CachedSessions::entries`] tells.
     tokens: Cache<SessionId, TokenDigest>,
     /// Tokens of sessions that are renewed, with the monotonic time until which that counts.
@@ -85,6 +89,7 @@ impl CachedSessions {
             clock,
             outage_grace,
             entries: newest(most),
+            recent: Recent::new(),
             tokens: newest(most),
             former: newest(FORMER),
             believed_until: AtomicU64::new(0),
@@ -120,7 +125,8 @@ impl CachedSessions {
 
     /// Lets every session be given a fresh assertion with its next request: after the signing keys changed.
     pub fn drop_passes(&self) {
-        for (_, entry) in &self.entries {
+        let all = self.entries.iter().map(|(_, entry)| entry);
+        for entry in all.chain(self.recent.entries()) {
             entry.principal.passes().drop_all();
         }
     }
@@ -152,7 +158,7 @@ impl CachedSessions {
                         group.stale.store(true, Ordering::Release);
                     }
                 }
-                Changed::Session(digest) => self.entries.invalidate(digest),
+                Changed::Session(digest) => self.drop_session(digest),
                 Changed::Keys | Changed::Token(_) => {}
             }
         }
@@ -176,8 +182,19 @@ impl CachedSessions {
         let group = Arc::clone(accounts.groups.entry(principal.account.id).or_default());
         self.tokens.insert(principal.session.id, digest);
         let principal = Arc::clone(principal);
-        self.entries.insert(digest, Entry { principal, group });
+        let entry = Entry { principal, group };
+        self.recent.put(digest, entry.clone());
+        self.entries.insert(digest, entry);
         true
+    }
+
+    fn entry(&self, digest: &TokenDigest) -> Option<Entry> {
+        self.recent.get(digest).or_else(|| self.entries.get(digest))
+    }
+
+    fn drop_session(&self, digest: &TokenDigest) {
+        self.recent.forget(digest);
+        self.entries.invalidate(digest);
     }
 
     /// Looks up until no change overtakes it, and remembers what was found.
@@ -193,7 +210,7 @@ impl CachedSessions {
             };
             let digest = session.digest;
             let principal = Arc::new(Principal::new(session, account));
-            if let Some(before) = self.entries.get(&digest) {
+            if let Some(before) = self.entry(&digest) {
                 // The store hears of requests at most once a minute; memory knows better.
                 principal.see(before.principal.last_seen(), Duration::MAX);
             }
@@ -224,14 +241,14 @@ impl Principals for CachedSessions {
         if !self.is_believed(self.clock.monotonic()) {
             return None;
         }
-        let entry = self.entries.get(digest)?;
+        let entry = self.entry(digest)?;
         (!entry.group.stale.load(Ordering::Acquire)).then_some(entry.principal)
     }
 
     async fn fetch(&self, digest: &TokenDigest) -> Result<Option<Arc<Principal>>, Fault> {
         let found = self.look_up(|| self.sessions.find(digest)).await?;
         if found.is_none() {
-            self.entries.invalidate(digest);
+            self.drop_session(digest);
         }
         Ok(found)
     }
@@ -247,7 +264,7 @@ impl Principals for CachedSessions {
     fn forget(&self, digest: &TokenDigest) {
         let mut accounts = self.accounts.lock();
         accounts.epoch += 1;
-        self.entries.invalidate(digest);
+        self.drop_session(digest);
     }
 
     fn renewing(&self, old: &TokenDigest, session: SessionId) {
