@@ -1,5 +1,7 @@
 //! The authenticated party of a request, and what is remembered about it between requests.
 
+use std::collections::BTreeSet;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
@@ -21,6 +23,7 @@ pub struct Principal {
     pub account: Account,
     last_seen_ms: AtomicI64,
     recorded_ms: AtomicI64,
+    reach: u64,
     passes: Passes,
 }
 
@@ -30,6 +33,7 @@ impl Principal {
         let seen = session.last_seen_at.as_millisecond();
         Self {
             session,
+            reach: reach(&account),
             account,
             last_seen_ms: AtomicI64::new(seen),
             recorded_ms: AtomicI64::new(seen),
@@ -61,10 +65,23 @@ impl Principal {
                 .is_ok()
     }
 
+    /// A number that is another one once the account's role or groups are others, in whatever order they are written. Within
+    /// one process; it is stored nowhere.
+    pub const fn reach(&self) -> u64 {
+        self.reach
+    }
+
     /// The assertions that its requests may reuse.
     pub const fn passes(&self) -> &Passes {
         &self.passes
     }
+}
+
+fn reach(account: &Account) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    let groups: BTreeSet<&String> = account.groups.iter().collect();
+    (account.role, groups).hash(&mut hasher);
+    hasher.finish()
 }
 
 #[cfg(test)]
@@ -93,5 +110,15 @@ mod tests {
         principal.see(at(50), MINUTE);
         assert_eq!(principal.state_at(at(100), lifetime), SessionState::Live);
         assert_eq!(principal.state_at(at(110), lifetime), SessionState::Idle);
+    }
+
+    #[test]
+    fn groups_in_another_order_are_the_same_groups() {
+        let with = |groups: &[&str]| Account {
+            groups: groups.iter().map(|group| (*group).to_owned()).collect(),
+            ..account()
+        };
+        assert_eq!(reach(&with(&["it", "all"])), reach(&with(&["all", "it"])));
+        assert_ne!(reach(&with(&["it", "all"])), reach(&with(&["all"])));
     }
 }

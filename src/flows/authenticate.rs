@@ -15,12 +15,9 @@
 //!
 //! [`IN_FLIGHT`]: crate::domain::session::IN_FLIGHT
 
-use std::collections::BTreeSet;
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::domain::account::Account;
 use crate::domain::fault::Fault;
 use crate::domain::principal::Principal;
 use crate::domain::session::{Lifetime, SessionId, SessionState};
@@ -148,7 +145,7 @@ impl Bond {
         Self {
             right,
             generation: principal.session.generation,
-            reach: reach(&principal.account),
+            reach: principal.reach(),
         }
     }
 
@@ -156,14 +153,6 @@ impl Bond {
     fn holds(&self, principal: &Principal) -> bool {
         *self == Self::of(self.right, principal)
     }
-}
-
-/// A number that is another one once role or groups are others, in whatever order they are written. Within one process; it is stored nowhere.
-fn reach(account: &Account) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    let groups: BTreeSet<&String> = account.groups.iter().collect();
-    (account.role, groups).hash(&mut hasher);
-    hasher.finish()
 }
 
 /// Tells who sends a request.
@@ -317,16 +306,6 @@ mod tests {
         memory: Arc<Principal>,
         store: Mutex<Result<Session, ()>>,
         now: Timestamp,
-    }
-
-    #[test]
-    fn groups_in_another_order_are_the_same_groups() {
-        let with = |groups: &[&str]| Account {
-            groups: groups.iter().map(|group| (*group).to_owned()).collect(),
-            ..account()
-        };
-        assert_eq!(reach(&with(&["it", "all"])), reach(&with(&["all", "it"])));
-        assert_ne!(reach(&with(&["it", "all"])), reach(&with(&["all"])));
     }
 
     #[async_trait]
