@@ -202,7 +202,6 @@ impl ProxyHttp for Gateway {
     }
 
     async fn early_request_filter(&self, session: &mut Session, exchange: &mut Exchange) -> pingora::Result<()> {
-        exchange.started = Instant::now();
         if let Some(stream) = session.stream() {
             Guarded::head_done(stream);
         }
@@ -241,8 +240,9 @@ impl ProxyHttp for Gateway {
         Ok(true)
     }
 
-    async fn upstream_peer(&self, _session: &mut Session, exchange: &mut Exchange) -> pingora::Result<Box<HttpPeer>> {
+    async fn upstream_peer(&self, session: &mut Session, exchange: &mut Exchange) -> pingora::Result<Box<HttpPeer>> {
         let pool = Arc::clone(&sites::admitted(exchange)?.upstream);
+        headers::forget_spelling(session.req_header_mut())?;
         exchange.intake.again();
         exchange.route.next(&pool).map(Box::new)
     }

@@ -116,10 +116,20 @@ pub fn rewrite(
     Ok(())
 }
 
+/// Forgets how the client spelled the names of the headers, before Pingora copies the request and takes out of both maps what
+/// belongs to the connection. Of a target that Pingora keeps beside its own reading of it nothing is forgotten.
+pub fn forget_spelling(request: &mut RequestHeader) -> pingora::Result<()> {
+    if request.has_case() && request.raw_path().starts_with(b"/") {
+        rewrite(request, |_| Ok(()))?;
+    }
+    Ok(())
+}
+
 /// Headers and cookies that are the gateway's own.
 #[derive(Clone, Debug)]
 pub struct Protected {
-    names: Vec<Vec<u8>>,
+    /// By their length.
+    names: Vec<Vec<Vec<u8>>>,
     first: [bool; 256],
     assertion: HeaderName,
     cookies: Vec<String>,
@@ -143,14 +153,20 @@ impl Protected {
     /// those it has had as well, since browsers go on sending it and the token in it opens the same session. `plain` is
     /// whether `Remote-User` and its kin are set as well.
     pub fn new(assertion: HeaderName, cookies: Vec<String>, plain: bool) -> Self {
-        let mut names: Vec<Vec<u8>> = ALWAYS.iter().map(|name| name.as_bytes().to_vec()).collect();
-        names.push(fold(assertion.as_str().as_bytes()).collect());
+        let mut all: Vec<Vec<u8>> = ALWAYS.iter().map(|name| name.as_bytes().to_vec()).collect();
+        all.push(fold(assertion.as_str().as_bytes()).collect());
         let mut first = [false; 256];
-        for name in names.iter().map(Vec::as_slice).chain(BEGINNINGS.map(str::as_bytes)) {
+        for name in all.iter().map(Vec::as_slice).chain(BEGINNINGS.map(str::as_bytes)) {
             if let Some(byte) = name.first()
                 && let Some(slot) = first.get_mut(usize::from(*byte))
             {
                 *slot = true;
+            }
+        }
+        let mut names = vec![Vec::new(); all.iter().map(Vec::len).max().unwrap_or_default() + 1];
+        for name in all {
+            if let Some(alike) = names.get_mut(name.len()) {
+                alike.push(name);
             }
         }
         Self {
@@ -187,8 +203,9 @@ impl Protected {
             let start = name.get(..beginning.len());
             start.is_some_and(|start| fold(start).eq(beginning.bytes()))
         };
-        let is_one = |protected: &Vec<u8>| protected.len() == name.len() && fold(name).eq(protected.iter().copied());
-        starts.copied().unwrap_or(false) && (BEGINNINGS.into_iter().any(begins) || self.names.iter().any(is_one))
+        let is_one = |protected: &Vec<u8>| fold(name).eq(protected.iter().copied());
+        let alike = || self.names.get(name.len()).into_iter().flatten();
+        starts.copied().unwrap_or(false) && (BEGINNINGS.into_iter().any(begins) || alike().any(is_one))
     }
 
     /// Takes our cookies out, and joins the others into one header.
