@@ -256,8 +256,7 @@ impl ProxyHttp for Gateway {
         _digest: Option<&Digest>,
         exchange: &mut Exchange,
     ) -> pingora::Result<()> {
-        exchange.route.connected(fd, reused);
-        Ok(())
+        exchange.route.connected(fd, reused)
     }
 
     async fn request_body_filter(

@@ -1,4 +1,4 @@
-//! How long a server may take to begin its answer.
+//! How long a server may take to begin its answer, and who is on a line to it.
 //!
 //! Pingora 0.9.1 limits each silence on a connection, before the head of an answer and within its body alike: a stream
 //! that says nothing for a while would be cut. Here time runs from the request to the head alone. A line whose time is
@@ -14,6 +14,8 @@ use nix::sys::socket::{Shutdown, shutdown};
 use parking_lot::Mutex;
 use pingora::upstreams::peer::{Tracer, Tracing};
 
+use super::idle::Idle;
+
 /// The open lines to the servers of one pool.
 #[derive(Debug)]
 pub struct Lines {
@@ -28,7 +30,12 @@ pub struct Line {
     place: Mutex<Place>,
     /// Milliseconds since the pool was made, [`STOPPED`] or [`LATE`].
     due: AtomicU64,
+    idle: Idle,
 }
+
+/// A request on a line; dropping it leaves the line to others.
+#[derive(Debug)]
+pub struct Used(Arc<Line>);
 
 /// Where a line is. The lock is held while it is shut down and taken before it is closed, so that its number is never
 /// somebody else's by then.
@@ -59,6 +66,7 @@ impl Lines {
             lines: Arc::downgrade(self),
             place: Mutex::new(Place::Dialling),
             due: AtomicU64::new(STOPPED),
+            idle: Idle::new(),
         })
     }
 
@@ -67,17 +75,20 @@ impl Lines {
         self.open.get(&fd).map(|line| Arc::clone(&line))
     }
 
-    /// Shuts down every line whose time is over.
+    /// Shuts down every line whose time is over, and those that have been idle for too long.
     pub fn sweep(&self, now: Instant) {
         let now = self.milliseconds(now);
-        let late: Vec<Arc<Line>> = self
-            .open
-            .iter()
-            .filter(|line| line.is_due(now))
-            .map(|line| Arc::clone(&line))
-            .collect();
-        for line in late {
-            line.cut(now);
+        let those = |is_over: fn(&Line, u64) -> bool| -> Vec<Arc<Line>> {
+            let open = self.open.iter();
+            open.filter(|line| is_over(line, now))
+                .map(|line| Arc::clone(&line))
+                .collect()
+        };
+        for late in those(Line::is_due) {
+            late.cut(now);
+        }
+        for idle in those(|line, now| line.idle.give_up(now)) {
+            idle.shut();
         }
     }
 
@@ -85,6 +96,15 @@ impl Lines {
         let passed = at.saturating_duration_since(self.since).as_millis();
         // One more, so that no time is STOPPED.
         u64::try_from(passed).unwrap_or(LATE - 2).min(LATE - 2) + 1
+    }
+}
+
+impl Drop for Lines {
+    /// The pool is gone, and nobody is on its lines: whoever is holds the pool.
+    fn drop(&mut self) {
+        for line in &self.open {
+            line.shut();
+        }
     }
 }
 
@@ -102,6 +122,11 @@ impl Line {
                 self.forget(fd);
             }
         }
+    }
+
+    /// A request is on it from now on; `None` when it has just been given up as idle.
+    pub fn take(self: &Arc<Self>) -> Option<Used> {
+        self.idle.take().then(|| Used(Arc::clone(self)))
     }
 
     /// What tells it that its connection is closed.
@@ -150,6 +175,19 @@ impl Line {
         if let Some(lines) = self.lines.upgrade() {
             lines.open.remove_if(&fd, |_, line| Arc::ptr_eq(line, self));
         }
+    }
+}
+
+impl Used {
+    /// The line.
+    pub const fn line(&self) -> &Arc<Line> {
+        &self.0
+    }
+}
+
+impl Drop for Used {
+    fn drop(&mut self) {
+        self.0.idle.leave();
     }
 }
 
@@ -219,6 +257,7 @@ mod tests {
     use std::os::fd::AsRawFd;
     use std::os::unix::net::UnixStream;
 
+    use super::super::idle::IDLE;
     use super::*;
 
     const LIMIT: Duration = Duration::from_secs(5);
@@ -269,6 +308,23 @@ mod tests {
         line.tracer().0.on_disconnected();
         line.shut();
         assert!(!is_shut(&far), "this could be anybody's by now");
+    }
+
+    #[test]
+    fn a_line_that_nobody_uses_is_shut_down_and_nobody_gets_it_any_more() {
+        let now = Instant::now();
+        let lines = Lines::new(now);
+        let (_near, far, line) = open(&lines);
+        let used = line.take().unwrap();
+        lines.sweep(now + IDLE * 2);
+        lines.sweep(now + IDLE * 4);
+        assert!(!is_shut(&far), "it is in use");
+        drop(used);
+        lines.sweep(now + IDLE * 5);
+        assert!(is_shut(&far) && line.take().is_none());
+        let (_near, far, _line) = open(&lines);
+        drop(lines);
+        assert!(is_shut(&far), "its pool is gone");
     }
 
     #[test]

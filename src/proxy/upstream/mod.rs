@@ -6,6 +6,7 @@
 mod check;
 mod choice;
 mod clock;
+mod idle;
 mod names;
 mod route;
 mod server;
@@ -121,8 +122,6 @@ pub struct Pool {
     lines: Arc<Lines>,
 }
 
-/// Idle connections to a server are closed after this time.
-const IDLE: Duration = Duration::from_mins(1);
 /// Names are looked up this often.
 const RESOLVE: Duration = Duration::from_secs(30);
 /// Answers that are late are noticed this often.
@@ -320,7 +319,8 @@ impl Pool {
         options.connection_timeout = Some(self.terms.connect_timeout);
         options.total_connection_timeout = Some(self.terms.connect_timeout);
         options.read_timeout = self.terms.idle_timeout;
-        options.idle_timeout = Some(IDLE);
+        // Idle lines are swept: Pingora would set a timer for each pause between two requests.
+        options.idle_timeout = None;
         if matches!(server.target, Target::Inet(_)) {
             options.tcp_keepalive = Some(KEEPALIVE);
         }

@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::super::cause::cause;
-use super::clock::{Line, Wait};
+use super::clock::{Line, Used, Wait};
 use super::server::{Seat, Server, Target};
 use super::{Pool, Use};
 
@@ -26,7 +26,9 @@ pub struct Route {
     answered: bool,
     wait: Option<Wait>,
     /// The connection it is on.
-    line: Option<Arc<Line>>,
+    line: Option<Used>,
+    /// The connection it was to be on was closed as idle in that moment.
+    is_stale: bool,
 }
 
 /// A request on a server.
@@ -47,6 +49,7 @@ pub struct Broken {
 }
 
 const NO_SERVER: &str = "the upstream's name has never resolved";
+const STALE: &str = "the connection had been idle for too long";
 const LATE: &str = "the answer did not begin in time";
 
 impl Route {
@@ -68,6 +71,7 @@ impl Route {
 
     fn go(&mut self, pool: &Arc<Pool>, purpose: Use) -> pingora::Result<HttpPeer> {
         self.wait = None;
+        self.line = None;
         self.stay = None;
         let Some(seat) = pool.seat(self.avoid.as_ref()) else {
             return Error::e_explain(ErrorType::HTTPStatus(502), NO_SERVER);
@@ -99,21 +103,29 @@ impl Route {
     }
 
     /// There is a connection; from now on the server has its time to answer.
-    pub fn connected(&mut self, fd: RawFd, is_reused: bool) {
-        let Some(stay) = &self.stay else { return };
+    ///
+    /// # Errors
+    /// When the connection has just been closed as idle. Nothing has been sent.
+    pub fn connected(&mut self, fd: RawFd, is_reused: bool) -> pingora::Result<()> {
+        let Some(stay) = &self.stay else { return Ok(()) };
         let lines = &stay.pool.lines;
         if !is_reused {
             stay.line.opened(fd);
         }
-        self.line = lines.find(fd);
-        let line = self.line.clone();
-        self.wait = line.map(|line| Wait::start(line, stay.pool.patience(), Instant::now()));
+        let Some(line) = lines.find(fd) else { return Ok(()) };
+        self.line = line.take();
+        self.is_stale = self.line.is_none();
+        if self.is_stale {
+            return Error::e_explain(ErrorType::ConnectionClosed, STALE).map_err(Error::into_up);
+        }
+        self.wait = Some(Wait::start(line, stay.pool.patience(), Instant::now()));
+        Ok(())
     }
 
     /// From now on its connection is shut down as soon as `ended` fires, and at the latest forgotten with what this
     /// answers. It carries this request alone.
     pub fn cut_with(&self, ended: CancellationToken) -> Option<AbortOnDropHandle<()>> {
-        let line = self.line.clone()?;
+        let line = Arc::clone(self.line.as_ref()?.line());
         let cutting = tokio::spawn(async move {
             ended.cancelled().await;
             line.shut();
@@ -164,6 +176,10 @@ impl Route {
     /// The request broke off on the server. It may be made again elsewhere when that changes nothing, and nobody has heard
     /// anything of an answer.
     pub fn broke(&mut self, error: &mut Error, broken: &Broken) {
+        if std::mem::take(&mut self.is_stale) {
+            error.set_retry(true);
+            return;
+        }
         let is_late = self.wait.take().is_some_and(|wait| !wait.ends_in_time());
         if is_late && error.esource != ErrorSource::Downstream {
             // What is seen of it is a connection that was lost.
