@@ -231,10 +231,13 @@ impl Guarded {
         self.gathered.poll_write(cx, Pin::new(&mut self.inner), pieces)
     }
 
-    /// Lets out whatever has been written.
+    /// Lets out whatever has been written. Pingora asks for that several times for an answer.
     fn let_out(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if self.has_ended(cx) {
             return Poll::Ready(Err(ended()));
+        }
+        if !self.is_owed {
+            return Poll::Ready(Ok(()));
         }
         ready!(self.gathered.poll_out(cx, Pin::new(&mut self.inner)))?;
         ready!(Pin::new(&mut self.inner).poll_flush(cx))?;
@@ -244,6 +247,7 @@ impl Guarded {
 
     /// Writes our own refusal in the place of `written`.
     fn refuse(&mut self, cx: &mut Context<'_>, written: usize) -> Poll<io::Result<usize>> {
+        self.is_owed = true;
         ready!(self.gathered.poll_out(cx, Pin::new(&mut self.inner)))?;
         let refusal = self.refusal.get_or_insert(NO_REQUEST);
         while !refusal.is_empty() {
