@@ -17,6 +17,7 @@ use crate::web::cookie;
 
 use super::authorization;
 use super::ready::Ready;
+use super::whence::Whence;
 
 /// Names no client may use, however spelled: those that carry our word, and those an upstream might take for it. TLS ends
 /// here, so that among them are those by which proxies say that a client holds a certificate (RFC 9440 section 4). Some
@@ -135,6 +136,7 @@ pub struct Protected {
     cookies: Vec<String>,
     plain: bool,
     ready: Arc<Ready>,
+    whence: Arc<Whence>,
 }
 
 /// What the upstream is told about where a request came from.
@@ -176,7 +178,13 @@ impl Protected {
             cookies,
             plain,
             ready: Arc::default(),
+            whence: Arc::default(),
         }
+    }
+
+    /// What is known about where requests come from.
+    pub fn whence(&self) -> &Whence {
+        &self.whence
     }
 
     /// The names that the session cookie has or has had.
@@ -319,17 +327,17 @@ impl Protected {
 
 impl Origin {
     /// Sets `X-Forwarded-*` and `Forwarded` (RFC 7239) to what we know ourselves.
-    pub fn set(&self, headers: &mut HeaderMap) -> pingora::Result<()> {
-        let (client, forwarded) = self.forwarded();
-        headers.insert(&X_FORWARDED_FOR, value(client)?);
+    pub fn set(&self, headers: &mut HeaderMap, whence: &Whence) -> pingora::Result<()> {
+        let (client, forwarded) = whence.values(self)?;
+        headers.insert(&X_FORWARDED_FOR, client);
         headers.insert(&X_FORWARDED_PROTO, HeaderValue::from_static("https"));
         headers.insert(&X_FORWARDED_HOST, self.host.clone());
-        headers.insert(FORWARDED, value(forwarded)?);
+        headers.insert(FORWARDED, forwarded);
         Ok(())
     }
 
     /// The client's address, and the whole of `Forwarded`, which holds it: one piece of memory for both.
-    fn forwarded(&self) -> (Bytes, Bytes) {
+    pub fn forwarded(&self) -> (Bytes, Bytes) {
         let client = self.client.ip();
         let (open, close) = if client.is_ipv6() { ("\"[", "]\"") } else { ("", "") };
         let host = self.host.to_str().unwrap_or_default();
@@ -623,7 +631,7 @@ mod tests {
             ),
         ] {
             let mut headers = headers(&[]);
-            origin(client).set(&mut headers).unwrap();
+            origin(client).set(&mut headers, &Whence::default()).unwrap();
             assert_eq!(headers.get(&X_FORWARDED_FOR).unwrap(), address);
             assert_eq!(headers.get(FORWARDED).unwrap(), forwarded);
             assert_eq!(headers.get(&X_FORWARDED_HOST).unwrap(), "in.test:8443");

@@ -67,7 +67,7 @@ impl Gateway {
             if let Some((jwt, party)) = identity {
                 protected.set_identity(headers, jwt, party)?;
             }
-            origin.set(headers)?;
+            origin.set(headers, protected.whence())?;
             origin.set_host(headers, exchange.route.host());
             headers.insert(
                 &X_REQUEST_ID,

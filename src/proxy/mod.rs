@@ -53,6 +53,7 @@ mod sockets;
 mod streams;
 mod tunnel;
 mod upstream;
+mod whence;
 
 pub use charter::{Charter, CharterTerms, InForce, Site};
 pub use client::TrustedProxies;
