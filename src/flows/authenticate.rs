@@ -18,6 +18,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
+
 use crate::domain::fault::Fault;
 use crate::domain::principal::Principal;
 use crate::domain::session::{Lifetime, SessionId, SessionState};
@@ -180,20 +182,22 @@ impl Authenticate {
         }
     }
 
-    /// Judges what a request presents and, when it is a live session, notes that it was used.
-    pub async fn run(&self, presented: &Presented) -> Result<Standing, Fault> {
-        let standing = self.look(presented).await?;
+    /// Judges what a request presents and, when it is a live session, notes that it was used. `now` is when it came: the
+    /// clock is read once for all of a request.
+    pub async fn run(&self, presented: &Presented, now: Timestamp) -> Result<Standing, Fault> {
+        let standing = self.look_at(presented, now).await?;
         if let Some(principal) = standing.principal() {
-            self.note_use(principal);
+            self.note_use(principal, now);
         }
         Ok(standing)
     }
 
     /// Why an open stream must end; `None` while it may stay open. Being open does not count as use.
     pub async fn severed(&self, bond: &Bond) -> Result<Option<Severed>, Fault> {
+        let now = self.world.now();
         let (standing, gone) = match bond.right {
-            Right::Session(id) => (self.judge_session(id).await?, Refusal::Ended),
-            Right::Token(token) => (self.judge(&token).await?, Refusal::Renewed),
+            Right::Session(id) => (self.judge_session(id, now).await?, Refusal::Ended),
+            Right::Token(token) => (self.judge(&token, now).await?, Refusal::Renewed),
         };
         Ok(match standing {
             Standing::Known(principal) => (!bond.holds(&principal)).then_some(Severed::Anew),
@@ -207,10 +211,11 @@ impl Authenticate {
     /// Something passed on a stream of this session that counts as use. Answered from memory and never waits; a session
     /// that memory does not know, or that is over, is not prolonged.
     pub fn used(&self, session: SessionId) {
+        let now = self.world.now();
         if let Some(principal) = self.principals.known_session(session)
-            && let Standing::Known(principal) = self.weigh(principal)
+            && let Standing::Known(principal) = self.weigh(principal, now)
         {
-            self.note_use(&principal);
+            self.note_use(&principal, now);
         }
     }
 
@@ -219,8 +224,7 @@ impl Authenticate {
         self.record_every
     }
 
-    fn note_use(&self, principal: &Principal) {
-        let now = self.world.now();
+    fn note_use(&self, principal: &Principal, now: Timestamp) {
         if principal.see(now, self.record_every) {
             self.seen.note(principal.session.id, now);
         }
@@ -228,50 +232,56 @@ impl Authenticate {
 
     /// Judges without counting as use.
     pub async fn look(&self, presented: &Presented) -> Result<Standing, Fault> {
+        self.look_at(presented, self.world.now()).await
+    }
+
+    async fn look_at(&self, presented: &Presented, now: Timestamp) -> Result<Standing, Fault> {
         let digest = match presented {
             Presented::Nothing => return Ok(Standing::Stranger),
             Presented::Unclear => return Ok(Standing::Refused(Refusal::Unclear)),
             Presented::Token(token) => self.digests.of(token),
         };
-        self.judge(&digest).await
+        self.judge(&digest, now).await
     }
 
-    async fn judge(&self, digest: &TokenDigest) -> Result<Standing, Fault> {
-        let known = match self.principals.known(digest).map(|principal| self.weigh(principal)) {
+    async fn judge(&self, digest: &TokenDigest, now: Timestamp) -> Result<Standing, Fault> {
+        let known = self.principals.known(digest);
+        let known = match known.map(|principal| self.weigh(principal, now)) {
             Some(standing) if !is_idle(&standing) => return Ok(standing),
             known => known,
         };
         match self.principals.fetch(digest).await {
-            Ok(Some(principal)) => Ok(self.weigh(principal)),
-            Ok(None) => self.judge_former(*digest).await,
+            Ok(Some(principal)) => Ok(self.weigh(principal, now)),
+            Ok(None) => self.judge_former(*digest, now).await,
             Err(fault) => known.ok_or(fault),
         }
     }
 
-    async fn judge_former(&self, token: TokenDigest) -> Result<Standing, Fault> {
+    async fn judge_former(&self, token: TokenDigest, now: Timestamp) -> Result<Standing, Fault> {
         let Some(session) = self.principals.formerly(&token) else {
             return Ok(Standing::Refused(Refusal::Unknown));
         };
-        Ok(match self.judge_session(session).await? {
+        Ok(match self.judge_session(session, now).await? {
             Standing::Known(principal) => Standing::Former(principal, token),
             other => other,
         })
     }
 
-    async fn judge_session(&self, id: SessionId) -> Result<Standing, Fault> {
-        let known = match self.principals.known_session(id).map(|principal| self.weigh(principal)) {
+    async fn judge_session(&self, id: SessionId, now: Timestamp) -> Result<Standing, Fault> {
+        let known = self.principals.known_session(id);
+        let known = match known.map(|principal| self.weigh(principal, now)) {
             Some(standing) if !is_idle(&standing) => return Ok(standing),
             known => known,
         };
         match self.principals.fetch_session(id).await {
-            Ok(Some(principal)) => Ok(self.weigh(principal)),
+            Ok(Some(principal)) => Ok(self.weigh(principal, now)),
             Ok(None) => Ok(Standing::Refused(Refusal::Unknown)),
             Err(fault) => known.ok_or(fault),
         }
     }
 
-    fn weigh(&self, principal: Arc<Principal>) -> Standing {
-        match principal.state_at(self.world.now(), self.lifetime) {
+    fn weigh(&self, principal: Arc<Principal>, now: Timestamp) -> Standing {
+        match principal.state_at(now, self.lifetime) {
             SessionState::Live => Standing::Known(principal),
             SessionState::Idle => Standing::Refused(Refusal::Idle),
             SessionState::Expired => Standing::Refused(Refusal::Expired),
@@ -289,7 +299,6 @@ const fn is_idle(standing: &Standing) -> bool {
 #[cfg(test)]
 mod tests {
     use async_trait::async_trait;
-    use jiff::Timestamp;
     use parking_lot::Mutex;
 
     use super::*;
@@ -370,8 +379,9 @@ mod tests {
         let authenticate = Authenticate::new(Arc::clone(&shelf) as _, world, lifetime, seen);
         let (id, digest) = (begun.id, begun.digest);
         let judged = async || {
-            let of_stream = authenticate.judge_session(id).await.unwrap().refusal();
-            assert_eq!(of_stream, authenticate.judge(&digest).await.unwrap().refusal());
+            let now = authenticate.world.now();
+            let of_stream = authenticate.judge_session(id, now).await.unwrap().refusal();
+            assert_eq!(of_stream, authenticate.judge(&digest, now).await.unwrap().refusal());
             of_stream
         };
         assert_eq!(judged().await, Some(Refusal::Idle), "nobody has used it");

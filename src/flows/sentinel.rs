@@ -129,9 +129,9 @@ impl Sentinel {
     }
 
     /// Somebody with a live session came from this address. Never waits; mostly one look at memory.
-    pub fn note(&self, who: AccountId, client: ClientAddr) {
+    pub fn note(&self, who: AccountId, client: ClientAddr, now: Timestamp) {
         let at = client.limit_key();
-        let period = self.world.now().as_second() / NOTE_EVERY_SECONDS;
+        let period = now.as_second() / NOTE_EVERY_SECONDS;
         let stamp = self.hashing.hash_one((who, at, period));
         let slot = usize::try_from(stamp % SLOTS as u64).unwrap_or_default();
         let Some(noted) = self.noted.get(slot) else { return };
@@ -373,7 +373,7 @@ mod tests {
         fn come(&self, people: std::ops::Range<u128>, from: &str) {
             for number in people {
                 let who = AccountId::new(Uuid::from_u128(number));
-                self.sentinel.note(who, client(from));
+                self.sentinel.note(who, client(from), self.sentinel.world.now());
             }
         }
 

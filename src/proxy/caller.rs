@@ -2,6 +2,7 @@
 //! with an API token, and nobody with both.
 
 use http::HeaderMap;
+use jiff::Timestamp;
 
 use crate::domain::client::ClientAddr;
 use crate::domain::fault::Fault;
@@ -40,6 +41,8 @@ pub struct Case<'a> {
     pub asked: &'a Asked<'a>,
     /// The client.
     pub client: ClientAddr,
+    /// When it came.
+    pub at: Timestamp,
     /// Names the request in the log.
     pub request: &'a str,
     /// Whether it is forwarded here, and not by a proxy that asks.
@@ -98,9 +101,13 @@ impl Caller {
 
 async fn person(charter: &Charter, case: &Case<'_>, presented: &Presented, bearer: bool) -> Result<Judged, Fault> {
     let Case {
-        policy, path, asked, ..
+        policy,
+        path,
+        asked,
+        at,
+        ..
     } = case;
-    let standing = charter.authenticate.run(presented).await?;
+    let standing = charter.authenticate.run(presented, *at).await?;
     let verdict = match standing.principal() {
         None if bearer => policy.judge_bearer(path, asked),
         principal => policy.judge(path, asked, principal),

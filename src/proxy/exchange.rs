@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use http::Method;
+use jiff::Timestamp;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::domain::body::BodyCap;
@@ -32,6 +33,8 @@ pub struct Exchange {
     pub request_id: Arc<str>,
     /// When its head was complete.
     pub started: Instant,
+    /// The same by the calendar. Nothing that is decided in the moments after it reads the clock again.
+    pub at: Timestamp,
     /// Where it came from, once that is known.
     pub origin: Option<Origin>,
     /// The host it asked for, by its number in the reception, once that is known.
@@ -98,11 +101,17 @@ pub fn request_id(run: &str, number: u64) -> Arc<str> {
 
 impl Exchange {
     /// A request whose head is complete.
-    pub fn new(charter: Arc<Charter>, request_id: Arc<str>, started: Instant, under_way: UnderWay) -> Self {
+    pub fn new(
+        charter: Arc<Charter>,
+        request_id: Arc<str>,
+        (started, at): (Instant, Timestamp),
+        under_way: UnderWay,
+    ) -> Self {
         Self {
             charter,
             request_id,
             started,
+            at,
             origin: None,
             host: None,
             chosen: None,

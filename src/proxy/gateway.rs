@@ -196,7 +196,7 @@ impl ProxyHttp for Gateway {
         Exchange::new(
             self.parts.charter.load_full(),
             request_id(&self.run, number),
-            Instant::now(),
+            (Instant::now(), self.parts.world.now()),
             self.requests.begin(),
         )
     }
@@ -266,8 +266,9 @@ impl ProxyHttp for Gateway {
         _end: bool,
         exchange: &mut Exchange,
     ) -> pingora::Result<()> {
+        let Some(body) = body else { return Ok(()) };
         exchange.route.sent();
-        exchange.intake.take(body.as_ref().map_or(0, Bytes::len))
+        exchange.intake.take(body.len())
     }
 
     fn fail_to_connect(

@@ -33,7 +33,13 @@ impl Gateway {
             return Ok(None);
         };
         let certificate = exchange.certificate.as_deref();
-        let signed = self.pass(&site.assertion, permit, passes, certificate);
+        let reused = passes
+            .of(&site.assertion, exchange.at)
+            .filter(|_| certificate.is_none());
+        if let Some(jwt) = reused {
+            return Ok(Some((jwt, permit.party())));
+        }
+        let signed = self.sign(&site.assertion, permit, passes, certificate);
         let jwt = signed.map_err(|fault| {
             tracing::error!(
                 request = &*exchange.request_id,
@@ -77,9 +83,9 @@ impl Gateway {
         })
     }
 
-    /// The assertion for this permit: reused until half its life is over, then signed anew.
-    /// One that speaks of a certificate is for its connection alone, and signed for each request.
-    fn pass(
+    /// A fresh assertion for this permit, to be reused until half its life is over. One that speaks of a certificate is for
+    /// its connection alone, and signed for each request.
+    fn sign(
         &self,
         terms: &Arc<AssertionTerms>,
         permit: &Permit,
@@ -87,11 +93,6 @@ impl Gateway {
         certificate: Option<&ClientCertificate>,
     ) -> Result<Bytes, Fault> {
         let now = self.parts.world.now();
-        if certificate.is_none()
-            && let Some(jwt) = passes.of(terms, now)
-        {
-            return Ok(jwt);
-        }
         let jti = self.parts.world.uuid().to_string();
         let assertion = Assertion::for_permit(permit, terms, certificate, jti, now).ok_or_else(|| {
             Fault::corrupt(

@@ -80,6 +80,7 @@ impl Gateway {
                 instead: &instead,
             },
             client: origin.client,
+            at: exchange.at,
             request: &exchange.request_id,
             forwards: exchange.about.is_none(),
         };
@@ -98,7 +99,9 @@ impl Gateway {
             }
             Judged::Allow(permit, tie) => {
                 if let Some(principal) = permit.principal() {
-                    self.parts.sentinel.note(principal.account.id, origin.client);
+                    self.parts
+                        .sentinel
+                        .note(principal.account.id, origin.client, exchange.at);
                 }
                 exchange.intake = Intake::new(site.bodies.at(&path));
                 if !exchange.intake.admits_declared(&head.headers) {

@@ -274,7 +274,7 @@ impl Pool {
     /// A seat on the server whose turn it is; `None` when there is none, or none but `avoid`.
     fn seat(&self, avoid: Option<&Arc<Server>>) -> Option<Seat> {
         let servers = self.servers.load();
-        self.turn.choose(&servers, avoid, Instant::now()).map(Seat::take)
+        self.turn.choose(&servers, avoid, Instant::now).map(Seat::take)
     }
 
     /// Whether there is any server but this one.

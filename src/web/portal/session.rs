@@ -27,7 +27,11 @@ pub(in super::super) async fn show(desk: Arc<Desk>, visit: Arc<Visit>) -> Result
 
 /// The person is still there, and says so.
 pub(in super::super) async fn keep(desk: Arc<Desk>, visit: Arc<Visit>) -> Result<Answer, Fault> {
-    let standing = desk.flows.authenticate.run(&visit.presented(&desk.names)).await?;
+    let standing = desk
+        .flows
+        .authenticate
+        .run(&visit.presented(&desk.names), desk.now())
+        .await?;
     Ok(match standing.principal() {
         Some(principal) => Answer::json(facts(&desk, &visit.voice, principal)),
         None => Answer::problem(Problem::SignInRequired(standing.refusal())),
