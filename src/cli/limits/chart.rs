@@ -2,7 +2,7 @@
 
 use anstyle::Style;
 
-use crate::domain::limits::tradeoff::{Point, Standing};
+use crate::domain::limits::tradeoff::{Point, Scale, Standing, magnitude, whole};
 
 use super::super::output::{FAINT, GOOD};
 
@@ -17,18 +17,20 @@ pub fn scatter(points: &[(Point, Standing)]) -> Vec<String> {
         .max()
         .unwrap_or_default()
         .max(1);
-    let guesses = |pick: fn(u64, u64) -> u64| {
-        points
-            .iter()
-            .map(|(point, _)| point.guesses)
-            .reduce(pick)
-            .unwrap_or_default()
+    let guesses = points.iter().map(|(point, _)| point.guesses);
+    let (fewest, most) = (
+        guesses.clone().min().unwrap_or_default(),
+        guesses.clone().max().unwrap_or_default(),
+    );
+    let across = Scale::over(guesses.map(magnitude));
+    let upwards = Scale {
+        least: 0.0,
+        most: whole(most_stopped),
     };
-    let (fewest, most) = (guesses(u64::min), guesses(u64::max));
     let mut field: Vec<Vec<Option<Standing>>> = vec![vec![None; WIDTH]; HEIGHT];
     for (point, standing) in points {
-        let x = place(magnitude(point.guesses), magnitude(fewest), magnitude(most), WIDTH);
-        let y = place(whole(point.stopped), 0.0, whole(most_stopped), HEIGHT);
+        let x = step(&across, magnitude(point.guesses), WIDTH);
+        let y = step(&upwards, whole(point.stopped), HEIGHT);
         if let Some(spot) = field.get_mut(HEIGHT - 1 - y).and_then(|row| row.get_mut(x)) {
             *spot = Some(spot.map_or(*standing, |known| better(known, *standing)));
         }
@@ -87,23 +89,9 @@ fn drawn(spot: Option<Standing>) -> String {
     clippy::cast_precision_loss,
     reason = "a place in a plot of a few dozen"
 )]
-fn place(value: f64, least: f64, most: f64, steps: usize) -> usize {
-    if most <= least {
-        return 0;
-    }
-    let part = ((value - least) / (most - least)).clamp(0.0, 1.0);
+fn step(scale: &Scale, value: f64, steps: usize) -> usize {
+    let part = scale.place(value).unwrap_or_default().clamp(0.0, 1.0);
     (part * (steps - 1) as f64).round() as usize
-}
-
-/// By what factor there are more: 10 is as far from 100 as that from 1000.
-pub fn magnitude(count: u64) -> f64 {
-    whole(count).ln_1p()
-}
-
-/// For drawing only.
-#[expect(clippy::cast_precision_loss, reason = "only drawn")]
-pub const fn whole(count: u64) -> f64 {
-    count as f64
 }
 
 #[cfg(test)]

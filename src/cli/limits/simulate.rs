@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
 
-use crate::domain::limits::simulate::{Attack, Owner, REUSED, Scenario, Simulated, simulate};
+use crate::domain::limits::simulate::{Attack, REUSED, Scenario, Simulated, simulate};
 
 use super::super::output::{BAD, CARE, GOOD, Output};
 use super::super::table::{Styled, Table};
@@ -107,8 +107,8 @@ fn tell(told: &Simulated, policy: &str, output: &mut Output) -> anyhow::Result<(
         Styled::new(&format!("{:.2}", told.hits), style),
     );
     let in_time = |times: u64| {
-        let style = if times == Owner::TRIES { GOOD } else { BAD };
-        Styled::new(&format!("{times} of {} times", Owner::TRIES), style)
+        let style = if times == told.owner.tries { GOOD } else { BAD };
+        Styled::new(&format!("{times} of {} times", told.owner.tries), style)
     };
     table.fact("The owner gets in at her own browser", in_time(told.owner.known));
     table.fact("and at a new one", in_time(told.owner.new));

@@ -11,7 +11,7 @@ use crate::domain::limits::Quota;
 use crate::domain::limits::attempt::Endpoint;
 use crate::domain::limits::policy::{Action, KeyKind, LimitRule, Policy, RuleName};
 use crate::domain::limits::replay::Replayed;
-use crate::domain::limits::simulate::guesses_at_one_account;
+use crate::domain::limits::simulate::reach_of_one_account;
 use crate::domain::limits::tradeoff::{Standing, counts};
 
 use super::super::output::{CARE, Output, STRONG};
@@ -57,6 +57,8 @@ struct Suggestion {
 struct Figures {
     people_stopped: u64,
     guesses_possible: u64,
+    /// Whether more guesses are possible than were simulated.
+    cut: bool,
     refused: u64,
 }
 
@@ -99,9 +101,11 @@ fn suggest(trace: &Trace, base: &Named) -> anyhow::Result<Suggestion> {
     let told = replay_all(trace, &policies)?;
     let figures = |index: usize| -> Option<(Figures, &Replayed)> {
         let (replayed, policy) = (told.get(index)?, policies.get(index)?);
+        let reach = reach_of_one_account(policy);
         let figures = Figures {
             people_stopped: replayed.people.stopped,
-            guesses_possible: guesses_at_one_account(policy),
+            guesses_possible: reach.guesses,
+            cut: reach.cut,
             refused: replayed.refused,
         };
         Some((figures, replayed))
@@ -142,11 +146,14 @@ fn around(quota: Quota) -> Vec<Quota> {
         .collect()
 }
 
-/// The quota that is better than the present one, and why; `None` when none is.
+/// The quota that is better than the present one, and why; `None` when none is, or when nobody is there to go by.
 ///
 /// One that stops as few people as any and leaves the fewest guesses of those, with room for one and a half times as much
 /// as anybody needed: the next month is not the last one.
 fn best(swept: &Swept) -> Option<(Quota, String)> {
+    if swept.people == 0 {
+        return None;
+    }
     let now = swept.cells.iter().find(|cell| cell.point.quota == swept.current)?;
     let fewest = swept.cells.iter().map(|cell| cell.point.stopped).min()?;
     let mut enough: Vec<_> = swept.cells.iter().filter(|cell| cell.point.stopped == fewest).collect();
@@ -164,7 +171,7 @@ fn best(swept: &Swept) -> Option<(Quota, String)> {
     }
     let why = if new.stopped < old.stopped {
         format!(
-            "of {} people {} would have been stopped by it as it is, and {} with this",
+            "of {} people {} would have been stopped with it as it is, and {} with this",
             swept.people, old.stopped, new.stopped
         )
     } else {
@@ -190,12 +197,24 @@ fn best(swept: &Swept) -> Option<(Quota, String)> {
     Some((new.quota, why))
 }
 
+impl Figures {
+    fn guesses(&self) -> String {
+        let least = if self.cut { "at least " } else { "" };
+        format!("{least}{}", self.guesses_possible)
+    }
+}
+
 impl Suggestion {
     fn tell(&self, output: &mut Output) -> anyhow::Result<()> {
         output.line(format_args!(
             "{} attempts of {} people, on {}\n",
             self.attempts, self.people, self.policy
         ))?;
+        if self.people == 0 {
+            return output.line(
+                "Nobody signed in among these, so nobody can be found to be stopped: there is nothing to go by.",
+            );
+        }
         if self.thin {
             output.line(format_args!(
                 "{CARE}That is little to go by:{CARE:#} with fewer than {FEW} people who signed in, the next one may be quite \
@@ -211,15 +230,17 @@ impl Suggestion {
                 advice.rule, advice.better, advice.now, advice.why
             ))?;
         }
-        let Figures {
-            people_stopped,
-            guesses_possible,
-            refused,
-        } = &self.after;
+        let (after, before) = (&self.after, &self.before);
         output.line(format_args!(
-            "\nTogether: {people_stopped} people stopped (now {}), {guesses_possible} guesses a day at one account (now {}), \
-             {refused} of {} attempts refused (now {}).\n\nIn the policy file:\n",
-            self.before.people_stopped, self.before.guesses_possible, self.attempts, self.before.refused
+            "\nTogether: {} people stopped (now {}), {} guesses a day at one account (now {}), {} of {} attempts refused (now \
+             {}).\n\nIn the policy file:\n",
+            after.people_stopped,
+            before.people_stopped,
+            after.guesses(),
+            before.guesses(),
+            after.refused,
+            self.attempts,
+            before.refused
         ))?;
         for advice in &self.advice {
             output.line(format_args!(
@@ -255,6 +276,8 @@ mod tests {
             key: KeyKind::ClientAccount,
             current: quota(current),
             people: 312,
+            cut: false,
+            of_sign_ins: true,
             cells: standings(&points)
                 .into_iter()
                 .zip(points)
@@ -276,7 +299,7 @@ mod tests {
         .unwrap();
         assert_eq!(quota.burst(), 6);
         assert!(
-            why.starts_with("of 312 people 7 would have been stopped by it as it is, and 0 with this"),
+            why.starts_with("of 312 people 7 would have been stopped with it as it is, and 0 with this"),
             "{why}"
         );
     }
@@ -299,6 +322,15 @@ mod tests {
     fn where_the_present_quota_is_right_nothing_is_advised() {
         assert!(best(&swept(6, &[(2, 9, 200), (4, 0, 400), (6, 0, 600), (10, 0, 1000)])).is_none());
         assert!(best(&swept(3, &[(3, 0, 300), (6, 1, 600)])).is_none());
+    }
+
+    #[test]
+    fn where_nobody_signed_in_nothing_is_advised() {
+        let nobody = Swept {
+            people: 0,
+            ..swept(10, &[(2, 0, 200), (4, 0, 400), (10, 0, 1000)])
+        };
+        assert!(best(&nobody).is_none());
     }
 
     #[test]

@@ -13,9 +13,10 @@ use serde::Serialize;
 
 use crate::domain::language::Language;
 use crate::domain::limits::Quota;
+use crate::domain::limits::attempt::Endpoint;
 use crate::domain::limits::policy::{KeyKind, LimitRule, Policy, RuleName};
 use crate::domain::limits::replay::{Replay, Replayed};
-use crate::domain::limits::simulate::{Scenario, simulate};
+use crate::domain::limits::simulate::reach_within;
 use crate::domain::limits::tradeoff::{Point, Standing, counts, periods, standings};
 
 use super::super::output::{CARE, FAINT, GOOD, Output, STRONG, aside};
@@ -64,6 +65,10 @@ pub struct Swept {
     pub current: Quota,
     /// People who signed in, whatever the quota.
     pub people: u64,
+    /// Whether with some quota more can be guessed than was simulated.
+    pub cut: bool,
+    /// Whether the rule counts sign-ins at all.
+    pub of_sign_ins: bool,
     /// One for each quota.
     pub cells: Vec<Cell>,
 }
@@ -86,6 +91,9 @@ impl SweepArgs {
         let trace = self.trace.open(config)?;
         let per = self.per.unwrap_or((rule.quota.period(), rule.quota.period()));
         let quotas = grid(self.quota, per);
+        if quotas.is_empty() {
+            bail!("--quota and --per hold no quota: it is a number from 1 to 1000000, and a time from 1s to 1year");
+        }
         let swept = sweep(&trace, &base, rule, &quotas)?;
         if let Some(file) = &self.report {
             report::write(file, &report::of_sweep(&swept, self.lang))?;
@@ -130,21 +138,31 @@ pub fn grid(bursts: (u32, u32), per: (Duration, Duration)) -> Vec<Quota> {
         .collect()
 }
 
-/// Tries the rule with each of these quotas, in one pass over the attempts.
+/// Policies that are tried in one pass over the attempts: each keeps meters and what it has counted by account and address.
+const AT_ONCE: usize = 16;
+
+/// Tries the rule with each of these quotas.
 pub fn sweep(trace: &Trace, base: &Named, rule: &LimitRule, quotas: &[Quota]) -> anyhow::Result<Swept> {
     let varied: Vec<_> = quotas
         .iter()
         .filter_map(|quota| Some((*quota, Arc::new(base.policy.with_quota(&rule.name, *quota)?))))
         .collect();
     let policies: Vec<_> = varied.iter().map(|(_, policy)| Arc::clone(policy)).collect();
-    let replayed = replay_all(trace, &policies)?;
-    let points: Vec<_> = varied
+    let mut replayed = Vec::with_capacity(policies.len());
+    for some in policies.chunks(AT_ONCE) {
+        replayed.extend(replay_all(trace, some)?);
+    }
+    let tried: Vec<_> = varied.iter().map(|(quota, _)| *quota).collect();
+    let reach = reach_within(&base.policy, rule, &tried);
+    let cut = reach.iter().any(|reach| reach.cut);
+    let points: Vec<_> = tried
         .iter()
         .zip(&replayed)
-        .map(|((quota, policy), told)| Point {
+        .zip(reach)
+        .map(|((quota, told), reach)| Point {
             quota: *quota,
             stopped: told.people.stopped,
-            guesses: simulate(Scenario::within(rule.key), policy).guesses,
+            guesses: reach.guesses,
         })
         .collect();
     let people = replayed.first().map_or(0, |told| told.people.seen);
@@ -155,6 +173,8 @@ pub fn sweep(trace: &Trace, base: &Named, rule: &LimitRule, quotas: &[Quota]) ->
         key: rule.key,
         current: rule.quota,
         people,
+        cut,
+        of_sign_ins: rule.endpoints.contains(&Endpoint::SignIn),
         cells: cells
             .map(|((standing, point), replayed)| Cell {
                 point,
@@ -197,6 +217,8 @@ struct Told<'a> {
     current: String,
     people: u64,
     quotas: Vec<ToldCell>,
+    /// Whether the guesses of some quota are only the least.
+    cut: bool,
 }
 
 #[derive(Serialize)]
@@ -225,6 +247,7 @@ impl Swept {
             current: self.current.to_string(),
             people: self.people,
             quotas: self.cells.iter().map(cell).collect(),
+            cut: self.cut,
         }
     }
 
@@ -283,6 +306,17 @@ impl Swept {
         }
         output.table(&table)?;
         if self.people == 0 {
+        if self.cut {
+            output.line(format_args!(
+                "\n{CARE}With some of these quotas more can be guessed than is simulated: their guesses are the least.{CARE:#}"
+            ))?;
+        }
+        if !self.of_sign_ins {
+            output.line(format_args!(
+                "\n{CARE}{} counts no sign-ins, so that no quota of it bounds guesses.{CARE:#}",
+                self.rule
+            ))?;
+        }
             output.line(format_args!(
                 "\n{CARE}Nobody succeeded in these attempts, so nobody can be found to be stopped.{CARE:#}"
             ))?;

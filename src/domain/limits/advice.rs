@@ -81,7 +81,7 @@ impl LimitRule {
             (Some(most), Some(own)) => own <= most,
             (Some(_), None) => false,
         };
-        capped && self.quota.burst() <= rule.quota.burst() && self.quota.interval() >= rule.quota.interval()
+        capped && rule.quota.is_as_wide_as(&self.quota)
     }
 
     fn locks_out(&self) -> Option<Advice> {

@@ -154,19 +154,26 @@ pub enum Decision {
 }
 
 /// The rules that refuse for longest: among those that refuse anybody, and among the others.
-#[derive(Default)]
-struct Refusal([Option<(Duration, RuleName)>; 2]);
+pub(super) struct Refusal<R>([Option<(Duration, R)>; 2]);
 
-impl Refusal {
-    fn by(&mut self, draw: &Draw, wait: Duration) {
+impl<R> Default for Refusal<R> {
+    fn default() -> Self {
+        Self([None, None])
+    }
+}
+
+impl<R: Clone> Refusal<R> {
+    /// One more refuses.
+    pub fn by(&mut self, rule: &R, for_anybody: bool, wait: Duration) {
         let [anybody, others] = &mut self.0;
-        let place = if draw.for_anybody { anybody } else { others };
+        let place = if for_anybody { anybody } else { others };
         if place.as_ref().is_none_or(|(longest, _)| wait > *longest) {
-            *place = Some((wait, draw.bucket.rule.clone()));
+            *place = Some((wait, rule.clone()));
         }
     }
 
-    fn first(self) -> Option<(Duration, RuleName)> {
+    /// The one that is told.
+    pub fn first(self) -> Option<(Duration, R)> {
         let [anybody, others] = self.0;
         anybody.or(others)
     }
@@ -207,7 +214,7 @@ impl Ledger {
             };
             match draw.action {
                 Action::Refuse => {
-                    refusal.by(&draw, wait);
+                    refusal.by(&draw.bucket.rule, draw.for_anybody, wait);
                     continue;
                 }
                 Action::Slow => delay = delay.max(wait.min(Action::LONGEST_DELAY)),
@@ -238,7 +245,7 @@ impl Ledger {
             let found = self.book.find(&draw.bucket, &mut room);
             self.book.fit(found, draw, now);
             if let Some(wait) = self.book.tally(found, &draw.bucket.rule, now).wait(draw, now) {
-                refusal.by(draw, wait);
+                refusal.by(&draw.bucket.rule, draw.for_anybody, wait);
             }
         }
         refusal.first()

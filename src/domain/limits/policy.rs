@@ -10,6 +10,7 @@ use super::attempt::{Attempt, Endpoint, LaneKind, subnet};
 use super::fixed::Fixed;
 use super::ledger::{Bucket, Draw, Subject};
 use super::quota::Quota;
+use crate::domain::client::ClientAddr;
 
 /// The name of a rule: lower-case letters, digits and `.+-`, at most 48 characters. It stands in logs, events, metrics
 /// and records, and what has been counted stays with it when the policy changes.
@@ -275,9 +276,14 @@ impl Policy {
         self.draws_under(attempt, LimitRule::is_for_anybody)
     }
 
+    /// Whether no rule counts this client.
+    pub fn exempts(&self, client: ClientAddr) -> bool {
+        let client = client.ip();
+        self.exempt.iter().any(|network| network.contains(&client))
+    }
+
     fn draws_under(&self, attempt: &Attempt, which: impl Fn(&LimitRule) -> bool) -> Vec<Draw> {
-        let client = attempt.client.ip();
-        if self.exempt.iter().any(|network| network.contains(&client)) {
+        if self.exempts(attempt.client) {
             return Vec::new();
         }
         let rules = self.rules.iter().filter(|rule| which(rule));
@@ -289,7 +295,6 @@ impl Policy {
 mod tests {
     use super::super::NameDigest;
     use super::*;
-    use crate::domain::client::ClientAddr;
 
     fn attempt(client: &str, device: Option<u64>) -> Attempt {
         Attempt {

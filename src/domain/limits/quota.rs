@@ -65,6 +65,11 @@ impl Quota {
         Self { burst, ..*self }
     }
 
+    /// Whether whatever the other one grants is granted by this one: as many at once, and no later again.
+    pub fn is_as_wide_as(&self, other: &Self) -> bool {
+        self.burst >= other.burst && self.interval() <= other.interval()
+    }
+
     /// How many draws a meter grants at this moment, up to `most`.
     pub fn room(&self, mut meter: Meter, now: Nanos, most: usize) -> usize {
         (0..most)

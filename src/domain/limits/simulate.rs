@@ -1,9 +1,12 @@
 //! Synthetic attacks on a policy: how far each gets in a day. No network, no password and nobody's account: attempts are
-//! made up, and the ledger decides over them as it does in a running gateway.
+//! made up, and `Ground` decides over them as the ledger of a running gateway does.
 //!
 //! The attacker knows the policy: an address that is refused waits as long as it has to, and what may be tried elsewhere
-//! meanwhile is tried there. Only `lockout` does not wait, since its aim is to leave no room for the owner. Every attempt of
+//! meanwhile is tried there. Only `lockout` does not wait, since its aim is to leave no room for the owner; since what is
+//! refused changes nothing, what it tries before anything could be granted is counted and not gone through. Every attempt of
 //! the attacker is wrong as far as the limits are concerned; what it would hit is reckoned from how popular passwords are.
+
+mod ground;
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
@@ -14,11 +17,14 @@ use serde::Serialize;
 
 use super::NameDigest;
 use super::attempt::{Attempt, Endpoint};
-use super::ledger::{Decision, Ledger, Outcome};
 use super::meter::Nanos;
-use super::policy::{KeyKind, Policy, RuleName};
+use super::policy::{Action, KeyKind, LimitRule, Policy, RuleName};
+use super::quota::Quota;
+use super::tradeoff::whole;
 use crate::domain::client::ClientAddr;
 use crate::domain::common_passwords::popularity;
+
+use ground::{Answer, Ground, Visit};
 
 /// A kind of attack.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -111,7 +117,7 @@ pub struct Simulated {
     pub guesses: u64,
     /// Stopped.
     pub refused: u64,
-    /// Whether it was ended early, having made more attempts than are simulated: more would have come through.
+    /// Whether it was ended early, having come to more decisions than are simulated: more would have come through.
     pub cut: bool,
     /// Accounts at which at least one password was tried.
     pub accounts: u64,
@@ -125,9 +131,11 @@ pub struct Simulated {
     pub owner: Owner,
 }
 
-/// How the owner fared, of [`Owner::TRIES`] tries each.
+/// How the owner fared.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Owner {
+    /// How often she tried, each; less than [`Owner::TRIES`] where the simulation ended early.
+    pub tries: u64,
     /// At a browser that has signed in before.
     pub known: u64,
     /// At a new one, from an address of her own.
@@ -142,8 +150,8 @@ impl Owner {
 /// How many of a stuffer's pairs fit, as is reported of such lists: one in two hundred.
 pub const REUSED: f64 = 0.005;
 
-/// More attempts are not simulated.
-const MOST_ATTEMPTS: u64 = 500_000;
+/// More decisions are not simulated.
+const MOST_DECISIONS: u64 = 500_000;
 
 const SECOND: u64 = 1_000_000_000;
 const DAY: u64 = 24 * 60 * 60 * SECOND;
@@ -157,29 +165,87 @@ pub fn simulate(scenario: Scenario, policy: &Policy) -> Simulated {
     day.told()
 }
 
-/// Passwords that somebody with many addresses can try at one account in a day.
-pub fn guesses_at_one_account(policy: &Policy) -> u64 {
-    simulate(Scenario::usual(Attack::Targeted, 1), policy).most
+/// Passwords that can be tried in a day.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Reach {
+    /// So many, or more where the simulation ended early.
+    pub guesses: u64,
+    /// Whether it did.
+    pub cut: bool,
+}
+
+/// Those of somebody with many addresses at one account.
+pub fn reach_of_one_account(policy: &Policy) -> Reach {
+    let day = simulate(Scenario::usual(Attack::Targeted, 1), policy);
+    Reach {
+        guesses: day.most,
+        cut: day.cut,
+    }
+}
+
+/// Those of somebody whom only this rule and wider ones bound, with each of these quotas for it.
+///
+/// A quota that stops nothing is not gone beyond by a wider one either: then the day is the same to the last attempt, and
+/// is not gone through again.
+pub fn reach_within(policy: &Policy, rule: &LimitRule, quotas: &[Quota]) -> Vec<Reach> {
+    let mut reach = vec![Reach::default(); quotas.len()];
+    let mut tightest_first: Vec<usize> = (0..quotas.len()).collect();
+    tightest_first.sort_by_key(|index| {
+        quotas
+            .get(*index)
+            .map(|quota| (quota.burst(), Reverse(quota.interval())))
+    });
+    let mut idle: Vec<(Quota, Reach)> = Vec::new();
+    for index in tightest_first {
+        let Some((quota, place)) = quotas.get(index).zip(reach.get_mut(index)) else {
+            continue;
+        };
+        if let Some((_, known)) = idle.iter().find(|(known, _)| quota.is_as_wide_as(known)) {
+            *place = *known;
+            continue;
+        }
+        let Some(policy) = policy.with_quota(&rule.name, *quota) else {
+            continue;
+        };
+        let day = simulate(Scenario::within(rule.key), &policy);
+        *place = Reach {
+            guesses: day.guesses,
+            cut: day.cut,
+        };
+        let stops = day.by.iter().any(|(name, _)| *name == rule.name);
+        if rule.action == Action::Notify || rule.action == Action::Refuse && !stops {
+            idle.push((*quota, *place));
+        }
+    }
+    reach
 }
 
 /// What happens next.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Actor {
     Owner,
+    /// Something may be tried at this account again.
+    Account(u32),
     Address(u32),
 }
 
 struct Day<'a> {
     scenario: Scenario,
     policy: &'a Policy,
-    ledger: Ledger,
+    ground: Ground,
     agenda: BinaryHeap<Reverse<(u64, Actor)>>,
-    addresses: Vec<ClientAddr>,
+    /// Of each address, whether no rule counts it.
+    exempt: Vec<bool>,
+    pause: u64,
     /// Passwords tried, by account.
     tried: Vec<u64>,
+    /// Accounts at which something may be tried.
     ready: VecDeque<u32>,
-    /// Accounts at which nothing may be tried before then.
-    resting: BinaryHeap<Reverse<(u64, u32)>>,
+    /// Addresses that have found none, the one that waits longest first.
+    idle: VecDeque<u32>,
+    /// Of each address, how many accounts in a row have no room for it, and when the first of them has.
+    turned_away: Vec<(u32, u64)>,
+    decisions: u64,
     attempts: u64,
     refused: u64,
     by: Vec<u64>,
@@ -191,9 +257,12 @@ impl<'a> Day<'a> {
         let mut chance = Chance(scenario.seed);
         let pause = pause(scenario);
         let networks = 1 + chance.below(200);
-        let addresses: Vec<_> = (0..scenario.addresses)
-            .map(|number| address(networks + u64::from(number / 5), 1 + u64::from(number % 5)))
-            .collect();
+        let addresses = (0..scenario.addresses).map(|number| {
+            address(
+                networks + u64::from(number / IN_A_NETWORK),
+                1 + u64::from(number % IN_A_NETWORK),
+            )
+        });
         let mut agenda: BinaryHeap<_> = (0..scenario.addresses)
             .map(|number| Reverse((BEGIN + chance.below(pause), Actor::Address(number))))
             .collect();
@@ -201,12 +270,20 @@ impl<'a> Day<'a> {
         Self {
             scenario,
             policy,
-            ledger: Ledger::new(Ledger::MOST),
+            ground: Ground::new(
+                policy,
+                &attempt(None),
+                &attempt(Some(NameDigest(3, 0))),
+                scenario.addresses + 2,
+            ),
             agenda,
-            addresses,
+            exempt: addresses.map(|address| policy.exempts(address)).collect(),
+            pause,
             tried: vec![0; scenario.accounts as usize],
             ready: (0..scenario.accounts).collect(),
-            resting: BinaryHeap::new(),
+            idle: VecDeque::new(),
+            turned_away: vec![NOWHERE; scenario.addresses as usize],
+            decisions: 0,
             attempts: 0,
             refused: 0,
             by: vec![0; policy.rules.len()],
@@ -220,121 +297,158 @@ impl<'a> Day<'a> {
         {
             match actor {
                 Actor::Owner => self.let_owner_in(now),
-                Actor::Address(_) if self.attempts >= MOST_ATTEMPTS => {}
-                Actor::Address(number) => {
-                    if let Some(next) = self.attack(now, number) {
-                        self.agenda.push(Reverse((next, actor)));
-                    }
+                Actor::Account(account) => {
+                    self.ready.push_back(account);
+                    self.rouse(now);
                 }
+                // What would be tried from now on, and how the owner would fare then, nobody knows.
+                Actor::Address(_) if self.decisions >= MOST_DECISIONS => break,
+                Actor::Address(number) => self.attack(now, number),
             }
         }
     }
 
-    /// One attempt of one address; answers when it is its turn again.
-    fn attack(&mut self, now: u64, number: u32) -> Option<u64> {
-        while let Some(Reverse((until, account))) = self.resting.peek().copied()
-            && until <= now
-        {
-            self.resting.pop();
-            self.ready.push_back(account);
-        }
+    /// One attempt of one address, and when it is its turn again. Without an account to try it waits for one.
+    fn attack(&mut self, now: u64, number: u32) {
         let Some(account) = self.ready.pop_front() else {
-            // Nothing may be tried anywhere; without anything left to try the attack is over.
-            return self.resting.peek().map(|Reverse((until, _))| (*until).max(now + 1));
+            self.idle.push_back(number);
+            return;
         };
-        let client = *self.addresses.get(number as usize)?;
+        self.decisions += 1;
         self.attempts += 1;
-        let next = now + pause(self.scenario);
-        match self.guess(now, client, account) {
-            Answer::Tried { delay } => {
+        let pause = self.pause;
+        let turn = match self.guess(now, number, account) {
+            Answer::Granted(delay) => {
                 if let Some(tried) = self.tried.get_mut(account as usize) {
                     *tried += 1;
                 }
+                self.turn_away(number, None);
                 if self.scenario.attack != Attack::Stuffing {
                     self.ready.push_back(account);
                 }
-                Some(next + delay)
+                now + pause + nanos(delay)
             }
-            Answer::Stopped { wait, by } => {
-                self.refused += 1;
-                let waits = self.scenario.attack != Attack::Lockout;
-                match by {
-                    // Others may be tried meanwhile, and this one from elsewhere where that helps.
-                    KeyKind::Account | KeyKind::Password if waits => self.resting.push(Reverse((now + wait, account))),
-                    KeyKind::ClientAccount if waits && self.scenario.accounts > 1 => {
-                        self.resting.push(Reverse((now + wait, account)));
-                    }
-                    _ => self.ready.push_front(account),
-                }
-                let stays = matches!(by, KeyKind::Account | KeyKind::Password)
-                    || by == KeyKind::ClientAccount && self.scenario.accounts > 1;
-                Some(if waits && !stays { next.max(now + wait) } else { next })
+            Answer::Refused(wait, by) if self.scenario.attack == Attack::Lockout => {
+                self.ready.push_front(account);
+                // Nothing is granted before that, and what is refused changes nothing.
+                let left = (BEGIN + DAY).saturating_sub(now);
+                let turns = nanos(wait).min(left).div_ceil(pause).max(1);
+                self.stop(by, turns);
+                self.attempts += turns - 1;
+                now + turns * pause
             }
+            Answer::Refused(wait, by) => {
+                self.stop(by, 1);
+                let until = now + nanos(wait).max(1);
+                self.wait(now, until, number, account, self.key(by)).max(now + pause)
+            }
+        };
+        self.agenda.push(Reverse((turn, Actor::Address(number))));
+        self.rouse(now);
+    }
+
+    /// What is tried after a refusal by a rule with this key; answers until when the address waits.
+    fn wait(&mut self, now: u64, until: u64, number: u32, account: u32, key: KeyKind) -> u64 {
+        let alone = self.exempt.len() == 1;
+        match key {
+            // Nobody may try it, and others may be tried meanwhile.
+            KeyKind::Account | KeyKind::Password => self.rest(account, until),
+            KeyKind::ClientAccount if self.scenario.accounts > 1 && alone => self.rest(account, until),
+            // It may be tried from elsewhere, and others from here, until all of them have turned this address away.
+            KeyKind::ClientAccount if self.scenario.accounts > 1 => {
+                self.ready.push_back(account);
+                return self.turn_away(number, Some(until)).unwrap_or(now);
+            }
+            _ => {
+                self.ready.push_front(account);
+                return until;
+            }
+        }
+        now
+    }
+
+    fn rest(&mut self, account: u32, until: u64) {
+        self.agenda.push(Reverse((until, Actor::Account(account))));
+    }
+
+    /// Notes that an account has no room for an address until then, or that one had; answers when the first has, once as many
+    /// in a row have none as there are.
+    fn turn_away(&mut self, number: u32, until: Option<u64>) -> Option<u64> {
+        let away = self.turned_away.get_mut(number as usize)?;
+        let Some(until) = until else {
+            *away = NOWHERE;
+            return None;
+        };
+        *away = (away.0 + 1, away.1.min(until));
+        if away.0 < self.scenario.accounts {
+            return None;
+        }
+        Some(std::mem::replace(away, NOWHERE).1)
+    }
+
+    /// So many attempts were refused by this rule, the one of that number.
+    fn stop(&mut self, by: usize, attempts: u64) {
+        self.refused += attempts;
+        if let Some(count) = self.by.get_mut(by) {
+            *count += attempts;
         }
     }
 
-    fn guess(&mut self, now: u64, client: ClientAddr, account: u32) -> Answer {
+    fn key(&self, rule: usize) -> KeyKind {
+        self.policy.rules.get(rule).map_or(KeyKind::Client, |rule| rule.key)
+    }
+
+    /// Where there is an account to try, the address that has waited longest for one tries it.
+    fn rouse(&mut self, now: u64) {
+        if !self.ready.is_empty()
+            && let Some(number) = self.idle.pop_front()
+        {
+            self.agenda.push(Reverse((now, Actor::Address(number))));
+        }
+    }
+
+    fn guess(&mut self, now: u64, number: u32, account: u32) -> Answer {
+        if self.exempt.get(number as usize).is_some_and(|exempt| *exempt) {
+            return Answer::Granted(Duration::ZERO);
+        }
         let rank = self.tried.get(account as usize).copied().unwrap_or_default();
-        let password = match self.scenario.attack {
-            Attack::Spray | Attack::Targeted | Attack::Lockout => rank,
-            // Everybody's own.
-            Attack::Stuffing => u64::from(account),
+        let visit = Visit {
+            client: number,
+            subnet: number / IN_A_NETWORK,
+            account,
+            password: match self.scenario.attack {
+                Attack::Spray | Attack::Targeted | Attack::Lockout => rank,
+                // Everybody's own.
+                Attack::Stuffing => account.into(),
+            },
+            known_device: false,
         };
-        let attempt = Attempt {
-            endpoint: Endpoint::SignIn,
-            client,
-            budgets: 1,
-            account: Some(NameDigest(1, account.into())),
-            device: None,
-            password: Some(NameDigest(2, password)),
-        };
-        match self.ledger.decide(self.policy.draws(&attempt), Nanos(now)) {
-            Decision::Granted { reservation, delay, .. } => {
-                self.ledger.settle(reservation, Outcome::Failed, Nanos(now));
-                Answer::Tried { delay: nanos(delay) }
-            }
-            Decision::Refused { retry_after, rule } => {
-                let place = self.policy.rules.iter().position(|known| known.name == rule);
-                if let Some(count) = place.and_then(|place| self.by.get_mut(place)) {
-                    *count += 1;
-                }
-                let key = place
-                    .and_then(|place| self.policy.rules.get(place))
-                    .map(|rule| rule.key);
-                Answer::Stopped {
-                    wait: nanos(retry_after).max(1),
-                    by: key.unwrap_or(KeyKind::Client),
-                }
-            }
-        }
+        self.ground.visit(&visit, true, Nanos(now))
     }
 
+    /// From addresses that are in nobody's network but hers.
     fn let_owner_in(&mut self, now: u64) {
-        let known = Attempt {
-            endpoint: Endpoint::SignIn,
-            client: ClientAddr::new(IpAddr::V4(Ipv4Addr::new(203, 0, 113, 10))),
-            budgets: 1,
-            account: Some(NameDigest(1, 0)),
-            device: Some(NameDigest(3, 0)),
-            password: Some(NameDigest(4, 0)),
+        self.owner.tries += 1;
+        let addresses = self.scenario.addresses;
+        let known = Visit {
+            client: addresses,
+            subnet: addresses,
+            account: 0,
+            password: OWN_PASSWORD,
+            known_device: true,
         };
-        let new = Attempt {
-            client: ClientAddr::new(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 20))),
-            device: None,
-            ..known.clone()
+        let new = Visit {
+            client: addresses + 1,
+            subnet: addresses + 1,
+            known_device: false,
+            ..known
         };
         self.owner.known += u64::from(self.is_let_in(&known, now));
         self.owner.new += u64::from(self.is_let_in(&new, now));
     }
 
-    fn is_let_in(&mut self, attempt: &Attempt, now: u64) -> bool {
-        match self.ledger.decide(self.policy.draws(attempt), Nanos(now)) {
-            Decision::Granted { reservation, .. } => {
-                self.ledger.settle(reservation, Outcome::Succeeded, Nanos(now));
-                true
-            }
-            Decision::Refused { .. } => false,
-        }
+    fn is_let_in(&mut self, visit: &Visit, now: u64) -> bool {
+        matches!(self.ground.visit(visit, false, Nanos(now)), Answer::Granted(_))
     }
 
     fn told(self) -> Simulated {
@@ -351,7 +465,7 @@ impl<'a> Day<'a> {
             attempts: self.attempts,
             guesses: tried.clone().sum(),
             refused: self.refused,
-            cut: self.attempts >= MOST_ATTEMPTS,
+            cut: self.decisions >= MOST_DECISIONS,
             accounts: tried.clone().filter(|tried| *tried > 0).count() as u64,
             most: tried.clone().max().unwrap_or_default(),
             // The sum of nothing is less than nothing, to a machine.
@@ -362,9 +476,24 @@ impl<'a> Day<'a> {
     }
 }
 
-enum Answer {
-    Tried { delay: u64 },
-    Stopped { wait: u64, by: KeyKind },
+/// No account has turned an address away.
+const NOWHERE: (u32, u64) = (0, u64::MAX);
+
+/// What nobody who guesses comes to.
+const OWN_PASSWORD: u64 = u64::MAX;
+
+/// Addresses of an attack in each /24.
+const IN_A_NETWORK: u32 = 5;
+
+/// Of a stranger, or on a device: of which rules it asks is all that matters.
+fn attempt(device: Option<NameDigest>) -> Attempt {
+    let client = ClientAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST));
+    Attempt {
+        account: Some(NameDigest(1, 0)),
+        device,
+        password: Some(NameDigest(2, 0)),
+        ..Attempt::new(Endpoint::SignIn, client)
+    }
 }
 
 fn pause(scenario: Scenario) -> u64 {
@@ -379,11 +508,6 @@ fn address(network: u64, host: u64) -> ClientAddr {
 
 fn nanos(time: Duration) -> u64 {
     u64::try_from(time.as_nanos()).unwrap_or(u64::MAX / 4).min(u64::MAX / 4)
-}
-
-#[expect(clippy::cast_precision_loss, reason = "counts of attempts are far below 2^53")]
-const fn whole(count: u64) -> f64 {
-    count as f64
 }
 
 /// Numbers that look random and follow from a seed (`SplitMix64`).
@@ -425,6 +549,14 @@ mod tests {
         }
     }
 
+    fn owner(known: u64, new: u64) -> Owner {
+        Owner {
+            tries: Owner::TRIES,
+            known,
+            new,
+        }
+    }
+
     const STRANGERS: LaneFilter = LaneFilter::Only(LaneKind::Strangers);
 
     #[test]
@@ -453,10 +585,10 @@ mod tests {
         };
         let shared = policy(vec![rule("account", KeyKind::Account, "10 per 1h", LaneFilter::Any)]);
         let told = simulate(lockout, &shared);
-        assert_eq!(told.owner, Owner { known: 0, new: 0 }, "{told:?}");
+        assert_eq!(told.owner, owner(0, 0), "{told:?}");
         let apart = policy(vec![rule("account", KeyKind::Account, "10 per 1h", STRANGERS)]);
         let told = simulate(lockout, &apart);
-        assert_eq!(told.owner, Owner { known: 24, new: 0 }, "{told:?}");
+        assert_eq!(told.owner, owner(24, 0), "{told:?}");
     }
 
     #[test]
@@ -510,7 +642,11 @@ mod tests {
             ..Scenario::usual(Attack::Targeted, 1)
         };
         let told = simulate(fast, &Policy::default());
-        assert_eq!((told.cut, told.guesses), (true, MOST_ATTEMPTS));
+        assert_eq!((told.cut, told.guesses), (true, MOST_DECISIONS));
+        assert!(
+            told.owner.tries < Owner::TRIES && told.owner.known == told.owner.tries,
+            "{told:?}"
+        );
     }
 
     #[test]

@@ -71,13 +71,11 @@ fn is_beaten(points: &[Point], index: usize) -> bool {
 /// Both measures run from 0 to 1 over the front. Guesses are compared by their magnitude: from 10 to 100 is as far as from
 /// 100 to 1000.
 fn knee(front: &[(usize, Point)]) -> Option<usize> {
-    let magnitude = |guesses: u64| whole(guesses).ln_1p();
     let stopped = Scale::over(front.iter().map(|(_, point)| whole(point.stopped)));
     let guesses = Scale::over(front.iter().map(|(_, point)| magnitude(point.guesses)));
     let far = |point: &Point| {
-        stopped
-            .place(whole(point.stopped))
-            .hypot(guesses.place(magnitude(point.guesses)))
+        let stopped = stopped.place(whole(point.stopped)).unwrap_or_default();
+        stopped.hypot(guesses.place(magnitude(point.guesses)).unwrap_or_default())
     };
     let nearest = front
         .iter()
@@ -85,30 +83,38 @@ fn knee(front: &[(usize, Point)]) -> Option<usize> {
     Some(nearest.0)
 }
 
+/// A count, to be compared or drawn.
 #[expect(clippy::cast_precision_loss, reason = "only compared, and no count is near 2^53")]
-const fn whole(count: u64) -> f64 {
+pub const fn whole(count: u64) -> f64 {
     count as f64
 }
 
-struct Scale {
-    least: f64,
-    most: f64,
+/// By what factor there are more: 10 is as far from 100 as that from 1000.
+pub fn magnitude(count: u64) -> f64 {
+    whole(count).ln_1p()
+}
+
+/// From the least of some values to the most.
+#[derive(Clone, Copy, Debug)]
+pub struct Scale {
+    /// The one end.
+    pub least: f64,
+    /// The other.
+    pub most: f64,
 }
 
 impl Scale {
-    fn over(values: impl Iterator<Item = f64> + Clone) -> Self {
+    /// From the least of these to the most.
+    pub fn over(values: impl Iterator<Item = f64> + Clone) -> Self {
         Self {
             least: values.clone().fold(f64::INFINITY, f64::min),
             most: values.fold(f64::NEG_INFINITY, f64::max),
         }
     }
 
-    fn place(&self, value: f64) -> f64 {
-        if self.most > self.least {
-            (value - self.least) / (self.most - self.least)
-        } else {
-            0.0
-        }
+    /// Where a value is between the ends, from 0 to 1; `None` where they are one.
+    pub fn place(&self, value: f64) -> Option<f64> {
+        (self.most > self.least).then(|| (value - self.least) / (self.most - self.least))
     }
 }
 

@@ -277,15 +277,18 @@ impl Press {
             "<section><div class=\"scroll\"><table><thead><tr><th scope=\"col\">{}</th>{heads}<td></td></tr></thead><tbody>{rows}</tbody></table></div></section>",
             words.quota
         );
-        let people = if swept.people == 0 {
-            format!("<p>{}</p>", escaped(words.nobody))
-        } else {
-            String::new()
-        };
+        let notes = [
+            (swept.people == 0, words.nobody),
+            (swept.cut, words.cut),
+            (!swept.of_sign_ins, words.no_sign_ins),
+        ];
+        let notes = notes.into_iter().filter(|(holds, _)| *holds);
+        let notes: Vec<_> = notes.map(|(_, note)| format!("<p>{}</p>", escaped(note))).collect();
+        let notes = notes.concat();
         let (how, definition) = (words.how_to_read, escaped(words.definition_people));
         let _infallible = write!(
             body,
-            "<section class=\"note\"><h2>{how}</h2><p>{definition}</p>{people}</section>"
+            "<section class=\"note\"><h2>{how}</h2><p>{definition}</p>{notes}</section>"
         );
         self.page(words.sweep, &lead, &body)
     }

@@ -3,10 +3,9 @@
 
 use std::fmt::Write as _;
 
-use super::super::chart::{magnitude, whole};
 use super::escaped;
 use crate::domain::limits::replay::Series;
-use crate::domain::limits::tradeoff::{Point, Standing};
+use crate::domain::limits::tradeoff::{Point, Scale, Standing, magnitude, whole};
 
 const WIDTH: f64 = 900.0;
 const HEIGHT: f64 = 260.0;
@@ -114,20 +113,9 @@ pub fn tradeoff(label: &str, axes: [&str; 2], points: &[(Point, Standing)]) -> S
             .unwrap_or_default()
             .max(1),
     );
-    let guesses = |pick: fn(f64, f64) -> f64| {
-        points
-            .iter()
-            .map(|(point, _)| magnitude(point.guesses))
-            .reduce(pick)
-            .unwrap_or_default()
-    };
-    let (fewest, most) = (guesses(f64::min), guesses(f64::max));
+    let across = Scale::over(points.iter().map(|(point, _)| magnitude(point.guesses)));
     let x = |guesses: u64| {
-        let part = if most > fewest {
-            (magnitude(guesses) - fewest) / (most - fewest)
-        } else {
-            0.5
-        };
+        let part = across.place(magnitude(guesses)).unwrap_or(0.5);
         LEFT + 20.0 + (WIDTH - LEFT - RIGHT - 60.0) * part
     };
     let y = |stopped: u64| TOP + (TALL - TOP - BOTTOM - 14.0) * (1.0 - whole(stopped) / whole(top));

@@ -124,6 +124,8 @@ fn a_sweep_is_drawn_with_its_knee() {
         key: KeyKind::ClientAccount,
         current: "10 per 15m".parse().unwrap(),
         people: 312,
+        cut: false,
+        of_sign_ins: true,
         cells: cells.collect(),
     };
     for language in Language::ALL {

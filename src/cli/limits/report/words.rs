@@ -40,8 +40,12 @@ pub struct Words {
     pub definition_people: &'static str,
     pub definition_guesses: &'static str,
     pub nobody: &'static str,
+    pub cut: &'static str,
+    pub no_sign_ins: &'static str,
     pub unknown: fn(&str, &str, &str) -> String,
     pub banned: fn(&str) -> String,
+    pub ordered: fn(&str, &str, &str, &str) -> String,
+    pub still: &'static str,
     pub password: fn(&str, &str) -> String,
     pub rule_of: fn(&str, &str, &str) -> String,
     pub tradeoff: &'static str,
@@ -106,13 +110,21 @@ static ENGLISH: Words = Words {
     definition_guesses: "A guess is a wrong password of a stranger that was let through. Days are those of UTC; the median is \
         over all accounts at which there was one, existing or invented.",
     nobody: "Nobody succeeded in these attempts, so nobody can be found to be stopped.",
+    cut: "With some of these quotas more can be guessed than is simulated: their guesses are the least.",
+    no_sign_ins: "The rule counts no sign-ins, so that no quota of it bounds guesses.",
     unknown: |count, policy, through| {
         format!(
             "Of {count} attempts nobody knows how they would have ended, since they were stopped; {policy} lets {through} of them \
              through. They are taken for wrong ones, and for nobody's success."
         )
     },
-    banned: |count| format!("{count} attempts were stopped by a ban, before any rule. They are left out."),
+    banned: |count| {
+        format!("{count} attempts were stopped by a ban and by no rule. They are left out, but for what they drew.")
+    },
+    ordered: |what, from, until, author| {
+        format!("From {from} to {until} an order of {author} was in force, and is taken into account: {what}.")
+    },
+    still: "now",
     password: |rule, policy| {
         format!(
             "The rule {rule} of {policy} counts by password. Nothing is recorded of passwords, so it has counted nothing here."
@@ -177,13 +189,23 @@ static JAPANESE: Words = Words {
     definition_guesses: "「推測」とは、見知らぬ端末からの誤ったパスワードで、通されたものです。一日は UTC で区切ります。中央値は、\
         実在するかどうかにかかわらず、推測のあったすべてのアカウントについてのものです。",
     nobody: "これらの試みに成功したものはないため、止められる人を見つけることはできません。",
+    cut: "一部の上限値では、シミュレーションの範囲を超える数の推測が可能です。その推測の数は下限です。",
+    no_sign_ins: "このルールはサインインを数えないため、どの上限値でも推測の数は変わりません。",
     unknown: |count, policy, through| {
         format!(
             "{count} 件の試みは当時止められたため、結果は分かりません。{policy} はそのうち {through} 件を通します。\
              これらは誤りとみなし、誰の成功ともみなしません。"
         )
     },
-    banned: |count| format!("{count} 件の試みはルールより前に利用禁止によって止められたため、除いてあります。"),
+    banned: |count| {
+        format!(
+            "{count} 件の試みはルールではなく利用禁止によって止められたため、使った回数を除いて集計に含めていません。"
+        )
+    },
+    ordered: |what, from, until, author| {
+        format!("{from} から {until} まで {author} による指示が有効でした。これを反映しています: {what}")
+    },
+    still: "現在",
     password: |rule, policy| {
         format!(
             "{policy} のルール {rule} はパスワードごとに数えます。パスワードは一切記録されないため、ここでは何も数えていません。"
