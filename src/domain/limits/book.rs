@@ -1,6 +1,7 @@
 //! The table of a ledger: buckets in bounded memory, each kept once.
 
-use std::collections::{BTreeSet, HashMap};
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap};
 use std::hash::{BuildHasher, RandomState};
 
 use hashbrown::HashTable;
@@ -8,20 +9,22 @@ use serde::{Deserialize, Serialize};
 
 use super::ledger::{Bucket, Draw, Subject};
 use super::meter::{Meter, Nanos};
+use super::pages::Pages;
 use super::policy::RuleName;
 use super::tally::Tally;
 
 /// Buckets and their tallies.
 #[derive(Debug)]
 pub(super) struct Book {
-    slots: Vec<Slot>,
+    slots: Pages<Slot>,
     /// Slots whose bucket was forgotten.
     free: Vec<u32>,
     /// Where the slot of a bucket is.
     places: HashTable<u32>,
     hashing: RandomState,
-    /// The slots that no attempt under way holds, by the time at which they may be forgotten.
-    idle: BTreeSet<(Nanos, u32)>,
+    /// Slots by the time before which they are not forgotten, each once at most. A slot whose bucket has been drawn on
+    /// since is put in line again when its turn comes, so that a draw moves nothing here.
+    line: BinaryHeap<Reverse<(Nanos, u32)>>,
     /// The tallies of buckets for which there was no room.
     shared: HashMap<RuleName, Tally>,
     /// How many buckets of each rule are kept.
@@ -101,11 +104,11 @@ const SHARES: usize = 4;
 impl Book {
     pub fn new(most: usize) -> Self {
         Self {
-            slots: Vec::new(),
+            slots: Pages::default(),
             free: Vec::new(),
             places: HashTable::new(),
             hashing: RandomState::new(),
-            idle: BTreeSet::new(),
+            line: BinaryHeap::new(),
             shared: HashMap::new(),
             of_rules: HashMap::new(),
             most: most.min(u32::MAX as usize),
@@ -136,7 +139,7 @@ impl Book {
 
     pub fn tally(&self, found: Found, rule: &RuleName, now: Nanos) -> Tally {
         match found {
-            Found::Own(slot) => self.slots.get(slot as usize).map(|slot| slot.tally),
+            Found::Own(slot) => self.slots.get(slot).map(|slot| slot.tally),
             Found::New => Some(self.fresh(rule, now)),
             Found::Shared => self.shared.get(rule).copied(),
         }
@@ -159,9 +162,10 @@ impl Book {
         let fit = |tally: &mut Tally| tally.meter = Meter::full_at_time(full_at);
         match found {
             Found::Own(slot) => {
-                let meter = self.slots.get(slot as usize).map(|slot| slot.tally.meter);
-                if meter.is_some_and(|meter| meter.full_at() > full_at) {
-                    self.change_slot(slot, fit);
+                if let Some(slot) = self.slots.get_mut(slot)
+                    && slot.tally.meter.full_at() > full_at
+                {
+                    fit(&mut slot.tally);
                 }
             }
             Found::Shared => {
@@ -188,7 +192,7 @@ impl Book {
     pub fn release(&mut self, held: &Held, charged: bool, now: Nanos) {
         self.change(held, |tally| tally.release(held.charge, charged, now));
         match held.slot {
-            Some(slot) => self.forget_if_idle(slot, now),
+            Some(slot) => self.let_go(slot, now),
             None => {
                 if self.shared.get(&held.rule).is_some_and(|tally| tally.is_idle(now)) {
                     self.shared.remove(&held.rule);
@@ -200,30 +204,34 @@ impl Book {
     /// What is missing of one bucket is missing of another one from now on.
     pub fn pour(&mut self, from: &Bucket, to: &Bucket, now: Nanos) {
         let Some(source) = self.place(from) else { return };
-        let missing = self
-            .slots
-            .get(source as usize)
-            .map(|slot| slot.tally.meter.missing(now));
-        let Some(missing) = missing.filter(|missing| *missing > 0) else {
+        let Some(slot) = self.slots.get_mut(source) else { return };
+        let missing = slot.tally.meter.missing(now);
+        if missing == 0 {
             return;
-        };
-        self.change_slot(source, |tally| tally.meter = Meter::default());
-        self.forget_if_idle(source, now);
+        }
+        slot.tally.meter = Meter::default();
+        self.let_go(source, now);
         let found = self.find(to, &mut self.room());
         self.charge(to.clone(), found, now, |meter| meter.charged(missing, now));
     }
 
-    /// Forgets buckets that are full again, at most so many. Answers how many.
+    /// Forgets buckets that are full again, of at most so many whose turn it is. Answers how many.
     pub fn forget_full(&mut self, now: Nanos, most: usize) -> usize {
-        let mut forgotten = 0;
-        while forgotten < most
-            && let Some((full_at, slot)) = self.idle.first().copied()
-            && full_at <= now
-        {
-            self.idle.pop_first();
-            self.forget(slot);
-            forgotten += 1;
+        let before = self.len();
+        for _ in 0..most {
+            let Some(Reverse((due, place))) = self.line.peek().copied() else {
+                break;
+            };
+            if due > now {
+                break;
+            }
+            self.line.pop();
+            if let Some(slot) = self.slots.get_mut(place) {
+                slot.tally.in_line = false;
+            }
+            self.let_go(place, now);
         }
+        let forgotten = before - self.len();
         if most == usize::MAX {
             self.shared.retain(|_, tally| !tally.is_idle(now));
         }
@@ -234,13 +242,13 @@ impl Book {
     /// shared. What was forgotten is full, so it needs no mark.
     pub fn counted(&self, part: usize, slots: usize, now: Nanos) -> Option<Counted> {
         let left = |tally: &Tally| Some(tally.left(now)).filter(|left| *left > 0);
-        let all = self.slots.chunks(slots.max(1)).nth(part);
-        if all.is_none() && part > 0 {
+        let first = part.saturating_mul(slots);
+        if first >= self.slots.len() && part > 0 {
             return None;
         }
         // Digests of passwords mean nothing to another process, and go nowhere.
         let told = |slot: &&Slot| !matches!(slot.bucket.subject, Subject::Password(_));
-        let slots = all.into_iter().flatten().filter(told);
+        let slots = self.slots.iter_from(first).take(slots).filter(told);
         let shared = self.shared.iter().filter(|_| part == 0);
         Some(Counted {
             meters: slots
@@ -269,34 +277,23 @@ impl Book {
         let slot = self.settle_in(bucket, found, now);
         let held = Held { rule, charge: 0, slot };
         self.change(&held, |tally| tally.meter = by(tally.meter));
+        if let Some(slot) = slot {
+            self.let_go(slot, now);
+        }
     }
 
     fn change(&mut self, held: &Held, by: impl FnOnce(&mut Tally)) {
-        match held.slot {
-            Some(slot) => self.change_slot(slot, by),
-            None => by(self.shared.entry(held.rule.clone()).or_default()),
-        }
-    }
-
-    fn change_slot(&mut self, place: u32, by: impl FnOnce(&mut Tally)) {
-        let Some(slot) = self.slots.get_mut(place as usize) else {
-            return;
+        let tally = match held.slot {
+            Some(place) => self.slots.get_mut(place).map(|slot| &mut slot.tally),
+            None => Some(self.shared.entry(held.rule.clone()).or_default()),
         };
-        if slot.tally.held == 0 {
-            self.idle.remove(&(slot.tally.meter.full_at(), place));
-        }
-        by(&mut slot.tally);
-        if slot.tally.held == 0 {
-            self.idle.insert((slot.tally.meter.full_at(), place));
+        if let Some(tally) = tally {
+            by(tally);
         }
     }
 
     fn place(&self, bucket: &Bucket) -> Option<u32> {
-        let is_of = |slot: &u32| {
-            self.slots
-                .get(*slot as usize)
-                .is_some_and(|slot| slot.bucket == *bucket)
-        };
+        let is_of = |slot: &u32| self.slots.get(*slot).is_some_and(|slot| slot.bucket == *bucket);
         self.places.find(self.hashing.hash_one(bucket), is_of).copied()
     }
 
@@ -317,50 +314,46 @@ impl Book {
         let hash = self.hashing.hash_one(&bucket);
         let tally = self.fresh(&bucket.rule, now);
         *self.of_rules.entry(bucket.rule.clone()).or_default() += 1;
-        let slot = Slot { bucket, tally };
-        let place = match self.free.pop() {
-            Some(place) => {
-                if let Some(free) = self.slots.get_mut(place as usize) {
-                    *free = slot;
-                }
-                place
-            }
-            None => self.append(slot),
-        };
-        self.idle.insert((tally.meter.full_at(), place));
+        let place = self.put(Slot { bucket, tally });
         let (slots, hashing) = (&self.slots, &self.hashing);
         self.places.insert_unique(hash, place, |slot| {
-            slots
-                .get(*slot as usize)
-                .map_or(0, |slot| hashing.hash_one(&slot.bucket))
+            slots.get(*slot).map_or(0, |slot| hashing.hash_one(&slot.bucket))
         });
         place
     }
 
-    /// The slots grow by half, and never beyond the most there may be.
-    fn append(&mut self, slot: Slot) -> u32 {
-        if self.slots.len() == self.slots.capacity() {
-            let more = (self.slots.len() / 2).clamp(16, 1 << 16);
-            let left = self.most.saturating_sub(self.slots.len()).max(1);
-            self.slots.reserve_exact(more.min(left));
-        }
-        let place = u32::try_from(self.slots.len()).unwrap_or(u32::MAX);
-        self.slots.push(slot);
-        place
-    }
-
-    fn forget_if_idle(&mut self, place: u32, now: Nanos) {
-        if let Some(slot) = self.slots.get(place as usize)
-            && slot.tally.is_idle(now)
+    fn put(&mut self, mut slot: Slot) -> u32 {
+        if let Some(place) = self.free.pop()
+            && let Some(free) = self.slots.get_mut(place)
         {
-            self.idle.remove(&(slot.tally.meter.full_at(), place));
+            // Who had the place before may still be in line. Its turn is that of the next one then, and no harm: at its turn
+            // a bucket is forgotten only if it is full.
+            slot.tally.in_line = free.tally.in_line;
+            *free = slot;
+            return place;
+        }
+        self.slots.push(slot)
+    }
+
+    /// A slot that no attempt under way holds any more is forgotten when it is full, and else waits in line for that.
+    fn let_go(&mut self, place: u32, now: Nanos) {
+        let Some(slot) = self.slots.get_mut(place) else {
+            return;
+        };
+        if slot.tally.held > 0 {
+            return;
+        }
+        if slot.tally.is_idle(now) {
             self.forget(place);
+        } else if !slot.tally.in_line {
+            slot.tally.in_line = true;
+            self.line.push(Reverse((slot.tally.meter.full_at(), place)));
         }
     }
 
-    /// `place` is in use, and not among the idle ones any more.
+    /// Of a slot that is free already there is nothing to forget.
     fn forget(&mut self, place: u32) {
-        let Some(slot) = self.slots.get(place as usize) else {
+        let Some(slot) = self.slots.get(place) else {
             return;
         };
         let hash = self.hashing.hash_one(&slot.bucket);

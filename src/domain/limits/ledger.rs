@@ -179,8 +179,9 @@ impl<R: Clone> Refusal<R> {
     }
 }
 
-/// Full meters forgotten with each attempt. An attempt adds at most a few, so the table keeps pace without a pause.
-const FORGET_AT_ONCE: usize = 8;
+/// Buckets that are looked at with each attempt, of those whose turn to be forgotten has come. An attempt adds a few and draws
+/// on a few, which get another turn for that, so the table keeps pace without a pause.
+const FORGET_AT_ONCE: usize = 16;
 
 /// The meters.
 #[derive(Debug)]
@@ -189,7 +190,7 @@ pub struct Ledger {
 }
 
 impl Ledger {
-    /// Most meters that a gateway keeps for each policy, the one in force and the one on trial: about 25 MiB each.
+    /// Most meters that a gateway keeps for each policy, the one in force and the one on trial: 20 to 26 MiB each.
     pub const MOST: usize = 200_000;
 
     /// With room for so many meters, about 120 bytes each.

@@ -11,6 +11,7 @@ pub mod difference;
 pub mod fixed;
 pub mod ledger;
 mod meter;
+mod pages;
 pub mod policy;
 mod quota;
 pub mod reading;

@@ -16,6 +16,8 @@ pub(super) struct Tally {
     pub pending: u64,
     /// Attempts under way.
     pub held: u32,
+    /// Whether the table has its slot in line, to forget it.
+    pub in_line: bool,
 }
 
 impl Tally {

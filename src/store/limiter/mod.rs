@@ -100,7 +100,7 @@ struct Open {
 }
 
 impl MemoryLimiter {
-    /// Most meters that a gateway keeps for each policy, the one in force and the one on trial: about 25 MiB each.
+    /// Most meters that a gateway keeps for each policy, the one in force and the one on trial: 20 to 26 MiB each.
     pub const MOST: usize = Ledger::MOST;
 
     /// Nothing is counted yet, and no policy is in force.
