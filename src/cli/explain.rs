@@ -1,5 +1,7 @@
 //! `sekisho explain`: what would become of a request, by which rule, and what the web client would be told.
 
+mod bans;
+
 use std::net::IpAddr;
 use std::path::Path;
 
@@ -13,6 +15,7 @@ use crate::config::{Config, JWKS_PATH, RESERVED_PREFIX, Site};
 use crate::domain::account::{Account, AccountState, Extension};
 use crate::domain::api_token::{ApiToken, ApiTokenState};
 use crate::domain::doors::Doors;
+use crate::domain::limits::NameDigest;
 use crate::domain::limits::attempt::{Endpoint, LaneKind};
 use crate::domain::limits::policy::{Action, LaneFilter, LimitRule};
 use crate::domain::method;
@@ -23,7 +26,10 @@ use crate::domain::site::{Place, SiteMap};
 use crate::domain::target::RequestPath;
 use crate::flows::TokenKey;
 
+use bans::{InTheWay, Visitor};
+
 use super::account::no_such_account;
+use super::limits::pseudonym;
 use super::open;
 use super::output::{BAD, CARE, GOOD, Output, STRONG};
 use super::table::{Styled, Table};
@@ -43,6 +49,9 @@ pub struct Explain {
     /// The client's address
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1")]
     from: IpAddr,
+    /// The browser, by the pseudonym that the log has for it
+    #[arg(long, value_name = "PSEUDONYM", value_parser = pseudonym)]
+    device: Option<NameDigest>,
     /// The method
     #[arg(long, default_value = "GET")]
     method: http::Method,
@@ -62,6 +71,14 @@ enum Who {
 }
 
 impl Who {
+    /// Whose account it is, whatever may be done with it.
+    const fn account(&self) -> Option<&Account> {
+        match self {
+            Self::Person(account) => Some(account),
+            Self::Nobody | Self::Program(..) => None,
+        }
+    }
+
     /// The person who would be signed in.
     fn person(&self) -> Option<&Account> {
         match self {
@@ -107,6 +124,7 @@ struct Judgement<'a> {
     readings: Vec<Reading>,
     headers: Vec<(String, String)>,
     limits: Vec<(String, String)>,
+    bans: Vec<InTheWay>,
 }
 
 /// The end of the way.
@@ -117,6 +135,8 @@ enum Verdict {
     Forwarded,
     /// To the sign-in page, or 401.
     SignInFirst,
+    /// Not even read, or 403 behind a trusted proxy.
+    Banned,
     /// 403.
     Refused,
     /// 401, since the token opens nothing.
@@ -150,11 +170,17 @@ impl Explain {
             (None, Some(key)) => token(path, key)?,
             (None, None) => Who::Nobody,
         };
-        let judgement = self.judge(&config, &who)?;
+        let mut judgement = self.judge(&config, &who)?;
+        let visitor = Visitor {
+            from: self.from,
+            account: who.account().map(|account| account.id),
+            device: self.device,
+        };
+        judgement.meet(bans::look(path, &config, &visitor));
         if self.json {
             return output.json(&judgement);
         }
-        let table = facts(&judgement, &who);
+        let table = facts(&judgement, &who, output);
         output.table(&table)
     }
 
@@ -183,6 +209,7 @@ impl Explain {
             readings: Vec::new(),
             headers: Vec::new(),
             limits: Vec::new(),
+            bans: Vec::new(),
         };
         let sites = config.all_sites();
         let places: Vec<Place> = sites.iter().map(Site::place).collect();
@@ -246,6 +273,17 @@ impl Explain {
 }
 
 impl Judgement<'_> {
+    /// Bans stand before everything else.
+    fn meet(&mut self, bans: Vec<InTheWay>) {
+        if bans.iter().any(InTheWay::stops_requests) {
+            self.verdict = Verdict::Banned;
+            "Its address is banned, whatever it asks for and whoever is signed in.".clone_into(&mut self.why);
+            self.headers.clear();
+            self.limits.clear();
+        }
+        self.bans = bans;
+    }
+
     /// By the token of a program, and by the policy of the site.
     fn weigh(&mut self, site: &Site, who: &Who, path: &RequestPath<'_>, asked: &Asked<'_>) {
         let groups = who.groups();
@@ -500,7 +538,7 @@ fn counted(rule: &LimitRule) -> String {
     text
 }
 
-fn facts(judgement: &Judgement<'_>, who: &Who) -> Table {
+fn facts(judgement: &Judgement<'_>, who: &Who, output: &Output) -> Table {
     let mut table = Table::of_facts();
     let request = format!("{} {}", judgement.method, judgement.url);
     table.fact("Request", Styled::new(&request, STRONG));
@@ -522,6 +560,7 @@ fn facts(judgement: &Judgement<'_>, who: &Who) -> Table {
         Verdict::Forwarded => ("forwarded", GOOD),
         Verdict::SignInFirst => ("sign in first", CARE),
         Verdict::Ours => ("answered by the gateway", GOOD),
+        Verdict::Banned => ("banned", BAD),
         Verdict::Refused | Verdict::OutOfScope => ("refused, 403", BAD),
         Verdict::InvalidToken => ("refused, 401", BAD),
         Verdict::NotFound => ("refused, 404", BAD),
@@ -531,6 +570,10 @@ fn facts(judgement: &Judgement<'_>, who: &Who) -> Table {
     };
     table.fact("Verdict", Styled::new(verdict, style));
     table.fact("Why", judgement.why.as_str());
+    for (index, ban) in judgement.bans.iter().enumerate() {
+        let told = ban.told(output);
+        table.fact(if index == 0 { "Bans" } else { "" }, Styled::new(&told, BAD));
+    }
     for (index, (name, value)) in judgement.headers.iter().enumerate() {
         table.fact(if index == 0 { "Headers" } else { "" }, format!("{name}: {value}"));
     }
@@ -571,6 +614,7 @@ mod tests {
             who: None,
             token: None,
             from: "203.0.113.7".parse().unwrap(),
+            device: None,
             method,
             json: false,
         };
@@ -591,6 +635,7 @@ mod tests {
             who: None,
             token: None,
             from: "203.0.113.7".parse().unwrap(),
+            device: None,
             method: http::Method::GET,
             json: false,
         };
@@ -656,6 +701,7 @@ mod tests {
                 who: None,
                 token: None,
                 from: "203.0.113.7".parse().unwrap(),
+                device: None,
                 method: http::Method::GET,
                 json: false,
             };
@@ -676,6 +722,7 @@ mod tests {
             who: None,
             token: None,
             from: "::1".parse().unwrap(),
+            device: None,
             method: http::Method::GET,
             json: false,
         };

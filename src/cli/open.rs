@@ -33,6 +33,13 @@ pub fn office<T>(path: &Path, work: impl AsyncFnOnce(&Office, &Config) -> anyhow
     })
 }
 
+/// Whether there is a store already. Opening it makes one.
+pub fn has_store(config: &Config) -> bool {
+    STORE_FILES
+        .first()
+        .is_some_and(|database| config.store.directory.join(database).exists())
+}
+
 /// Refuses a store that belongs to another user, before a half-opened database explains it in its own words.
 pub fn refuse_foreign(directory: &Path) -> anyhow::Result<()> {
     let whom = || Whom::of(directory);

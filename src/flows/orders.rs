@@ -9,7 +9,7 @@ use crate::domain::account::AccountId;
 use crate::domain::event::{Actor, Consequences, Fact};
 use crate::domain::fault::Fault;
 use crate::domain::order::{Decree, Kind, Order, OrderId, PolicySource, Target, Words};
-use crate::ports::Orders;
+use crate::ports::{Orders, PastOrder};
 
 use super::World;
 
@@ -78,6 +78,11 @@ impl OrderOffice {
         let now = self.world.now();
         orders.retain(|order| !order.is_over(now));
         Ok(orders)
+    }
+
+    /// The applied policies and exemptions that were in force at any time from then on, the earliest first.
+    pub async fn bearing(&self, since: Timestamp) -> Result<Vec<PastOrder>, Fault> {
+        self.orders.bearing(since).await
     }
 
     /// Writes down that applied policies are over whose time has come, also while nothing ran. Answers which.

@@ -281,6 +281,7 @@ impl OwnAccount {
             account: Some(self.limiter.digest_text(&format!("account {id}"))),
             device: Some(self.limiter.digest_text(&session)),
             password: password.map(|password| self.limiter.digest_password(password)),
+            banned: self.orders.bans_account(id),
             ..Attempt::new(Endpoint::ChangePassword, client)
         };
         match self.limiter.attempt(attempt, Some(id)) {

@@ -141,7 +141,12 @@ impl SignIn {
             None => None,
         };
         self.aim(&mut limited, &attempt, credential.as_ref());
-        let banned = device.is_some() || self.bans(&limited, typed);
+        limited.banned = device.is_some()
+            || self.bans(&limited, typed)
+            || credential
+                .as_ref()
+                .is_some_and(|credential| self.orders.bans_account(credential.account.id));
+        let banned = limited.banned;
         let lane = limited.lane();
         let place = Place::of(attempt.client, lane);
         let person = credential.as_ref().map(|credential| credential.account.id);
@@ -287,8 +292,6 @@ impl SignIn {
         banned: bool,
         place: Place,
     ) -> Result<(Result<Entrant, (Option<Account>, Reason)>, Spent), Fault> {
-        let of_account = |credential: &Credential| self.orders.bans_account(credential.account.id);
-        let banned = banned || credential.as_ref().is_some_and(of_account);
         let Some(password) = password else {
             // Refused without hashing, for every name alike.
             let refused = Err((credential.map(|c| c.account), Reason::WrongPassword));

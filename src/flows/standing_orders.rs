@@ -116,7 +116,7 @@ mod tests {
     use crate::domain::order::tests::ban;
     use crate::domain::session::tests::at;
     use crate::domain::token::TOKEN_BYTES;
-    use crate::ports::{Clock, Entropy};
+    use crate::ports::{Clock, Entropy, PastOrder};
     use crate::store::MemoryStore;
 
     struct Hand(Mutex<Timestamp>);
@@ -147,6 +147,10 @@ mod tests {
     impl Socket {
         fn plugged(&self) -> Result<&MemoryStore, Fault> {
             if self.is_out.load(std::sync::atomic::Ordering::SeqCst) {
+        async fn bearing(&self, since: Timestamp) -> Result<Vec<PastOrder>, Fault> {
+            self.plugged()?.bearing(since).await
+        }
+
                 return Err(Fault::unavailable("could not read", "it is pulled out"));
             }
             Ok(&self.store)

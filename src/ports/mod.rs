@@ -40,7 +40,7 @@ pub use hasher::{Compared, Hasher, Place, Spent, Verification};
 pub use keys::Keys;
 pub use limiter::{Crowds, Grant, Limiter, Nobody, Ruling, Stopped, Witness};
 pub use mailer::{Alert, Content, Entry, Mail, Mailer, Reader, Receipt, Refusal};
-pub use orders::Orders;
+pub use orders::{Orders, PastOrder};
 pub use outbox::{LetterListing, LetterStatus, Outbox, Queue};
 pub use principals::Principals;
 pub use services::Services;

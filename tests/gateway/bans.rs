@@ -345,6 +345,21 @@ async fn a_banned_account_is_refused_as_a_wrong_password_is() {
 
     let shown = house.gateway.cli(&["account", "show", "101"]).await.succeeded();
     assert!(shown.contains("Banned") && shown.contains(": taken over"), "{shown}");
+    let explain = ["explain", "--url", "https://in.test/x", "--as", "101", "--json"];
+    let explained: Value = house.gateway.cli_json(&explain).await;
+    assert_eq!(explained["bans"][0]["stops"], "sign-ins", "{explained:#}");
+    assert_eq!(
+        (&explained["verdict"], &explained["bans"][0]["reason"]),
+        (&json!("forwarded"), &json!("taken over"))
+    );
+    // Two passwords to sign in and one in the session: counted as bans, and again when they are replayed.
+    let told: Value = eventually("the attempts in the store", async || {
+        let told: Value = house.gateway.cli_json(&["limits", "replay", "--json"]).await;
+        (told["recorded"]["banned"] == 3).then_some(told)
+    })
+    .await;
+    assert_eq!(told["active"]["banned"], 3, "{told:#}");
+    assert_eq!(told["active"]["agreement"]["other"], 0, "{told:#}");
     ban(&house, &["--account", "101", "--for", "1h", "--end-sessions"]).await;
     within(PROMISED, "the session to end", async || {
         (!session.passes().await).then_some(())
@@ -606,6 +621,22 @@ async fn an_applied_policy_is_ended_by_a_command_and_one_that_is_wrong_is_not_ap
     assert_eq!(ended["actor"], "operator");
     let none = house.gateway.cli(&["limits", "apply", "--end"]).await.failed();
     assert!(none.contains("no policy is applied"), "{none}");
+
+    // Whoever replays that time has the applied policy in its place, too, and is told so.
+    let told: Value = eventually("what was refused in the store", async || {
+        let told: Value = house.gateway.cli_json(&["limits", "replay", "--json"]).await;
+        (told["recorded"]["rules"]["sign-in.tight"]["refused"].as_u64() > Some(0)).then_some(told)
+    })
+    .await;
+    let order = &told["orders"][0];
+    assert_eq!(order["ordered"], "file tonight.toml", "{told:#}");
+    assert!(order["until"].is_string() && order["understood"] == true, "{order}");
+    let again = told["active"]["rules"]["sign-in.tight"]["refused"].as_u64();
+    assert!(again > Some(0), "{told:#}");
+    let compared = ["limits", "replay", "--active", "standard", "--json"];
+    let compared: Value = house.gateway.cli_json(&compared).await;
+    assert_eq!(compared["orders"], json!([]));
+    assert_eq!(compared["active"]["rules"]["sign-in.tight"], Value::Null);
 
     let unknown = house
         .gateway

@@ -65,7 +65,8 @@ struct Whom {
     pseudonym: Option<NameDigest>,
 }
 
-fn pseudonym(text: &str) -> Result<NameDigest, &'static str> {
+/// Reads a pseudonym, for the command line.
+pub fn pseudonym(text: &str) -> Result<NameDigest, &'static str> {
     order::pseudonym(text).ok_or("a pseudonym is 32 hexadecimal digits in lower case, as the log and records have it")
 }
 

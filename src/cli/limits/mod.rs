@@ -10,6 +10,7 @@ mod example;
 mod exempt;
 mod export;
 mod list;
+mod past;
 mod policies;
 mod promote;
 mod replay;
@@ -21,6 +22,9 @@ mod terms;
 mod trace;
 mod watch;
 mod words;
+
+pub use ban::pseudonym;
+pub use terms::until_words;
 
 use std::path::Path;
 use std::process::ExitCode;

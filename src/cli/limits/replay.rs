@@ -11,11 +11,12 @@ use serde::Serialize;
 
 use crate::domain::language::Language;
 use crate::domain::limits::record::AttemptRecord;
-use crate::domain::limits::replay::{Replay, Replayed, Tally};
+use crate::domain::limits::replay::{Course, Replay, Replayed, Tally};
 
 use super::super::open;
 use super::super::output::{BAD, CARE, FAINT, GOOD, Output, STRONG, aside};
 use super::super::table::{Styled, Table};
+use super::past::Told;
 use super::policies::{self, Named};
 use super::report;
 use super::trace::{Trace, TraceArgs};
@@ -60,10 +61,12 @@ pub struct Outcome {
     pub recorded: Option<Replayed>,
     /// What the policy that was on trial then would have done; `None` where none was.
     pub on_trial: Option<Replayed>,
-    /// The policy in force, on the same attempts.
+    /// The policy in force, on the same attempts; at times another one was applied by order.
     pub active: Side,
     /// The policy that is tried.
     pub tried: Option<Side>,
+    /// The orders of that time that were taken into account.
+    pub orders: Vec<Told>,
 }
 
 impl ReplayArgs {
@@ -74,7 +77,11 @@ impl ReplayArgs {
             None if self.active.is_none() => policies::on_trial(&open::config(config)?)?,
             None => None,
         };
-        let trace = self.trace.open(config)?;
+        let mut trace = self.trace.open(config)?;
+        // A policy that was named is compared with for all of the time.
+        if self.active.is_some() {
+            trace.past.forget_policies();
+        }
         let outcome = replay(&trace, &active, tried.as_ref())?;
         if let Some(file) = &self.report {
             report::write(file, &report::of_replay(&outcome, self.lang))?;
@@ -91,12 +98,13 @@ impl ReplayArgs {
 
 /// Goes through the attempts once, for all policies together.
 pub fn replay(trace: &Trace, active: &Named, tried: Option<&Named>) -> anyhow::Result<Outcome> {
-    let memory = tried
-        .map(|tried| tried.policy.memory())
-        .unwrap_or_default()
-        .max(active.policy.memory());
-    let begin = |named: &Named| Replay::new(named.policy.clone(), trace.since);
-    let (mut under_active, mut under_tried) = (begin(active), tried.map(begin));
+    let past = &trace.past;
+    let as_it_was = Course::new(&active.policy, &past.spells);
+    let instead = tried.map(|tried| Course::new(&tried.policy, &past.exemptions()));
+    let memory = instead.as_ref().map(Course::memory).unwrap_or_default();
+    let memory = memory.max(as_it_was.memory());
+    let begin = |course: Course| Replay::new(course, trace.since);
+    let (mut under_active, mut under_tried) = (begin(as_it_was), instead.map(begin));
     let (mut recorded, mut on_trial) = (Tally::default(), Tally::default());
     let mut had_trial = false;
     trace.each(memory, |page| {
@@ -121,6 +129,7 @@ pub fn replay(trace: &Trace, active: &Named, tried: Option<&Named>) -> anyhow::R
         on_trial: had_trial.then(|| on_trial.finish()),
         active: side(active, under_active),
         tried: tried.zip(under_tried).map(|(named, replay)| side(named, replay)),
+        orders: past.told.clone(),
     })
 }
 
@@ -164,6 +173,12 @@ impl Outcome {
             if replayed.refused + replayed.slowed + replayed.noted > 0 {
                 output.line(format_args!("\n{STRONG}{title}{STRONG:#}"))?;
                 output.table(&details(replayed))?;
+            }
+        }
+        if !self.orders.is_empty() {
+            output.line("\nOrders of that time, which were taken into account:")?;
+            for order in &self.orders {
+                output.line(format_args!("  {}", order.line(output)))?;
             }
         }
         for note in notes(self) {
@@ -259,7 +274,7 @@ fn notes(outcome: &Outcome) -> Vec<String> {
     }
     if all.banned > 0 {
         notes.push(format!(
-            "{} attempts were stopped by a ban, before any rule; they are left out.",
+            "{} attempts were stopped by a ban and by no rule; they are left out, but for what they drew.",
             all.banned
         ));
     }
@@ -293,6 +308,7 @@ impl Outcome {
             on_trial: None,
             active,
             tried,
+            orders: Vec::new(),
         }
     }
 }

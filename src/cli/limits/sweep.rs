@@ -15,7 +15,7 @@ use crate::domain::language::Language;
 use crate::domain::limits::Quota;
 use crate::domain::limits::attempt::Endpoint;
 use crate::domain::limits::policy::{KeyKind, LimitRule, Policy, RuleName};
-use crate::domain::limits::replay::{Replay, Replayed};
+use crate::domain::limits::replay::{Course, Replay, Replayed};
 use crate::domain::limits::simulate::reach_within;
 use crate::domain::limits::tradeoff::{Point, Standing, counts, periods, standings};
 
@@ -188,9 +188,10 @@ pub fn sweep(trace: &Trace, base: &Named, rule: &LimitRule, quotas: &[Quota]) ->
 /// Each of these policies on all attempts, by as many threads as there are cores.
 pub fn replay_all(trace: &Trace, policies: &[Arc<Policy>]) -> anyhow::Result<Vec<Replayed>> {
     let memory = policies.iter().map(|policy| policy.memory()).max().unwrap_or_default();
+    let exempt = trace.past.exemptions();
     let mut replays: Vec<_> = policies
         .iter()
-        .map(|policy| Replay::new(Arc::clone(policy), trace.since))
+        .map(|policy| Replay::new(Course::new(policy, &exempt), trace.since))
         .collect();
     let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
     let share = replays.len().div_ceil(cores).max(1);
@@ -216,9 +217,9 @@ struct Told<'a> {
     rule: &'a RuleName,
     current: String,
     people: u64,
-    quotas: Vec<ToldCell>,
     /// Whether the guesses of some quota are only the least.
     cut: bool,
+    quotas: Vec<ToldCell>,
 }
 
 #[derive(Serialize)]
@@ -246,8 +247,8 @@ impl Swept {
             rule: &self.rule,
             current: self.current.to_string(),
             people: self.people,
-            quotas: self.cells.iter().map(cell).collect(),
             cut: self.cut,
+            quotas: self.cells.iter().map(cell).collect(),
         }
     }
 
@@ -305,7 +306,6 @@ impl Swept {
             ]);
         }
         output.table(&table)?;
-        if self.people == 0 {
         if self.cut {
             output.line(format_args!(
                 "\n{CARE}With some of these quotas more can be guessed than is simulated: their guesses are the least.{CARE:#}"
@@ -317,6 +317,7 @@ impl Swept {
                 self.rule
             ))?;
         }
+        if self.people == 0 {
             output.line(format_args!(
                 "\n{CARE}Nobody succeeded in these attempts, so nobody can be found to be stopped.{CARE:#}"
             ))?;

@@ -21,6 +21,7 @@ use crate::ports::Since;
 use super::super::account::import::bar;
 use super::super::open;
 use super::super::output::{Several, aside};
+use super::past::Past;
 
 /// Which attempts.
 #[derive(Args)]
@@ -61,6 +62,8 @@ pub struct Trace {
     pub since: Timestamp,
     until: Timestamp,
     source: Source,
+    /// What was ordered meanwhile. Another system's log has no orders of ours.
+    pub past: Past,
 }
 
 enum Source {
@@ -84,9 +87,12 @@ impl TraceArgs {
             bail!("--since is not before --until");
         }
         let Some(file) = &self.from else {
+            let since = since.unwrap_or_else(|| earlier(now, Duration::from_hours(30 * 24)));
+            let until = until.unwrap_or(now);
             return Ok(Trace {
-                since: since.unwrap_or_else(|| earlier(now, Duration::from_hours(30 * 24))),
-                until: until.unwrap_or(now),
+                since,
+                until,
+                past: Past::of(config, since, until)?,
                 source: Source::Store(config.to_owned()),
             });
         };
@@ -94,6 +100,7 @@ impl TraceArgs {
             since: since.unwrap_or(Timestamp::MIN),
             until: until.unwrap_or(Timestamp::MAX),
             source: Source::Log(self.read(file)?),
+            past: Past::default(),
         })
     }
 

@@ -90,6 +90,8 @@ pub struct Attempt {
     pub device: Option<NameDigest>,
     /// The password tried, under a key that lives for minutes and in memory only.
     pub password: Option<NameDigest>,
+    /// Whether a ban has it come to nothing, whatever is tried. It is counted all the same, so that nobody can tell.
+    pub banned: bool,
 }
 
 impl Attempt {
@@ -102,6 +104,7 @@ impl Attempt {
             account: None,
             device: None,
             password: None,
+            banned: false,
         }
     }
 

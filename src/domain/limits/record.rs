@@ -25,7 +25,7 @@ pub enum Verdict {
     Noted(RuleName),
     /// Stop; by this rule.
     Refused(RuleName),
-    /// Stop: a ban.
+    /// Come to nothing: no rule refuses, and a ban does.
     Banned,
 }
 
@@ -41,6 +41,15 @@ impl Verdict {
             (Some((rule, _)), _) => Self::Slowed(rule.clone()),
             (None, Some((rule, _))) => Self::Noted(rule.clone()),
             (None, None) => Self::Granted,
+        }
+    }
+
+    /// The same for an attempt that a ban is about. A rule that refuses is asked first, as by everybody else.
+    #[must_use]
+    pub fn under_a_ban(self) -> Self {
+        match self {
+            Self::Refused(_) => self,
+            Self::Granted | Self::Slowed(_) | Self::Noted(_) | Self::Banned => Self::Banned,
         }
     }
 }
@@ -65,9 +74,9 @@ pub struct AttemptRecord {
     pub lane: LaneKind,
     /// From which device, where it is known.
     pub device: Option<NameDigest>,
-    /// How it ended; `None` where the policy in force stopped it, so that nobody knows.
+    /// How it ended; `None` where the policy in force or a ban stopped it, so that nobody knows.
     pub outcome: Option<Outcome>,
-    /// How long after `at` that was known; nothing where it was stopped. Until then the attempt was under way, and what it
+    /// How long after `at` that was known; nothing where the policy in force stopped it. Until then the attempt was under way, and what it
     /// drew on was held: whoever decides over it again settles it at `at + took`.
     pub took: Duration,
     /// What the policy in force said.

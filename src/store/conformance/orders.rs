@@ -3,10 +3,12 @@
 use super::*;
 use crate::domain::limits::NameDigest;
 use crate::domain::order::{Decree, Order, OrderId, PolicySource, Target, Words};
+use crate::ports::PastOrder;
 
 stories! {
     an_order_comes_back_as_it_was_given,
     a_second_order_about_the_same_ends_the_first,
+    what_the_limits_counted_by_is_told_as_long_as_it_is_kept,
     one_policy_is_in_force_whatever_it_is_called,
     an_order_is_ended_once_and_each_change_is_another_revision,
     orders_are_swept_by_the_day_they_were_over,
@@ -84,6 +86,35 @@ async fn a_second_order_about_the_same_ends_the_first(ports: Ports) {
             .await
             .unwrap()
     );
+}
+
+async fn what_the_limits_counted_by_is_told_as_long_as_it_is_kept(ports: Ports) {
+    let (strict, relaxed) = (
+        Order {
+            until: Some(at(500)),
+            ..policy("strict", 1)
+        },
+        Order {
+            until: None,
+            ..policy("relaxed", 20)
+        },
+    );
+    let exempt = order(Decree::Exempt("10.0.0.0/8".parse().unwrap()), 3, Some(40));
+    for order in [&strict, &exempt, &ban("203.0.113.7", 4, None), &relaxed] {
+        ports.give(order).await;
+    }
+    let past = |order: &Order, ended: Option<i64>| PastOrder {
+        order: order.clone(),
+        ended_at: ended.map(at),
+    };
+    let all = [past(&strict, Some(20)), past(&exempt, None), past(&relaxed, None)];
+    let spans = [Some(at(20)), Some(at(40)), None];
+    for (since, left) in [(0, 0), (19, 0), (20, 1), (39, 1), (40, 2), (9_999, 2)] {
+        let told = ports.orders.bearing(at(since)).await.unwrap();
+        assert_eq!(told, all[left..], "{since}");
+        let until: Vec<_> = told.iter().map(PastOrder::until).collect();
+        assert_eq!(until, spans[left..], "{since}");
+    }
 }
 
 async fn one_policy_is_in_force_whatever_it_is_called(ports: Ports) {

@@ -18,14 +18,14 @@ use crate::domain::account::AccountId;
 use crate::domain::limits::attempt::Attempt;
 use crate::domain::limits::ledger::{Bucket, Counted, Decision, Draw, Ledger, Outcome, Reservation, Subject};
 use crate::domain::limits::policy::{KeyKind, Policy, RuleName};
-use crate::domain::limits::record::{AttemptRecord, Seen, Verdict};
+use crate::domain::limits::record::{Seen, Verdict};
 use crate::domain::limits::regime::Regime;
 use crate::domain::limits::{NameDigest, Nanos};
 use crate::domain::password::Password;
 use crate::ports::{AttemptLog, Clock, Crowds, Entropy, Grant, Limiter, NoLog, Nobody, Ruling, Stopped, Witness};
 
 use passwords::PasswordKeys;
-use records::{Almanac, digest};
+use records::{Almanac, digest, ended, seen};
 
 /// Meters that are told to another process under one lock: well below a millisecond's worth.
 const PART: usize = 4096;
@@ -207,23 +207,7 @@ impl Limiter for MemoryLimiter {
             Some(Decision::Granted { reservation, .. }) if !stopped => Some((number, reservation)),
             _ => None,
         };
-        let seen = Seen {
-            password: attempt.password,
-            record: AttemptRecord {
-                at,
-                endpoint: attempt.endpoint,
-                client: attempt.client,
-                budgets: attempt.budgets,
-                account: attempt.account,
-                person,
-                lane: attempt.lane(),
-                device: attempt.device,
-                outcome: None,
-                took: Duration::ZERO,
-                active: Verdict::of(&decision),
-                candidate,
-            },
-        };
+        let seen = seen(&attempt, person, at, Verdict::of(&decision), candidate);
         shared.rule(decision, trial, now, Some(seen))
     }
 
@@ -283,23 +267,9 @@ impl Shared {
         }
         let decision = Decision::Refused { retry_after, rule };
         self.witness.decided(Some(attempt.endpoint), &decision);
-        self.log.note(Seen {
-            password: attempt.password,
-            record: AttemptRecord {
-                at,
-                endpoint: attempt.endpoint,
-                client: attempt.client,
-                budgets: attempt.budgets,
-                account: attempt.account,
-                person,
-                lane: attempt.lane(),
-                device: attempt.device,
-                outcome: None,
-                took: Duration::ZERO,
-                active: Verdict::of(&decision),
-                candidate: tried.as_ref().map(Verdict::of),
-            },
-        });
+        let candidate = tried.as_ref().map(Verdict::of);
+        self.log
+            .note(seen(&attempt, person, at, Verdict::of(&decision), candidate));
         match decision {
             Decision::Refused { retry_after, rule } => Some(Stopped { retry_after, rule }),
             Decision::Granted { .. } => None,
@@ -341,8 +311,8 @@ impl Shared {
             now
         };
         if let Some(mut seen) = open.seen {
-            seen.record.outcome = Some(outcome);
-            seen.record.took = Duration::from_nanos(now.0.saturating_sub(open.began.0));
+            let took = Duration::from_nanos(now.0.saturating_sub(open.began.0));
+            ended(&mut seen, outcome, took);
             self.log.note(seen);
         }
     }

@@ -1,10 +1,16 @@
-//! What the records of attempts are told by: digests of names, and times that are as far apart as on the clock that never
-//! goes back.
+//! What is written down about an attempt, and what that is told by: digests of names, and times that are as far apart as on
+//! the clock that never goes back.
+
+use std::time::Duration;
 
 use hmac::{Hmac, KeyInit, Mac};
 use jiff::Timestamp;
 use sha2::Sha256;
 
+use crate::domain::account::AccountId;
+use crate::domain::limits::attempt::Attempt;
+use crate::domain::limits::ledger::Outcome;
+use crate::domain::limits::record::{AttemptRecord, Seen, Verdict};
 use crate::domain::limits::{NameDigest, Nanos};
 use crate::ports::Clock;
 
@@ -19,6 +25,46 @@ pub(super) fn digest(key: &[u8], text: &str) -> NameDigest {
         low.copy_from_slice(&code[8..16]);
     }
     NameDigest(u64::from_be_bytes(high), u64::from_be_bytes(low))
+}
+
+/// An attempt as it was decided over, with what the policy in force and the one on trial said to it. How it ends is not known
+/// yet, or never will be.
+pub(super) fn seen(
+    attempt: &Attempt,
+    person: Option<AccountId>,
+    at: Timestamp,
+    active: Verdict,
+    candidate: Option<Verdict>,
+) -> Seen {
+    // What a rule has stopped was over before anybody saw the ban.
+    let is_banned = attempt.banned && !matches!(active, Verdict::Refused(_));
+    let said = |verdict: Verdict| {
+        if is_banned { verdict.under_a_ban() } else { verdict }
+    };
+    Seen {
+        password: attempt.password,
+        record: AttemptRecord {
+            at,
+            endpoint: attempt.endpoint,
+            client: attempt.client,
+            budgets: attempt.budgets,
+            account: attempt.account,
+            person,
+            lane: attempt.lane(),
+            device: attempt.device,
+            outcome: None,
+            took: Duration::ZERO,
+            active: said(active),
+            candidate: candidate.map(said),
+        },
+    }
+}
+
+/// Writes down how it ended, so long after it was decided over. Of what a ban has stopped nobody knows whether it was right.
+pub(super) fn ended(seen: &mut Seen, outcome: Outcome, took: Duration) {
+    let record = &mut seen.record;
+    record.took = took;
+    record.outcome = Some(outcome).filter(|outcome| record.active != Verdict::Banned || !outcome.is_charged());
 }
 
 /// Tells which time of day a moment of the monotonic clock is. It follows the clock on the wall only where that was set:

@@ -8,6 +8,7 @@ use super::*;
 use crate::domain::client::ClientAddr;
 use crate::domain::limits::attempt::{Endpoint, LaneKind};
 use crate::domain::limits::policy::{Action, LimitRule};
+use crate::domain::limits::record::AttemptRecord;
 use crate::domain::token::TOKEN_BYTES;
 
 /// A clock that each reading moves on, so that nothing happens at the same time; and chance that never repeats itself.
@@ -129,6 +130,46 @@ fn attempts_in_parallel_get_exactly_the_quota() {
     assert_eq!(count.into_inner(), 10);
     assert_eq!(limiter.len(), 11, "a refused attempt leaves no meter behind");
     assert_eq!(notes.0.lock().len(), 200, "each is noted");
+}
+
+#[test]
+fn an_attempt_under_a_ban_is_noted_as_one_and_drawn_like_any_wrong_one() {
+    let (clock, notes) = (Ticking::by(1), Arc::new(Notes::default()));
+    let limiter = limiter(&clock, &notes);
+    let rules = |quota: &str| vec![rule("account", KeyKind::Account, quota)];
+    limiter.govern(regime(rules("2 per 1h"), Some(rules("1 per 1h"))));
+    let banned = || Attempt {
+        banned: true,
+        ..attempt(1, 1)
+    };
+    granted(&limiter, banned()).unwrap().settle(Outcome::NotTried);
+    for _ in 0..2 {
+        clock.wait(Duration::from_millis(5));
+        drop(granted(&limiter, banned()).unwrap());
+    }
+    assert!(
+        granted(&limiter, banned()).is_none(),
+        "nobody can tell it from a wrong password"
+    );
+    let by_account = || Verdict::Refused(RuleName::parse("account").unwrap());
+    let noted: Vec<_> = notes.0.lock().drain(..).map(|seen| seen.record).collect();
+    let said: Vec<_> = noted
+        .iter()
+        .map(|record| (record.active.clone(), record.candidate.clone().unwrap(), record.outcome))
+        .collect();
+    assert_eq!(
+        said,
+        [
+            (Verdict::Banned, Verdict::Banned, Some(Outcome::NotTried)),
+            (Verdict::Banned, Verdict::Banned, None),
+            (Verdict::Banned, by_account(), None),
+            (by_account(), by_account(), None),
+        ]
+    );
+    assert!(
+        noted[1].took > Duration::ZERO,
+        "what it held until then is held in a replay"
+    );
 }
 
 #[test]
@@ -344,6 +385,8 @@ fn a_million_invented_names_stay_under_64_mib_and_free_nobody_with_a_policy_on_t
         Arc::clone(&clock) as _,
         Arc::clone(&clock) as _,
     );
+    // A process that has run for long: its allocator has had large blocks, and keeps the room of such from then on.
+    drop(std::hint::black_box(vec![1_u8; 30 << 20]));
     let before = resident();
     let limiter = MemoryLimiter::new(terms);
     let rules = || {
@@ -385,8 +428,6 @@ struct Again {
 impl Again {
     fn new(policy: &Arc<Policy>) -> Self {
         Self {
-    // A process that has run for long: its allocator has had large blocks, and keeps the room of such from then on.
-    drop(std::hint::black_box(vec![1_u8; 30 << 20]));
             ledger: Ledger::new(1000),
             policy: Arc::clone(policy),
             open: Vec::new(),

@@ -6,8 +6,8 @@ use jiff::Timestamp;
 use super::MemoryStore;
 use crate::domain::event::Consequences;
 use crate::domain::fault::Fault;
-use crate::domain::order::{Order, OrderId};
-use crate::ports::Orders;
+use crate::domain::order::{Kind, Order, OrderId};
+use crate::ports::{Orders, PastOrder};
 
 /// An order and when it was ended.
 pub(super) struct StoredOrder {
@@ -50,6 +50,20 @@ impl Orders for MemoryStore {
         let mut orders: Vec<Order> = unended.map(|stored| stored.order.clone()).collect();
         orders.sort_by_key(|order| std::cmp::Reverse((order.made_at, order.id)));
         Ok((orders, state.order_revision))
+    }
+
+    async fn bearing(&self, since: Timestamp) -> Result<Vec<PastOrder>, Fault> {
+        let state = self.state.lock();
+        let counts = |stored: &&StoredOrder| stored.order.decree.kind() != Kind::Ban;
+        let past = state.orders.iter().filter(counts).map(|stored| PastOrder {
+            order: stored.order.clone(),
+            ended_at: stored.ended_at,
+        });
+        let mut past: Vec<PastOrder> = past
+            .filter(|past| past.until().is_none_or(|until| until > since))
+            .collect();
+        past.sort_by_key(|past| (past.order.made_at, past.order.id));
+        Ok(past)
     }
 
     async fn revision(&self) -> Result<i64, Fault> {

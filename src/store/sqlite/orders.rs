@@ -2,6 +2,7 @@
 
 use async_trait::async_trait;
 use jiff::Timestamp;
+use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, SqliteConnection, query};
 
 use super::SqliteStore;
@@ -10,7 +11,7 @@ use super::rows::{self, Trouble, ms};
 use crate::domain::event::Consequences;
 use crate::domain::fault::Fault;
 use crate::domain::order::{Decree, Order, OrderId, PolicySource, Words};
-use crate::ports::Orders;
+use crate::ports::{Orders, PastOrder};
 
 #[async_trait]
 impl Orders for SqliteStore {
@@ -82,6 +83,26 @@ impl Orders for SqliteStore {
                 .await?;
             let orders: Result<Vec<Order>, Trouble> = found.iter().map(rows::order).collect();
             Ok((orders?, revision))
+        })
+        .await
+    }
+
+    async fn bearing(&self, since: Timestamp) -> Result<Vec<PastOrder>, Fault> {
+        self.read("read the orders of before", async {
+            let found = query(
+                "SELECT * FROM orders WHERE kind IN ('exemption', 'policy') AND coalesce(ended_at > $1, TRUE) \
+                 AND coalesce(until > $1, TRUE) ORDER BY made_at, id",
+            )
+            .bind(ms(since))
+            .fetch_all(&self.readers)
+            .await?;
+            let past = |row: &SqliteRow| -> Result<PastOrder, Trouble> {
+                Ok(PastOrder {
+                    order: rows::order(row)?,
+                    ended_at: rows::time_if_any(row, "ended_at")?,
+                })
+            };
+            found.iter().map(past).collect()
         })
         .await
     }

@@ -219,6 +219,17 @@ impl Press {
         if all.banned > 0 {
             notes.push((words.banned)(&grouped(all.banned)));
         }
+        for order in &outcome.orders {
+            let until = order
+                .until
+                .map_or_else(|| words.still.to_owned(), |until| self.time(until));
+            notes.push((words.ordered)(
+                &order.ordered,
+                &self.time(order.from),
+                &until,
+                &order.author,
+            ));
+        }
         for side in sides(outcome) {
             let without = side.replayed.without.iter();
             notes.extend(without.map(|rule| (words.password)(rule.as_str(), &side.name)));

@@ -6,18 +6,19 @@
 //! as nobody's success), passwords (none is recorded, so that a rule that counts by password counts nothing), and whatever
 //! a person would have done differently.
 
+mod course;
 mod guesses;
 mod people;
 mod series;
 mod tally;
 
 use std::cmp::{Ordering, Reverse};
-use std::collections::BinaryHeap;
-use std::sync::Arc;
+use std::collections::{BTreeSet, BinaryHeap};
 use std::time::Duration;
 
 use jiff::Timestamp;
 
+pub use course::{Course, Ordered, Spell};
 pub use guesses::Guesses;
 pub use people::{PATIENCE, People};
 pub use series::{Bucket, Series};
@@ -26,12 +27,13 @@ pub use tally::{Agreement, Counted, Replayed, RuleFigures, Tally, Worst};
 use super::attempt::Attempt;
 use super::ledger::{Decision, Ledger, Outcome, Reservation};
 use super::meter::Nanos;
-use super::policy::{KeyKind, Policy, RuleName};
+use super::policy::{KeyKind, LimitRule, Policy, RuleName};
 use super::record::{AttemptRecord, Verdict};
 
 /// A policy on its way through a record.
 pub struct Replay {
-    policy: Arc<Policy>,
+    course: Course,
+    without: Vec<RuleName>,
     ledger: Ledger,
     /// Granted, and not yet settled.
     under_way: BinaryHeap<Reverse<UnderWay>>,
@@ -43,9 +45,11 @@ pub struct Replay {
 impl Replay {
     /// Nothing has been tried yet. What is earlier than `counted_from` fills the meters, as it had done when the first
     /// attempt after it was made, and is not counted.
-    pub fn new(policy: Arc<Policy>, counted_from: Timestamp) -> Self {
+    pub fn new(policies: impl Into<Course>, counted_from: Timestamp) -> Self {
+        let course = policies.into();
         Self {
-            policy,
+            without: not_replayed(&course),
+            course,
             ledger: Ledger::new(Ledger::MOST),
             under_way: BinaryHeap::new(),
             granted: 0,
@@ -68,18 +72,20 @@ impl Replay {
     /// What came of it.
     pub fn finish(self) -> Replayed {
         Replayed {
-            without: not_replayed(&self.policy),
+            without: self.without,
             ..self.tally.finish()
         }
     }
 
     fn decide(&mut self, record: &AttemptRecord, now: Nanos) -> (Verdict, Duration) {
-        // A ban stops before any rule is asked, whatever the policy.
+        let decision = self
+            .ledger
+            .decide(self.course.at(record.at).draws(&record.attempt()), now);
+        let mut verdict = Verdict::of(&decision);
+        // A ban has its way under every policy, and what it stops is counted like any wrong attempt.
         if record.active == Verdict::Banned {
-            return (Verdict::Banned, Duration::ZERO);
+            verdict = verdict.under_a_ban();
         }
-        let decision = self.ledger.decide(self.policy.draws(&record.attempt()), now);
-        let verdict = Verdict::of(&decision);
         let Decision::Granted { reservation, delay, .. } = decision else {
             return (verdict, Duration::ZERO);
         };
@@ -108,14 +114,11 @@ impl Replay {
 }
 
 /// Rules that a record does not hold what they count by for.
-fn not_replayed(policy: &Policy) -> Vec<RuleName> {
-    let by_password = |rule: &&super::policy::LimitRule| rule.enabled && rule.key == KeyKind::Password;
-    policy
-        .rules
-        .iter()
-        .filter(by_password)
-        .map(|rule| rule.name.clone())
-        .collect()
+fn not_replayed(course: &Course) -> Vec<RuleName> {
+    let by_password = |rule: &&LimitRule| rule.enabled && rule.key == KeyKind::Password;
+    let rules = course.policies().flat_map(|policy| &policy.rules);
+    let names: BTreeSet<_> = rules.filter(by_password).map(|rule| rule.name.clone()).collect();
+    names.into_iter().collect()
 }
 
 /// An attempt that was granted and holds what it drew.
@@ -162,6 +165,7 @@ impl AttemptRecord {
             account: self.account,
             device: self.device,
             password: None,
+            banned: matches!(self.active, Verdict::Banned),
         }
     }
 }

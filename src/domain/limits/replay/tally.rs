@@ -28,7 +28,7 @@ pub struct Replayed {
     pub delay_seconds: u64,
     /// Let through, and somebody was told.
     pub noted: u64,
-    /// Stopped by a ban, before any rule: they are no part of the other figures.
+    /// Stopped by a ban and by no rule: they are no part of the other figures.
     pub banned: u64,
     /// Attempts of which nobody knows how they would have ended, since the policy in force stopped them.
     pub unknown: u64,

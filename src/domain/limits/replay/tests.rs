@@ -1,6 +1,7 @@
 //! What a policy would have come to, on traces that are written here.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use proptest::prelude::*;
 
@@ -8,7 +9,7 @@ use super::*;
 use crate::domain::client::ClientAddr;
 use crate::domain::limits::NameDigest;
 use crate::domain::limits::attempt::{Endpoint, LaneKind};
-use crate::domain::limits::policy::{Action, LaneFilter, LimitRule};
+use crate::domain::limits::policy::{Action, LaneFilter};
 use crate::domain::limits::regime::Regime;
 use crate::domain::session::tests::at;
 
@@ -218,17 +219,25 @@ fn what_was_stopped_is_taken_for_wrong_and_nobodys_success_and_is_told() {
 }
 
 #[test]
-fn bans_stand_before_every_policy() {
-    let policy = policy(vec![rule("client", KeyKind::Client, "1 per 1h")]);
+fn a_ban_has_its_way_under_every_policy_and_what_it_stops_is_counted_like_any_wrong_attempt() {
     let banned = AttemptRecord {
         active: Verdict::Banned,
         ..attempt(0, OFFICE, 1, None)
     };
-    let told = replay(&policy, &[banned.clone(), banned, attempt(1, OFFICE, 1, FAILED)]);
-    assert_eq!(
-        (told.banned, told.attempts, told.refused, told.agreement.other),
-        (2, 1, 0, 0)
-    );
+    let records = [banned.clone(), banned, attempt(1, OFFICE, 1, FAILED)];
+    for (quota, wanted) in [
+        ("9 per 1h", (2, 1, 0)),
+        ("2 per 1h", (2, 1, 1)),
+        ("1 per 1h", (1, 2, 2)),
+    ] {
+        let told = replay(&policy(vec![rule("client", KeyKind::Client, quota)]), &records);
+        assert_eq!((told.banned, told.attempts, told.refused), wanted, "{quota}");
+        assert_eq!(
+            (told.guesses.total, told.unknown_granted),
+            (1 - wanted.2.min(1), 0),
+            "{quota}"
+        );
+    }
 }
 
 #[test]
@@ -324,22 +333,33 @@ fn live(regime: &Regime, made: &[(u64, u64, AttemptRecord)]) -> Vec<AttemptRecor
             took: Duration::from_millis(*took),
             ..attempt.clone()
         };
-        let outcome = record.outcome.unwrap();
+        let banned = attempt.active == Verdict::Banned;
+        let outcome = record.outcome.filter(|_| !banned).unwrap_or(Outcome::Failed);
         let active = ledgers[0].decide(regime.active.draws(&record.attempt()), now);
-        record.active = Verdict::of(&active);
+        let stopped = matches!(active, Decision::Refused { .. });
+        let said = |verdict: Verdict| {
+            if banned && !stopped {
+                verdict.under_a_ban()
+            } else {
+                verdict
+            }
+        };
+        record.active = said(Verdict::of(&active));
         let candidate = regime.candidate.as_ref().unwrap();
         let tried = ledgers[1].decide(candidate.draws(&record.attempt()), now);
-        record.candidate = Some(Verdict::of(&tried));
+        record.candidate = Some(said(Verdict::of(&tried)));
         let mut held = Vec::new();
         match active {
             Decision::Granted { reservation, .. } => held.push((0, reservation)),
             Decision::Refused { .. } => {
-                record.outcome = None;
                 record.took = Duration::ZERO;
             }
         }
+        if stopped || banned {
+            record.outcome = None;
+        }
         match tried {
-            Decision::Granted { reservation, .. } if record.outcome.is_some() => held.push((1, reservation)),
+            Decision::Granted { reservation, .. } if !stopped => held.push((1, reservation)),
             Decision::Granted { reservation, .. } => ledgers[1].settle(reservation, Outcome::Failed, now),
             Decision::Refused { .. } => {}
         }
@@ -390,12 +410,15 @@ prop_compose! {
         account in 0_u64..3,
         device in prop::option::of(0_u64..2),
         outcome in prop::sample::select(Outcome::ALL.to_vec()),
+        banned in prop::bool::weighted(0.2),
     ) -> (u64, u64, AttemptRecord) {
         let record = attempt(0, &format!("192.0.{client}.7"), account, Some(outcome));
         let record = match device {
             Some(device) => at_device(device, record),
             None => record,
         };
+        let active = if banned { Verdict::Banned } else { Verdict::Granted };
+        let record = AttemptRecord { active, ..record };
         (gap, took, record)
     }
 }
