@@ -133,7 +133,7 @@ pub(super) const RULES: [Template; 14] = [
         endpoints: &[At::SignIn],
         key: By::Password,
         lane: STRANGERS,
-        quotas: ["100 per 1h", "20 per 1h", "10 per 1h"],
+        quotas: ["50 per 15m", "10 per 15m", "5 per 15m"],
         actions: REFUSE,
     },
     Template {

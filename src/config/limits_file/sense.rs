@@ -1,5 +1,6 @@
 //! What cannot be counted together: rules that are written well and could never do what they say.
 
+use crate::domain::limits::PASSWORDS_KNOWN_FOR;
 use crate::domain::limits::attempt::{Endpoint, LaneKind};
 use crate::domain::limits::fixed::Fixed;
 use crate::domain::limits::policy::{Action, KeyKind, LaneFilter, LimitRule, RuleName};
@@ -39,6 +40,16 @@ pub(super) fn nonsense(rule: &LimitRule) -> Vec<Nonsense> {
             why: "a stranger's device is not known, so key \"device\" counts none of lane \"strangers\": write lane = \
                   \"known\", or another key"
                 .to_owned(),
+        });
+    }
+    if found.is_empty() && rule.key == By::Password && rule.quota.period() > PASSWORDS_KNOWN_FOR {
+        found.push(Nonsense {
+            parts: &["quota", "key"],
+            why: format!(
+                "that two passwords were the same is known for {} and no longer, so that no quota for a longer time could be \
+                 kept: write it for {0} or less",
+                humantime::format_duration(PASSWORDS_KNOWN_FOR)
+            ),
         });
     }
     found

@@ -8,7 +8,7 @@ use crate::domain::limits::advice::Advice;
 use crate::domain::limits::attempt::{Attempt, Endpoint, LaneKind};
 use crate::domain::limits::ledger::Draw;
 use crate::domain::limits::policy::{Action, KeyKind, LaneFilter, LimitRule, RuleName};
-use crate::domain::limits::{NameDigest, Quota};
+use crate::domain::limits::{NameDigest, PASSWORDS_KNOWN_FOR, Quota};
 
 const EXAMPLE: &str = include_str!("../../../config/limits.toml");
 
@@ -267,6 +267,7 @@ fn what_makes_no_sense_is_told_where_it_is_written() {
             "endpoint = \"change-password\"\nkey = \"client\"\nlane = \"strangers\"",
         ),
         rule("k", "endpoint = [\"sign-in\", \"forgot-password\"]\nkey = \"password\""),
+        rule("l", "endpoint = \"sign-in\"\nkey = \"password\""),
     ];
     insta::assert_snapshot!(complaints(&nonsense.concat()));
 }
@@ -277,6 +278,35 @@ fn a_change_of_the_preset_that_makes_no_sense_is_told_at_the_change() {
         "preset = \"standard\"\n[[rule]]\nname = \"pages.client\"\naction = \"slow\"\n[[rule]]\nname = \"sign-in.device\"\nlane = \
          \"strangers\"\n[[rule]]\nname = \"sign-in.acount\"\nquota = \"5 per 1h\"\n"
     ));
+}
+
+#[test]
+fn a_quota_by_password_for_longer_than_passwords_are_known_is_refused_where_it_is_written() {
+    let rule =
+        |quota: &str| format!("preset = \"strict\"\n[[rule]]\nname = \"sign-in.password\"\nquota = \"{quota}\"\n");
+    assert_eq!(
+        policy(&rule("10 per 15m")).rules.len(),
+        Preset::Strict.policy().rules.len()
+    );
+    let refused = complaints(&rule("10 per 901s"));
+    assert!(
+        refused.starts_with("limits.toml:4: rule sign-in.password, quota: ")
+            && refused.contains("write it for 15m or less"),
+        "{refused}"
+    );
+    for preset in Preset::ALL {
+        let by_password = preset
+            .policy()
+            .rules
+            .into_iter()
+            .filter(|rule| rule.key == KeyKind::Password);
+        assert!(
+            by_password.clone().count() > 0
+                && by_password
+                    .clone()
+                    .all(|rule| rule.quota.period() <= PASSWORDS_KNOWN_FOR)
+        );
+    }
 }
 
 #[test]
@@ -339,18 +369,23 @@ fn rule() -> impl Strategy<Value = LimitRule> {
         prop::sample::select(Action::ALL.to_vec()),
         any::<bool>(),
     );
-    let rule = parts.prop_map(
-        |(endpoints, key, lane, (burst, seconds), in_flight, action, enabled)| LimitRule {
+    let rule = parts.prop_map(|(endpoints, key, lane, (burst, seconds), in_flight, action, enabled)| {
+        let most = if key == KeyKind::Password {
+            PASSWORDS_KNOWN_FOR.as_secs()
+        } else {
+            u64::MAX
+        };
+        LimitRule {
             name: RuleName::parse("r").unwrap(),
             endpoints,
             key,
             lane,
-            quota: Quota::new(burst, std::time::Duration::from_secs(seconds)).unwrap(),
+            quota: Quota::new(burst, std::time::Duration::from_secs(seconds.min(most))).unwrap(),
             in_flight,
             action,
             enabled,
-        },
-    );
+        }
+    });
     rule.prop_filter("it makes sense", |rule| sense::nonsense(rule).is_empty())
 }
 

@@ -24,10 +24,16 @@ mod tally;
 mod tests;
 pub mod tradeoff;
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 pub use meter::{Meter, Nanos};
 pub use quota::{Quota, QuotaProblem};
+
+/// That the same password is tried again is known for so long, since its digest lives no longer. A quota for a longer time
+/// could not be kept.
+pub const PASSWORDS_KNOWN_FOR: Duration = Duration::from_mins(15);
 
 /// A name somebody typed, as a keyed digest: bounded in size, and no list of names in memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]

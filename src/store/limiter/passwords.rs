@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use zeroize::Zeroizing;
 
-use crate::domain::limits::{NameDigest, Nanos};
+use crate::domain::limits::{NameDigest, Nanos, PASSWORDS_KNOWN_FOR};
 use crate::domain::password::Password;
 use crate::ports::Entropy;
 
@@ -26,7 +26,7 @@ pub(super) struct PasswordKeys {
 
 impl PasswordKeys {
     /// A key is in use for so long, and kept for as long again.
-    pub const LIFE: Duration = Duration::from_mins(15);
+    pub const LIFE: Duration = PASSWORDS_KNOWN_FOR;
 
     pub fn new(entropy: Arc<dyn Entropy>, now: Nanos) -> Self {
         Self {

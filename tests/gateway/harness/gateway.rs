@@ -453,7 +453,7 @@ fn basic_policy() -> toml::Table {
         "token.client",
         "pages.client",
     ];
-    let wide = rules.map(|rule| (rule, "1000000 per 1h"));
+    let wide = rules.map(|rule| (rule, "1000000 per 15m"));
     format!("preset = \"standard\"\n{}", super::quotas(&wide))
         .parse()
         .unwrap()
