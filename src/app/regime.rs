@@ -307,6 +307,9 @@ impl Places {
     /// Blocks. A candidate that is not there is none: a promotion has moved it.
     fn read(&self) -> Read {
         let load = |path: &PathBuf| {
+            if let Some(open) = LimitsFile::open_to_writers(path) {
+                tracing::warn!("{open}");
+            }
             let read = LimitsFile::load(path).map(|file| file.policy);
             read.map_err(|problems| problems.iter().map(Problem::to_string).collect::<Vec<_>>())
         };

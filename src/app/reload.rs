@@ -173,7 +173,8 @@ impl Reloads {
     fn take_up(&self, state: &mut State, decided: Decided, governing: Governing) -> Reloaded {
         let config = &decided.config;
         let changes = state.decided.config.changes(&state.started, config);
-        let mut warnings: Vec<_> = config.warnings().iter().map(Problem::to_string).collect();
+        let weak = [config.warnings(), config.warnings_of_files()].concat();
+        let mut warnings: Vec<_> = weak.iter().map(Problem::to_string).collect();
         // Right a moment ago, when all files were checked, and wrong by now.
         if let Governing::Refused(wrong) = governing {
             warnings.extend(wrong);

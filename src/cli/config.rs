@@ -66,7 +66,8 @@ fn check(path: &Path, output: &mut Output) -> anyhow::Result<ExitCode> {
             } else {
                 (Survey::default(), Vec::new())
             };
-            let warnings = config.warnings().iter().map(ToString::to_string).collect::<Vec<_>>();
+            let warnings = [config.warnings(), config.warnings_of_files()].concat();
+            let warnings = warnings.iter().map(ToString::to_string).collect::<Vec<_>>();
             (
                 [
                     files,

@@ -82,6 +82,17 @@ impl Config {
         checks.problems
     }
 
+    /// What of these files weakens the gateway although it is allowed. Looks at the disk, as the checks do.
+    pub fn warnings_of_files(&self) -> Vec<Problem> {
+        let policies = [
+            ("limits.policy", &self.limits.policy),
+            ("limits.candidate", &self.limits.candidate),
+        ];
+        let exposed =
+            |(key, path): (&str, &Option<PathBuf>)| Some(Problem::of_key(key, open_to_writers(path.as_ref()?)?));
+        policies.into_iter().filter_map(exposed).collect()
+    }
+
     /// The files and directories whose content a reload takes up, besides the configuration itself. The certificate and
     /// the secrets are not among them.
     pub fn files(&self) -> Vec<PathBuf> {
@@ -314,6 +325,31 @@ fn exposed(path: &Path, metadata: &Metadata, forbidden: u32) -> Option<String> {
     ))
 }
 
+/// That everybody on the machine may change this file, or put another one in its place, and how to mend it. `None` when they
+/// may not, or when there is no such file.
+pub(super) fn open_to_writers(path: &Path) -> Option<String> {
+    const EVERYBODY_WRITES: u32 = 0o002;
+    const STICKY: u32 = 0o1000;
+    let mode = |path: &Path| Some(fs::metadata(path).ok()?.permissions().mode() & 0o7777);
+    let own = mode(path)?;
+    let (open, mode) = if own & EVERYBODY_WRITES != 0 {
+        (path, own)
+    } else {
+        // In a sticky directory only the owner of a file replaces it.
+        let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+        let parent = parent.unwrap_or(Path::new("."));
+        (
+            parent,
+            mode(parent).filter(|mode| mode & EVERYBODY_WRITES != 0 && mode & STICKY == 0)?,
+        )
+    };
+    let (path, open) = (path.display(), open.display());
+    Some(format!(
+        "whoever has an account on this machine can change {path}, and so lift every limit: {open} can be written by \
+         everybody (mode {mode:04o}); run: chmod o-w {open}"
+    ))
+}
+
 #[cfg(test)]
 mod tests {
     use tempfile::TempDir;
@@ -387,6 +423,47 @@ mod tests {
         assert_eq!(machine.complaint(), expected);
         fs::set_permissions(key, fs::Permissions::from_mode(0o640)).unwrap();
         assert_eq!(machine.config.check_files(), [], "a group may read it");
+    }
+
+    #[test]
+    fn a_policy_that_everybody_may_change_is_warned_of_with_its_remedy() {
+        let mut machine = Machine::new();
+        let (policy, candidate) = ("limits/policy.toml", "limits/candidate.toml");
+        let [policy, candidate] = [policy, candidate].map(|name| machine.write(name, "preset = \"standard\"\n", 0o644));
+        machine.config.limits.policy = Some(policy.clone());
+        machine.config.limits.candidate = Some(candidate.clone());
+        let allow = |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+        let warned = |machine: &Machine| -> Vec<String> {
+            let warnings = machine.config.warnings_of_files();
+            warnings.iter().map(Problem::to_string).collect()
+        };
+        assert_eq!(warned(&machine), [""; 0]);
+        allow(&policy, 0o664);
+        assert_eq!(warned(&machine), [""; 0], "a group may write it");
+        allow(&policy, 0o666);
+        let told = warned(&machine);
+        assert_eq!(told.len(), 1, "{told:?}");
+        let remedy = format!(
+            "can be written by everybody (mode 0666); run: chmod o-w {}",
+            policy.display()
+        );
+        assert!(
+            told[0].starts_with("limits.policy: ") && told[0].ends_with(&remedy),
+            "{told:?}"
+        );
+        assert_eq!(machine.config.check_files(), [], "it is used all the same");
+        // Whoever may write to the directory puts another file there.
+        allow(&policy, 0o644);
+        let directory = policy.parent().unwrap();
+        allow(directory, 0o777);
+        let told = warned(&machine);
+        let remedy = format!("chmod o-w {}", directory.display());
+        assert!(
+            told.len() == 2 && told.iter().all(|told| told.ends_with(&remedy)),
+            "{told:?}"
+        );
+        allow(directory, 0o1777);
+        assert_eq!(warned(&machine), [""; 0]);
     }
 
     #[test]

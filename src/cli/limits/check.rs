@@ -31,32 +31,30 @@ pub struct Check {
 
 impl Check {
     pub fn run(&self, config: &Path, output: &mut Output) -> anyhow::Result<ExitCode> {
-        let (name, read) = match &self.policy {
-            Some(named) => (named.display().to_string(), read(named)),
-            None => in_force(config)?,
+        let (named, (name, read)) = match &self.policy {
+            Some(named) => (Some(named.clone()), (named.display().to_string(), read(named))),
+            None => (open::config(config)?.limits.policy, in_force(config)?),
         };
+        let open = named.and_then(|file| LimitsFile::open_to_writers(&file));
         let file = match read {
             Ok(file) => file,
             Err(problems) => return Ok(refuse(&problems)),
         };
         if self.json {
-            output.json(&for_programs(&file, self.lang))?;
+            output.json(&for_programs(&file, open.as_deref(), self.lang))?;
             return Ok(ExitCode::SUCCESS);
         }
         for statement in file.policy.statements() {
             output.line(words::statement(self.lang, &statement))?;
         }
-        let advice = file.policy.advice();
-        for advice in &advice {
-            aside(format_args!(
-                "{CARE}warning:{CARE:#} {}",
-                words::advice(self.lang, advice)
-            ));
+        let warnings = warnings(&file, open.as_deref(), self.lang);
+        for warning in &warnings {
+            aside(format_args!("{CARE}warning:{CARE:#} {}", plain(warning)));
         }
         for network in &file.policy.exempt {
             output.line(exempt(&file, network, self.lang))?;
         }
-        output.line(self.verdict(&plain(&name), advice.len()))?;
+        output.line(self.verdict(&plain(&name), warnings.len()))?;
         Ok(ExitCode::SUCCESS)
     }
 
@@ -69,6 +67,13 @@ impl Check {
             (Language::Ja, n) => format!("{GOOD}{name} に誤りはありません{GOOD:#}が、注意が{n}件あります。"),
         }
     }
+}
+
+/// Everything to think over, and that everybody may write to the file, where they may.
+fn warnings(file: &LimitsFile, open: Option<&str>, language: Language) -> Vec<String> {
+    let advice = file.policy.advice().into_iter();
+    let advice = advice.map(|advice| words::advice(language, &advice));
+    open.map(str::to_owned).into_iter().chain(advice).collect()
 }
 
 /// Whom no rule counts, and why, where that is said.
@@ -130,7 +135,7 @@ fn language(text: &str) -> Result<Language, String> {
     text.parse().map_err(|_| "it is en or ja".to_owned())
 }
 
-fn for_programs(file: &LimitsFile, language: Language) -> Value {
+fn for_programs(file: &LimitsFile, open: Option<&str>, language: Language) -> Value {
     let policy = &file.policy;
     let exempt: Vec<Value> = policy
         .exempt
@@ -153,17 +158,12 @@ fn for_programs(file: &LimitsFile, language: Language) -> Value {
             value
         })
         .collect();
-    let advice: Vec<String> = policy
-        .advice()
-        .iter()
-        .map(|advice| words::advice(language, advice))
-        .collect();
     json!({
         "preset": file.preset.map(Preset::as_str),
         "rules": policy.rules.iter().map(rule).collect::<Vec<_>>(),
         "exempt": exempt,
         "statements": statements,
-        "warnings": advice,
+        "warnings": warnings(file, open, language),
     })
 }
 

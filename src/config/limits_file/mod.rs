@@ -46,6 +46,11 @@ impl LimitsFile {
         }
     }
 
+    /// What everybody on the machine may do to this file, where they may; whoever writes a policy decides whom it stops.
+    pub fn open_to_writers(path: &Path) -> Option<String> {
+        files::open_to_writers(path)
+    }
+
     /// The policy that a configuration names: its file, or the preset `standard`.
     ///
     /// # Errors
