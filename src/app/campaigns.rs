@@ -20,14 +20,15 @@ use crate::domain::campaigns::{Campaign, CampaignId, Campaigns, Change, Kind, Pu
 use crate::domain::event::{Actor, Consequences, Event, Fact};
 use crate::domain::fault::Fault;
 use crate::domain::limits::record::Seen;
-use crate::domain::limits::{Meter, Quota};
+use crate::domain::limits::{Meter, Nanos, Quota};
 use crate::domain::outbox::{Letter, LetterId, Matter};
 use crate::domain::session::later;
 use crate::flows::{Alerts, ClosePasswords, World};
-use crate::ports::{self, Accounts, AttemptLog, CampaignBook};
+use crate::ports::{Accounts, AttemptLog, CampaignBook};
 use crate::telemetry::metrics::AttackMetrics;
 
 use super::charter::Current;
+use super::closings::Closings;
 
 /// Attempts that wait to be looked at.
 const ROOM: usize = 8192;
@@ -38,6 +39,9 @@ const STORED_EVERY: Duration = Duration::from_mins(1);
 /// Attacks that are written down in an hour; more are in the log and on the screen alone, unless they get in. How many
 /// there seem to be is for strangers to choose, and the store is not theirs to fill.
 const WRITTEN_DOWN: u32 = 60;
+/// Times that administrators are written to in an hour, over all attacks. How many attacks there are, and how many get in,
+/// is for strangers to choose, and nobody reads a hundred letters.
+const LETTERS: u32 = 12;
 /// Events that wait for a store that is down; more are in the log alone.
 const MOST_PENDING: usize = 1000;
 
@@ -97,12 +101,15 @@ struct Desk {
     grown: HashSet<CampaignId>,
     urgent: HashSet<CampaignId>,
     written_down: Meter,
+    letters: Meter,
+    /// Whether attacks that got in wait for a letter.
+    held_back: bool,
     /// Those under way that are not.
     unwritten: HashSet<CampaignId>,
     /// What the store has not taken yet.
     ended: Vec<Campaign>,
     pending: Consequences,
-    to_close: Vec<(CampaignId, Success)>,
+    closings: Closings,
 }
 
 impl CampaignWatch {
@@ -135,10 +142,12 @@ impl CampaignWatch {
                 grown: HashSet::new(),
                 urgent: HashSet::new(),
                 written_down: Meter::default(),
+                letters: Meter::default(),
+                held_back: false,
                 unwritten: HashSet::new(),
                 ended: Vec::new(),
                 pending: Consequences::default(),
-                to_close: Vec::new(),
+                closings: Closings::default(),
             }),
         })
     }
@@ -220,14 +229,14 @@ impl Desk {
             .filter(|campaign| campaign.is_to_be_told(now))
             .map(|campaign| campaign.id)
             .collect();
-        if !untold.is_empty() {
-            let receivers = alerts.receivers().await?;
-            for id in untold {
-                self.tell(id, &receivers, now);
-            }
-        }
-        self.store(now, last).await?;
-        self.close().await
+        // Whatever cannot be done holds up nothing else.
+        let told = match untold.as_slice() {
+            [] => Ok(()),
+            untold => alerts.receivers().await.map(|to| self.alert(untold, &to, now)),
+        };
+        let stored = self.store(now, last).await;
+        let closed = self.close().await;
+        told.and(stored).and(closed)
     }
 
     /// Goes on with what another process has stored.
@@ -241,11 +250,11 @@ impl Desk {
         }
         if closes {
             // What was not closed when the process ended. A password that was set since is left alone.
-            let won = |campaign: &Campaign| {
-                let id = campaign.id;
-                campaign.successes.clone().into_iter().map(move |success| (id, success))
-            };
-            self.to_close.extend(living.iter().flat_map(won));
+            for campaign in &living {
+                for success in &campaign.successes {
+                    self.closings.add(campaign.id, *success);
+                }
+            }
         }
         self.campaigns = Campaigns::new(self.spread);
         self.campaigns.resume(living, self.world.now());
@@ -293,7 +302,7 @@ impl Desk {
                 self.unwritten.remove(&id);
                 self.urgent.insert(id);
                 if closes {
-                    self.to_close.push((id, success));
+                    self.closings.add(id, success);
                 }
             }
             Change::Ended(campaign) => {
@@ -312,10 +321,34 @@ impl Desk {
 
     /// Whether one more attack is written down.
     fn has_room_for_another(&mut self) -> bool {
-        let quota = Quota::new(WRITTEN_DOWN, Duration::from_hours(1));
-        let drawn = quota.and_then(|quota| self.written_down.draw(&quota, self.world.monotonic()).ok());
-        self.written_down = drawn.unwrap_or(self.written_down);
-        drawn.is_some()
+        draw(&mut self.written_down, WRITTEN_DOWN, self.world.monotonic())
+    }
+
+    /// A letter about each of these attacks as long as there is room for it; the last one there is room for is about all
+    /// that are left. Every letter names the others of its time. Without any room all of them wait for the next one: an
+    /// attack that got in stays under way until it has been told of.
+    fn alert(&mut self, untold: &[CampaignId], receivers: &[Email], now: Timestamp) {
+        let moment = self.world.monotonic();
+        let most = usize::try_from(LETTERS).unwrap_or(usize::MAX);
+        let room = Quota::hourly(LETTERS).room(self.letters, moment, most);
+        if room == 0 {
+            if !std::mem::replace(&mut self.held_back, true) {
+                tracing::error!(
+                    attacks = untold.len(),
+                    "attacks got in, and the administrators have been written to {LETTERS} times within the hour: the next \
+                     letter is about all of them"
+                );
+            }
+            return;
+        }
+        self.held_back = false;
+        for (number, id) in untold.iter().enumerate() {
+            if number < room && draw(&mut self.letters, LETTERS, moment) {
+                self.write(*id, receivers, now);
+            }
+            self.campaigns.tell(*id, now);
+            self.urgent.insert(*id);
+        }
     }
 
     fn record(&mut self, success: Option<&Success>, fact: Fact) {
@@ -332,7 +365,7 @@ impl Desk {
     }
 
     /// A letter to each of the administrators.
-    fn tell(&mut self, id: CampaignId, receivers: &[Email], now: Timestamp) {
+    fn write(&mut self, id: CampaignId, receivers: &[Email], now: Timestamp) {
         if receivers.is_empty() {
             tracing::error!(campaign = %id, "an attack got in, and there is nobody to write to: set limits.alert_to, or give an administrator an address");
         }
@@ -346,8 +379,6 @@ impl Desk {
                 created_at: now,
             });
         }
-        self.campaigns.tell(id, now);
-        self.urgent.insert(id);
     }
 
     /// What is new is stored at once, what has only grown now and then, and at the end all of it.
@@ -378,19 +409,17 @@ impl Desk {
 
     /// Takes away the passwords that attacks got in with.
     async fn close(&mut self) -> Result<(), Fault> {
-        while let Some((id, success)) = self.to_close.last().copied() {
-            match self.closing.run(id, &success).await? {
-                ports::Change::Done => {
-                    tracing::warn!(campaign = %id, account = %success.person, "a password that an attack got in with was taken away");
-                }
-                ports::Change::Unchanged | ports::Change::NotFound | ports::Change::LastAdministrator => {
-                    tracing::info!(campaign = %id, account = %success.person, "the password that an attack got in with is there no more");
-                }
-            }
-            self.to_close.pop();
-        }
-        Ok(())
+        let closing = &self.closing;
+        let close = |id, success: Success| async move { closing.run(id, &success).await };
+        self.closings.work(close).await
     }
+}
+
+/// Draws on a meter that grants so many an hour.
+fn draw(meter: &mut Meter, hourly: u32, now: Nanos) -> bool {
+    let drawn = meter.draw(&Quota::hourly(hourly), now);
+    *meter = drawn.unwrap_or(*meter);
+    drawn.is_ok()
 }
 
 #[cfg(test)]
@@ -419,7 +448,8 @@ mod tests {
         }
 
         fn monotonic(&self) -> Nanos {
-            Nanos(0)
+            let second = u64::try_from(self.0.load(Ordering::Relaxed)).unwrap();
+            Nanos((1 << 50) + second * 1_000_000_000)
         }
     }
 
@@ -514,7 +544,7 @@ mod tests {
         }
 
         async fn facts(&self) -> Vec<&'static str> {
-            let events = Events::list(&*self.store, EventFilter::newest(100)).await.unwrap();
+            let events = Events::list(&*self.store, EventFilter::newest(1000)).await.unwrap();
             events.iter().rev().map(|event| event.fact.name()).collect()
         }
 
@@ -578,6 +608,56 @@ mod tests {
         assert_eq!(office.letters().await, 1);
         let living = office.store.living().await.unwrap();
         assert!(living.iter().any(|campaign| campaign.succeeded == 1), "{living:#?}");
+    }
+
+    #[tokio::test]
+    async fn beyond_so_many_letters_an_hour_one_is_about_all_that_got_in_and_none_is_left_out() {
+        let mut office = Office::open();
+        let get_in = |office: &Office, second: i64, number: u32| {
+            let from = ClientAddr::new(std::net::Ipv4Addr::from_bits(0x2d00_0000 + number * 1021).into());
+            let account = 1000 + u64::from(number);
+            for guess in 0..20 {
+                let password = u64::from(number * 100 + guess);
+                office.watch.note(Made::wrong(second, from, account, password).0);
+            }
+            office.watch.note(Made::wrong(second, from, account, 7).right().0);
+        };
+        let untold = async |office: &Office| {
+            let living = office.store.living().await.unwrap();
+            living
+                .iter()
+                .filter(|campaign| campaign.succeeded > campaign.told)
+                .count()
+        };
+        for number in 0..30 {
+            get_in(&office, 1, number);
+        }
+        office.round(2, false).await.unwrap();
+        let most = usize::try_from(LETTERS).unwrap();
+        assert_eq!(
+            (office.letters().await, untold(&office).await),
+            (most, 0),
+            "the last letter is about 19 of them"
+        );
+        // Until there is room for a letter again the others wait, and then it is about all of them.
+        for number in 30..33 {
+            get_in(&office, 3, number);
+        }
+        office.round(4, false).await.unwrap();
+        office.round(200, false).await.unwrap();
+        assert_eq!((office.letters().await, untold(&office).await), (most, 3));
+        office.round(310, false).await.unwrap();
+        assert_eq!((office.letters().await, untold(&office).await), (most + 1, 0));
+        let told = office.store.living().await.unwrap();
+        assert_eq!(
+            told.iter().filter(|campaign| campaign.told_at == Some(at(310))).count(),
+            3
+        );
+        let succeeded = office.facts().await;
+        assert_eq!(
+            succeeded.iter().filter(|fact| **fact == "campaign.succeeded").count(),
+            33
+        );
     }
 
     #[tokio::test]

@@ -6,6 +6,7 @@ mod backup;
 mod campaigns;
 mod charter;
 mod clock;
+mod closings;
 mod control;
 mod counts;
 mod crowds;

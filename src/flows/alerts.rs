@@ -1,12 +1,14 @@
 //! What administrators are told of attacks: whom to write to, and what the letter says by the time it is written.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::domain::account::{AccountState, Email, Role};
-use crate::domain::campaigns::{CampaignId, Success};
+use crate::domain::campaigns::{Campaign, CampaignId, Success};
 use crate::domain::fault::Fault;
 use crate::domain::language::Language;
-use crate::domain::outbox::LetterId;
+use crate::domain::outbox::Letter;
+use crate::domain::session::earlier;
 use crate::ports::{Accounts, Alert, CampaignBook, Content, EmailMatch, Entry, Mail, Mailer, Reader, Receipt, Refusal};
 
 /// Tells administrators.
@@ -25,6 +27,10 @@ pub struct Alerts {
 
 /// The most accounts that a letter names.
 const MOST_ENTRIES: usize = 20;
+/// The most attacks that are looked at for those that a letter is about as well.
+const MOST_ATTACKS: usize = 1000;
+/// An attack is told of at the latest so long after the last that was seen of it.
+const TOLD_WITHIN: Duration = Duration::from_hours(48);
 
 impl Alerts {
     /// The addresses to write to.
@@ -49,7 +55,7 @@ impl Alerts {
     /// Writes the letter and hands it over; `None` when the attack is no longer known.
     pub(super) async fn send(
         &self,
-        letter: LetterId,
+        letter: &Letter,
         to: &Email,
         campaign: CampaignId,
         mailer: &dyn Mailer,
@@ -61,9 +67,11 @@ impl Alerts {
         for success in campaign.successes.iter().rev().take(MOST_ENTRIES) {
             entries.push(self.entry(success).await?);
         }
+        let others = self.told_with(&campaign, letter).await?;
         let alert = Alert {
             campaign: &campaign,
             entries,
+            others: &others,
             closes: self.closes,
         };
         let receiver = match self.accounts.find_by_email(to).await? {
@@ -74,13 +82,25 @@ impl Alerts {
             .as_deref()
             .map_or_else(|| Reader::in_language(self.language), Reader::from);
         let mail = Mail {
-            letter,
+            letter: letter.id,
             to,
             reader,
             content: Content::Campaign(&alert),
             site: None,
         };
         Ok(Some(mailer.send(mail).await))
+    }
+
+    /// The other attacks that administrators were to be told of at the time of this letter. Beyond so many letters an hour
+    /// they have none of their own.
+    async fn told_with(&self, campaign: &Campaign, letter: &Letter) -> Result<Vec<Campaign>, Fault> {
+        let since = earlier(letter.created_at, TOLD_WITHIN);
+        let mut others = self.campaigns.list(since, MOST_ATTACKS).await?;
+        // The store keeps the times of letters to the millisecond.
+        let moment = letter.created_at.as_millisecond();
+        let together = |other: &Campaign| other.told_at.is_some_and(|at| at.as_millisecond() == moment);
+        others.retain(|other| other.id != campaign.id && together(other));
+        Ok(others)
     }
 
     async fn entry(&self, success: &Success) -> Result<Entry, Fault> {
@@ -90,5 +110,46 @@ impl Alerts {
             at: success.at,
             client: success.client,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::event::Consequences;
+    use crate::domain::outbox::{LetterId, Matter};
+    use crate::domain::session::tests::at;
+    use crate::store::MemoryStore;
+
+    #[tokio::test]
+    async fn a_letter_is_about_every_attack_that_was_to_be_told_of_at_its_time() {
+        let store = Arc::new(MemoryStore::new());
+        let told = |after: Option<CampaignId>, second: i64| {
+            let sample = Campaign::sample(true, at(0));
+            Campaign {
+                id: CampaignId::after(after, at(0)),
+                told_at: Some(at(second)),
+                ..sample
+            }
+        };
+        let first = told(None, 5);
+        let with_it = told(Some(first.id), 5);
+        let later = told(Some(with_it.id), 6);
+        let all = [first.clone(), with_it.clone(), later];
+        store.put(&all, Consequences::default()).await.unwrap();
+        let to = Email::parse("security@example.com").unwrap();
+        let letter = Letter {
+            id: LetterId::new(uuid::Uuid::from_u128(1)),
+            matter: Matter::Campaign { to, campaign: first.id },
+            created_at: at(5),
+        };
+        let alerts = Alerts {
+            accounts: store.clone(),
+            campaigns: store,
+            to: Vec::new(),
+            language: Language::En,
+            closes: false,
+        };
+        assert_eq!(alerts.told_with(&first, &letter).await.unwrap(), [with_it]);
     }
 }

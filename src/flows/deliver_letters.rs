@@ -115,7 +115,7 @@ impl DeliverLetters {
     async fn work(&self, queued: &QueuedLetter, delivery: &mut Delivery) -> Result<(), Fault> {
         let letter = &queued.letter;
         if let Matter::Campaign { to, campaign } = &letter.matter {
-            return match self.alerts.send(letter.id, to, *campaign, &*self.mailer).await? {
+            return match self.alerts.send(letter, to, *campaign, &*self.mailer).await? {
                 None => {
                     delivery.withheld += 1;
                     self.withhold(letter, None, Reason::UnknownName).await

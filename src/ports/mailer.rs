@@ -76,6 +76,8 @@ pub struct Alert<'a> {
     pub campaign: &'a Campaign,
     /// Where it got in.
     pub entries: Vec<Entry>,
+    /// Other attacks that got in, of which this letter tells as well.
+    pub others: &'a [Campaign],
     /// Whether passwords that it got in with are taken away.
     pub closes: bool,
 }

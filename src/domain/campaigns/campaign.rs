@@ -24,7 +24,7 @@ impl CampaignId {
     const DIGITS: &[u8; 36] = b"0123456789abcdefghijklmnopqrstuvwxyz";
 
     /// The id of what is noticed at this time, after `last`.
-    pub(super) fn after(last: Option<Self>, at: Timestamp) -> Self {
+    pub fn after(last: Option<Self>, at: Timestamp) -> Self {
         let at = u64::try_from(at.as_millisecond()).unwrap_or_default();
         Self(at.max(last.map_or(0, |last| last.0.saturating_add(1))))
     }

@@ -53,6 +53,9 @@ pub struct Written {
 /// Steps that writing a letter may take, far more than ours need: a theme that loops for ever is refused by its check.
 const FUEL: u64 = 200_000;
 
+/// The most other attacks that a letter about one of them names.
+const MOST_OTHERS: usize = 20;
+
 impl LetterPress {
     /// Loads the templates, those of a theme in the place of ours. `zone` is the time zone in which letters tell the
     /// time.
@@ -223,7 +226,19 @@ impl LetterPress {
                 }
             })
             .collect();
+        let others: Vec<Value> = (alert.others.iter().take(MOST_OTHERS))
+            .map(|other| {
+                context! {
+                    id => other.id.to_string(),
+                    kind => other.kind.as_str(),
+                    succeeded => other.succeeded,
+                    last => moment(other.last_at),
+                }
+            })
+            .collect();
         context! {
+            more_others => alert.others.len() - others.len(),
+            others,
             kind => campaign.kind.as_str(),
             id => campaign.id.to_string(),
             began => moment(campaign.began_at),

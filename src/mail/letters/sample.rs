@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::{LetterPress, TEMPLATES, Written};
 use crate::domain::account::{Account, AccountId, AccountState, Email, Extension, Role};
-use crate::domain::campaigns::{Campaign, Success};
+use crate::domain::campaigns::{Campaign, CampaignId, Success};
 use crate::domain::client::ClientAddr;
 use crate::domain::fault::Fault;
 use crate::domain::language::Language;
@@ -94,7 +94,12 @@ impl LetterPress {
             },
             "campaign" | "campaign-over" => {
                 let campaign = Campaign::sample(kind == "campaign", at);
+                let others = [Campaign {
+                    id: CampaignId::after(Some(campaign.id), at),
+                    ..Campaign::sample(false, at)
+                }];
                 let alert = Alert {
+                    others: if kind == "campaign" { &others } else { &[] },
                     entries: entries(language, &campaign),
                     campaign: &campaign,
                     closes: kind == "campaign",
