@@ -65,33 +65,15 @@ impl State {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
-    use jiff::Timestamp;
-    use uuid::Uuid;
-
     use super::*;
     use crate::crypto::entropy::OsEntropy;
     use crate::domain::event::Consequences;
-    use crate::domain::limits::Nanos;
     use crate::domain::limits::policy::Policy;
-    use crate::domain::order::{Decree, Order, OrderId, Words};
-    use crate::domain::session::later;
+    use crate::domain::order::Decree;
+    use crate::domain::order::tests::order;
     use crate::flows::World;
-    use crate::ports::{Clock, Orders};
+    use crate::ports::{Hand, Orders};
     use crate::store::{LimiterTerms, MemoryLimiter, MemoryStore};
-
-    struct Hand(Mutex<Timestamp>);
-
-    impl Clock for Hand {
-        fn now(&self) -> Timestamp {
-            *self.0.lock()
-        }
-
-        fn monotonic(&self) -> Nanos {
-            Nanos(0)
-        }
-    }
 
     struct Scene {
         store: Arc<MemoryStore>,
@@ -102,10 +84,7 @@ mod tests {
 
     impl Scene {
         fn new() -> Self {
-            let (store, hand) = (
-                Arc::new(MemoryStore::new()),
-                Arc::new(Hand(Mutex::new(Timestamp::UNIX_EPOCH))),
-            );
+            let (store, hand) = (Arc::new(MemoryStore::new()), Hand::at(0));
             let world = World::new(Arc::clone(&hand) as _, Arc::new(OsEntropy));
             let terms = LimiterTerms::alone(9, [0; 32], Arc::clone(&hand) as _, Arc::new(OsEntropy));
             Self {
@@ -122,23 +101,11 @@ mod tests {
             exemptions
         }
 
-        async fn order(&self, decree: Decree, seconds: u64) {
-            let now = self.hand.now();
-            let order = Order {
-                id: OrderId::new(Uuid::from_u128(u128::from(seconds))),
-                decree,
-                reason: None,
-                author: Words::parse("root").unwrap(),
-                made_at: now,
-                until: Some(later(now, Duration::from_secs(seconds))),
-            };
+        /// Orders, until this second.
+        async fn order(&self, decree: Decree, until: i64) {
+            let order = order(1, decree, Some(until));
             self.store.give(&order, Consequences::default()).await.unwrap();
             self.standing.follow().await.unwrap();
-        }
-
-        fn wait(&self, seconds: u64) {
-            let mut now = self.hand.0.lock();
-            *now = later(*now, Duration::from_secs(seconds));
         }
     }
 
@@ -164,7 +131,7 @@ mod tests {
         assert_eq!(exempt(), exempting(&["10.0.0.0/8", "192.0.2.0/24"]).active.exempt);
         exemptions.govern(exempting(&[]));
         assert_eq!(exempt(), exempting(&["192.0.2.0/24"]).active.exempt);
-        scene.wait(60);
+        scene.hand.set(60);
         exemptions.look();
         assert!(exempt().is_empty());
     }

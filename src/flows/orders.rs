@@ -147,33 +147,12 @@ fn ended(order: &Order) -> Fact {
 
 #[cfg(test)]
 mod tests {
-    use parking_lot::Mutex;
     use uuid::Uuid;
 
     use super::*;
-    use crate::domain::limits::Nanos;
     use crate::domain::session::tests::at;
-    use crate::domain::token::TOKEN_BYTES;
-    use crate::ports::{Clock, Entropy, EventFilter, Events};
+    use crate::ports::{EventFilter, Events, Hand};
     use crate::store::MemoryStore;
-
-    struct Hand(Mutex<Timestamp>);
-
-    impl Clock for Hand {
-        fn now(&self) -> Timestamp {
-            *self.0.lock()
-        }
-
-        fn monotonic(&self) -> Nanos {
-            Nanos(0)
-        }
-    }
-
-    impl Entropy for Hand {
-        fn token(&self) -> [u8; TOKEN_BYTES] {
-            [7; TOKEN_BYTES]
-        }
-    }
 
     struct Desk {
         office: OrderOffice,
@@ -183,7 +162,7 @@ mod tests {
 
     impl Desk {
         fn new() -> Self {
-            let (store, hand) = (Arc::new(MemoryStore::new()), Arc::new(Hand(Mutex::new(at(0)))));
+            let (store, hand) = (Arc::new(MemoryStore::new()), Hand::at(0));
             let world = World::new(Arc::clone(&hand) as _, Arc::clone(&hand) as _);
             let office = OrderOffice {
                 orders: Arc::clone(&store) as _,
@@ -245,7 +224,7 @@ mod tests {
         desk.office.ban(ban, terms(Some(10))).await.unwrap();
         let applied = desk.office.apply(preset("strict"), terms(Some(10))).await.unwrap();
         assert_eq!(desk.office.settle().await.unwrap(), []);
-        *desk.hand.0.lock() = at(10);
+        desk.hand.set(10);
         assert_eq!(desk.office.list().await.unwrap(), []);
         assert_eq!(
             desk.office.settle().await.unwrap(),
@@ -261,7 +240,7 @@ mod tests {
     async fn another_policy_ends_the_one_before_in_the_events_too() {
         let desk = Desk::new();
         let first = desk.office.apply(preset("strict"), terms(Some(10))).await.unwrap();
-        *desk.hand.0.lock() = at(20);
+        desk.hand.set(20);
         let second = desk.office.apply(preset("relaxed"), terms(Some(30))).await.unwrap();
         assert_eq!(second.instead_of, None, "its time was over");
         assert_ne!(first.order.id, second.order.id);

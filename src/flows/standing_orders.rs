@@ -111,31 +111,11 @@ mod tests {
 
     use super::*;
     use crate::domain::event::Consequences;
-    use crate::domain::limits::Nanos;
     use crate::domain::order::OrderId;
     use crate::domain::order::tests::ban;
     use crate::domain::session::tests::at;
-    use crate::domain::token::TOKEN_BYTES;
-    use crate::ports::{Clock, Entropy, PastOrder};
+    use crate::ports::{Hand, PastOrder};
     use crate::store::MemoryStore;
-
-    struct Hand(Mutex<Timestamp>);
-
-    impl Clock for Hand {
-        fn now(&self) -> Timestamp {
-            *self.0.lock()
-        }
-
-        fn monotonic(&self) -> Nanos {
-            Nanos(0)
-        }
-    }
-
-    impl Entropy for Hand {
-        fn token(&self) -> [u8; TOKEN_BYTES] {
-            [0; TOKEN_BYTES]
-        }
-    }
 
     /// A store that can be pulled out.
     #[derive(Default)]
@@ -147,10 +127,6 @@ mod tests {
     impl Socket {
         fn plugged(&self) -> Result<&MemoryStore, Fault> {
             if self.is_out.load(std::sync::atomic::Ordering::SeqCst) {
-        async fn bearing(&self, since: Timestamp) -> Result<Vec<PastOrder>, Fault> {
-            self.plugged()?.bearing(since).await
-        }
-
                 return Err(Fault::unavailable("could not read", "it is pulled out"));
             }
             Ok(&self.store)
@@ -171,6 +147,10 @@ mod tests {
             self.plugged()?.unended().await
         }
 
+        async fn bearing(&self, since: Timestamp) -> Result<Vec<PastOrder>, Fault> {
+            self.plugged()?.bearing(since).await
+        }
+
         async fn revision(&self) -> Result<i64, Fault> {
             self.plugged()?.revision().await
         }
@@ -182,7 +162,7 @@ mod tests {
 
     #[tokio::test]
     async fn an_outage_of_the_store_lifts_no_ban_and_time_does() {
-        let (socket, hand) = (Arc::new(Socket::default()), Arc::new(Hand(Mutex::new(at(0)))));
+        let (socket, hand) = (Arc::new(Socket::default()), Hand::at(0));
         let world = World::new(Arc::clone(&hand) as _, Arc::clone(&hand) as _);
         let client = ClientAddr::new("203.0.113.7".parse().unwrap());
         let standing = StandingOrders::new(Arc::clone(&socket) as _, world);
@@ -194,9 +174,9 @@ mod tests {
         socket.is_out.store(true, std::sync::atomic::Ordering::SeqCst);
         standing.follow().await.unwrap_err();
         assert!(standing.bans(client), "the last known stay in force");
-        *hand.0.lock() = at(100);
+        hand.set(100);
         assert!(!standing.bans(client), "its time is over, store or not");
-        *hand.0.lock() = at(50);
+        hand.set(50);
         socket.is_out.store(false, std::sync::atomic::Ordering::SeqCst);
         socket.end(ban.id, at(50), Consequences::default()).await.unwrap();
         assert!(standing.follow().await.unwrap() && !standing.bans(client));

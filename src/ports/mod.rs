@@ -49,3 +49,6 @@ pub use signer::Signer;
 pub use tickets::{Issue, Redemption, TicketListing, TicketRecord, Tickets};
 pub use unlocks::Unlocks;
 pub use world::{Clock, Entropy, fresh_uuid};
+
+#[cfg(test)]
+pub(crate) use world::tests::Hand;

@@ -30,3 +30,44 @@ pub fn fresh_uuid(now: Timestamp, sequence: u16, entropy: &dyn Entropy) -> Uuid 
     bytes[..2].copy_from_slice(&sequence.to_be_bytes());
     uuid::Builder::from_unix_timestamp_millis(u64::try_from(now.as_millisecond()).unwrap_or(0), &bytes).into_uuid()
 }
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use std::sync::Arc;
+
+    use parking_lot::Mutex;
+
+    use super::*;
+    use crate::domain::session::tests::at;
+
+    /// A clock whose hand is moved by the test, and no chance at all.
+    pub(crate) struct Hand(Mutex<Timestamp>);
+
+    impl Hand {
+        /// At this second.
+        pub fn at(second: i64) -> Arc<Self> {
+            Arc::new(Self(Mutex::new(at(second))))
+        }
+
+        /// Moves it.
+        pub fn set(&self, second: i64) {
+            *self.0.lock() = at(second);
+        }
+    }
+
+    impl Clock for Hand {
+        fn now(&self) -> Timestamp {
+            *self.0.lock()
+        }
+
+        fn monotonic(&self) -> Nanos {
+            Nanos(0)
+        }
+    }
+
+    impl Entropy for Hand {
+        fn token(&self) -> [u8; TOKEN_BYTES] {
+            [7; TOKEN_BYTES]
+        }
+    }
+}

@@ -257,21 +257,42 @@ fn a_million_invented_names_take_bounded_memory_and_free_nobody() {
 
 #[test]
 fn what_is_full_again_makes_room() {
-    let mut ledger = Ledger::new(40);
-    for number in 0..20 {
+    let mut ledger = Ledger::new(80);
+    for number in 0..30 {
         fails(
             &mut ledger,
             vec![draw("account", account(number), "1 per 10s")],
             second(0),
         );
     }
-    assert_eq!(ledger.len(), 10);
+    assert_eq!(ledger.len(), 20);
     let late = || vec![draw("account", account(100), "1 per 10s")];
     assert!(!fails(&mut ledger, late(), second(5)), "shared");
     assert!(fails(&mut ledger, late(), second(10)));
-    assert_eq!(ledger.len(), 3, "eight went, one came");
-    assert_eq!(ledger.sweep(second(10)), 2);
+    assert_eq!(ledger.len(), 5, "sixteen went, one came");
+    assert_eq!(ledger.sweep(second(10)), 4);
     assert_eq!(ledger.sweep(second(20)), 1);
+    assert!(ledger.is_empty());
+}
+
+#[test]
+fn a_bucket_that_is_drawn_on_again_and_again_is_kept_until_it_is_full_and_then_goes() {
+    let mut ledger = Ledger::new(1000);
+    let busy = || vec![draw("account", account(1), "10 per 100s")];
+    let quiet = |number| vec![draw("client", client(number), "1 per 5s")];
+    for step in 0..8_u64 {
+        assert!(fails(&mut ledger, busy(), second(step * 9)));
+        assert!(fails(
+            &mut ledger,
+            quiet(u32::try_from(step).unwrap()),
+            second(step * 9)
+        ));
+        assert_eq!(ledger.len(), 2, "each quiet one is full when the next comes");
+    }
+    // Eight intervals of ten seconds from the beginning on.
+    assert_eq!(ledger.sweep(second(79)), 1);
+    assert_eq!(ledger.len(), 1);
+    assert_eq!(ledger.sweep(second(80)), 1);
     assert!(ledger.is_empty());
 }
 
