@@ -3,8 +3,9 @@
 //! That directory belongs to the gateway's user, admits nobody else and has one server at a time, so the socket needs no
 //! key of its own in the configuration, no password, and what a killed server left can be replaced.
 
-use std::fs::{self, Permissions};
+use std::fs::{self, File, Permissions};
 use std::io::{self, Read, Write};
+use std::os::fd::AsRawFd;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::net::UnixStream as BlockingStream;
@@ -28,6 +29,9 @@ const SOCKET: &str = "control.sock";
 
 /// The same socket, as long as another process tries to take the place of the one that listens on it.
 const BEFORE: &str = "control.before";
+
+/// The longest path that the address of a socket has room for.
+const LONGEST_PATH: usize = 107;
 
 /// A request: one of these, and the path of a configuration.
 const RELOAD: &[u8] = b"reload ";
@@ -71,7 +75,8 @@ impl Control {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}
         }
-        let listener = UnixListener::bind(&making)?;
+        let (near, _held) = near(directory, "control.new")?;
+        let listener = UnixListener::bind(near)?;
         // Nobody can connect before it is private.
         fs::set_permissions(&making, Permissions::from_mode(0o600))?;
         keep_before(directory);
@@ -103,6 +108,17 @@ impl Control {
         answers.close();
         answers.wait().await;
     }
+}
+
+/// A file in the directory, by a path that fits into the address of a socket as long as what comes with it is held.
+fn near(directory: &Path, name: &str) -> io::Result<(PathBuf, Option<File>)> {
+    let path = directory.join(name);
+    if path.as_os_str().len() <= LONGEST_PATH {
+        return Ok((path, None));
+    }
+    let held = File::open(directory)?;
+    let path = Path::new("/proc/self/fd").join(held.as_raw_fd().to_string()).join(name);
+    Ok((path, Some(held)))
 }
 
 /// Keeps the socket that another process may still be listening on: that one serves on when this one fails.
@@ -203,7 +219,8 @@ pub fn ask_for_activity(directory: &Path, file: &Path) -> io::Result<Option<Acti
 }
 
 fn ask<T: DeserializeOwned>(request: &[u8], directory: &Path, file: &Path) -> io::Result<Option<T>> {
-    let mut stream = match BlockingStream::connect(directory.join(SOCKET)) {
+    let connected = near(directory, SOCKET).and_then(|(path, _held)| BlockingStream::connect(path));
+    let mut stream = match connected {
         Ok(stream) => stream,
         Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) => {
             return Ok(None);
@@ -228,6 +245,27 @@ mod tests {
     fn is_reached(directory: &Path, control: &Control) -> bool {
         fs::symlink_metadata(directory.join(SOCKET)).is_ok_and(|file| file.ino() == control.inode)
             && BlockingStream::connect(directory.join(SOCKET)).is_ok()
+    }
+
+    #[tokio::test]
+    async fn a_store_may_lie_deeper_than_the_address_of_a_socket_has_room_for() {
+        let home = tempfile::tempdir().unwrap();
+        let directory = home.path().join("deep/".repeat(30));
+        fs::create_dir_all(&directory).unwrap();
+        let nobody = ask::<Governing>(LIMITS, &directory, home.path()).unwrap();
+        assert_eq!(nobody, None);
+        let control = Control::bind(&directory).unwrap();
+        let asking = std::thread::spawn({
+            let (directory, file) = (directory.clone(), home.path().to_owned());
+            move || ask::<Governing>(LIMITS, &directory, &file)
+        });
+        let (mut stream, _) = control.listener.accept().await.unwrap();
+        let mut request = Vec::new();
+        stream.read_to_end(&mut request).await.unwrap();
+        assert!(request.starts_with(LIMITS));
+        stream.write_all(b"\"in-force\"").await.unwrap();
+        drop(stream);
+        assert_eq!(asking.join().unwrap().unwrap(), Some(Governing::InForce));
     }
 
     #[tokio::test]

@@ -233,18 +233,20 @@ impl Reloads {
     }
 }
 
-/// Listens for `hangup` and looks at the files, until the stop.
-pub(super) fn follow(tasks: &Tasks, reloads: &Arc<Reloads>, mut hangup: Signal) {
+/// Looks at the files, and listens for `hangup` where it means a reload, until the stop.
+pub(super) fn follow(tasks: &Tasks, reloads: &Arc<Reloads>, hangup: Option<Signal>) {
     regime::follow(tasks, &reloads.lasting.regimes);
-    let asked = Arc::clone(reloads);
-    tasks.run_until_stop(|stop| async move {
-        loop {
-            tokio::select! {
-                Some(()) = hangup.recv() => drop(asked.reload(Cause::Signal).await),
-                () = stop.cancelled() => return,
+    if let Some(mut hangup) = hangup {
+        let asked = Arc::clone(reloads);
+        tasks.run_until_stop(|stop| async move {
+            loop {
+                tokio::select! {
+                    Some(()) = hangup.recv() => drop(asked.reload(Cause::Signal).await),
+                    () = stop.cancelled() => return,
+                }
             }
-        }
-    });
+        });
+    }
     let looking = Arc::clone(reloads);
     tasks.every(LOOK, "looking at the files of the configuration", move || {
         let reloads = Arc::clone(&looking);

@@ -42,13 +42,15 @@ pub struct Listening {
     pub metrics: Option<SocketAddr>,
 }
 
-/// Where the configuration comes from.
-#[derive(Clone, Copy, Debug, Default)]
+/// Where a gateway comes from.
+#[derive(Clone, Copy, Debug)]
 pub struct Origins<'a> {
-    /// The file: what changes there is taken up.
-    pub file: Option<&'a Path>,
+    /// The file of its configuration: what changes there is taken up.
+    pub file: &'a Path,
     /// The process whose place this one takes.
     pub predecessor: Option<&'a Arc<Predecessor>>,
+    /// It is part of the demo: the end of its terminal (SIGHUP) ends it, and no other process can take its place.
+    pub demo: bool,
 }
 
 /// A stop waits this long for background work, mail under way among it.
@@ -87,7 +89,7 @@ pub async fn serve(
 
     let (drain, longest) = (config.server.drain_timeout, config.server.upgrade_timeout);
     let redirect = doors::RedirectTerms::of(&config);
-    let composed = Box::pin(compose(config, origins.file, &store, &life, &monitor, kept)).await?;
+    let composed = Box::pin(compose(config, origins, &store, &life, &monitor, kept)).await?;
     let Composed { front, handover, .. } = &composed;
     composed.begin(&store, &life, origins).await?;
     if let Some(shown) = shown {
@@ -241,14 +243,14 @@ struct Composed {
     lasting: Arc<Lasting>,
     duties: Arc<Duties>,
     handover: Arc<Handover>,
-    reloads: Option<Arc<Reloads>>,
+    reloads: Arc<Reloads>,
     directory: std::path::PathBuf,
 }
 
 /// Builds it, and begins to follow the store and the configuration.
 async fn compose(
     config: Config,
-    file: Option<&Path>,
+    origins: Origins<'_>,
     store: &Arc<SqliteStore>,
     life: &Life,
     monitor: &Arc<Monitor>,
@@ -281,18 +283,14 @@ async fn compose(
         life.reign.clone(),
     ));
     let handover = Handover::new(
-        file.unwrap_or(Path::new("")),
+        origins,
         &config.store.directory,
-        kept.lock,
-        kept.sockets,
+        (kept.lock, kept.sockets),
         Arc::clone(&lasting),
         Arc::clone(&duties),
         life.reign.clone(),
     );
-    let reloads = match file {
-        Some(file) => Some(follow(&life.tasks, file, &lasting, current, decided, &life.supervisor)?),
-        None => None,
-    };
+    let reloads = follow(&life.tasks, origins, &lasting, current, decided, &life.supervisor)?;
     Ok(Composed {
         front: Arc::new(Front::new(gateway, terms, connections)),
         lasting,
@@ -306,15 +304,22 @@ async fn compose(
 /// Takes up what changes in the configuration from now on.
 fn follow(
     tasks: &Tasks,
-    file: &Path,
+    origins: Origins<'_>,
     lasting: &Arc<Lasting>,
     current: Arc<Current>,
     decided: Decided,
     supervisor: &Arc<Supervisor>,
 ) -> Result<Arc<Reloads>, Fault> {
-    let hangup =
-        signal(SignalKind::hangup()).map_err(|error| Fault::unavailable("could not listen for SIGHUP", error))?;
-    let reloads = Reloads::new(file, Arc::clone(lasting), current, decided, Arc::clone(supervisor));
+    let listen =
+        || signal(SignalKind::hangup()).map_err(|error| Fault::unavailable("could not listen for SIGHUP", error));
+    let hangup = if origins.demo { None } else { Some(listen()?) };
+    let reloads = Reloads::new(
+        origins.file,
+        Arc::clone(lasting),
+        current,
+        decided,
+        Arc::clone(supervisor),
+    );
     let reloads = Arc::new(reloads);
     reload::follow(tasks, &reloads, hangup);
     Ok(reloads)
@@ -333,9 +338,7 @@ impl Composed {
         }
         store.give_back_taken().await?;
         self.duties.take_up();
-        if let Some(reloads) = &self.reloads {
-            self.listen_to_the_operator(life, reloads);
-        }
+        self.listen_to_the_operator(life);
         Ok(())
     }
 
@@ -346,9 +349,9 @@ impl Composed {
             .run_until_stop(|_| async move { handover.record(done).await });
     }
 
-    fn listen_to_the_operator(&self, life: &Life, reloads: &Arc<Reloads>) {
+    fn listen_to_the_operator(&self, life: &Life) {
         let asked = Asked {
-            reloads: Arc::clone(reloads),
+            reloads: Arc::clone(&self.reloads),
             regimes: Arc::clone(&self.lasting.regimes),
             handover: Arc::clone(&self.handover),
             campaigns: Arc::clone(&self.lasting.campaigns),

@@ -55,8 +55,9 @@ fn serve(path: &Path, predecessor: Option<&Arc<Predecessor>>) -> anyhow::Result<
     runtime::serve(async {
         let stop = runtime::stop_on_signal()?;
         let origins = Origins {
-            file: Some(path),
+            file: path,
             predecessor,
+            demo: false,
         };
         app::serve(config, origins, stop, |listening| tell(&listening)).await?;
         Ok(())

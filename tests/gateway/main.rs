@@ -23,6 +23,7 @@ mod cli;
 mod clients;
 mod config;
 mod crash;
+mod demo;
 mod devices;
 mod enumeration;
 mod forgot_password;

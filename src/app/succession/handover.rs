@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 use crate::app::control;
 use crate::app::duties::Duties;
 use crate::app::lasting::Lasting;
+use crate::app::serve::Origins;
 use crate::domain::event::{Actor, Event, Fact};
 use crate::ports::Events;
 use crate::proxy::Kept;
@@ -49,6 +50,7 @@ pub enum Upgraded {
 pub(in crate::app) struct Handover {
     program: io::Result<PathBuf>,
     file: PathBuf,
+    demo: bool,
     directory: PathBuf,
     /// What another process is to hold too. Empty once this one takes no connections any more.
     estate: Mutex<Option<(OwnedFd, Vec<Kept>)>>,
@@ -61,21 +63,21 @@ pub(in crate::app) struct Handover {
 }
 
 impl Handover {
-    /// `file` is the configuration, `directory` the store's; `lock` and `sockets` are what another process is to hold too.
+    /// `directory` is the store's; `estate`, its lock and the sockets, is what another process is to hold too.
     pub fn new(
-        file: &Path,
+        origins: Origins<'_>,
         directory: &Path,
-        lock: OwnedFd,
-        sockets: Vec<Kept>,
+        estate: (OwnedFd, Vec<Kept>),
         lasting: Arc<Lasting>,
         duties: Arc<Duties>,
         stop: CancellationToken,
     ) -> Self {
         Self {
             program: program(),
-            file: file.to_owned(),
+            file: origins.file.to_owned(),
+            demo: origins.demo,
             directory: directory.to_owned(),
-            estate: Mutex::new(Some((lock, sockets))),
+            estate: Mutex::new(Some(estate)),
             lasting,
             duties,
             stop,
@@ -104,6 +106,9 @@ impl Handover {
 
     /// Has the new program take over, or goes on as before.
     pub async fn upgrade(self: Arc<Self>) -> Upgraded {
+        if self.demo {
+            return Upgraded::Failed("this is the demo: stop it with Ctrl-C, and start the new one".to_owned());
+        }
         let Ok(_one) = Arc::clone(&self.trying).try_lock_owned() else {
             return Upgraded::Failed("an upgrade is under way already".to_owned());
         };

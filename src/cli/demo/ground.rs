@@ -16,10 +16,12 @@ const SECRETS: &str = "secrets";
 const INBOX: &str = "inbox";
 const CONFIG: &str = "sekisho.toml";
 const POLICY: &str = "limits.toml";
+const FORMER: &str = "limits.toml.before";
+const CANDIDATE: &str = "limits.candidate.toml";
 const LOG: &str = "demo.log";
 
 /// Everything the demo makes, the marker last: while it is there, the rest may be removed.
-const MADE: [&str; 7] = [STORE, SECRETS, INBOX, CONFIG, POLICY, LOG, MARKER];
+const MADE: [&str; 9] = [STORE, SECRETS, INBOX, CONFIG, POLICY, FORMER, CANDIDATE, LOG, MARKER];
 
 const MARKER_TEXT: &str =
     "Made by `sekisho demo`. `sekisho demo --fresh` removes what the demo made here and nothing else.\n";
@@ -92,9 +94,14 @@ impl Ground {
         self.0.join(CONFIG)
     }
 
-    /// The policy of the limits, where there is no other file of it.
+    /// The policy of the limits.
     pub fn policy(&self) -> PathBuf {
         self.0.join(POLICY)
+    }
+
+    /// The place of a policy on trial.
+    pub fn candidate(&self) -> PathBuf {
+        self.0.join(CANDIDATE)
     }
 
     pub fn log(&self) -> PathBuf {

@@ -19,7 +19,7 @@ use clap::Args;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::app;
+use crate::app::{self, Origins};
 use crate::config::{Config, JWKS_PATH};
 use crate::crypto::devca::DevCertificates;
 use crate::demo::client::{SampleClient, Trust};
@@ -82,13 +82,13 @@ impl Demo {
             ground.clear()?;
         }
         ground.prepare()?;
-        settings::policy(&mut config, &ground.policy())?;
+        settings::policies(&mut config, &ground)?;
         let certificates = settings::certificates(&mut config)?;
         let problems = config.check_files();
         if !problems.is_empty() {
             return Err(Several::of(&problems).into());
         }
-        fs::write(ground.config(), config.show())
+        fs::write(ground.config(), settings::written(&config))
             .with_context(|| format!("could not write {}", ground.config().display()))?;
         self.start_log(&ground)?;
         // From here on the gateway holds the store itself.
@@ -155,17 +155,23 @@ impl Demo {
         tracker.close();
         tokio::spawn(announce(stop.clone()));
 
+        let config_file = ground.config();
         let tour = Tour {
             config: &config,
             inbox_port: ports.inbox,
             accounts: &accounts,
             program: std::env::args().next().unwrap_or_else(|| "sekisho".to_owned()),
-            config_file: ground.config(),
+            config_file: &config_file,
             authority: near(&certificates.authority),
             data: ground.directory(),
             log: self.log.is_none().then(|| ground.log()),
         };
-        let served = app::serve(config.clone(), app::Origins::default(), stop.clone(), |_| {
+        let origins = Origins {
+            file: &config_file,
+            predecessor: None,
+            demo: true,
+        };
+        let served = app::serve(config.clone(), origins, stop.clone(), |_| {
             // A reader who has gone is no reason to stop.
             let _ = tour.print(output);
         })

@@ -15,7 +15,7 @@ use crate::domain::session::Lifetime;
 
 use super::super::open;
 use super::super::output::Several;
-use super::ground;
+use super::ground::{self, Ground};
 
 /// Sessions whose end can be waited for.
 pub const SHORT: Lifetime = Lifetime {
@@ -25,6 +25,9 @@ pub const SHORT: Lifetime = Lifetime {
 
 const FILE: &str = "config/demo.toml";
 const BUILT_IN: &str = include_str!("../../../config/demo.toml");
+
+const WRITTEN: &str =
+    "# Written by sekisho demo at each start. While it runs, what is changed here is taken up as by any gateway.\n\n";
 
 const POLICY: &str = include_str!("../../../config/demo-limits.toml");
 
@@ -69,17 +72,31 @@ pub fn keep_in(config: &mut Config, data: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What was built in has its policy of the limits in no file: it is written to this one.
-pub fn policy(config: &mut Config, file: &Path) -> anyhow::Result<()> {
-    let Some(named) = &config.limits.policy else {
+/// Has the policies of the limits in the data directory, where they may be tuned, promoted and reverted. The one in force
+/// is laid there once, from the file where it is at hand and from what was built in elsewhere.
+pub fn policies(config: &mut Config, ground: &Ground) -> anyhow::Result<()> {
+    let Some(named) = config.limits.policy.take() else {
         return Ok(());
     };
-    if named.is_absolute() {
-        return Ok(());
+    let file = whole(&ground.policy())?;
+    if !file.exists() {
+        let first = if named.is_absolute() {
+            fs::read_to_string(&named).with_context(|| format!("could not read {}", named.display()))?
+        } else {
+            POLICY.to_owned()
+        };
+        fs::write(&file, first).with_context(|| format!("could not write {}", file.display()))?;
     }
-    fs::write(file, POLICY).with_context(|| format!("could not write {}", file.display()))?;
-    config.limits.policy = Some(whole(file)?);
+    config.limits.policy = Some(file);
+    if config.limits.candidate.is_none() {
+        config.limits.candidate = Some(whole(&ground.candidate())?);
+    }
     Ok(())
+}
+
+/// The configuration as a file for other commands.
+pub fn written(config: &Config) -> String {
+    format!("{WRITTEN}{}", config.show())
 }
 
 /// Makes the certificates where the configuration looks for them.
@@ -119,19 +136,30 @@ mod tests {
     }
 
     #[test]
-    fn the_policy_that_was_built_in_is_written_where_the_demo_keeps_its_data() {
+    fn the_policy_lies_with_the_data_and_what_became_of_it_there_is_kept() {
         let home = tempfile::tempdir().unwrap();
-        let mut config = built_in().unwrap();
-        policy(&mut config, &home.path().join("limits.toml")).unwrap();
-        let file = config.limits.policy.clone().unwrap();
-        assert!(file.starts_with(home.path()), "{file:?}");
-        let read = LimitsFile::load(&file).unwrap();
-        assert_eq!(read.preset, Some(Preset::Relaxed));
-        // A file that is at hand stays where it is.
-        config.limits.policy = Some("/elsewhere/limits.toml".into());
-        policy(&mut config, &home.path().join("another.toml")).unwrap();
-        assert_eq!(config.limits.policy, Some("/elsewhere/limits.toml".into()));
-        assert!(!home.path().join("another.toml").exists());
+        let laid = |config: &mut Config| {
+            let ground = Ground::at(&home.path().join("data")).unwrap();
+            ground.prepare().unwrap();
+            policies(config, &ground).unwrap();
+            let file = config.limits.policy.clone().unwrap();
+            assert!(file.starts_with(home.path()), "{file:?}");
+            (LimitsFile::load(&file).unwrap().preset, file)
+        };
+        let (preset, file) = laid(&mut built_in().unwrap());
+        assert_eq!(preset, Some(Preset::Relaxed));
+
+        // A file that is at hand comes before what was built in, and what was tuned before both.
+        let mut at_hand = built_in().unwrap();
+        let named = home.path().join("named.toml");
+        fs::write(&named, "preset = \"strict\"\n").unwrap();
+        at_hand.limits.policy = Some(named.clone());
+        assert_eq!(laid(&mut at_hand.clone()).0, Some(Preset::Relaxed));
+        fs::remove_file(file).unwrap();
+        assert_eq!(laid(&mut at_hand).0, Some(Preset::Strict));
+        assert!(named.exists());
+        let candidate = at_hand.limits.candidate.unwrap();
+        assert!(candidate.starts_with(home.path()) && !candidate.exists());
     }
 
     #[test]
@@ -141,7 +169,7 @@ mod tests {
         without_ipv6(&mut config);
         assert!(config.store.directory.is_absolute() && config.secrets.directory.ends_with("somewhere/secrets"));
         assert_eq!(config.server.listen.len(), 1);
-        assert_eq!(Config::parse(&config.show(), Path::new("shown")).unwrap(), config);
+        assert_eq!(Config::parse(&written(&config), Path::new("shown")).unwrap(), config);
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! What the demo prints once it is ready: where to go, who is there, and three things to try.
+//! What the demo prints once it is ready: where to go, who is there, and four things to try.
 
 use std::path::{Path, PathBuf};
 
@@ -19,7 +19,7 @@ pub struct Tour<'a> {
     /// How this program was called, for commands to type.
     pub program: String,
     /// The configuration file for those commands.
-    pub config_file: PathBuf,
+    pub config_file: &'a Path,
     pub authority: PathBuf,
     pub data: &'a Path,
     /// Where the log goes, unless it goes to the terminal.
@@ -72,13 +72,13 @@ impl Tour<'_> {
     }
 
     fn to_try(&self, output: &mut Output) -> anyhow::Result<()> {
-        let command = format!(
-            "{} --config {} account disable 101",
+        let program = format!(
+            "{} --config {}",
             typed(Path::new(&self.program)),
-            typed(&self.config_file)
+            typed(self.config_file)
         );
         output.line(format_args!(
-            " {STRONG}Three things to try{STRONG:#}\n\
+            " {STRONG}Four things to try{STRONG:#}\n\
              \n  {STRONG}1{STRONG:#}  Set a password. Open the inbox, follow a link of a Welcome mail, then\
              \n     sign in as 101 or 102. The web client is told who you are, and shows\
              \n     how it checked that.\
@@ -86,7 +86,11 @@ impl Tour<'_> {
              \n     address; then type {SHARED}. The page answers the same,\
              \n     but an address that two accounts share gets no letter.\
              \n  {STRONG}3{STRONG:#}  Keep somebody out. While 101 is signed in, type in another terminal:\
-             \n     {ACTION}{command}{ACTION:#}\n"
+             \n     {ACTION}{program} account disable 101{ACTION:#}\
+             \n  {STRONG}4{STRONG:#}  Guess. Look on from another terminal with\
+             \n     {ACTION}{program} limits watch{ACTION:#}\
+             \n     and type wrong passwords for 102: after five you are told when to try\
+             \n     again, and there you see which rule stopped you.\n"
         ))
     }
 
@@ -138,7 +142,7 @@ mod tests {
             inbox_port: 9025,
             accounts: &accounts,
             program: "./target/release/sekisho".to_owned(),
-            config_file: "my data/sekisho.toml".into(),
+            config_file: Path::new("my data/sekisho.toml"),
             authority: "certs/ca.pem".into(),
             data: Path::new("my data"),
             log: Some("my data/demo.log".into()),
@@ -152,13 +156,14 @@ mod tests {
             "http://127.0.0.1:9025 ",
             "田中 ゆき",
             "./target/release/sekisho --config 'my data/sekisho.toml' account disable 101",
+            "./target/release/sekisho --config 'my data/sekisho.toml' limits watch",
             "certs/ca.pem",
             "my data/demo.log",
             "Ctrl-C",
         ] {
             assert!(text.contains(words), "{words}: {text}");
         }
-        for line in text.lines().filter(|line| !line.contains("account disable")) {
+        for line in text.lines().filter(|line| !line.contains("--config")) {
             assert!(line.chars().count() <= 80, "{line}");
         }
     }

@@ -285,8 +285,13 @@ impl Visitor {
 
     /// The same, where somebody else vouches for the gateway's certificate.
     pub fn trusting(gateway: &Gateway, door: &str, roots: Arc<RootCertStore>) -> Self {
+        Self::of(gateway.address(), door, roots)
+    }
+
+    /// Before any gateway, at the door with this host, and port where it has one.
+    pub fn of(at: Address, door: &str, roots: Arc<RootCertStore>) -> Self {
         Self {
-            at: gateway.address(),
+            at,
             door: door.to_owned(),
             roots,
             from: None,
@@ -537,7 +542,8 @@ impl Visitor {
             }
         };
         socket.set_nodelay(true)?;
-        let name = ServerName::try_from(self.door.clone()).unwrap();
+        let host = self.door.split_once(':').map_or(&*self.door, |(host, _)| host);
+        let name = ServerName::try_from(host.to_owned()).unwrap();
         TlsConnector::from(Arc::new(config)).connect(name, socket).await
     }
 
