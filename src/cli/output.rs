@@ -95,6 +95,16 @@ impl Output {
         self.local(at, "%Y-%m-%d %H:%M:%S")
     }
 
+    /// A moment as the clock shows it, with its day where that is not today's.
+    pub fn clock(&self, at: Timestamp, now: Timestamp) -> String {
+        let day = |moment| self.local(moment, "%Y-%m-%d");
+        if day(at) == day(now) {
+            self.local(at, "%H:%M:%S")
+        } else {
+            self.time(at)
+        }
+    }
+
     fn local(&self, at: Timestamp, format: &str) -> String {
         at.to_zoned(self.zone.clone()).strftime(format).to_string()
     }
@@ -278,5 +288,8 @@ pub mod tests {
         assert_eq!(output.second(at), "2026-03-04 23:05:06");
         output.zone = TimeZone::fixed(jiff::tz::offset(9));
         assert_eq!(output.time(at), "2026-03-05 08:05");
+        let later = |hours| at + jiff::SignedDuration::from_hours(hours);
+        assert_eq!(output.clock(at, later(15)), "08:05:06");
+        assert_eq!(output.clock(at, later(16)), "2026-03-05 08:05");
     }
 }

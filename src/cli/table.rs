@@ -31,9 +31,10 @@ pub struct Table {
 
 impl Table {
     /// An empty table with this head.
-    pub fn new<const N: usize>(head: [&str; N]) -> Self {
+    pub fn new<'a>(head: impl IntoIterator<Item = &'a str>) -> Self {
         let mut table = Self::bare();
-        let head = head.map(|word| Cell::new(word).add_attribute(Attribute::Bold));
+        let bold = |word| Cell::new(word).add_attribute(Attribute::Bold);
+        let head: Vec<_> = head.into_iter().map(bold).collect();
         table.shortened.set_header(head.clone());
         table.whole.set_header(head);
         table

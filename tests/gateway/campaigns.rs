@@ -1,5 +1,10 @@
 //! Attacks: failures are seen for what they are, what gets in is shouted and closed, and an office morning is none.
 
+use std::io::{Read, Write};
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+
+use parking_lot::Mutex;
 use serde_json::{Value, json};
 
 use crate::harness::{Answer, House, OTHER_PASSWORD, PASSWORD, eventually};
@@ -295,4 +300,62 @@ async fn an_office_morning_is_no_campaign() {
             .iter()
             .any(|event| event["name"] == "campaign.began")
     );
+}
+
+/// What a terminal shows of a command that is typed into it, until `end` has ended that command.
+async fn terminal(house: &House, environment: &str, end: impl FnOnce(u32, &mut dyn Write)) -> String {
+    let command = format!(
+        "stty cols 60 rows 20; echo pid $$; {environment} exec {} --config {} limits watch",
+        env!("CARGO_BIN_EXE_sekisho"),
+        house.gateway.config().display()
+    );
+    let mut script = Command::new("script")
+        .args(["-qefc", &command, "/dev/null"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let (mut keys, mut out) = (script.stdin.take().unwrap(), script.stdout.take().unwrap());
+    let shown = Arc::<Mutex<Vec<u8>>>::default();
+    let kept = Arc::clone(&shown);
+    let reading = tokio::task::spawn_blocking(move || {
+        let mut piece = [0; 4096];
+        while let Ok(count @ 1..) = out.read(&mut piece) {
+            kept.lock().extend_from_slice(&piece[..count]);
+        }
+    });
+    let text = || String::from_utf8_lossy(&shown.lock()).into_owned();
+    let process = eventually("the first look", async || {
+        let text = text();
+        let pid = text.lines().next()?.trim().strip_prefix("pid ")?.parse().unwrap();
+        text.contains("under way.").then_some(pid)
+    })
+    .await;
+    end(process, &mut keys);
+    let ended = eventually("the command to end", async || script.try_wait().unwrap()).await;
+    assert!(ended.success(), "{ended:?}: {}", text());
+    reading.await.unwrap();
+    text()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_looks_on_gets_the_terminal_back_as_it_was() {
+    const TAKEN: &str = "\u{1b}[?1049h";
+    const GIVEN_BACK: &str = "\u{1b}[?1049l";
+    let house = House::closed("").await;
+    let by_key = |key: &'static [u8]| move |_, keys: &mut dyn Write| keys.write_all(key).unwrap();
+    let coloured = "TERM=xterm-256color";
+    for (environment, key) in [(coloured, b"q"), (coloured, b"\x03"), ("TERM=xterm NO_COLOR=1", b"Q")] {
+        let shown = terminal(&house, environment, by_key(key)).await;
+        let (_, screen) = shown.split_once(TAKEN).unwrap_or_else(|| panic!("{shown:?}"));
+        let (screen, rest) = screen.split_once(GIVEN_BACK).unwrap_or_else(|| panic!("{shown:?}"));
+        assert_eq!(rest.trim(), "", "{environment}: {shown:?}");
+        assert!(screen.contains("\u{1b}[1;1H"), "everything has its place: {screen:?}");
+        assert_eq!(screen.contains("\u{1b}[32m"), environment == coloured, "{screen:?}");
+    }
+    let ended = terminal(&house, coloured, |process, _| {
+        let process = nix::unistd::Pid::from_raw(process.cast_signed());
+        nix::sys::signal::kill(process, nix::sys::signal::Signal::SIGTERM).unwrap();
+    });
+    assert!(ended.await.contains(GIVEN_BACK));
 }

@@ -264,6 +264,11 @@ async fn a_log_with_bad_lines_is_refused_with_each_of_them_unless_they_are_left_
         "time,client,account,outcome\n1,192.0.2.1,a,ok\nnever,192.0.2.1,a,ok\n2,nowhere,a,ok\n",
     )
     .unwrap();
+    fs::write(
+        house.gateway.home().join("pages.log"),
+        "192.0.2.1 - - [31/Jan/2026:09:00:00 +0000] \"POST /signin HTTP/1.1\" 200 5 \"-\" \"-\"\n",
+    )
+    .unwrap();
     let args = ["limits", "replay", "--from", "bad.csv", "--active", "standard"];
     let refused = house.gateway.cli(&args).await;
     assert_eq!(refused.code, Some(1));
@@ -281,6 +286,10 @@ async fn a_log_with_bad_lines_is_refused_with_each_of_them_unless_they_are_left_
         (
             ["limits", "replay", "--from", "gone.csv", "--active", "standard"],
             "could not read gone.csv",
+        ),
+        (
+            ["limits", "replay", "--from", "pages.log", "--format", "nginx"],
+            "--map path=/signin",
         ),
         (
             ["limits", "replay", "--from", "bad.csv", "--active", "gone.toml"],

@@ -212,7 +212,8 @@ pub const fn doing(kind: Kind) -> &'static str {
     }
 }
 
-fn weight(campaign: &Campaign) -> Style {
+/// How much of it there is to worry about.
+pub fn weight(campaign: &Campaign) -> Style {
     match (campaign.succeeded, campaign.is_living()) {
         (1.., _) => BAD,
         (0, true) => CARE,
@@ -221,7 +222,7 @@ fn weight(campaign: &Campaign) -> Style {
 }
 
 /// So many addresses, in so many networks.
-fn from(campaign: &Campaign) -> String {
+pub fn from(campaign: &Campaign) -> String {
     let (addresses, subnets) = (campaign.sources.addresses(), campaign.sources.subnets());
     match (addresses, subnets) {
         (1, _) => "1 address".to_owned(),
@@ -231,7 +232,7 @@ fn from(campaign: &Campaign) -> String {
 }
 
 /// Attacks, a row each.
-pub fn table(campaigns: &[Campaign], output: &Output) -> Table {
+fn table(campaigns: &[Campaign], output: &Output) -> Table {
     let head = [
         "Id",
         "Kind",

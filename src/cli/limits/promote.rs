@@ -8,7 +8,7 @@ use clap::Args;
 use serde_json::json;
 
 use super::super::open;
-use super::super::output::{CARE, GOOD, Output, aside, plain};
+use super::super::output::{CARE, FAINT, GOOD, Output, aside, plain};
 use super::{check, diff};
 use crate::app::{self, Governing, Office, world};
 use crate::config::Config;
@@ -171,6 +171,11 @@ impl Swap<'_> {
                 "{GOOD}{policy} is in its place{GOOD:#}; no gateway is running on the store in {}.",
                 self.config.store.directory.display()
             ))?,
+        }
+        if !self.json && app::former_policy(&self.old).exists() {
+            aside(format_args!(
+                "{FAINT}The one before is kept beside it; sekisho limits revert exchanges the two.{FAINT:#}"
+            ));
         }
         Ok(ExitCode::SUCCESS)
     }

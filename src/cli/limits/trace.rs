@@ -145,10 +145,11 @@ impl TraceArgs {
             aside(format_args!("left out: {line}"));
         }
         if log.records.is_empty() {
-            bail!(
-                "{shown}: there is no attempt in its {} lines; is it in the format of --format?",
-                log.lines
-            );
+            let why = match self.format {
+                Format::Nginx => "an attempt is a POST to /login, or to the page that --map path=/signin names",
+                Format::Csv | Format::Authelia => "is it in the format of --format?",
+            };
+            bail!("{shown}: there is no attempt in its {} lines; {why}", log.lines);
         }
         if log.out_of_order > 0 {
             aside(format_args!(
