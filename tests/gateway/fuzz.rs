@@ -121,6 +121,8 @@ const OF_CONFIGS: &[&[u8]] = &[
     b"[[rule]]",
     b"\"sign-in\"",
     b"\"any-request\"",
+    b"\"new-password\"",
+    b"[\"a@example.com\"]",
     b"10.0.0.0/8",
     b"upstream.url",
     "内線".as_bytes(),
@@ -258,6 +260,26 @@ fn every_mutation_of_a_policy_is_refused_with_a_reason_or_reads_back_as_the_same
     run("policies", OF_CONFIGS, 4_000, |bytes| {
         policies::policies(&String::from_utf8_lossy(bytes));
     });
+}
+
+/// Names at the beginning of lines such as `name = "value"`, commented out or not.
+fn keys(text: &str) -> impl Iterator<Item = &str> {
+    text.lines()
+        .filter_map(|line| line.trim_start_matches('#').split_once(" = "))
+        .map(|(key, _)| key)
+        .filter(|key| key.chars().all(|c| c.is_ascii_alphanumeric() || c == '_'))
+}
+
+#[test]
+fn every_key_of_the_configuration_is_in_a_seed() {
+    let example = include_str!("../../config/sekisho.toml");
+    let seeds: String = fs::read_dir(fuzz().join("seeds/config"))
+        .unwrap()
+        .map(|seed| fs::read_to_string(seed.unwrap().path()).unwrap() + "\n")
+        .collect();
+    let known: Vec<_> = keys(&seeds).collect();
+    let unknown: Vec<_> = keys(example).filter(|key| !known.contains(key)).collect();
+    assert!(known.len() > 100 && unknown.is_empty(), "in no seed: {unknown:?}");
 }
 
 #[test]
