@@ -143,6 +143,12 @@ impl House {
     }
 }
 
+/// A number that somebody who measures by hand may choose (see docs/security-figures.md).
+pub fn asked(name: &str, otherwise: usize) -> usize {
+    let wanted = std::env::var(name).ok();
+    wanted.and_then(|text| text.parse().ok()).unwrap_or(otherwise)
+}
+
 /// Rules of the limits with these quotas, for what is laid over the test configuration.
 pub fn quotas(rules: &[(&str, &str)]) -> String {
     let rule = |(name, quota): &(&str, &str)| format!("[[rule]]\nname = \"{name}\"\nquota = \"{quota}\"\n");

@@ -10,13 +10,7 @@ use serde_json::json;
 
 use super::Scene;
 use crate::harness::frames::{END_HEADERS, END_STREAM, Frame, HEADERS, frame};
-use crate::harness::{House, OTHER_PASSWORD, SOON, within};
-
-/// A number that somebody who measures by hand may choose.
-fn asked(name: &str, otherwise: usize) -> usize {
-    let wanted = std::env::var(name).ok();
-    wanted.and_then(|text| text.parse().ok()).unwrap_or(otherwise)
-}
+use crate::harness::{House, OTHER_PASSWORD, SOON, asked, within};
 
 /// A line of `/proc/PID/status`, in KiB.
 fn kib(house: &House, line: &str) -> usize {

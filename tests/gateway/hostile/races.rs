@@ -4,18 +4,12 @@ use std::sync::Arc;
 
 use tokio::sync::Barrier;
 
-use crate::harness::{House, OTHER_PASSWORD, PASSWORD, quotas};
-
-/// So many rounds in a test run; `SEKISHO_RACES=1000` asks for so many.
-fn rounds() -> usize {
-    let wanted = std::env::var("SEKISHO_RACES").ok();
-    wanted.and_then(|text| text.parse().ok()).unwrap_or(3)
-}
+use crate::harness::{House, OTHER_PASSWORD, PASSWORD, asked, quotas};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn twenty_who_use_one_link_at_once_set_one_password_and_it_works() {
     let house = Arc::new(House::open().await);
-    for round in 0..rounds() {
+    for round in 0..asked("SEKISHO_RACES", 3) {
         let extension = format!("{}", 1000 + round);
         let email = house.invite(&extension, &[]).await;
         let link = house.mailbox.next_links(&email).await.in_office;
