@@ -187,7 +187,12 @@ impl Asking<'_> {
 
     /// Sends it and reads the whole answer.
     pub async fn send(self) -> Answer {
-        match self.try_send().await {
+        self.send_within(SOON).await
+    }
+
+    /// The same, where the answer may take longer.
+    pub async fn send_within(self, limit: Duration) -> Answer {
+        match self.try_send_within(limit).await {
             Ok(answer) => answer,
             Err(error) => panic!("the connection failed: {error:?}"),
         }
@@ -195,6 +200,10 @@ impl Asking<'_> {
 
     /// Sends it and reads the whole answer; the connection may fail.
     pub async fn try_send(self) -> Result<Answer, Box<dyn std::error::Error + Send + Sync>> {
+        self.try_send_within(SOON).await
+    }
+
+    async fn try_send_within(self, limit: Duration) -> Result<Answer, Box<dyn std::error::Error + Send + Sync>> {
         let visitor = self.visitor;
         let work = async {
             let (response, line) = self.start().await?;
@@ -208,7 +217,7 @@ impl Asking<'_> {
                 version: parts.version,
             })
         };
-        match tokio::time::timeout(SOON, work).await {
+        match tokio::time::timeout(limit, work).await {
             Ok(outcome) => outcome,
             Err(_) => Err("no answer in time".into()),
         }
