@@ -7,11 +7,12 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::account::{AccountId, Email, LoginName};
+use super::account::{Account, AccountId, Email, Extension, LoginName};
 use super::browser::Browser;
 use super::campaigns::CampaignId;
 use super::client::ClientAddr;
 use super::device::Device;
+use super::language::Language;
 use super::session::later;
 use super::site::SiteName;
 use super::ticket::Purpose;
@@ -139,6 +140,9 @@ pub enum Matter {
         account: AccountId,
         /// Where this letter goes, whatever address the account has by then.
         to: Email,
+        /// Who reads it, as the account said when it was changed: nobody else can tell once it has been removed. A
+        /// letter of before this was noted has none.
+        reader: Option<Addressee>,
     },
     /// Tell the person that a disabled account can be used again.
     AccountUnlocked {
@@ -167,6 +171,27 @@ pub enum Matter {
         /// At which site's host: the letter leads back there.
         site: SiteName,
     },
+}
+
+/// A person as a letter calls them when the account is no more.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Addressee {
+    /// The person's name; may be empty.
+    pub name: String,
+    /// The extension number.
+    pub extension: Extension,
+    /// The language of the letter.
+    pub language: Language,
+}
+
+impl From<&Account> for Addressee {
+    fn from(account: &Account) -> Self {
+        Self {
+            name: account.name.clone(),
+            extension: account.extension.clone(),
+            language: account.language,
+        }
+    }
 }
 
 impl Matter {

@@ -230,6 +230,7 @@ impl AccountOffice {
                 let matter = Matter::EmailChanged {
                     account: id,
                     to: to.clone(),
+                    reader: Some((&account).into()),
                 };
                 then = then.and_letter(self.world.uuid(), matter, now);
             }

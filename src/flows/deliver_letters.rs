@@ -23,7 +23,7 @@ use crate::domain::device::Device;
 use crate::domain::event::{Actor, Consequences, Fact, Reason};
 use crate::domain::fault::Fault;
 use crate::domain::limits::policy::RuleName;
-use crate::domain::outbox::{Batch, GIVE_UP_AFTER, Letter, Matter, QueuedLetter, backoff};
+use crate::domain::outbox::{Addressee, Batch, GIVE_UP_AFTER, Letter, Matter, QueuedLetter, backoff};
 use crate::domain::session::{earlier, later};
 use crate::domain::ticket::{NEW_PASSWORD_LIFE, Purpose, Ticket, TicketLife, Way};
 use crate::domain::token::{TicketToken, UnlockToken};
@@ -72,8 +72,13 @@ pub struct Delivery {
 }
 
 /// What is to be done about a letter.
-enum Plan {
-    Send { account: Box<Account>, to: Email },
+enum Plan<'a> {
+    Send {
+        account: Box<Account>,
+        to: Email,
+    },
+    /// The account has been removed, and this address is told of what happened to it before.
+    Farewell(&'a Addressee, &'a Email),
     Withhold(Option<Box<Account>>, Reason),
 }
 
@@ -129,6 +134,7 @@ impl DeliverLetters {
         }
         let (account, to) = match self.plan(&letter.matter).await? {
             Plan::Send { account, to } => (account, to),
+            Plan::Farewell(reader, to) => return self.farewell(queued, reader, to, delivery).await,
             Plan::Withhold(account, reason) => {
                 delivery.withheld += 1;
                 return self.withhold(letter, account.as_deref(), reason).await;
@@ -185,6 +191,42 @@ impl DeliverLetters {
         }
     }
 
+    /// Tells a former address, whose account has been removed, that letters went elsewhere before.
+    async fn farewell(
+        &self,
+        queued: &QueuedLetter,
+        reader: &Addressee,
+        to: &Email,
+        delivery: &mut Delivery,
+    ) -> Result<(), Fault> {
+        let letter = &queued.letter;
+        let drawn = self.budget.notice();
+        if queued.paced {
+            self.pace.draw(self.world.monotonic());
+        }
+        let mail = Mail {
+            letter: letter.id,
+            to,
+            reader: reader.into(),
+            content: Content::EmailChanged {
+                at: letter.created_at,
+                current: false,
+            },
+            site: None,
+        };
+        match self.mailer.send(mail).await {
+            Ok(receipt) => {
+                drawn.use_up();
+                delivery.delivered += 1;
+                self.delivered(letter, None, to, &receipt).await
+            }
+            Err(refusal) => {
+                drawn.give_back();
+                self.failed(queued, None, &refusal, delivery).await
+            }
+        }
+    }
+
     /// How long the link of a letter works.
     fn life_of(&self, matter: &Matter, purpose: Purpose) -> Duration {
         let life = self.life.of(purpose);
@@ -195,7 +237,7 @@ impl DeliverLetters {
     }
 
     /// Decides whom a letter goes to, if anybody.
-    async fn plan(&self, matter: &Matter) -> Result<Plan, Fault> {
+    async fn plan<'a>(&self, matter: &'a Matter) -> Result<Plan<'a>, Fault> {
         let account = match matter {
             Matter::UnlockRequested { name, .. } => match self.own_address(name).await? {
                 Ok(account) => Some(*account),
@@ -214,11 +256,18 @@ impl DeliverLetters {
             | Matter::NewPassword { account } => self.accounts.find(*account).await?,
             Matter::Campaign { .. } => None,
         };
-        let Some(account) = account.map(Box::new) else {
-            return Ok(Plan::Withhold(None, Reason::UnknownName));
-        };
         // A change of the address is told whatever became of the account since then: whoever changes both, to keep the
         // owner in the dark, does not.
+        let Some(account) = account.map(Box::new) else {
+            return Ok(match matter {
+                Matter::EmailChanged {
+                    to,
+                    reader: Some(reader),
+                    ..
+                } => Plan::Farewell(reader, to),
+                _ => Plan::Withhold(None, Reason::UnknownName),
+            });
+        };
         let always = matches!(matter, Matter::EmailChanged { .. });
         if account.state == AccountState::Disabled && !always {
             return Ok(Plan::Withhold(Some(account), Reason::Disabled));
@@ -405,7 +454,7 @@ impl DeliverLetters {
         receipt: &Receipt,
     ) -> Result<(), Fault> {
         let fact = purpose(&letter.matter, account).map_or(Fact::NoticeSent(letter.matter.as_str()), Fact::LinkSent);
-        let id = account.map(|account| account.id);
+        let id = account.map(|account| account.id).or(letter.matter.account());
         let event = self.world.event(Actor::Gateway, None, id, fact);
         let account = id.as_ref().map(tracing::field::display::<&AccountId>);
         tracing::info!(letter = %letter.id, matter = letter.matter.as_str(), account, "letter handed to the mail server");
@@ -467,7 +516,7 @@ impl DeliverLetters {
         if refusal.permanent || is_over(letter, now, self.life) {
             delivery.given_up += 1;
             tracing::warn!(letter = %letter.id, matter, words = refusal.words, "letter given up");
-            let id = account.map(|account| account.id);
+            let id = account.map(|account| account.id).or(letter.matter.account());
             let event = self.world.event(Actor::Gateway, None, id, Fact::LetterGivenUp(matter));
             return self.outbox.given_up(letter.id, now, &refusal.words, event).await;
         }

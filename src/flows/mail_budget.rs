@@ -91,11 +91,11 @@ impl MailBudget {
         };
         // The link to a password that was taken away is wanted by nobody but the gateway, once.
         if matches!(letter.matter, Matter::NewPassword { .. }) {
-            return Budget::Room(Postage(self.count(&limits).into_iter().collect()));
+            return Budget::Room(self.notice());
         }
         let asked_by = letter.matter.asked_by();
         let mut draws = match (letter.matter.purpose(), asked_by) {
-            (None, None) => return Budget::Room(Postage(self.count(&limits).into_iter().collect())),
+            (None, None) => return Budget::Room(self.notice()),
             // One account is sent few links that unlock a browser, whatever this budget says, and no reset less.
             (None, Some(_)) => Vec::new(),
             (Some(_), _) => vec![self.whose(account, device, limits.account)],
@@ -114,6 +114,12 @@ impl MailBudget {
             Ruling::Refused(Stopped { rule, .. }) if asked_by.is_some() => Budget::Refused(rule),
             Ruling::Refused(Stopped { retry_after, rule }) => Budget::Wait(later(world.now(), retry_after), rule),
         }
+    }
+
+    /// Counts a notice of what happened to an account; it goes whatever is used up.
+    pub fn notice(&self) -> Postage {
+        let drawn = self.limits.and_then(|limits| self.count(&limits));
+        Postage(drawn.into_iter().collect())
     }
 
     /// On the account's bucket, or that of one of its own devices.

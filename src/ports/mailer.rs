@@ -9,7 +9,7 @@ use crate::domain::account::{Account, AccountState, Email};
 use crate::domain::campaigns::{Campaign, Kind};
 use crate::domain::client::ClientAddr;
 use crate::domain::language::Language;
-use crate::domain::outbox::LetterId;
+use crate::domain::outbox::{Addressee, LetterId};
 use crate::domain::site::SiteName;
 use crate::domain::token::{TicketToken, UnlockToken};
 
@@ -66,6 +66,18 @@ impl<'a> From<&'a Account> for Reader<'a> {
             extension: account.extension.as_str(),
             language: account.language,
             disabled: account.state == AccountState::Disabled,
+        }
+    }
+}
+
+/// Somebody whose account has been removed since.
+impl<'a> From<&'a Addressee> for Reader<'a> {
+    fn from(person: &'a Addressee) -> Self {
+        Self {
+            name: &person.name,
+            extension: person.extension.as_str(),
+            language: person.language,
+            disabled: true,
         }
     }
 }

@@ -47,18 +47,26 @@ async fn a_new_address_is_told_to_both_and_old_links_end() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn both_addresses_hear_of_a_change_though_the_account_is_disabled_before_any_letter_leaves() {
+async fn both_addresses_hear_of_a_change_though_the_account_is_disabled_or_removed_before_any_letter_leaves() {
     let house = House::open().await;
-    let former = house.welcome("101").await.email;
+    let disabled = house.welcome("101").await.email;
+    let removed = house.welcome("102").await.email;
     house.gateway.stop().await;
     for args in [
         &["account", "change", "101", "--email", "new@example.com"][..],
         &["account", "disable", "101"],
+        &["account", "change", "102", "--email", "other@example.com"],
+        &["account", "remove", "102", "--yes"],
     ] {
         house.gateway.cli(args).await.succeeded();
     }
     house.gateway.start().await;
-    for address in [former.as_str(), "new@example.com"] {
+    for (address, extension) in [
+        (disabled.as_str(), "101"),
+        ("new@example.com", "101"),
+        (removed.as_str(), "102"),
+        ("other@example.com", "102"),
+    ] {
         let text = eventually(&format!("a notice to {address}"), async || {
             let texts = house
                 .mailbox
@@ -69,6 +77,13 @@ async fn both_addresses_hear_of_a_change_though_the_account_is_disabled_before_a
         })
         .await;
         assert!(!text.contains("https://"), "no way to a closed sign-in: {text}");
+        assert!(
+            text.lines()
+                .any(|line| line.trim_start().starts_with("Extension:") && line.ends_with(extension)),
+            "{text}"
+        );
+        let last = text.contains("this is the last one");
+        assert_eq!(last, address != "new@example.com", "{text}");
     }
 }
 

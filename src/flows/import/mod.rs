@@ -229,10 +229,11 @@ fn matters(difference: &Difference) -> impl Iterator<Item = Matter> + '_ {
         } else {
             [former, after.email.clone()]
         };
-        let account = after.id;
-        both.into_iter()
-            .flatten()
-            .map(move |to| Matter::EmailChanged { account, to })
+        both.into_iter().flatten().map(move |to| Matter::EmailChanged {
+            account: after.id,
+            to,
+            reader: Some(after.into()),
+        })
     });
     let welcome = difference.welcome.iter();
     moved.chain(welcome.map(|account| Matter::Welcome { account: *account }))

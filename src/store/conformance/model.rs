@@ -504,6 +504,7 @@ impl Cast {
             3 => Matter::EmailChanged {
                 account,
                 to: Email::parse("Former@Example.com").unwrap(),
+                reader: None,
             },
             4 => Matter::AccountUnlocked { account },
             5 => Matter::NewPassword { account },

@@ -5,7 +5,7 @@ use crate::domain::account::LoginName;
 use crate::domain::campaigns::CampaignId;
 use crate::domain::client::ClientAddr;
 use crate::domain::device::Device;
-use crate::domain::outbox::{Batch, QueuedLetter};
+use crate::domain::outbox::{Addressee, Batch, QueuedLetter};
 use crate::domain::site::SiteName;
 use crate::domain::ticket::Purpose;
 use crate::ports::{AccountBatch, DueLetter, LetterStatus};
@@ -53,6 +53,14 @@ fn letter(second: i64) -> Letter {
 
 fn yuki() -> Email {
     Email::parse("Yuki@example.com").unwrap()
+}
+
+fn somebody() -> Addressee {
+    Addressee {
+        name: "佐藤 'ゆき\"".into(),
+        extension: Extension::parse("101").unwrap(),
+        language: Language::Ja,
+    }
 }
 
 fn sent() -> Event {
@@ -108,6 +116,7 @@ async fn a_letter_comes_out_as_it_went_in(ports: Ports) {
         Matter::EmailChanged {
             account,
             to: Email::parse("Former@Example.com").unwrap(),
+            reader: Some(somebody()),
         },
         Matter::AccountUnlocked { account },
         Matter::NewPassword { account },
@@ -203,7 +212,11 @@ async fn letters_of_an_import_are_paced_whatever_their_matter(ports: Ports) {
     let account = AccountId::new(fresh_uuid());
     let notice = |second| Letter {
         id: LetterId::new(fresh_uuid()),
-        matter: Matter::EmailChanged { account, to: yuki() },
+        matter: Matter::EmailChanged {
+            account,
+            to: yuki(),
+            reader: Some(somebody()),
+        },
         created_at: at(second),
     };
     let (of_crowd, alone) = (notice(1), notice(2));

@@ -239,6 +239,11 @@ fn migrations() -> Migrator {
         step(11, "orders", include_str!("migrations/0011_orders.sql")),
         step(12, "campaigns", include_str!("migrations/0012_campaigns.sql")),
         step(13, "unlocks", include_str!("migrations/0013_unlocks.sql")),
+        step(
+            14,
+            "readers and retention",
+            include_str!("migrations/0014_readers_and_retention.sql"),
+        ),
     ])
 }
 

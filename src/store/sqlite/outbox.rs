@@ -35,9 +35,8 @@ impl Outbox for SqliteStore {
             let mut taken = Vec::new();
             for (paced, most) in [(false, most.others), (true, most.paced)] {
                 let due = query(
-                    "SELECT id, matter, account, email, client, user_agent, device, site, campaign, login, created_at, attempts, \
-                     paced \
-                     FROM letters \
+                    "SELECT id, matter, account, email, client, user_agent, device, site, campaign, login, reader_name, \
+                     reader_extension, reader_language, created_at, attempts, paced FROM letters \
                      WHERE status = 'waiting' AND due_at <= $1 AND (taken_until IS NULL OR taken_until <= $1) \
                      AND paced = $3 ORDER BY created_at, id LIMIT $2",
                 )
@@ -226,7 +225,8 @@ pub(super) async fn insert(tx: &mut SqliteConnection, letter: &Letter) -> Result
     let columns = rows::matter(&letter.matter);
     query(
         "INSERT INTO letters (id, matter, account, email, client, user_agent, device, site, campaign, created_at, status, \
-         attempts, due_at, paced, login) VALUES ($1, $2, $3, $4, $5, $7, $8, $10, $11, $6, 'waiting', 0, $6, $9, $12)",
+         attempts, due_at, paced, login, reader_name, reader_extension, reader_language) \
+         VALUES ($1, $2, $3, $4, $5, $7, $8, $10, $11, $6, 'waiting', 0, $6, $9, $12, $13, $14, $15)",
     )
     .bind(letter.id.to_string())
     .bind(letter.matter.as_str())
@@ -240,6 +240,9 @@ pub(super) async fn insert(tx: &mut SqliteConnection, letter: &Letter) -> Result
     .bind(columns.site)
     .bind(columns.campaign)
     .bind(columns.login)
+    .bind(columns.reader.map(|reader| reader.name.as_str()))
+    .bind(columns.reader.map(|reader| reader.extension.as_str()))
+    .bind(columns.reader.map(|reader| reader.language.tag()))
     .execute(tx)
     .await?;
     Ok(())

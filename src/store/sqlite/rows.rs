@@ -22,7 +22,7 @@ use crate::domain::event::{Actor, Event, Fact};
 use crate::domain::fault::Fault;
 use crate::domain::key::KeyRecord;
 use crate::domain::order::{Decree, Order, OrderId, PolicySource, Target, Words};
-use crate::domain::outbox::{Letter, LetterId, Matter};
+use crate::domain::outbox::{Addressee, Letter, LetterId, Matter};
 use crate::domain::password::PasswordHash;
 use crate::domain::scope::Scope;
 use crate::domain::session::{Session, SessionId};
@@ -53,8 +53,9 @@ pub(super) use session_columns;
 /// The columns [`letter_listing`] reads.
 macro_rules! letter_columns {
     () => {
-        "id, matter, account, email, client, user_agent, device, site, campaign, login, created_at, status, attempts, due_at, \
-         words, ended_at, paced, sent_to, bounce, bounce_status, bounce_words, bounced_at"
+        "id, matter, account, email, client, user_agent, device, site, campaign, login, reader_name, reader_extension, \
+         reader_language, created_at, status, attempts, due_at, words, ended_at, paced, sent_to, bounce, bounce_status, \
+         bounce_words, bounced_at"
     };
 }
 pub(super) use letter_columns;
@@ -233,6 +234,7 @@ pub(super) fn letter(row: &SqliteRow) -> Result<Letter, Trouble> {
         "email-changed" => Matter::EmailChanged {
             account: account(row)?,
             to: parsed(row, "email", |text| Email::parse(text).ok())?,
+            reader: reader(row)?,
         },
         "account-unlocked" => Matter::AccountUnlocked { account: account(row)? },
         "new-password" => Matter::NewPassword { account: account(row)? },
@@ -269,6 +271,20 @@ fn site(row: &SqliteRow) -> Result<SiteName, Trouble> {
     }
 }
 
+/// A letter of before this was noted names none, and an older backup has no room for it.
+fn reader(row: &SqliteRow) -> Result<Option<Addressee>, Trouble> {
+    let name = match row.try_get::<Option<String>, _>("reader_name") {
+        Ok(Some(name)) => name,
+        Ok(None) | Err(sqlx::Error::ColumnNotFound(_)) => return Ok(None),
+        Err(error) => return Err(error.into()),
+    };
+    Ok(Some(Addressee {
+        name,
+        extension: parsed(row, "reader_extension", |text| Extension::parse(text).ok())?,
+        language: parsed(row, "reader_language", |text| text.parse().ok())?,
+    }))
+}
+
 /// The columns a matter is stored in, apart from its name.
 pub(super) struct MatterColumns<'a> {
     pub(super) account: Option<String>,
@@ -279,6 +295,7 @@ pub(super) struct MatterColumns<'a> {
     pub(super) site: Option<&'a str>,
     pub(super) campaign: Option<String>,
     pub(super) login: Option<&'a str>,
+    pub(super) reader: Option<&'a Addressee>,
 }
 
 pub(super) fn matter(matter: &Matter) -> MatterColumns<'_> {
@@ -308,6 +325,10 @@ pub(super) fn matter(matter: &Matter) -> MatterColumns<'_> {
         },
         login: match matter {
             Matter::UnlockRequested { name, .. } => Some(name.as_typed()),
+            _ => None,
+        },
+        reader: match matter {
+            Matter::EmailChanged { reader, .. } => reader.as_ref(),
             _ => None,
         },
     }
