@@ -399,6 +399,8 @@ fn chores(config: &Config, lasting: &Lasting, templates: &Templates) -> Result<C
             campaigns: store.clone(),
             attempts: store.clone(),
             keep_attempts: config.limits.keep_attempts,
+            events: store.clone(),
+            keep_events: config.store.keep_events,
             world: world.clone(),
             lifetime: config.sessions.lifetime,
         },

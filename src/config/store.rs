@@ -1,8 +1,9 @@
 //! `[store]` and `[secrets]`: where the gateway keeps its data, and, apart from it, its keys.
 
 use std::path::{Component, Path, PathBuf};
+use std::time::Duration;
 
-use super::keys::forms::path;
+use super::keys::forms::{Time, path};
 use super::keys::{Slot, Walker};
 
 /// The embedded database.
@@ -10,7 +11,14 @@ use super::keys::{Slot, Walker};
 pub struct Store {
     /// Directory of the database files. Default `/var/lib/sekisho`.
     pub directory: PathBuf,
+    /// `keep_events`: how long events stay. Default: for ever.
+    pub keep_events: Option<Duration>,
 }
+
+/// How long an event stays at least: as long as letters and links of which it tells.
+const LEAST_KEPT: Duration = Duration::from_hours(30 * 24);
+/// How long it stays at most where a time is named.
+const MOST_KEPT: Duration = Duration::from_hours(100 * 365 * 24);
 
 /// The files that hold secrets: made on first start where they can be, 0600, never inside the store's directory.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,6 +31,7 @@ impl Default for Store {
     fn default() -> Self {
         Self {
             directory: "/var/lib/sekisho".into(),
+            keep_events: None,
         }
     }
 }
@@ -46,6 +55,16 @@ impl Store {
             "Directory of the database files, on a local disk. Made on first start.",
             &path(),
             Slot::Default(&mut self.directory),
+        );
+        walker.key(
+            "keep_events",
+            "How long events are kept, such as \"400d\", 30 days at least. Older ones are deleted in small steps, every ten \
+             minutes. Without it they stay for ever.",
+            &Time {
+                least: LEAST_KEPT,
+                most: MOST_KEPT,
+            },
+            Slot::Optional(&mut self.keep_events, Duration::from_hours(400 * 24)),
         );
     }
 }

@@ -1,11 +1,11 @@
-//! Sweeps out what has ended long ago: sessions, tickets, API tokens, orders, letters, changes, attacks, attempts.
+//! Sweeps out what has ended long ago: sessions, tickets, API tokens, orders, letters, changes, attacks, attempts, events.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::domain::fault::Fault;
 use crate::domain::session::{Lifetime, earlier};
-use crate::ports::{ApiTokens, Attempts, CampaignBook, Orders, Outbox, Sessions, Tickets, Unlocks};
+use crate::ports::{ApiTokens, Attempts, CampaignBook, Events, Orders, Outbox, Sessions, Tickets, Unlocks};
 
 use super::World;
 
@@ -29,6 +29,10 @@ pub struct Housekeeping {
     pub attempts: Arc<dyn Attempts>,
     /// How long attempts stay.
     pub keep_attempts: Duration,
+    /// Events go when the operator wants them no more.
+    pub events: Arc<dyn Events>,
+    /// How long events stay; `None` is for ever.
+    pub keep_events: Option<Duration>,
     /// Time and chance.
     pub world: World,
     /// When sessions are past their limits.
@@ -47,8 +51,8 @@ const KEEP_CAMPAIGNS: Duration = Duration::from_hours(365 * 24);
 /// The most attempts that stay, about a hundred bytes each.
 const MOST_ATTEMPTS: u64 = 5_000_000;
 
-/// Attempts are removed in steps of this many, each in a few milliseconds, so that a sign-in never waits for long.
-const ATTEMPTS_AT_ONCE: u64 = 2000;
+/// Attempts and events are removed in steps of this many, each in a few milliseconds, so that a sign-in never waits for long.
+const AT_ONCE: u64 = 2000;
 
 /// Steps of one round: more attempts than can be kept in the time between two rounds.
 const MOST_STEPS: u32 = 5000;
@@ -72,6 +76,8 @@ pub struct Swept {
     pub campaigns: u64,
     /// Attempts of long ago, and more than there may be.
     pub attempts: u64,
+    /// Events of long ago.
+    pub events: u64,
 }
 
 impl Housekeeping {
@@ -95,8 +101,9 @@ impl Housekeeping {
             .sweep_changes(earlier(now, Duration::from_hours(1)))
             .await?;
         let attempts = self.sweep_attempts().await?;
+        let events = self.sweep_events().await?;
         tracing::debug!(
-            sessions, tickets, unlocks, tokens, orders, letters, campaigns, attempts, "swept"
+            sessions, tickets, unlocks, tokens, orders, letters, campaigns, attempts, events, "swept"
         );
         Ok(Swept {
             sessions,
@@ -107,7 +114,28 @@ impl Housekeeping {
             letters,
             campaigns,
             attempts,
+            events,
         })
+    }
+
+    /// In small steps as well.
+    async fn sweep_events(&self) -> Result<u64, Fault> {
+        let Some(keep) = self.keep_events else {
+            return Ok(0);
+        };
+        let before = earlier(self.world.now(), keep);
+        let mut swept = 0;
+        for _ in 0..MOST_STEPS {
+            let removed = self.events.sweep(before, AT_ONCE).await?;
+            swept += removed;
+            if removed < AT_ONCE {
+                break;
+            }
+        }
+        if swept > 0 {
+            tracing::info!(events = swept, "events older than store.keep_events were deleted");
+        }
+        Ok(swept)
     }
 
     /// In small steps, since whoever signs in meanwhile waits for the one under way.
@@ -115,9 +143,9 @@ impl Housekeeping {
         let before = earlier(self.world.now(), self.keep_attempts);
         let mut swept = 0;
         for _ in 0..MOST_STEPS {
-            let mut removed = self.attempts.sweep(before, ATTEMPTS_AT_ONCE).await?;
+            let mut removed = self.attempts.sweep(before, AT_ONCE).await?;
             if removed == 0 {
-                removed = self.attempts.bound(MOST_ATTEMPTS, ATTEMPTS_AT_ONCE).await?;
+                removed = self.attempts.bound(MOST_ATTEMPTS, AT_ONCE).await?;
             }
             if removed == 0 {
                 break;

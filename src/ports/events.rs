@@ -20,6 +20,9 @@ pub trait Events: Send + Sync {
     /// of recording, at most `most`, and the new cursor. `None` as cursor: only the newest cursor is wanted, with no
     /// events.
     async fn recorded_since(&self, cursor: Option<i64>, most: usize) -> Result<(Vec<Event>, i64), Fault>;
+
+    /// Removes the oldest facts of before that time, at most so many, and never the one recorded last. Answers how many.
+    async fn sweep(&self, before: Timestamp, most: u64) -> Result<u64, Fault>;
 }
 
 /// Which facts to list.

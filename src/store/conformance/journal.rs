@@ -10,6 +10,7 @@ stories! {
     every_fact_comes_back_as_it_was_recorded,
     events_are_listed_newest_first_by_account_and_time,
     events_are_followed_in_the_order_of_recording_each_once,
+    old_events_go_oldest_first_and_whoever_follows_misses_none,
     a_new_key_retires_the_earlier_ones,
     retired_keys_are_swept_by_age,
 }
@@ -30,6 +31,38 @@ async fn every_fact_comes_back_as_it_was_recorded(ports: Ports) {
     let mut listed = ports.events.list(EventFilter::newest(100)).await.unwrap();
     listed.reverse();
     assert_eq!(listed, events);
+}
+
+async fn old_events_go_oldest_first_and_whoever_follows_misses_none(ports: Ports) {
+    let events = [5, 2, 9, 3, 1].map(|second| happened(Fact::AccountEnabled, None, at(second)));
+    ports.events.append(&events).await.unwrap();
+    let seconds = async || {
+        let listed = ports.events.list(EventFilter::newest(9)).await.unwrap();
+        listed
+            .iter()
+            .map(|event| event.at.as_second() - at(0).as_second())
+            .collect::<Vec<_>>()
+    };
+    let (_, newest) = ports.events.recorded_since(None, 0).await.unwrap();
+    assert_eq!(ports.events.sweep(at(5), 1).await.unwrap(), 1);
+    assert_eq!(
+        seconds().await,
+        [9, 5, 3, 1],
+        "the second is the oldest but for the one recorded last"
+    );
+    assert_eq!(ports.events.sweep(at(5), 9).await.unwrap(), 1);
+    assert_eq!(ports.events.sweep(at(5), 9).await.unwrap(), 0);
+    assert_eq!(seconds().await, [9, 5, 1]);
+    assert_eq!(ports.events.sweep(at(100), 9).await.unwrap(), 2);
+    assert_eq!(seconds().await, [1]);
+    assert_eq!(ports.events.recorded_since(None, 0).await.unwrap().1, newest);
+    let after = happened(Fact::AccountDisabled, None, at(10));
+    ports.events.append(std::slice::from_ref(&after)).await.unwrap();
+    let (heard, cursor) = ports.events.recorded_since(Some(newest), 9).await.unwrap();
+    assert_eq!(heard, [after]);
+    assert!(cursor > newest);
+    let (heard, _) = ports.events.recorded_since(Some(0), 9).await.unwrap();
+    assert_eq!(heard.len(), 2);
 }
 
 async fn events_are_listed_newest_first_by_account_and_time(ports: Ports) {

@@ -25,6 +25,7 @@ impl Events for MemoryStore {
             .iter()
             .filter(|event| filter.account.is_none_or(|account| event.account == Some(account)))
             .filter(|event| filter.since.is_none_or(|since| event.at >= since))
+            .filter(|event| !state.swept_events.contains(&event.id))
             .collect();
         events.sort_by_key(|event| Reverse((event.at, event.id)));
         Ok(events.into_iter().take(filter.most).cloned().collect())
@@ -35,9 +36,25 @@ impl Events for MemoryStore {
         let start = cursor.map_or(state.events.len(), |cursor| {
             usize::try_from(cursor).unwrap_or(usize::MAX)
         });
-        let found: Vec<Event> = state.events.iter().skip(start).take(most).cloned().collect();
-        let newest = i64::try_from(start.saturating_add(found.len())).unwrap_or(i64::MAX);
-        Ok((found, newest))
+        let there = (1..).zip(&state.events).skip(start);
+        let there = there.filter(|(_, event)| !state.swept_events.contains(&event.id));
+        let found: Vec<(usize, &Event)> = there.take(most).collect();
+        let newest = found.last().map_or(start, |(number, _)| *number);
+        let found = found.into_iter().map(|(_, event)| event.clone()).collect();
+        Ok((found, i64::try_from(newest).unwrap_or(i64::MAX)))
+    }
+
+    async fn sweep(&self, before: Timestamp, most: u64) -> Result<u64, Fault> {
+        let mut state = self.state.lock();
+        let all = state.events.iter().rev().skip(1);
+        let mut old: Vec<_> = all
+            .filter(|event| event.at < before && !state.swept_events.contains(&event.id))
+            .map(|event| (event.at, event.id))
+            .collect();
+        old.sort_unstable();
+        old.truncate(usize::try_from(most).unwrap_or(usize::MAX));
+        state.swept_events.extend(old.iter().map(|(_, id)| *id));
+        Ok(old.len() as u64)
     }
 }
 

@@ -14,10 +14,11 @@ mod sessions;
 mod tickets;
 mod unlocks;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use jiff::Timestamp;
 use parking_lot::Mutex;
+use uuid::Uuid;
 
 use self::orders::StoredOrder;
 use self::outbox::StoredLetter;
@@ -58,6 +59,8 @@ struct State {
     openings: HashMap<TokenDigest, Openings>,
     letters: Vec<StoredLetter>,
     events: Vec<Event>,
+    /// Those that are no more; numbers of events stay as they are.
+    swept_events: HashSet<Uuid>,
     keys: Vec<KeyRecord>,
     tokens: Vec<ApiToken>,
     campaigns: BTreeMap<CampaignId, Campaign>,

@@ -44,6 +44,7 @@ const TABLES: &[(&str, Fate)] = &[
     ("changes", Fate::Emptied),
     ("dead_addresses", Fate::Kept),
     ("events", Fate::Kept),
+    ("events_kept", Fate::Kept),
     ("ignored_reports", Fate::Kept),
     ("letters", Fate::Kept),
     ("order_revision", Fate::Kept),

@@ -1,6 +1,7 @@
 //! Events in SQLite, and the consequences that every other change writes in its own transaction.
 
 use async_trait::async_trait;
+use jiff::Timestamp;
 use sqlx::{Row, SqliteConnection, query};
 
 use super::SqliteStore;
@@ -49,8 +50,8 @@ impl Events for SqliteStore {
 
     async fn recorded_since(&self, cursor: Option<i64>, most: usize) -> Result<(Vec<Event>, i64), Fault> {
         self.read("read the newest events", async {
-            // Rows are added by one writer at a time and never removed, so their numbers follow the order of commits;
-            // ids and times do not, where two processes record.
+            // Rows are added by one writer at a time and the newest is never removed, so their numbers follow the order
+            // of commits; ids and times do not, where two processes record.
             let Some(cursor) = cursor else {
                 let newest = query("SELECT coalesce(max(rowid), 0) AS number FROM events");
                 let row = newest.fetch_one(&self.readers).await?;
@@ -70,6 +71,28 @@ impl Events for SqliteStore {
             };
             let events: Result<Vec<Event>, Trouble> = found.iter().map(rows::event).collect();
             Ok((events?, newest))
+        })
+        .await
+    }
+
+    async fn sweep(&self, before: Timestamp, most: u64) -> Result<u64, Fault> {
+        self.write("remove old events", async {
+            let mut tx = self.transaction().await?;
+            // Whatever is not older than this, the database keeps, whoever wants to delete it.
+            query("UPDATE events_kept SET since = $1")
+                .bind(ms(before))
+                .execute(&mut *tx)
+                .await?;
+            let removed = query(
+                "DELETE FROM events WHERE rowid IN (SELECT rowid FROM events WHERE at < $1 \
+                 AND rowid < (SELECT max(rowid) FROM events) ORDER BY at, id LIMIT $2)",
+            )
+            .bind(ms(before))
+            .bind(i64::try_from(most).unwrap_or(i64::MAX))
+            .execute(&mut *tx)
+            .await?;
+            tx.commit().await?;
+            Ok(removed.rows_affected())
         })
         .await
     }

@@ -12,6 +12,7 @@ use crate::domain::account::{Account, AccountId, AccountState, Email, Extension,
 use crate::domain::event::{Actor, Consequences, Event, Fact};
 use crate::domain::outbox::Matter;
 use crate::domain::password::PasswordHash;
+use crate::domain::session::later;
 use crate::domain::session::tests::{account, at, session};
 use crate::domain::ticket::{Purpose, Ticket};
 use crate::domain::token::TokenDigest;
@@ -430,6 +431,22 @@ async fn events_are_append_only_in_the_database_itself() {
         let refused = query(statement).execute(&store.writer).await.unwrap_err().to_string();
         assert!(refused.contains("append-only"), "{refused}");
     }
+    let newest = Events::list(&store, EventFilter::newest(1)).await.unwrap().remove(0);
+    let later = later(newest.at, Duration::from_secs(1));
+    for at in [newest.at, later] {
+        let event = Event {
+            id: Uuid::from_u128(at.as_millisecond().unsigned_abs().into()),
+            at,
+            ..newest.clone()
+        };
+        store.append(&[event]).await.unwrap();
+    }
+    assert_eq!(Events::sweep(&store, later, 1).await.unwrap(), 1);
+    let refused = query("DELETE FROM events").execute(&store.writer).await.unwrap_err();
+    assert!(
+        refused.to_string().contains("append-only"),
+        "the younger ones: {refused}"
+    );
 }
 
 #[tokio::test]

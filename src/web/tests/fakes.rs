@@ -239,6 +239,10 @@ impl Events for Fakes {
         Ok(self.events.lock().clone())
     }
 
+    async fn sweep(&self, _: Timestamp, _: u64) -> Result<u64, Fault> {
+        unreachable!("no page sweeps events")
+    }
+
     async fn recorded_since(&self, _: Option<i64>, _: usize) -> Result<(Vec<Event>, i64), Fault> {
         unreachable!("no page asks for it")
     }
