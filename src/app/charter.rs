@@ -97,6 +97,7 @@ pub(super) async fn decide(config: Config, lasting: &Lasting, before: Option<&De
         lasting.world.clone(),
         config.sessions.lifetime,
         lasting.seen.clone(),
+        config.limits.enabled.then(|| lasting.limiter.clone() as _),
     ));
     let services = Arc::new(AuthenticateService {
         services: lasting.tokens.clone(),

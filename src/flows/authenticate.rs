@@ -8,6 +8,11 @@
 //! cannot use that the password has just been given; and a stream opened with it ends with it. The store knows the old
 //! token no more.
 //!
+//! What memory does not know is looked up in the store, and only a stranger can present one made-up token after the other:
+//! what a client presents that nobody has counts against it ([`Authenticate::admit`]). Beyond its share, a token that memory
+//! does not know is taken for nobody's. Should it be somebody's all the same, whose neighbour floods the gateway, the
+//! sign-in page that the person is sent to looks it up and leads back: our own pages are counted by themselves.
+//!
 //! What somebody had opened with a copy of the token goes on as the session's own streams do, until the account raises
 //! its generation: a new password, or the end of all other sessions. Then the session's own end as well
 //! ([`Severed::Anew`]), and who holds its new cookie opens them anew. So do all streams of an account whose role or groups
@@ -20,11 +25,15 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use crate::domain::client::ClientAddr;
 use crate::domain::fault::Fault;
+use crate::domain::limits::Quota;
+use crate::domain::limits::fixed::Fixed;
+use crate::domain::limits::ledger::{Outcome, Subject};
 use crate::domain::principal::Principal;
 use crate::domain::session::{Lifetime, SessionId, SessionState};
 use crate::domain::token::{SessionToken, TokenDigest};
-use crate::ports::Principals;
+use crate::ports::{Grant, Limiter, Principals, Ruling};
 
 use super::World;
 use super::digests::Digests;
@@ -165,11 +174,23 @@ pub struct Authenticate {
     record_every: Duration,
     seen: SeenSender,
     digests: Digests,
+    limiter: Option<Arc<dyn Limiter>>,
 }
 
+/// How many tokens that nobody has one client may present. Each counts once, however often it is presented; it is the share
+/// of a large office whose sessions have all ended.
+const NOBODYS: Quota = Quota::hourly(600);
+
 impl Authenticate {
-    /// A session's last use is recorded once a minute, or more often where the idle limit is short.
-    pub fn new(principals: Arc<dyn Principals>, world: World, lifetime: Lifetime, seen: SeenSender) -> Self {
+    /// A session's last use is recorded once a minute, or more often where the idle limit is short. Without a `limiter`
+    /// nothing is counted.
+    pub fn new(
+        principals: Arc<dyn Principals>,
+        world: World,
+        lifetime: Lifetime,
+        seen: SeenSender,
+        limiter: Option<Arc<dyn Limiter>>,
+    ) -> Self {
         let record_every = (lifetime.idle / 10).min(Duration::from_mins(1));
         let digests = Digests::new(&*world.entropy);
         Self {
@@ -179,6 +200,46 @@ impl Authenticate {
             record_every,
             seen,
             digests,
+            limiter,
+        }
+    }
+
+    /// As [`Authenticate::run`], for requests that are not counted before: where memory does not know the token, its client
+    /// is charged before the store is asked, and given that back when somebody has it.
+    pub async fn admit(&self, presented: &Presented, client: ClientAddr, now: Timestamp) -> Result<Standing, Fault> {
+        let Presented::Token(token) = presented else {
+            return self.run(presented, now).await;
+        };
+        let digest = self.digests.of(token);
+        let standing = match self.remembered(&digest, now) {
+            Some(standing) if !is_idle(&standing) => standing,
+            known => {
+                let Some(grant) = self.charge(&digest, client) else {
+                    return Ok(known.unwrap_or(Standing::Refused(Refusal::Unknown)));
+                };
+                let asked = self.ask(&digest, known, now).await;
+                grant.settle(match &asked {
+                    Ok(Standing::Refused(Refusal::Unknown)) => Outcome::Used,
+                    Ok(_) | Err(_) => Outcome::NotTried,
+                });
+                asked?
+            }
+        };
+        if let Some(principal) = standing.principal() {
+            self.note_use(principal, now);
+        }
+        Ok(standing)
+    }
+
+    /// What a client draws to have a token looked up: nothing where the store need not be asked. `None`: there is no room.
+    fn charge(&self, digest: &TokenDigest, client: ClientAddr) -> Option<Grant> {
+        let Some(limiter) = self.limiter.as_ref().filter(|_| !self.principals.is_nobodys(digest)) else {
+            return Some(Grant::free());
+        };
+        let subject = Subject::Client(client.limit_key());
+        match limiter.draw(vec![Fixed::SessionClient.draw(subject, NOBODYS)]) {
+            Ruling::Granted(grant) => Some(grant),
+            Ruling::Refused(_) => None,
         }
     }
 
@@ -245,11 +306,21 @@ impl Authenticate {
     }
 
     async fn judge(&self, digest: &TokenDigest, now: Timestamp) -> Result<Standing, Fault> {
-        let known = self.principals.known(digest);
-        let known = match known.map(|principal| self.weigh(principal, now)) {
-            Some(standing) if !is_idle(&standing) => return Ok(standing),
-            known => known,
-        };
+        match self.remembered(digest, now) {
+            Some(standing) if !is_idle(&standing) => Ok(standing),
+            known => self.ask(digest, known, now).await,
+        }
+    }
+
+    /// What memory says.
+    fn remembered(&self, digest: &TokenDigest, now: Timestamp) -> Option<Standing> {
+        self.principals
+            .known(digest)
+            .map(|principal| self.weigh(principal, now))
+    }
+
+    /// What the store says; where it is down, what was `known` counts.
+    async fn ask(&self, digest: &TokenDigest, known: Option<Standing>, now: Timestamp) -> Result<Standing, Fault> {
         match self.principals.fetch(digest).await {
             Ok(Some(principal)) => Ok(self.weigh(principal, now)),
             Ok(None) => self.judge_former(*digest, now).await,
@@ -298,6 +369,8 @@ const fn is_idle(standing: &Standing) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
     use async_trait::async_trait;
     use parking_lot::Mutex;
 
@@ -308,7 +381,7 @@ mod tests {
     use crate::domain::token::TOKEN_BYTES;
     use crate::flows::RecordSeen;
     use crate::ports::{Clock, Entropy};
-    use crate::store::MemoryStore;
+    use crate::store::{LimiterTerms, MemoryLimiter, MemoryStore};
 
     /// A session that memory saw last at the beginning; and what the store says of it.
     struct Shelf {
@@ -328,6 +401,10 @@ mod tests {
                 Ok(session) => Ok(Some(Arc::new(Principal::new(session.clone(), account())))),
                 Err(()) => Err(Fault::unavailable("could not read the shelf", "it is down")),
             }
+        }
+
+        fn is_nobodys(&self, _: &TokenDigest) -> bool {
+            false
         }
 
         fn known_session(&self, _: SessionId) -> Option<Arc<Principal>> {
@@ -363,6 +440,126 @@ mod tests {
         }
     }
 
+    /// What the store has and what it was asked for; memory knows nothing but whose no token is.
+    #[derive(Default)]
+    struct Stack {
+        of: Mutex<Option<TokenDigest>>,
+        nobodys: Mutex<Vec<TokenDigest>>,
+        asked: AtomicUsize,
+        down: AtomicBool,
+    }
+
+    #[async_trait]
+    impl Principals for Stack {
+        fn known(&self, _: &TokenDigest) -> Option<Arc<Principal>> {
+            None
+        }
+
+        async fn fetch(&self, digest: &TokenDigest) -> Result<Option<Arc<Principal>>, Fault> {
+            self.asked.fetch_add(1, Ordering::Relaxed);
+            if self.down.load(Ordering::Relaxed) {
+                return Err(Fault::unavailable("could not read the stack", "it is down"));
+            }
+            if *self.of.lock() == Some(*digest) {
+                return Ok(Some(Arc::new(Principal::new(session(), account()))));
+            }
+            self.nobodys.lock().push(*digest);
+            Ok(None)
+        }
+
+        fn is_nobodys(&self, digest: &TokenDigest) -> bool {
+            self.nobodys.lock().contains(digest)
+        }
+
+        fn known_session(&self, _: SessionId) -> Option<Arc<Principal>> {
+            None
+        }
+
+        async fn fetch_session(&self, _: SessionId) -> Result<Option<Arc<Principal>>, Fault> {
+            unreachable!("no token is a former one")
+        }
+
+        fn forget(&self, _: &TokenDigest) {}
+
+        fn renewing(&self, _: &TokenDigest, _: SessionId) {}
+
+        fn formerly(&self, _: &TokenDigest) -> Option<SessionId> {
+            None
+        }
+    }
+
+    impl Clock for Stack {
+        fn now(&self) -> Timestamp {
+            session().created_at
+        }
+
+        fn monotonic(&self) -> Nanos {
+            Nanos(1)
+        }
+    }
+
+    impl Entropy for Stack {
+        fn token(&self) -> [u8; TOKEN_BYTES] {
+            [0; TOKEN_BYTES]
+        }
+    }
+
+    #[tokio::test]
+    async fn a_client_that_makes_tokens_up_is_stopped_before_the_store_and_whoever_has_one_is_charged_nothing() {
+        let stack = Arc::new(Stack::default());
+        let store = Arc::new(MemoryStore::new());
+        let (_, seen) = RecordSeen::new(store.clone(), store);
+        let world = World::new(Arc::clone(&stack) as _, Arc::clone(&stack) as _);
+        let terms = LimiterTerms::alone(100, [0; 32], Arc::clone(&stack) as _, Arc::clone(&stack) as _);
+        let limiter = Arc::new(MemoryLimiter::new(terms));
+        let authenticate = Authenticate::new(
+            Arc::clone(&stack) as _,
+            world,
+            Lifetime::default(),
+            seen,
+            Some(limiter as _),
+        );
+        let made_up = |number: u32| {
+            let mut bytes = [1; TOKEN_BYTES];
+            bytes[..4].copy_from_slice(&number.to_be_bytes());
+            SessionToken::from_entropy(bytes)
+        };
+        let admit = async |token: SessionToken, client: &str| {
+            let client = ClientAddr::new(client.parse().unwrap());
+            let now = authenticate.world.now();
+            authenticate.admit(&Presented::Token(token), client, now).await
+        };
+        let asked = || stack.asked.load(Ordering::Relaxed);
+        let held = SessionToken::from_entropy([2; TOKEN_BYTES]);
+        *stack.of.lock() = Some(held.digest());
+        let most = NOBODYS.burst();
+        for number in 0..most {
+            let known = admit(SessionToken::from_entropy([2; TOKEN_BYTES]), "192.0.2.7").await;
+            assert!(known.unwrap().principal().is_some(), "{number}");
+            for token in [made_up(number), made_up(0)] {
+                let said = admit(token, "192.0.2.7").await.unwrap();
+                assert_eq!(said.refusal(), Some(Refusal::Unknown), "{number}");
+            }
+        }
+        let before = asked();
+        stack.down.store(true, Ordering::Relaxed);
+        admit(made_up(most), "192.0.2.8").await.unwrap_err();
+        stack.down.store(false, Ordering::Relaxed);
+        for token in [made_up(most), held] {
+            let said = admit(token, "192.0.2.7").await.unwrap();
+            assert_eq!(said.refusal(), Some(Refusal::Unknown));
+        }
+        assert_eq!(
+            asked(),
+            before + 1,
+            "the same for known and unknown, and without the store"
+        );
+        let elsewhere = admit(SessionToken::from_entropy([2; TOKEN_BYTES]), "192.0.2.8").await;
+        assert!(elsewhere.unwrap().principal().is_some());
+        let own_page = Presented::Token(SessionToken::from_entropy([2; TOKEN_BYTES]));
+        assert!(authenticate.look(&own_page).await.unwrap().principal().is_some());
+    }
+
     #[tokio::test]
     async fn a_session_that_another_process_has_seen_in_use_is_not_idle() {
         let lifetime = Lifetime::default();
@@ -376,7 +573,7 @@ mod tests {
         let empty = Arc::new(MemoryStore::new());
         let (_, seen) = RecordSeen::new(empty.clone(), empty);
         let world = World::new(Arc::clone(&shelf) as _, Arc::clone(&shelf) as _);
-        let authenticate = Authenticate::new(Arc::clone(&shelf) as _, world, lifetime, seen);
+        let authenticate = Authenticate::new(Arc::clone(&shelf) as _, world, lifetime, seen, None);
         let (id, digest) = (begun.id, begun.digest);
         let judged = async || {
             let now = authenticate.world.now();

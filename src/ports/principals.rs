@@ -18,6 +18,10 @@ pub trait Principals: Send + Sync {
     /// From the store, and remembered. Dead sessions are answered as well: judging is the caller's.
     async fn fetch(&self, digest: &TokenDigest) -> Result<Option<Arc<Principal>>, Fault>;
 
+    /// Whether memory knows that nobody has this token: a token is made for a session that begins, and never again, so what
+    /// the store once did not know it never will.
+    fn is_nobodys(&self, digest: &TokenDigest) -> bool;
+
     /// By the session, whatever its token is by now: from memory alone, as [`Principals::known`].
     fn known_session(&self, id: SessionId) -> Option<Arc<Principal>>;
 

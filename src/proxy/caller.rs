@@ -107,7 +107,7 @@ async fn person(charter: &Charter, case: &Case<'_>, presented: &Presented, beare
         at,
         ..
     } = case;
-    let standing = charter.authenticate.run(presented, *at).await?;
+    let standing = charter.authenticate.admit(presented, case.client, *at).await?;
     let verdict = match standing.principal() {
         None if bearer => policy.judge_bearer(path, asked),
         principal => policy.judge(path, asked, principal),

@@ -1,9 +1,11 @@
 //! Limits: so many attempts and no more, counted before any work, for names that exist and for names that do not.
 
 use futures_util::future::join_all;
+use http::Method;
 use serde_json::json;
 
 use crate::harness::{Answer, House, OTHER_PASSWORD, PASSWORD, quotas};
+use crate::metrics::value;
 
 async fn guess(house: &House, login: &str, password: &str) -> Answer {
     let body = json!({"login": login, "password": password});
@@ -229,6 +231,24 @@ async fn our_pages_are_guarded_and_the_web_client_is_not_counted() {
     for _ in 0..100 {
         assert!(visitor.passes().await);
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_makes_sessions_up_is_stopped_before_the_store_and_answered_as_ever() {
+    let house = House::with("[access]\npublic = [\"/open\"]").await;
+    let stranger = house.visitor().over_http2();
+    let made_up = async |number: usize, path: &str| {
+        let cookie = format!("__Host-sekisho={number:042}A");
+        let asked = stranger.script(Method::GET, path).without_cookies();
+        asked.header("cookie", &cookie).send().await.status
+    };
+    for batch in 0..32 {
+        let batch = (0..20).map(|number| made_up(batch * 20 + number, "/x"));
+        assert_eq!(join_all(batch).await, [401; 20], "the same answer as ever");
+    }
+    assert_eq!(made_up(9999, "/open").await, 200, "open to everybody");
+    let refused = "sekisho_limit_decisions_total{rule=\"session.client\",decision=\"refused\"}";
+    assert!(value(&house, refused).await > 0.5);
 }
 
 #[tokio::test(flavor = "multi_thread")]

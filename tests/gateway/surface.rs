@@ -83,6 +83,7 @@ fn routes() -> Vec<RouteInfo> {
             world.clone(),
             Lifetime::default(),
             seen,
+            None,
         )),
         sign_in: Arc::new(SignIn {
             accounts: store.clone(),

@@ -12,6 +12,8 @@ pub enum Fixed {
     ResetAgain,
     /// What one client repeats for one address.
     ResetRepeat,
+    /// Sessions that one client presents and nobody has.
+    SessionClient,
     /// Wishes of one client for links that unlock a browser.
     UnlockClient,
     /// Wishes for one name that become letters.
@@ -28,9 +30,10 @@ pub enum Fixed {
 
 impl Fixed {
     /// All of them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::ResetAgain,
         Self::ResetRepeat,
+        Self::SessionClient,
         Self::UnlockClient,
         Self::UnlockName,
         Self::MailAccount,
@@ -44,6 +47,7 @@ impl Fixed {
         match self {
             Self::ResetAgain => "reset.again",
             Self::ResetRepeat => "reset.repeat",
+            Self::SessionClient => "session.client",
             Self::UnlockClient => "unlock.client",
             Self::UnlockName => "unlock.name",
             Self::MailAccount => "mail.account",

@@ -40,6 +40,8 @@ pub struct CachedSessions {
     tokens: Cache<SessionId, TokenDigest>,
     /// Tokens of sessions that are renewed, with the monotonic time until which that counts.
     former: Cache<TokenDigest, (SessionId, Nanos)>,
+    /// Tokens that the store did not know. No token is made twice, so it never will.
+    nobodys: Cache<TokenDigest, ()>,
     /// On the monotonic clock, in nanoseconds. Nothing is believed before the first success.
     believed_until: AtomicU64,
     accounts: Mutex<Accounts>,
@@ -78,6 +80,10 @@ pub struct Followed {
 /// Former tokens that are remembered at once. Each has cost a hash, so this many are never made in [`IN_FLIGHT`].
 const FORMER: u64 = 10_000;
 
+/// Tokens of nobody that are remembered at once, a few megabytes: those of sessions that ended while their browsers go on
+/// presenting them, and what strangers make up.
+const NOBODYS: u64 = 50_000;
+
 /// How often a look-up is repeated when changes overtake it.
 const LOOK_UPS: usize = 3;
 
@@ -92,6 +98,7 @@ impl CachedSessions {
             recent: Recent::new(),
             tokens: newest(most),
             former: newest(FORMER),
+            nobodys: newest(NOBODYS),
             believed_until: AtomicU64::new(0),
             accounts: Mutex::default(),
             cursor: tokio::sync::Mutex::new(None),
@@ -246,11 +253,19 @@ impl Principals for CachedSessions {
     }
 
     async fn fetch(&self, digest: &TokenDigest) -> Result<Option<Arc<Principal>>, Fault> {
+        if self.is_nobodys(digest) {
+            return Ok(None);
+        }
         let found = self.look_up(|| self.sessions.find(digest)).await?;
         if found.is_none() {
             self.drop_session(digest);
+            self.nobodys.insert(*digest, ());
         }
         Ok(found)
+    }
+
+    fn is_nobodys(&self, digest: &TokenDigest) -> bool {
+        self.nobodys.contains_key(digest)
     }
 
     fn known_session(&self, id: SessionId) -> Option<Arc<Principal>> {

@@ -164,6 +164,26 @@ async fn what_was_fetched_is_known_without_asking_again() {
 }
 
 #[tokio::test]
+async fn a_token_that_nobody_has_is_looked_up_once_and_one_that_ended_is_nobodys_too() {
+    let (shelf, hands, cached) = following().await;
+    let unknown = TokenDigest::from_bytes([9; 32]);
+    assert!(!cached.is_nobodys(&unknown));
+    for _ in 0..3 {
+        assert!(cached.fetch(&unknown).await.unwrap().is_none());
+    }
+    assert!(cached.is_nobodys(&unknown) && !cached.is_nobodys(&digest()));
+    assert_eq!(shelf.looks.load(Ordering::Relaxed), 1);
+    cached.fetch(&digest()).await.unwrap().unwrap();
+    shelf.renew(TokenDigest::from_bytes([8; 32]));
+    cached.follow(hands.set(2)).await.unwrap();
+    assert!(cached.fetch(&digest()).await.unwrap().is_none());
+    assert!(cached.is_nobodys(&digest()));
+    shelf.down.store(true, Ordering::Relaxed);
+    cached.fetch(&TokenDigest::from_bytes([7; 32])).await.unwrap_err();
+    assert!(!cached.is_nobodys(&TokenDigest::from_bytes([7; 32])), "nobody knows");
+}
+
+#[tokio::test]
 async fn a_change_of_the_account_drops_all_its_sessions_and_no_other() {
     let (shelf, hands, cached) = following().await;
     let second = Session {

@@ -52,9 +52,10 @@ pub struct HashingFigures {
 }
 
 /// The budgets of the limits that are there whatever the policy, by their names in the log.
-const BUDGETS: [&str; 8] = [
+const BUDGETS: [&str; 9] = [
     "reset.again",
     "reset.repeat",
+    "session.client",
     "unlock.client",
     "unlock.name",
     "mail.account",

@@ -308,6 +308,10 @@ impl ApiTokens for Fakes {
 
 #[async_trait]
 impl Principals for Fakes {
+    fn is_nobodys(&self, _: &TokenDigest) -> bool {
+        false
+    }
+
     fn known(&self, _: &TokenDigest) -> Option<Arc<Principal>> {
         None
     }

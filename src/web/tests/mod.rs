@@ -206,6 +206,7 @@ fn flows(fakes: &Arc<Fakes>) -> PortalFlows {
             world.clone(),
             Lifetime::default(),
             seen,
+            None,
         )),
         sign_in: Arc::new(SignIn {
             accounts: Arc::clone(fakes) as _,
