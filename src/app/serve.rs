@@ -76,7 +76,7 @@ pub async fn serve(
     let store = Arc::new(SqliteStore::open(&config.store.directory).await?);
     let monitor = Arc::new(Monitor::new(&config, world()));
     let mut shown = monitor.bind(&config, &mut given);
-    drop(given);
+    let forsaken = given.forsake();
     let metrics = shown.as_ref().and_then(Shown::address);
     let mut kept = keep(&lock, listeners.iter().chain(&plain))?;
     kept.sockets.extend(shown.as_ref().and_then(Shown::keep));
@@ -102,6 +102,7 @@ pub async fn serve(
         said(predecessor.ready())?;
     }
     handover.own();
+    forsaken.remove();
     let status = format!("serving on {}", places.join(", "));
     ready(Listening {
         places,

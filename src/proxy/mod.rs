@@ -68,7 +68,7 @@ pub use page_guard::PageGuard;
 pub use proxy_protocol::{Said, read as read_proxy_header};
 pub use redirect::Redirect;
 pub use roll::Roll;
-pub use sockets::{Bound, Given, Kept, bind, keep};
+pub use sockets::{Bound, Forsaken, Given, Kept, bind, keep};
 pub use streams::Streams;
 pub use upstream::{
     Balance, ClientFiles, HealthCheck, Pool, PoolTerms, Protocol, ServerAddress, ServerHealth, Tolerance,

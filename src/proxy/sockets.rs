@@ -195,6 +195,17 @@ impl Given {
         self.kept_as(&kept_name(key, place)).pop().map(TcpListener::from)
     }
 
+    /// The files of Unix sockets that the process before listens on and this one does not.
+    pub fn forsake(self) -> Forsaken {
+        let places = self.kept.iter().filter_map(|kept| kept.name.split_once(' '));
+        let places = places.filter_map(|(_, place)| place.parse().ok());
+        let files = places.filter_map(|place| match place {
+            Listen::Unix(path) => SocketFile::of(&path, true).ok(),
+            Listen::Tcp(_) | Listen::Systemd(_) => None,
+        });
+        Forsaken(files.collect())
+    }
+
     fn named(&mut self, name: &str) -> Vec<TcpListener> {
         let found = self.sockets.extract_if(.., |(has, _)| has == name);
         found.map(|(_, listener)| listener).collect()
@@ -203,6 +214,19 @@ impl Given {
     fn kept_as(&mut self, name: &str) -> Vec<OwnedFd> {
         let found = self.kept.extract_if(.., |kept| kept.name == name);
         found.map(|kept| kept.socket).collect()
+    }
+}
+
+/// Files of sockets that nobody listens on once this process serves. Until then they are those of the process before.
+#[derive(Debug)]
+pub struct Forsaken(Vec<SocketFile>);
+
+impl Forsaken {
+    /// This process serves: they go, unless somebody else has put others there.
+    pub fn remove(self) {
+        for file in self.0 {
+            file.left.store(false, Ordering::Release);
+        }
     }
 }
 
@@ -440,6 +464,27 @@ mod tests {
         UnixStream::connect(&path).unwrap();
         drop(first);
         assert!(!path.exists());
+    }
+
+    #[test]
+    fn a_socket_that_the_new_process_does_not_listen_on_goes_once_it_serves() {
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().join("web.sock");
+        let first = bind("server.listen", &[Listen::Unix(path.clone())], &mut none()).unwrap();
+        let given = || Given::kept(first.iter().map(|bound| bound.keep().unwrap()).collect());
+        drop(given().forsake());
+        UnixStream::connect(&path).unwrap();
+        let mut taken = given();
+        let second = bind("server.listen", &[Listen::Unix(path.clone())], &mut taken).unwrap();
+        taken.forsake().remove();
+        UnixStream::connect(&path).unwrap();
+        drop(second);
+        let (forsaken, again) = (given().forsake(), given().forsake());
+        forsaken.remove();
+        assert!(!path.exists());
+        fs::write(&path, "mine").unwrap();
+        again.remove();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "mine");
     }
 
     #[test]
