@@ -30,7 +30,8 @@ use crate::mail::smtp::SmtpMailer;
 use crate::ports::{Limiter, Sessions};
 use crate::proxy::{Charter, CharterTerms, HeadLimits, Hsts, InForce, Pool, Protected, Site, TrustedProxies};
 use crate::store::SqliteStore;
-use crate::web::{Branding, Health, Logo, Portal, PortalFlows, PortalRoutes, PortalSettings, Theme};
+use crate::telemetry::health::Part;
+use crate::web::{Branding, Health, Logo, PartHealth, Portal, PortalFlows, PortalRoutes, PortalSettings, Theme};
 
 use super::lasting::Lasting;
 use super::office::return_path;
@@ -297,7 +298,10 @@ fn flows(config: &Config, lasting: &Lasting, authenticate: Arc<Authenticate>, ru
         }),
         set_password,
         jwks: Arc::new(move || signer.jwks_json()),
-        health: Arc::new(StoreHealth(store.clone())),
+        health: Arc::new(StoreHealth {
+            store: store.clone(),
+            seen: Arc::clone(&lasting.monitor.health),
+        }),
     }
 }
 
@@ -409,8 +413,13 @@ fn chores(config: &Config, lasting: &Lasting, templates: &Templates) -> Result<C
     })
 }
 
-/// Ready means that people can be served: the store answers.
-struct StoreHealth(Arc<SqliteStore>);
+/// Ready means that people can be served: the store answers. That nothing can be stored, as on a full disk, is told and
+/// turns nobody away who is signed in.
+struct StoreHealth {
+    store: Arc<SqliteStore>,
+    /// Writing is tried every few seconds, and not by whoever asks.
+    seen: Arc<crate::telemetry::health::Health>,
+}
 
 #[async_trait]
 impl Health for StoreHealth {
@@ -418,7 +427,18 @@ impl Health for StoreHealth {
         true
     }
 
-    async fn ready(&self) -> Vec<(&'static str, bool)> {
-        vec![("store", self.0.changes_since(None).await.is_ok())]
+    async fn parts(&self) -> Vec<PartHealth> {
+        vec![
+            PartHealth {
+                name: "store",
+                well: self.store.changes_since(None).await.is_ok(),
+                is_needed: true,
+            },
+            PartHealth {
+                name: Part::StoreWrite.as_str(),
+                well: self.seen.is_well(Part::StoreWrite) != Some(false),
+                is_needed: false,
+            },
+        ]
     }
 }

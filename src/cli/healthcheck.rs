@@ -12,6 +12,7 @@ use url::Url;
 
 use crate::config::{Config, RESERVED_PREFIX};
 
+use super::output::{CARE, aside};
 use super::{open, runtime};
 
 /// An answer that takes longer is none.
@@ -25,12 +26,15 @@ struct Readiness {
     parts: std::collections::BTreeMap<String, bool>,
 }
 
-/// Succeeds when the gateway with this configuration answers that all its parts are well.
+/// Succeeds when the gateway with this configuration answers that it serves people; says what of it does not work.
 pub fn run(path: &Path) -> anyhow::Result<()> {
     let config = open::config(path)?;
     let way = Way::to(&config)?;
     let (status, body) = runtime::brief()?.block_on(way.ask())?;
-    judge(status, &body)
+    if let Some(warning) = judge(status, &body)? {
+        aside(format_args!("{CARE}warning:{CARE:#} {warning}"));
+    }
+    Ok(())
 }
 
 /// How the gateway is reached from its own machine.
@@ -101,22 +105,26 @@ fn reachable(ip: IpAddr) -> IpAddr {
     }
 }
 
-fn judge(status: StatusCode, body: &str) -> anyhow::Result<()> {
-    match serde_json::from_str::<Readiness>(body) {
-        Ok(Readiness { ready: true, .. }) if status == StatusCode::OK => Ok(()),
-        Ok(Readiness { parts, .. }) => {
-            let failing: Vec<_> = parts
-                .iter()
-                .filter(|(_, well)| !**well)
-                .map(|(name, _)| &**name)
-                .collect();
-            if failing.is_empty() {
-                bail!("the gateway is not ready ({status})");
-            }
-            bail!("the gateway is not ready: not working: {}", failing.join(", "));
+/// What of a gateway does not work that serves whoever is signed in.
+fn judge(status: StatusCode, body: &str) -> anyhow::Result<Option<String>> {
+    let Ok(Readiness { ready, parts }) = serde_json::from_str(body) else {
+        bail!("what answers there is not this gateway, or it is out of order ({status})");
+    };
+    let failing: Vec<_> = parts
+        .iter()
+        .filter(|(_, well)| !**well)
+        .map(|(name, _)| &**name)
+        .collect();
+    let failing = failing.join(", ");
+    if !ready || status != StatusCode::OK {
+        if failing.is_empty() {
+            bail!("the gateway is not ready ({status})");
         }
-        Err(_) => bail!("what answers there is not this gateway, or it is out of order ({status})"),
+        bail!("the gateway is not ready: not working: {failing}");
     }
+    Ok((!failing.is_empty()).then(|| {
+        format!("not working: {failing}; whoever is signed in is served, and nobody can sign in or set a password")
+    }))
 }
 
 #[cfg(test)]
@@ -161,7 +169,14 @@ mod tests {
     #[test]
     fn only_a_gateway_with_all_its_parts_is_healthy() {
         let words = |status, body| judge(status, body).unwrap_err().to_string();
-        judge(StatusCode::OK, r#"{"ready":true,"parts":{"store":true}}"#).unwrap();
+        let well = judge(StatusCode::OK, r#"{"ready":true,"parts":{"store":true}}"#);
+        assert_eq!(well.unwrap(), None);
+        let full = judge(
+            StatusCode::OK,
+            r#"{"ready":true,"parts":{"store":true,"store-write":false}}"#,
+        );
+        let warning = full.unwrap().unwrap();
+        assert!(warning.starts_with("not working: store-write;"), "{warning}");
         assert_eq!(
             words(
                 StatusCode::SERVICE_UNAVAILABLE,

@@ -39,4 +39,6 @@ pub use dispatch::{MAX_BODY, Portal};
 pub use overrides::{Theme, check_theme};
 pub use problem::Failure;
 pub use routes::{Access, JWKS_PATH, Owner, RESERVED_PREFIX, RouteInfo};
-pub use settings::{At, Branding, Health, Logo, PortalFlows, PortalProblem, PortalRoutes, PortalSettings, RequestId};
+pub use settings::{
+    At, Branding, Health, Logo, PartHealth, PortalFlows, PortalProblem, PortalRoutes, PortalSettings, RequestId,
+};

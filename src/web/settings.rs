@@ -101,8 +101,19 @@ pub trait Health: Send + Sync {
     /// Whether this process should be left running.
     fn live(&self) -> bool;
 
-    /// Whether each part needed to serve people works, by the part's name.
-    async fn ready(&self) -> Vec<(&'static str, bool)>;
+    /// How each part is that people need.
+    async fn parts(&self) -> Vec<PartHealth>;
+}
+
+/// How one part is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PartHealth {
+    /// Its stable name.
+    pub name: &'static str,
+    /// Whether it works.
+    pub well: bool,
+    /// Whether nobody is served without it. Without another one, whoever is signed in is.
+    pub is_needed: bool,
 }
 
 /// Names one request in logs, on error pages and in JSON problems. The proxy sets it as a request extension.

@@ -321,8 +321,14 @@ async fn readiness_says_which_part_does_not_work() {
     let public = house.visitor().fetch("/.sekisho/health/ready").await;
     assert_eq!(
         public.json(),
-        serde_json::json!({ "ready": true, "parts": { "store": true } })
+        serde_json::json!({ "ready": true, "parts": { "store": true, "store-write": false } })
     );
+    // The port in the configuration is what the command goes by.
+    let address = *house.gateway.address().lock();
+    house.gateway.configure(&format!("[server]\nlisten = [\"{address}\"]"));
+    let asked = house.gateway.cli(&["healthcheck"]).await;
+    assert_eq!(asked.code, Some(0), "a restart would mend nothing: {asked:?}");
+    assert!(asked.err.contains("not working: store-write"), "{asked:?}");
     drop(holder);
     part_is(&house, "store-write", "well").await;
 }

@@ -21,7 +21,9 @@ use sekisho::flows::{
     UnlockBrowser,
 };
 use sekisho::store::{CachedSessions, LimiterTerms, MemoryLimiter, MemoryStore};
-use sekisho::web::{Access, Branding, Health, Portal, PortalFlows, PortalRoutes, PortalSettings, RouteInfo, Theme};
+use sekisho::web::{
+    Access, Branding, Health, PartHealth, Portal, PortalFlows, PortalRoutes, PortalSettings, RouteInfo, Theme,
+};
 use zeroize::Zeroizing;
 
 use crate::harness::{Answer, House, PASSWORD, Visitor};
@@ -34,7 +36,7 @@ impl Health for Well {
         true
     }
 
-    async fn ready(&self) -> Vec<(&'static str, bool)> {
+    async fn parts(&self) -> Vec<PartHealth> {
         Vec::new()
     }
 }

@@ -60,7 +60,8 @@ impl Shown {
 pub struct Monitor {
     /// What is counted.
     pub metrics: Arc<Metrics>,
-    health: Arc<Health>,
+    /// How the parts are.
+    pub health: Arc<Health>,
     world: World,
     enabled: bool,
 }

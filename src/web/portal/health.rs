@@ -19,7 +19,8 @@ pub(in super::super) async fn live(desk: Arc<Desk>, _: Arc<Visit>) -> Result<Ans
 
 /// Whether it can serve people, part by part.
 pub(in super::super) async fn ready(desk: Arc<Desk>, _: Arc<Visit>) -> Result<Answer, Fault> {
-    let parts: BTreeMap<&str, bool> = desk.flows.health.ready().await.into_iter().collect();
-    let ready = parts.values().all(|well| *well);
+    let parts = desk.flows.health.parts().await;
+    let ready = parts.iter().all(|part| part.well || !part.is_needed);
+    let parts: BTreeMap<&str, bool> = parts.iter().map(|part| (part.name, part.well)).collect();
     Ok(Answer::health(ready, json!({ "ready": ready, "parts": parts })))
 }

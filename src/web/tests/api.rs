@@ -168,7 +168,7 @@ async fn health_and_keys_are_open_to_everybody() {
         (StatusCode::OK, json!({ "live": true }))
     );
     let answer = call(&house.portal, "GET", "/.sekisho/health/ready", "", "").await;
-    let parts = json!({ "ready": true, "parts": { "store": true, "upstream": true } });
+    let parts = json!({ "ready": true, "parts": { "store": true, "store-write": false } });
     assert_eq!((answer.status(), super::json(&answer)), (StatusCode::OK, parts));
     let answer = call(&house.portal, "GET", "/.well-known/sekisho/jwks.json", "", "").await;
     assert_eq!(answer.headers()["cache-control"], "public, max-age=60");

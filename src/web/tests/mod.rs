@@ -43,7 +43,7 @@ use crate::flows::{
 };
 use crate::store::MemoryStore;
 
-use super::{At, Branding, Health, Portal, PortalFlows, PortalRoutes, PortalSettings, RequestId, Theme};
+use super::{At, Branding, Health, PartHealth, Portal, PortalFlows, PortalRoutes, PortalSettings, RequestId, Theme};
 use fakes::Fakes;
 
 const PASSWORD: &str = "correct horse battery staple";
@@ -56,8 +56,9 @@ impl Health for Well {
         true
     }
 
-    async fn ready(&self) -> Vec<(&'static str, bool)> {
-        vec![("store", self.0), ("upstream", true)]
+    async fn parts(&self) -> Vec<PartHealth> {
+        let part = |name, well, is_needed| PartHealth { name, well, is_needed };
+        vec![part("store", self.0, true), part("store-write", false, false)]
     }
 }
 
