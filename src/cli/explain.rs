@@ -2,6 +2,7 @@
 
 mod bans;
 
+use std::fmt::Write as _;
 use std::net::IpAddr;
 use std::path::Path;
 
@@ -312,6 +313,13 @@ impl Judgement<'_> {
             Gate::Closed => Verdict::Refused,
         };
         self.why = why(gate, who, self.readings.len());
+        if gate == Gate::Closed && site.policy.guards_from(asked.method) {
+            let method = asked.method;
+            let _ = write!(
+                self.why,
+                " A {method} can name other paths in its body: where a rule closes something, it goes only where one names it."
+            );
+        }
         if gate == Gate::SignIn && scope::hold(site.policy.bearer(), path, asked) {
             self.why.push_str(
                 " With a bearer token of the web client's own it goes there without a session (access.bearer).",

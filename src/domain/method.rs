@@ -30,6 +30,12 @@ pub fn is_forwarded(method: &str) -> bool {
     FORWARDED.contains(&method)
 }
 
+/// Whether a request of this method can name further paths in its body, which nobody reads here: a REPORT asks for any
+/// resources by their addresses (RFC 4791 section 7.9), and a SEARCH says where to look (RFC 5323 section 5.5).
+pub fn names_paths_within(method: &str) -> bool {
+    ["REPORT", "SEARCH"].contains(&method)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use super::method;
 use super::party::Party;
 use super::principal::Principal;
 use super::rule::{Asked, Rule, Who};
@@ -158,10 +159,23 @@ impl Policy {
 
     fn weigh_as(&self, path: &RequestPath<'_>, asked: &Asked<'_>, groups: Option<&[String]>) -> Gate {
         let readings = path.readings().iter();
+        let guarded = self.guards_from(asked.method);
         readings
-            .map(|reading| self.ruling(reading, asked).gate(groups))
+            .map(|reading| {
+                let ruling = self.ruling(reading, asked);
+                if guarded && !ruling.rule.is_some_and(|rule| rule.names(asked.method)) {
+                    return Gate::Closed;
+                }
+                ruling.gate(groups)
+            })
             .max()
             .unwrap_or(Gate::Closed)
+    }
+
+    /// Whether this method could reach, by what its body names, what a rule keeps from somebody. Then it goes only where a
+    /// rule lets it by its name.
+    pub fn guards_from(&self, method: &str) -> bool {
+        method::names_paths_within(method) && self.rules.iter().any(Rule::narrows)
     }
 
     /// What decides when an upstream reads the path so.
@@ -179,9 +193,10 @@ impl Policy {
         Ruling { rule, near }
     }
 
-    /// Whether some rule, or some line about bearer tokens, speaks of some methods alone.
-    pub fn names_methods(&self) -> bool {
-        self.rules.iter().any(Rule::names_methods) || self.bearer.iter().any(Scope::names_methods)
+    /// Whether it can make a difference which method a request has.
+    pub fn minds_methods(&self) -> bool {
+        let minds = |rule: &Rule| rule.names_methods() || rule.narrows();
+        self.rules.iter().any(minds) || self.bearer.iter().any(Scope::names_methods)
     }
 
     /// Lines about bearer tokens that open what a rule keeps for members of groups, each with that rule.
@@ -386,6 +401,35 @@ mod tests {
         assert!(matches!(judge("/reports/1", "POST", Some(&person)), Verdict::Deny));
         assert!(matches!(judge("/other", "POST", Some(&person)), Verdict::Allow(_)));
         assert!(matches!(judge("/status", "GET", None), Verdict::Challenge));
+    }
+
+    #[test]
+    fn a_method_whose_body_names_paths_goes_only_where_a_rule_names_it_once_something_is_closed() {
+        let person = member(&["staff"]);
+        let judge = |policy: &Policy, path, method, instead: &[&str]| {
+            let instead: Vec<String> = instead.iter().map(|method| (*method).to_owned()).collect();
+            let asked = Asked {
+                method,
+                instead: &instead,
+                ..ASKED
+            };
+            let verdict = policy.judge(&RequestPath::parse(path).unwrap(), &asked, Some(&person));
+            matches!(verdict, Verdict::Allow(_))
+        };
+        let open = policy(&["signed-in /*"]);
+        assert!(judge(&open, "/dav/", "REPORT", &[]) && judge(&open, "/dav/", "SEARCH", &[]));
+        for closed in ["deny /dav/private/*", "groups admins /admin/*"] {
+            let policy = policy(&[closed, "signed-in /*"]);
+            for (method, instead) in [("REPORT", &[][..]), ("SEARCH", &[]), ("POST", &["REPORT"])] {
+                assert!(!judge(&policy, "/dav/", method, instead), "{closed}: {method}");
+            }
+            assert!(judge(&policy, "/dav/", "PROPFIND", &[]) && judge(&policy, "/dav/", "POST", &[]));
+            assert!(policy.minds_methods());
+        }
+        let named = policy(&["deny /dav/private/*", "signed-in PROPFIND,REPORT /dav/*"]);
+        assert!(judge(&named, "/dav/", "REPORT", &[]));
+        assert!(!judge(&named, "/dav/private/x", "REPORT", &[]) && !judge(&named, "/other", "REPORT", &[]));
+        assert!(!judge(&named, "/dav/", "SEARCH", &[]));
     }
 
     fn program(scopes: &[&str], groups: &[&str]) -> Arc<Service> {

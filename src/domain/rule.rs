@@ -102,6 +102,16 @@ impl Rule {
         self.scope.names_methods()
     }
 
+    /// Whether it names this method.
+    pub fn names(&self, method: &str) -> bool {
+        self.scope.names(method)
+    }
+
+    /// Whether it keeps something from people who are signed in.
+    pub const fn narrows(&self) -> bool {
+        matches!(self.who, Who::Deny | Who::Groups(_))
+    }
+
     /// The hosts it speaks of; none are all.
     pub fn hosts(&self) -> &[String] {
         self.scope.hosts()

@@ -106,6 +106,11 @@ impl Scope {
         !self.methods.is_empty()
     }
 
+    /// Whether it names this method.
+    pub fn names(&self, method: &str) -> bool {
+        self.methods.iter().any(|known| known == method)
+    }
+
     /// Whether it speaks of this request, when the upstream reads the path so.
     pub fn matches(&self, reading: &str, asked: &Asked<'_>) -> bool {
         self.speaks_of_method(asked.method)
@@ -116,8 +121,7 @@ impl Scope {
 
     /// Whoever may look may also ask for the head alone, and whoever may not look may not do that either.
     fn speaks_of_method(&self, method: &str) -> bool {
-        let named = |method| self.methods.iter().any(|known| known == method);
-        self.methods.is_empty() || named(method) || (method == "HEAD" && named("GET"))
+        self.methods.is_empty() || self.names(method) || (method == "HEAD" && self.names("GET"))
     }
 
     /// Whether every request of `other` is one of these. Never wrongly; not always when it could be shown.

@@ -65,7 +65,7 @@ impl Gateway {
         exchange.across = origins::across(session, site, origin, &path);
         let head = session.req_header();
         let caller = Caller::of(&head.headers, &charter.session_cookie);
-        let instead = if caller.is_program() || site.policy.names_methods() {
+        let instead = if caller.is_program() || site.policy.minds_methods() {
             headers::other_methods(&head.headers)
         } else {
             Vec::new()

@@ -282,6 +282,26 @@ rules = ["deny DELETE,PATCH /reports/*", "deny HEAD /probe", "public GET /status
     assert_eq!(status("X-HTTP-Method-Override: POST\r\n").await, 401);
     assert_eq!(member.script(Method::HEAD, "/probe").send().await.status, 403);
     assert_eq!(by_hand(&member, "GET /probe", "").await, 200);
+    // Something is closed, and what a report is about stands in its body.
+    assert_eq!(by_hand(&member, "REPORT /calendars/", "").await, 403);
+    assert_eq!(by_hand(&member, "PROPFIND /calendars/", "").await, 200);
+    assert_eq!(
+        by_hand(&member, "POST /other", "X-HTTP-Method-Override: SEARCH\r\n").await,
+        403
+    );
+    let url = format!("https://{IN}/calendars/");
+    let explained: Value = house
+        .gateway
+        .cli_json(&["explain", "--url", &url, "--method", "REPORT", "--as", "101", "--json"])
+        .await;
+    assert_eq!(explained["verdict"], "refused");
+    assert!(
+        explained["why"]
+            .as_str()
+            .unwrap()
+            .contains("A REPORT can name other paths"),
+        "{explained}"
+    );
     for method in ["TRACE", "PURGE", "get", "GETT"] {
         assert_eq!(
             by_hand(&member, &format!("{method} /reports/1"), "").await,
