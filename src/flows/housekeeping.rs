@@ -155,3 +155,79 @@ impl Housekeeping {
         Ok(swept)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::domain::event::{Actor, Event, Fact};
+    use crate::domain::limits::Nanos;
+    use crate::domain::session::later;
+    use crate::domain::session::tests::at;
+    use crate::domain::token::TOKEN_BYTES;
+    use crate::ports::{Clock, Entropy, EventFilter};
+    use crate::store::MemoryStore;
+
+    const DAY: Duration = Duration::from_hours(24);
+
+    /// It is the hundredth day.
+    struct Late;
+
+    impl Clock for Late {
+        fn now(&self) -> Timestamp {
+            later(at(0), 100 * DAY)
+        }
+
+        fn monotonic(&self) -> Nanos {
+            Nanos(1)
+        }
+    }
+
+    impl Entropy for Late {
+        fn token(&self) -> [u8; TOKEN_BYTES] {
+            [0; TOKEN_BYTES]
+        }
+    }
+
+    fn housekeeping(store: &Arc<MemoryStore>, keep_events: Option<Duration>) -> Housekeeping {
+        Housekeeping {
+            sessions: store.clone(),
+            tickets: store.clone(),
+            unlocks: store.clone(),
+            tokens: store.clone(),
+            orders: store.clone(),
+            outbox: store.clone(),
+            campaigns: store.clone(),
+            attempts: store.clone(),
+            keep_attempts: Duration::ZERO,
+            events: store.clone(),
+            keep_events,
+            world: World::new(Arc::new(Late), Arc::new(Late)),
+            lifetime: Lifetime::default(),
+        }
+    }
+
+    #[tokio::test]
+    async fn events_stay_for_ever_unless_a_time_is_named_and_then_for_that_time() {
+        let store = Arc::new(MemoryStore::new());
+        let many = u32::try_from(AT_ONCE).unwrap() * 2 + 7;
+        let event = |number: u32, day: u32| Event {
+            id: Uuid::from_u128(number.into()),
+            at: later(at(0), day * DAY),
+            actor: Actor::Gateway,
+            client: None,
+            account: None,
+            fact: Fact::AccountEnabled,
+        };
+        let events: Vec<Event> = (0..many).map(|number| event(number, 1)).collect();
+        store.append(&events).await.unwrap();
+        store.append(&[event(many, 69), event(many + 1, 71)]).await.unwrap();
+        let swept = async |keep| housekeeping(&store, keep).run_once().await.unwrap().events;
+        assert_eq!(swept(None).await, 0);
+        assert_eq!(swept(Some(30 * DAY)).await, u64::from(many) + 1);
+        let left = Events::list(&*store, EventFilter::newest(9)).await.unwrap();
+        assert_eq!(left, [event(many + 1, 71)]);
+    }
+}
