@@ -9,9 +9,10 @@
 //! token no more.
 //!
 //! What memory does not know is looked up in the store, and only a stranger can present one made-up token after the other:
-//! what a client presents that nobody has counts against it ([`Authenticate::admit`]). Beyond its share, a token that memory
-//! does not know is taken for nobody's. Should it be somebody's all the same, whose neighbour floods the gateway, the
-//! sign-in page that the person is sent to looks it up and leads back: our own pages are counted by themselves.
+//! what a client presents that nobody has counts against it ([`Authenticate::admit`]). Beyond its share, nothing is looked up
+//! for it: what memory does not know opens nothing, and is [`Refusal::Unasked`]. Should it be somebody's all the same, whose
+//! neighbour floods the gateway, the cookie is left alone, and the sign-in page that the person is sent to looks it up and
+//! leads back: our own pages are counted by themselves.
 //!
 //! What somebody had opened with a copy of the token goes on as the session's own streams do, until the account raises
 //! its generation: a new password, or the end of all other sessions. Then the session's own end as well
@@ -100,6 +101,8 @@ pub enum Refusal {
     Unclear,
     /// No such session.
     Unknown,
+    /// Whether there is such a session was not looked up.
+    Unasked,
     /// No request for too long.
     Idle,
     /// Reached its absolute limit.
@@ -116,6 +119,7 @@ impl Refusal {
         match self {
             Self::Unclear => "unclear",
             Self::Unknown => "unknown",
+            Self::Unasked => "unasked",
             Self::Idle => "idle",
             Self::Expired => "expired",
             Self::Ended => "ended",
@@ -215,7 +219,7 @@ impl Authenticate {
             Some(standing) if !is_idle(&standing) => standing,
             known => {
                 let Some(grant) = self.charge(&digest, client) else {
-                    return Ok(known.unwrap_or(Standing::Refused(Refusal::Unknown)));
+                    return Ok(known.unwrap_or(Standing::Refused(Refusal::Unasked)));
                 };
                 let asked = self.ask(&digest, known, now).await;
                 grant.settle(match &asked {
@@ -547,7 +551,7 @@ mod tests {
         stack.down.store(false, Ordering::Relaxed);
         for token in [made_up(most), held] {
             let said = admit(token, "192.0.2.7").await.unwrap();
-            assert_eq!(said.refusal(), Some(Refusal::Unknown));
+            assert_eq!(said.refusal(), Some(Refusal::Unasked));
         }
         assert_eq!(
             asked(),

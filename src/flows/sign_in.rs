@@ -401,6 +401,10 @@ impl SignIn {
             if let Some(old) = &attempt.replaces {
                 self.principals.forget(old);
             }
+            // Its first request need not be looked up, which is not always done. Where this fails, it is.
+            if let Err(fault) = self.principals.fetch(&session.digest).await {
+                tracing::debug!(%fault, "a new session is not in memory");
+            }
             let device = attempt
                 .device
                 .clone()

@@ -198,6 +198,7 @@ mod tests {
             None,
             Some(Refusal::Unclear),
             Some(Refusal::Unknown),
+            Some(Refusal::Unasked),
             Some(Refusal::Idle),
             Some(Refusal::Expired),
             Some(Refusal::Ended),

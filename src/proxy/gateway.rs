@@ -263,10 +263,15 @@ impl ProxyHttp for Gateway {
         &self,
         _session: &mut Session,
         body: &mut Option<Bytes>,
-        _end: bool,
+        end: bool,
         exchange: &mut Exchange,
     ) -> pingora::Result<()> {
-        let Some(body) = body else { return Ok(()) };
+        let Some(body) = body else {
+            if end && exchange.intake.has_taken() {
+                exchange.route.sent();
+            }
+            return Ok(());
+        };
         exchange.route.sent();
         exchange.intake.take(body.len())
     }

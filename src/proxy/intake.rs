@@ -26,6 +26,11 @@ impl Intake {
         declared.is_none_or(|bytes| self.cap.admits(bytes))
     }
 
+    /// Whether anything of it has come in.
+    pub const fn has_taken(&self) -> bool {
+        self.taken > 0
+    }
+
     /// The request is made again from its first byte.
     pub const fn again(&mut self) {
         self.taken = 0;

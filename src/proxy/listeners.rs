@@ -52,8 +52,9 @@ const INTRODUCTION: Duration = Duration::from_secs(5);
 const LINGER: Duration = Duration::from_secs(5);
 /// How often a stop looks whether requests are under way.
 const LOOK: Duration = Duration::from_millis(100);
-/// A request is sent upstream at most this often; only idempotent ones are sent again, on a connection that had died.
-const TRIES: usize = 2;
+/// A request is tried at most this often: on a connection that was closed as idle in that moment, where nothing is sent;
+/// on one that had died, after which only idempotent ones are sent again; and on another.
+const TRIES: usize = 3;
 
 /// On what terms connections are taken.
 pub struct FrontTerms {

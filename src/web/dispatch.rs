@@ -120,10 +120,11 @@ fn challenge(desk: &Desk, voice: &Voice, method: &Method, headers: &HeaderMap, r
     };
     let answer = desk.lead(headers, voice, location);
     match reason {
+        // It may well be alive: the sign-in page looks it up.
+        None | Some(Refusal::Unasked) => answer,
         Some(_) => desk
             .with_notice(answer, voice, Notice::SessionEnded)
             .with_cookie(cookie::clear(&desk.names.session)),
-        None => answer,
     }
 }
 

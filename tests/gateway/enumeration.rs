@@ -1,14 +1,14 @@
 //! Nobody learns from the time an answer takes who has an account.
 
 use std::fmt::Write;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use futures_util::future::join_all;
 use http::Method;
 use serde_json::{Value, json};
 
 use crate::harness::statistics::mann_whitney;
-use crate::harness::{House, OTHER_PASSWORD, Visitor};
+use crate::harness::{House, LATEST, OTHER_PASSWORD, Visitor};
 
 /// Samples of each arm.
 const SAMPLES: usize = 250;
@@ -16,9 +16,6 @@ const SAMPLES: usize = 250;
 const RUNS: usize = 3;
 /// Below this probability, shared out over the comparisons of a run, two arms differ.
 const SUSPICIOUS: f64 = 0.01;
-
-/// However busy the machine is, a refusal has left by then: after twenty seconds at most, and what is waited before that.
-const LATEST: Duration = Duration::from_secs(45);
 
 struct Arm {
     name: &'static str,

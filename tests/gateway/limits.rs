@@ -234,8 +234,11 @@ async fn our_pages_are_guarded_and_the_web_client_is_not_counted() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whoever_makes_sessions_up_is_stopped_before_the_store_and_answered_as_ever() {
+async fn whoever_makes_sessions_up_is_stopped_before_the_store_and_costs_a_neighbour_a_detour_at_most() {
     let house = House::with("[access]\npublic = [\"/open\"]").await;
+    let person = house.welcome("101").await;
+    let neighbour = house.signed_in(&person).await;
+    house.gateway.restart().await;
     let stranger = house.visitor().over_http2();
     let made_up = async |number: usize, path: &str| {
         let cookie = format!("__Host-sekisho={number:042}A");
@@ -249,6 +252,25 @@ async fn whoever_makes_sessions_up_is_stopped_before_the_store_and_answered_as_e
     assert_eq!(made_up(9999, "/open").await, 200, "open to everybody");
     let refused = "sekisho_limit_decisions_total{rule=\"session.client\",decision=\"refused\"}";
     assert!(value(&house, refused).await > 0.5);
+    // Nobody remembers the neighbour's session since the restart, nor looks it up on the way to the web client now.
+    let session = neighbour.session();
+    assert_eq!(neighbour.fetch("/x").await.json()["reason"], "unasked");
+    let away = neighbour.get("/x").await;
+    assert_eq!(
+        (away.status, away.cookie("__Host-sekisho")),
+        (303, None),
+        "its cookie is left alone"
+    );
+    let back = neighbour.get(away.location()).await;
+    assert_eq!((back.status, back.location()), (303, "/x"));
+    assert_eq!(neighbour.get("/x").await.status, 200);
+    assert_eq!(neighbour.session(), session);
+    let anew = house.signed_in(&person).await;
+    assert_eq!(
+        anew.fetch("/x").await.status,
+        200,
+        "a new session is remembered from the beginning"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -78,17 +78,19 @@ impl Lines {
     /// Shuts down every line whose time is over, and those that have been idle for too long.
     pub fn sweep(&self, now: Instant) {
         let now = self.milliseconds(now);
-        let those = |is_over: fn(&Line, u64) -> bool| -> Vec<Arc<Line>> {
-            let open = self.open.iter();
-            open.filter(|line| is_over(line, now))
-                .map(|line| Arc::clone(&line))
-                .collect()
-        };
-        for late in those(Line::is_due) {
+        let open = self.open.iter();
+        let late: Vec<Arc<Line>> = open
+            .filter(|line| line.is_due(now))
+            .map(|line| Arc::clone(&line))
+            .collect();
+        for late in late {
             late.cut(now);
         }
-        for idle in those(|line, now| line.idle.give_up(now)) {
-            idle.shut();
+        for line in &self.open {
+            if line.idle.give_up(now) {
+                // At once: whoever comes for it now is turned away.
+                line.shut();
+            }
         }
     }
 

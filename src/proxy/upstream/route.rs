@@ -29,6 +29,8 @@ pub struct Route {
     line: Option<Used>,
     /// The connection it was to be on was closed as idle in that moment.
     is_stale: bool,
+    /// The next connection is to be a new one.
+    afresh: bool,
 }
 
 /// A request on a server.
@@ -47,6 +49,9 @@ pub struct Broken {
     /// Whether its connection had served others before.
     pub is_reused: bool,
 }
+
+/// Marks the connections of requests that ask for a new one. No pool has such a number.
+const AFRESH: u64 = 1 << 63;
 
 const NO_SERVER: &str = "the upstream's name has never resolved";
 const STALE: &str = "the connection had been idle for too long";
@@ -77,7 +82,11 @@ impl Route {
             return Error::e_explain(ErrorType::HTTPStatus(502), NO_SERVER);
         };
         let line = pool.lines.dial();
-        let peer = pool.peer(seat.server(), purpose, Some(&line))?;
+        let mut peer = pool.peer(seat.server(), purpose, Some(&line))?;
+        if self.afresh {
+            // Of those that are kept, another one may be as old.
+            peer.group_key |= AFRESH;
+        }
         self.stay = Some(Stay {
             pool: Arc::clone(pool),
             seat,
@@ -177,6 +186,7 @@ impl Route {
     /// anything of an answer.
     pub fn broke(&mut self, error: &mut Error, broken: &Broken) {
         if std::mem::take(&mut self.is_stale) {
+            self.afresh = true;
             error.set_retry(true);
             return;
         }

@@ -36,6 +36,9 @@ pub const OTHER_PASSWORD: &str = "three quiet rivers under snow 4";
 /// The longest anything may take that should take no time at all; generous, since two cores run it all.
 pub const SOON: Duration = Duration::from_secs(20);
 
+/// However busy the machine is, a refusal has left by then: after twenty seconds at most, and what is waited before that.
+pub const LATEST: Duration = Duration::from_secs(45);
+
 /// Everything a story needs.
 pub struct House {
     /// The product.

@@ -203,7 +203,8 @@ impl Asking<'_> {
         self.try_send_within(SOON).await
     }
 
-    async fn try_send_within(self, limit: Duration) -> Result<Answer, Box<dyn std::error::Error + Send + Sync>> {
+    /// The same within a limit.
+    pub async fn try_send_within(self, limit: Duration) -> Result<Answer, Box<dyn std::error::Error + Send + Sync>> {
         let visitor = self.visitor;
         let work = async {
             let (response, line) = self.start().await?;

@@ -10,7 +10,7 @@ use serde_json::json;
 
 use super::Scene;
 use crate::harness::frames::{END_HEADERS, END_STREAM, Frame, HEADERS, frame};
-use crate::harness::{House, OTHER_PASSWORD, SOON, asked, within};
+use crate::harness::{House, LATEST, OTHER_PASSWORD, SOON, asked, within};
 
 /// A line of `/proc/PID/status`, in KiB.
 fn kib(house: &House, line: &str) -> usize {
@@ -109,7 +109,10 @@ async fn a_flood_of_sign_ins_from_many_addresses_is_shed_at_once_and_in_bounded_
             let begun = Instant::now();
             let body = json!({"login": format!("9{number}"), "password": OTHER_PASSWORD});
             let asking = visitor.script(Method::POST, "/login").json(&body);
-            (asking.try_send().await.map(|answer| answer.status), begun.elapsed())
+            (
+                asking.try_send_within(LATEST).await.map(|answer| answer.status),
+                begun.elapsed(),
+            )
         }));
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
