@@ -7,6 +7,7 @@
 //! the attacker is wrong as far as the limits are concerned; what it would hit is reckoned from how popular passwords are.
 
 mod ground;
+mod rooms;
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
@@ -25,6 +26,7 @@ use crate::domain::client::ClientAddr;
 use crate::domain::common_passwords::popularity;
 
 use ground::{Answer, Ground, Visit};
+use rooms::Rooms;
 
 /// A kind of attack.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -243,8 +245,9 @@ struct Day<'a> {
     ready: VecDeque<u32>,
     /// Addresses that have found none, the one that waits longest first.
     idle: VecDeque<u32>,
-    /// Of each address, how many accounts in a row have no room for it, and when the first of them has.
-    turned_away: Vec<(u32, u64)>,
+    /// Of each address, which accounts have no room for it.
+    rooms: Vec<Rooms>,
+    chance: Chance,
     decisions: u64,
     attempts: u64,
     refused: u64,
@@ -282,7 +285,8 @@ impl<'a> Day<'a> {
             tried: vec![0; scenario.accounts as usize],
             ready: (0..scenario.accounts).collect(),
             idle: VecDeque::new(),
-            turned_away: vec![NOWHERE; scenario.addresses as usize],
+            rooms: (0..scenario.addresses).map(|_| Rooms::default()).collect(),
+            chance,
             decisions: 0,
             attempts: 0,
             refused: 0,
@@ -310,7 +314,7 @@ impl<'a> Day<'a> {
 
     /// One attempt of one address, and when it is its turn again. Without an account to try it waits for one.
     fn attack(&mut self, now: u64, number: u32) {
-        let Some(account) = self.ready.pop_front() else {
+        let Some(account) = self.next(now, number) else {
             self.idle.push_back(number);
             return;
         };
@@ -322,7 +326,6 @@ impl<'a> Day<'a> {
                 if let Some(tried) = self.tried.get_mut(account as usize) {
                     *tried += 1;
                 }
-                self.turn_away(number, None);
                 if self.scenario.attack != Attack::Stuffing {
                     self.ready.push_back(account);
                 }
@@ -357,7 +360,11 @@ impl<'a> Day<'a> {
             // It may be tried from elsewhere, and others from here, until all of them have turned this address away.
             KeyKind::ClientAccount if self.scenario.accounts > 1 => {
                 self.ready.push_back(account);
-                return self.turn_away(number, Some(until)).unwrap_or(now);
+                let accounts = self.scenario.accounts;
+                let rooms = self.rooms.get_mut(number as usize);
+                return rooms
+                    .and_then(|rooms| rooms.turned_away(account, until, accounts))
+                    .unwrap_or(now);
             }
             _ => {
                 self.ready.push_front(account);
@@ -371,19 +378,10 @@ impl<'a> Day<'a> {
         self.agenda.push(Reverse((until, Actor::Account(account))));
     }
 
-    /// Notes that an account has no room for an address until then, or that one had; answers when the first has, once as many
-    /// in a row have none as there are.
-    fn turn_away(&mut self, number: u32, until: Option<u64>) -> Option<u64> {
-        let away = self.turned_away.get_mut(number as usize)?;
-        let Some(until) = until else {
-            *away = NOWHERE;
-            return None;
-        };
-        *away = (away.0 + 1, away.1.min(until));
-        if away.0 < self.scenario.accounts {
-            return None;
-        }
-        Some(std::mem::replace(away, NOWHERE).1)
+    /// The account that an address tries next; `None` when none is ready.
+    fn next(&mut self, now: u64, number: u32) -> Option<u32> {
+        let rooms = self.rooms.get_mut(number as usize)?;
+        rooms.next(&mut self.ready, now, &mut self.chance)
     }
 
     /// So many attempts were refused by this rule, the one of that number.
@@ -475,9 +473,6 @@ impl<'a> Day<'a> {
         }
     }
 }
-
-/// No account has turned an address away.
-const NOWHERE: (u32, u64) = (0, u64::MAX);
 
 /// What nobody who guesses comes to.
 const OWN_PASSWORD: u64 = u64::MAX;
@@ -635,6 +630,31 @@ mod tests {
     }
 
     #[test]
+    fn a_spray_finds_whatever_room_a_rule_of_client_and_account_leaves() {
+        for (accounts, addresses, quota, attainable) in [
+            (500, 50, "1 per 1day", 500 * 50),
+            (499, 50, "1 per 1day", 499 * 50),
+            // What is full when the day begins has room again after a third of it, and after another.
+            (100, 10, "3 per 1day", 100 * 10 * 5),
+            (99, 10, "3 per 1day", 99 * 10 * 5),
+            (200, 5, "5 per 1day", 200 * 5 * 9),
+        ] {
+            let spray = Scenario {
+                accounts,
+                addresses,
+                ..Scenario::usual(Attack::Spray, 1)
+            };
+            let policy = policy(vec![rule("both", KeyKind::ClientAccount, quota, STRANGERS)]);
+            let told = simulate(spray, &policy);
+            assert!(
+                told.guesses <= attainable && told.guesses >= attainable * 9 / 10 && !told.cut,
+                "{accounts} accounts, {quota}: {} of {attainable}: {told:?}",
+                told.guesses
+            );
+        }
+    }
+
+    #[test]
     fn an_attack_without_hindrance_is_cut_and_says_so() {
         let fast = Scenario {
             addresses: 500,
@@ -668,7 +688,10 @@ mod tests {
 
     #[test]
     fn the_same_scenario_comes_to_the_same() {
-        let policy = policy(vec![rule("client", KeyKind::Client, "30 per 15m", LaneFilter::Any)]);
+        let policy = policy(vec![
+            rule("client", KeyKind::Client, "30 per 15m", LaneFilter::Any),
+            rule("both", KeyKind::ClientAccount, "1 per 6h", LaneFilter::Any),
+        ]);
         for attack in Attack::ALL {
             let small = Scenario {
                 addresses: 5,
