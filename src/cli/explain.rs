@@ -320,6 +320,13 @@ impl Judgement<'_> {
                 " A {method} can name other paths in its body: where a rule closes something, it goes only where one names it."
             );
         }
+        if gate == Gate::SignIn && method::names_paths_within(asked.method) {
+            let method = asked.method;
+            let _ = write!(
+                self.why,
+                " A {method} can name other paths in its body: without a session it goes only where a rule or a line of access.bearer names it."
+            );
+        }
         if gate == Gate::SignIn && scope::hold(site.policy.bearer(), path, asked) {
             self.why.push_str(
                 " With a bearer token of the web client's own it goes there without a session (access.bearer).",
@@ -363,10 +370,17 @@ fn program(
 ) -> Option<(Verdict, String)> {
     match state {
         ApiTokenState::Live if token.is_for(path, asked) => None,
-        ApiTokenState::Live => Some((
-            Verdict::OutOfScope,
-            "It is answered 403: no scope of the token fits every way to read it.".to_owned(),
-        )),
+        ApiTokenState::Live => {
+            let mut why = "It is answered 403: no scope of the token fits every way to read it.".to_owned();
+            if method::names_paths_within(asked.method) {
+                let method = asked.method;
+                let _ = write!(
+                    why,
+                    " A {method} can name other paths in its body: a scope has to name it."
+                );
+            }
+            Some((Verdict::OutOfScope, why))
+        }
         ApiTokenState::Expired | ApiTokenState::Revoked => Some((
             Verdict::InvalidToken,
             format!("It is answered 401: the token is {}.", state.as_str()),

@@ -160,13 +160,17 @@ impl Policy {
     fn weigh_as(&self, path: &RequestPath<'_>, asked: &Asked<'_>, groups: Option<&[String]>) -> Gate {
         let readings = path.readings().iter();
         let guarded = self.guards_from(asked.method);
+        let reaches = method::names_paths_within(asked.method);
         readings
             .map(|reading| {
                 let ruling = self.ruling(reading, asked);
-                if guarded && !ruling.rule.is_some_and(|rule| rule.names(asked.method)) {
-                    return Gate::Closed;
+                let is_named = ruling.rule.is_some_and(|rule| rule.names(asked.method));
+                match ruling.gate(groups) {
+                    _ if guarded && !is_named => Gate::Closed,
+                    // What its body names may be for people who are signed in.
+                    Gate::Open if groups.is_none() && reaches && !is_named => Gate::SignIn,
+                    gate => gate,
                 }
-                ruling.gate(groups)
             })
             .max()
             .unwrap_or(Gate::Closed)
@@ -195,8 +199,8 @@ impl Policy {
 
     /// Whether it can make a difference which method a request has.
     pub fn minds_methods(&self) -> bool {
-        let minds = |rule: &Rule| rule.names_methods() || rule.narrows();
-        self.rules.iter().any(minds) || self.bearer.iter().any(Scope::names_methods)
+        let minds = |rule: &Rule| rule.names_methods() || rule.narrows() || rule.who == Who::Public;
+        self.rules.iter().chain(&self.public).any(minds) || !self.bearer.is_empty()
     }
 
     /// Lines about bearer tokens that open what a rule keeps for members of groups, each with that rule.
@@ -430,6 +434,73 @@ mod tests {
         assert!(judge(&named, "/dav/", "REPORT", &[]));
         assert!(!judge(&named, "/dav/private/x", "REPORT", &[]) && !judge(&named, "/other", "REPORT", &[]));
         assert!(!judge(&named, "/dav/", "SEARCH", &[]));
+    }
+
+    #[test]
+    fn a_method_whose_body_names_paths_opens_to_nobody_what_no_rule_opens_by_its_name() {
+        let (person, overriding) = (member(&[]), ["REPORT".to_owned()]);
+        let judge = |policy: &Policy, path, method, instead, principal| {
+            let asked = Asked {
+                method,
+                instead,
+                ..ASKED
+            };
+            policy.judge(&RequestPath::parse(path).unwrap(), &asked, principal)
+        };
+        let public = policy(&["public /cal/*", "public GET,SEARCH /find/*"]);
+        for (policy, path, method, instead) in [
+            (&public, "/cal/", "REPORT", &[][..]),
+            (&public, "/cal/", "SEARCH", &[]),
+            (&public, "/cal/", "POST", &overriding),
+            (&public, "/find/", "REPORT", &[]),
+            (&policy(&[]), "/assets/x", "REPORT", &[]),
+            (&policy(&[]), "/assets/x", "POST", &overriding),
+        ] {
+            let verdict = judge(policy, path, method, instead, None);
+            assert!(matches!(verdict, Verdict::Challenge), "{path}: {method}: {verdict:?}");
+            let verdict = judge(policy, path, method, instead, Some(&person));
+            assert!(matches!(verdict, Verdict::Allow(_)), "{path}: {method}: {verdict:?}");
+            assert!(policy.minds_methods(), "what it asks to be taken for is read");
+        }
+        for (path, method) in [("/cal/", "PROPFIND"), ("/cal/", "POST"), ("/find/", "SEARCH")] {
+            let verdict = judge(&public, path, method, &[], None);
+            assert!(matches!(verdict, Verdict::Allow(_)), "{path}: {method}: {verdict:?}");
+        }
+    }
+
+    #[test]
+    fn a_token_opens_to_a_method_whose_body_names_paths_what_it_names_it_for() {
+        let lines = ["/cal/*", "REPORT /dav/*"];
+        let scopes = lines.map(|line| Scope::parse(line).unwrap()).to_vec();
+        let policy = Policy::default().passing(scopes);
+        assert!(
+            Policy::default()
+                .passing(vec![Scope::parse("/cal/*").unwrap()])
+                .minds_methods()
+        );
+        assert!(!Policy::default().minds_methods());
+        let (service, overriding) = (program(&lines, &[]), ["REPORT".to_owned()]);
+        for (path, method, instead, opens) in [
+            ("/cal/", "REPORT", &[][..], false),
+            ("/cal/", "SEARCH", &[], false),
+            ("/cal/", "POST", &overriding, false),
+            ("/cal/", "POST", &[], true),
+            ("/dav/", "REPORT", &[], true),
+            ("/dav/", "SEARCH", &[], false),
+        ] {
+            let path = RequestPath::parse(path).unwrap();
+            let asked = Asked {
+                method,
+                instead,
+                ..ASKED
+            };
+            let (ours, theirs) = (
+                policy.judge_service(&path, &asked, &service),
+                policy.judge_bearer(&path, &asked),
+            );
+            assert_eq!(matches!(ours, Verdict::Allow(_)), opens, "{method}: {ours:?}");
+            assert_eq!(matches!(theirs, Verdict::Allow(_)), opens, "{method}: {theirs:?}");
+        }
     }
 
     fn program(scopes: &[&str], groups: &[&str]) -> Arc<Service> {

@@ -141,13 +141,16 @@ impl Scope {
     }
 }
 
-/// Whether these speak of a request whatever way an upstream reads its path and its method: for what a match opens.
+/// Whether these speak of a request whatever way an upstream reads its path and its method: for what a match opens. Of a
+/// method by whose body more could be reached than its path, the one that does has to speak by its name.
 pub fn hold(scopes: &[Scope], path: &RequestPath<'_>, asked: &Asked<'_>) -> bool {
     let mut methods = std::iter::once(asked.method).chain(asked.instead.iter().map(String::as_str));
     methods.all(|method| {
         let asked = Asked { method, ..*asked };
+        let reaches = method::names_paths_within(method);
+        let speaks = |scope: &Scope, reading| scope.matches(reading, &asked) && (!reaches || scope.names(method));
         let mut readings = path.readings().iter();
-        readings.all(|reading| scopes.iter().any(|scope| scope.matches(reading, &asked)))
+        readings.all(|reading| scopes.iter().any(|scope| speaks(scope, reading)))
     })
 }
 
