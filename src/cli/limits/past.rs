@@ -13,6 +13,9 @@ use crate::ports::PastOrder;
 use super::super::open;
 use super::super::output::{Output, aside, plain};
 
+/// What is said of a policy that nobody can count by any more.
+const LEFT_OUT: &str = ": not understood any more, and left out";
+
 /// The orders that are taken into account.
 #[derive(Debug, Default)]
 pub struct Past {
@@ -106,10 +109,65 @@ impl Past {
 }
 
 impl Told {
+    /// A policy that is not understood any more.
+    #[cfg(test)]
+    pub fn left_out_for_a_test(from: Timestamp) -> Self {
+        Self {
+            from,
+            until: None,
+            ordered: "file tonight.toml".to_owned(),
+            author: "root".to_owned(),
+            is_exemption: false,
+            understood: false,
+        }
+    }
+
     /// In words.
     pub fn line(&self, output: &Output) -> String {
         let until = self.until.map_or_else(|| "now".to_owned(), |until| output.time(until));
         let (from, ordered) = (output.time(self.from), plain(&self.ordered));
-        format!("{ordered}, from {from} to {until}, by {}", plain(&self.author))
+        let left_out = if self.understood { "" } else { LEFT_OUT };
+        format!(
+            "{ordered}, from {from} to {until}, by {}{left_out}",
+            plain(&self.author)
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::SignedDuration;
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::domain::order::{Order, OrderId, PolicySource, Words};
+    use crate::domain::session::tests::at;
+
+    #[test]
+    fn a_policy_that_is_not_understood_any_more_is_told_as_left_out() {
+        let mut past = Past::default();
+        let today = PolicySource::Preset("strict".to_owned());
+        let former = PolicySource::File {
+            name: "tonight.toml".to_owned(),
+            text: "[[rule]]\nname = \"sign-in.password\"\nquota = \"20 per 1h\"".to_owned(),
+        };
+        for (number, source) in [(1, today), (2, former)] {
+            let order = Order {
+                id: OrderId::new(Uuid::from_u128(number)),
+                decree: Decree::Apply(source),
+                reason: None,
+                author: Words::parse("root").unwrap(),
+                made_at: at(0),
+                until: Some(at(0) + SignedDuration::from_hours(1)),
+            };
+            past.add(&PastOrder { order, ended_at: None }, true);
+        }
+        let lines: Vec<_> = past.told.iter().map(|told| told.line(&Output::standard())).collect();
+        assert!(lines[0].ends_with("by root"), "{lines:?}");
+        assert!(
+            lines[1].ends_with("by root: not understood any more, and left out"),
+            "{lines:?}"
+        );
+        assert_eq!(past.spells.len(), 1);
     }
 }

@@ -223,12 +223,12 @@ impl Press {
             let until = order
                 .until
                 .map_or_else(|| words.still.to_owned(), |until| self.time(until));
-            notes.push((words.ordered)(
-                &order.ordered,
-                &self.time(order.from),
-                &until,
-                &order.author,
-            ));
+            let ordered = if order.understood {
+                words.ordered
+            } else {
+                words.ordered_left_out
+            };
+            notes.push(ordered(&order.ordered, &self.time(order.from), &until, &order.author));
         }
         for side in sides(outcome) {
             let without = side.replayed.without.iter();

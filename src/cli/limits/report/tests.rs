@@ -7,6 +7,7 @@ use crate::domain::limits::policy::{KeyKind, RuleName};
 use crate::domain::limits::replay::{Agreement, Guesses, People, RuleFigures, Worst};
 use crate::domain::limits::tradeoff::{Point, standings};
 
+use super::super::past::Told;
 use super::super::sweep::Cell;
 
 fn at(second: i64) -> Timestamp {
@@ -97,6 +98,21 @@ fn a_report_stands_alone_and_says_both_sides_in_both_languages() {
         assert!(html.contains("12,345") && html.contains("1,500") && html.contains("192.0.2.7"));
         assert!(html.contains("&lt;new&gt; &amp; &quot;tight&quot;.toml") && !html.contains("<new>"));
         insta::assert_snapshot!(format!("report_replay_{language}"), html);
+    }
+}
+
+#[test]
+fn an_order_that_is_not_understood_any_more_is_told_as_left_out() {
+    let mut told = outcome();
+    told.orders = vec![Told::left_out_for_a_test(at(0))];
+    for (language, words) in [
+        (
+            Language::En,
+            "not understood any more, and was left out: file tonight.toml.",
+        ),
+        (Language::Ja, "現在は解釈できないため除外しました: file tonight.toml"),
+    ] {
+        assert!(press(language).replay(&told).contains(words), "{words}");
     }
 }
 

@@ -45,6 +45,7 @@ pub struct Words {
     pub unknown: fn(&str, &str, &str) -> String,
     pub banned: fn(&str) -> String,
     pub ordered: fn(&str, &str, &str, &str) -> String,
+    pub ordered_left_out: fn(&str, &str, &str, &str) -> String,
     pub still: &'static str,
     pub password: fn(&str, &str) -> String,
     pub rule_of: fn(&str, &str, &str) -> String,
@@ -123,6 +124,11 @@ static ENGLISH: Words = Words {
     },
     ordered: |what, from, until, author| {
         format!("From {from} to {until} an order of {author} was in force, and is taken into account: {what}.")
+    },
+    ordered_left_out: |what, from, until, author| {
+        format!(
+            "From {from} to {until} an order of {author} was in force that is not understood any more, and was left out: {what}."
+        )
     },
     still: "now",
     password: |rule, policy| {
@@ -204,6 +210,11 @@ static JAPANESE: Words = Words {
     },
     ordered: |what, from, until, author| {
         format!("{from} から {until} まで {author} による指示が有効でした。これを反映しています: {what}")
+    },
+    ordered_left_out: |what, from, until, author| {
+        format!(
+            "{from} から {until} まで {author} による指示が有効でしたが、現在は解釈できないため除外しました: {what}"
+        )
     },
     still: "現在",
     password: |rule, policy| {
