@@ -97,7 +97,7 @@ impl Regimes {
     /// Puts in force what the configuration names.
     ///
     /// # Errors
-    /// When a policy cannot be had: nothing is served without limits by mistake.
+    /// When the policy cannot be had: nothing is served without limits by mistake.
     pub fn begin(
         limits: &config::Limits,
         governed: Arc<dyn Governed>,
@@ -108,9 +108,17 @@ impl Regimes {
         let places = Places::of(limits);
         let read = places.read();
         let unusable = |wrong: Vec<String>| Fault::corrupt("the policy of the limits cannot be used", wrong.join("; "));
+        let policy = read.policy.map_err(unusable)?;
+        // A candidate stops nobody, so that none does no harm; a gateway that does not start does.
+        let candidate = read.candidate.unwrap_or_else(|problems| {
+            complain(Role::Candidate, &problems);
+            tracing::error!("the candidate policy of the limits cannot be used; none is on trial");
+            mark(&refused, Role::Candidate, true);
+            None
+        });
         let state = State {
-            policy: Arc::new(read.policy.map_err(unusable)?),
-            candidate: read.candidate.map_err(unusable)?.map(Arc::new),
+            policy: Arc::new(policy),
+            candidate: candidate.map(Arc::new),
             overriding: None,
             places,
             seen: read.seen,
@@ -213,9 +221,7 @@ impl Regimes {
 
     fn refuse(&self, role: Role, problems: &[String], cause: Cause) -> Fact {
         let (file, cause) = (role.as_str(), cause.as_str());
-        for problem in problems {
-            tracing::error!(problem, file, "wrong in the new policy of the limits");
-        }
+        complain(role, problems);
         tracing::error!(
             cause,
             file,
@@ -226,9 +232,7 @@ impl Regimes {
     }
 
     fn mark(&self, role: Role, refused: bool) {
-        if let Some(gauge) = self.refused.get(&[role.as_str()]) {
-            gauge.set(refused.into());
-        }
+        mark(&self.refused, role, refused);
     }
 
     async fn record(&self, facts: Vec<Fact>, cause: Cause) {
@@ -248,6 +252,19 @@ impl Regimes {
         {
             tracing::error!(fault = fault.chain(), "could not record the event of a policy");
         }
+    }
+}
+
+fn complain(role: Role, problems: &[String]) {
+    let file = role.as_str();
+    for problem in problems {
+        tracing::error!(problem, file, "wrong in the new policy of the limits");
+    }
+}
+
+fn mark(gauges: &Labelled<Gauge>, role: Role, refused: bool) {
+    if let Some(gauge) = gauges.get(&[role.as_str()]) {
+        gauge.set(refused.into());
     }
 }
 
@@ -492,13 +509,25 @@ mod tests {
 
     #[tokio::test]
     async fn a_start_with_a_wrong_policy_is_no_start() {
-        for broken in [POLICY, CANDIDATE] {
-            let house = House::new();
-            house.write(broken, "preset = \"strickt\"");
-            let fault = house.begin().err().unwrap().chain();
-            assert!(fault.contains(&format!("{broken}:1: preset: ")), "{fault}");
-            assert_eq!(house.active(), Policy::default(), "nobody was told to count by it");
-        }
+        let house = House::new();
+        house.write(POLICY, "preset = \"strickt\"");
+        let fault = house.begin().err().unwrap().chain();
+        assert!(fault.contains(&format!("{POLICY}:1: preset: ")), "{fault}");
+        assert_eq!(house.active(), Policy::default(), "nobody was told to count by it");
+    }
+
+    #[tokio::test]
+    async fn a_start_with_a_wrong_candidate_is_one_without_a_candidate() {
+        let house = House::new();
+        let by_password = "preset = \"standard\"\n[[rule]]\nname = \"sign-in.password\"\nquota = \"20 per 1h\"";
+        house.write(CANDIDATE, by_password);
+        let regimes = house.begin().unwrap();
+        assert_eq!((house.active(), house.candidate()), (Preset::Standard.policy(), None));
+        assert_eq!(house.gauges(), [0, 1]);
+        house.write(CANDIDATE, &by_password.replace("1h", "15m"));
+        assert_eq!(regimes.reload(Cause::Command).await, Governing::InForce);
+        assert!(house.candidate().is_some());
+        assert_eq!(house.gauges(), [0, 0]);
     }
 
     #[tokio::test]

@@ -46,7 +46,7 @@ impl Serve {
 
 fn serve(path: &Path, predecessor: Option<&Arc<Predecessor>>) -> anyhow::Result<()> {
     let config = open::config(path)?;
-    let problems = config.check_files();
+    let problems = config.check_files_to_start();
     if !problems.is_empty() {
         return Err(Several::of(&problems).into());
     }

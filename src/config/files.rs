@@ -26,13 +26,17 @@ const OTHERS_AND_GROUP_WRITE: u32 = 0o027;
 impl Config {
     /// Checks the files and directories that the configuration names, as the user who runs this.
     pub fn check_files(&self) -> Vec<Problem> {
-        let mut problems = self.check_files_but_policies();
-        let limits = &self.limits;
+        let mut problems = self.check_files_to_start();
         // A candidate that is not there is none.
-        let candidate = limits.candidate.iter().filter(|path| path.exists());
-        for policy in limits.policy.iter().chain(candidate) {
-            problems.extend(LimitsFile::load(policy).err().into_iter().flatten());
-        }
+        let candidate = self.limits.candidate.iter().filter(|path| path.exists());
+        problems.extend(candidate.flat_map(|path| wrong_in(path)));
+        problems
+    }
+
+    /// The same without the candidate policy of the limits, which stops nobody and no start.
+    pub fn check_files_to_start(&self) -> Vec<Problem> {
+        let mut problems = self.check_files_but_policies();
+        problems.extend(self.limits.policy.iter().flat_map(|path| wrong_in(path)));
         problems
     }
 
@@ -109,6 +113,10 @@ impl Config {
         );
         files
     }
+}
+
+fn wrong_in(policy: &Path) -> Vec<Problem> {
+    LimitsFile::load(policy).err().unwrap_or_default()
 }
 
 #[derive(Default)]

@@ -120,7 +120,6 @@ async fn there_is_no_start_with_a_wrong_policy() {
             "preset = \"strict\"",
             "limits.toml: it has neither a preset nor a rule",
         ),
-        (&*good, "exempt = 7\npreset = \"strict\"", "candidate.toml:1: exempt: "),
     ] {
         put(&house.gateway.policy(), policy);
         put(&candidate(&house), trial);
@@ -128,6 +127,15 @@ async fn there_is_no_start_with_a_wrong_policy() {
         assert!(ran.code == Some(1) && ran.err.contains(words), "{words}: {ran:?}");
         assert_eq!(house.gateway.cli(&["config", "check"]).await.code, Some(1), "{words}");
     }
+    // A candidate stops nobody and no start.
+    put(&house.gateway.policy(), &good);
+    put(&candidate(&house), "exempt = 7\npreset = \"strict\"");
+    let checked = house.gateway.cli(&["config", "check"]).await;
+    assert!(
+        checked.code == Some(1) && checked.err.contains("candidate.toml:1: exempt: "),
+        "{checked:?}"
+    );
+    house.gateway.start().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
