@@ -85,6 +85,13 @@ pub struct AttemptRecord {
     pub candidate: Option<Verdict>,
 }
 
+impl AttemptRecord {
+    /// Whether it was made under a ban, as far as that is known: what the policy in force stops, it may have stopped first.
+    pub const fn is_banned(&self) -> bool {
+        matches!(self.active, Verdict::Banned) || matches!(self.candidate, Some(Verdict::Banned))
+    }
+}
+
 /// What is handed on about an attempt while the process lives. Only its record is ever written down.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Seen {

@@ -36,10 +36,9 @@ pub(super) fn seen(
     active: Verdict,
     candidate: Option<Verdict>,
 ) -> Seen {
-    // What a rule has stopped was over before anybody saw the ban.
-    let is_banned = attempt.banned && !matches!(active, Verdict::Refused(_));
+    // What the one has stopped was over before anybody saw the ban; under the other the ban would have.
     let said = |verdict: Verdict| {
-        if is_banned { verdict.under_a_ban() } else { verdict }
+        if attempt.banned { verdict.under_a_ban() } else { verdict }
     };
     Seen {
         password: attempt.password,

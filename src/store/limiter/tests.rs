@@ -173,6 +173,23 @@ fn an_attempt_under_a_ban_is_noted_as_one_and_drawn_like_any_wrong_one() {
 }
 
 #[test]
+fn a_ban_stops_under_the_candidate_what_a_rule_has_stopped_under_the_policy_in_force() {
+    let (clock, notes) = (Ticking::by(0), Arc::new(Notes::default()));
+    let limiter = limiter(&clock, &notes);
+    let rules = |quota: &str| vec![rule("account", KeyKind::Account, quota)];
+    limiter.govern(regime(rules("1 per 1h"), Some(rules("9 per 1h"))));
+    let banned = || Attempt {
+        banned: true,
+        ..attempt(1, 1)
+    };
+    drop(granted(&limiter, banned()).unwrap());
+    assert!(granted(&limiter, banned()).is_none());
+    let seen = notes.0.lock().pop().unwrap().record;
+    assert_eq!(seen.active, Verdict::Refused(RuleName::parse("account").unwrap()));
+    assert_eq!(seen.candidate, Some(Verdict::Banned), "it would not have been granted");
+}
+
+#[test]
 fn by_what_a_rule_counts_is_known_while_it_is_in_force() {
     let (clock, notes) = (Ticking::by(0), Arc::new(Notes::default()));
     let limiter = limiter(&clock, &notes);

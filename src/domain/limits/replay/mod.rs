@@ -83,7 +83,7 @@ impl Replay {
             .decide(self.course.at(record.at).draws(&record.attempt()), now);
         let mut verdict = Verdict::of(&decision);
         // A ban has its way under every policy, and what it stops is counted like any wrong attempt.
-        if record.active == Verdict::Banned {
+        if record.is_banned() {
             verdict = verdict.under_a_ban();
         }
         let Decision::Granted { reservation, delay, .. } = decision else {
@@ -165,7 +165,7 @@ impl AttemptRecord {
             account: self.account,
             device: self.device,
             password: None,
-            banned: matches!(self.active, Verdict::Banned),
+            banned: self.is_banned(),
         }
     }
 }

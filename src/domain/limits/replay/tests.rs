@@ -338,11 +338,7 @@ fn live(regime: &Regime, made: &[(u64, u64, AttemptRecord)]) -> Vec<AttemptRecor
         let active = ledgers[0].decide(regime.active.draws(&record.attempt()), now);
         let stopped = matches!(active, Decision::Refused { .. });
         let said = |verdict: Verdict| {
-            if banned && !stopped {
-                verdict.under_a_ban()
-            } else {
-                verdict
-            }
+            if banned { verdict.under_a_ban() } else { verdict }
         };
         record.active = said(Verdict::of(&active));
         let candidate = regime.candidate.as_ref().unwrap();
