@@ -406,6 +406,7 @@ fn chores(config: &Config, lasting: &Lasting, templates: &Templates) -> Result<C
             keep_attempts: config.limits.keep_attempts,
             events: store.clone(),
             keep_events: config.store.keep_events,
+            wall_clock: Arc::clone(&lasting.wall_clock),
             world: world.clone(),
             lifetime: config.sessions.lifetime,
         },

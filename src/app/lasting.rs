@@ -13,9 +13,10 @@ use crate::crypto::jwt::JwtSigner;
 use crate::crypto::secrets::SealingKey;
 use crate::domain::fault::Fault;
 use crate::flows::{
-    Aliases, AttemptSender, RecordAttempts, RecordSeen, Refusals, SeenSender, Sentinel, StandingOrders, World,
+    Aliases, AttemptSender, RecordAttempts, RecordSeen, Refusals, SeenSender, Sentinel, StandingOrders, WallClock,
+    World,
 };
-use crate::ports::{Floor, Hasher, SeveralLogs};
+use crate::ports::{EventFilter, Events, Floor, Hasher, SeveralLogs};
 use crate::proxy::{PageGuard, Streams};
 use crate::store::{CachedSessions, KnownTokens, LimiterTerms, MemoryLimiter, SqliteStore};
 
@@ -41,6 +42,8 @@ const SEEN: Duration = Duration::from_secs(1);
 pub(super) struct Lasting {
     /// Time and chance.
     pub world: World,
+    /// Whether its time of day can be believed.
+    pub wall_clock: Arc<WallClock>,
     /// What is stored.
     pub store: Arc<SqliteStore>,
     /// What other lasting keys are derived from.
@@ -101,6 +104,7 @@ impl Lasting {
         monitor: &Arc<Monitor>,
     ) -> Result<Self, Fault> {
         let world = world();
+        let wall_clock = watched(&world, store).await?;
         // Before anybody is let in.
         let orders = StandingOrders::new(store.clone(), world.clone());
         orders.follow().await?;
@@ -173,6 +177,7 @@ impl Lasting {
         let applied = Applied::new(Arc::clone(&orders), Arc::clone(&regimes));
         applied.look().await;
         Ok(Self {
+            wall_clock,
             campaigns,
             counts: Arc::new(Counts::new(&config.store.directory, &limiter, &world)),
             limiter,
@@ -207,4 +212,10 @@ fn recorder(store: &Arc<SqliteStore>, monitor: &Monitor) -> (RecordAttempts, Att
     RecordAttempts::new(store.clone(), move |lost| {
         unrecorded.inc_by(lost);
     })
+}
+
+/// The clock on the wall, which is watched before anything is recorded by it.
+async fn watched(world: &World, store: &SqliteStore) -> Result<Arc<WallClock>, Fault> {
+    let newest = store.list(EventFilter::newest(1)).await?;
+    Ok(Arc::new(WallClock::new(world, newest.first().map(|event| event.at))))
 }

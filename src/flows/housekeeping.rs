@@ -7,7 +7,7 @@ use crate::domain::fault::Fault;
 use crate::domain::session::{Lifetime, earlier};
 use crate::ports::{ApiTokens, Attempts, CampaignBook, Events, Orders, Outbox, Sessions, Tickets, Unlocks};
 
-use super::World;
+use super::{WallClock, World};
 
 /// Keeps the store from growing without end.
 pub struct Housekeeping {
@@ -19,7 +19,8 @@ pub struct Housekeeping {
     pub unlocks: Arc<dyn Unlocks>,
     /// API tokens go three months after their end, so that a forgotten program is still recognised.
     pub tokens: Arc<dyn ApiTokens>,
-    /// Orders go three months after they were over, so that it can be told who was banned and why.
+    /// Orders go three months after they were over, so that it can be told who was banned and why. What bears on attempts
+    /// stays as long as these.
     pub orders: Arc<dyn Orders>,
     /// Letters go a month after their end.
     pub outbox: Arc<dyn Outbox>,
@@ -33,6 +34,8 @@ pub struct Housekeeping {
     pub events: Arc<dyn Events>,
     /// How long events stay; `None` is for ever.
     pub keep_events: Option<Duration>,
+    /// None of them goes by a time of day that is doubted.
+    pub wall_clock: Arc<WallClock>,
     /// Time and chance.
     pub world: World,
     /// When sessions are past their limits.
@@ -94,7 +97,8 @@ impl Housekeeping {
         let tickets = self.tickets.sweep(before).await?;
         let unlocks = self.unlocks.sweep(before).await?;
         let tokens = self.tokens.sweep(earlier(now, KEEP_LONG)).await?;
-        let orders = self.orders.sweep(earlier(now, KEEP_LONG)).await?;
+        let bearing = earlier(now, KEEP_LONG.max(self.keep_attempts));
+        let orders = self.orders.sweep(earlier(now, KEEP_LONG), bearing).await?;
         let letters = self.outbox.sweep(before).await?;
         let campaigns = self.campaigns.sweep(earlier(now, KEEP_CAMPAIGNS)).await?;
         self.sessions
@@ -123,7 +127,14 @@ impl Housekeeping {
         let Some(keep) = self.keep_events else {
             return Ok(0);
         };
-        let before = earlier(self.world.now(), keep);
+        let Some(now) = self.wall_clock.believed(&self.world) else {
+            tracing::warn!(
+                "the clock is far ahead of what was recorded and of the time that has passed; no event is deleted until it \
+                 is right, or has stayed so for a week"
+            );
+            return Ok(0);
+        };
+        let before = earlier(now, keep);
         let mut swept = 0;
         for _ in 0..MOST_STEPS {
             let removed = self.events.sweep(before, AT_ONCE).await?;
@@ -162,12 +173,13 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
-    use crate::domain::event::{Actor, Event, Fact};
+    use crate::domain::event::{Actor, Consequences, Event, Fact};
     use crate::domain::limits::Nanos;
+    use crate::domain::order::{Decree, Order, OrderId, PolicySource, Target, Words};
     use crate::domain::session::later;
     use crate::domain::session::tests::at;
     use crate::domain::token::TOKEN_BYTES;
-    use crate::ports::{Clock, Entropy, EventFilter};
+    use crate::ports::{Clock, Entropy, EventFilter, Hand};
     use crate::store::MemoryStore;
 
     const DAY: Duration = Duration::from_hours(24);
@@ -192,6 +204,7 @@ mod tests {
     }
 
     fn housekeeping(store: &Arc<MemoryStore>, keep_events: Option<Duration>) -> Housekeeping {
+        let world = World::new(Arc::new(Late), Arc::new(Late));
         Housekeeping {
             sessions: store.clone(),
             tickets: store.clone(),
@@ -204,7 +217,8 @@ mod tests {
             keep_attempts: Duration::ZERO,
             events: store.clone(),
             keep_events,
-            world: World::new(Arc::new(Late), Arc::new(Late)),
+            wall_clock: Arc::new(WallClock::new(&world, None)),
+            world,
             lifetime: Lifetime::default(),
         }
     }
@@ -229,5 +243,61 @@ mod tests {
         assert_eq!(swept(Some(30 * DAY)).await, u64::from(many) + 1);
         let left = Events::list(&*store, EventFilter::newest(9)).await.unwrap();
         assert_eq!(left, [event(many + 1, 71)]);
+    }
+
+    #[tokio::test]
+    async fn a_clock_that_jumps_ahead_deletes_no_event() {
+        let (store, clock) = (Arc::new(MemoryStore::new()), Hand::at(0));
+        let world = World::new(clock.clone(), clock.clone());
+        let housekeeping = Housekeeping {
+            wall_clock: Arc::new(WallClock::new(&world, None)),
+            world,
+            ..housekeeping(&store, Some(30 * DAY))
+        };
+        let event = |number: u32, at: Timestamp| Event {
+            id: Uuid::from_u128(number.into()),
+            at,
+            actor: Actor::Gateway,
+            client: None,
+            account: None,
+            fact: Fact::AccountEnabled,
+        };
+        let old = earlier(at(0), 31 * DAY);
+        store
+            .append(&[event(0, old), event(1, at(0)), event(2, at(0))])
+            .await
+            .unwrap();
+        clock.set(400 * 24 * 60 * 60);
+        assert_eq!(housekeeping.run_once().await.unwrap().events, 0);
+        clock.set(60 * 60);
+        assert_eq!(housekeeping.run_once().await.unwrap().events, 1, "it is right again");
+    }
+
+    #[tokio::test]
+    async fn orders_that_bear_on_attempts_stay_as_long_as_these() {
+        let store = Arc::new(MemoryStore::new());
+        let order = |number: u128, decree| Order {
+            id: OrderId::new(Uuid::from_u128(number)),
+            decree,
+            reason: None,
+            author: Words::parse("root").unwrap(),
+            made_at: at(0),
+            until: Some(later(at(0), DAY)),
+        };
+        let ban = order(1, Decree::Ban(Target::from_client("203.0.113.7").unwrap()));
+        let policy = order(2, Decree::Apply(PolicySource::Preset("strict".to_owned())));
+        for order in [&ban, &policy] {
+            store.give(order, Consequences::default()).await.unwrap();
+        }
+        let swept = async |keep_attempts| {
+            let housekeeping = Housekeeping {
+                keep_attempts,
+                ..housekeeping(&store, None)
+            };
+            housekeeping.run_once().await.unwrap().orders
+        };
+        assert_eq!(swept(200 * DAY).await, 1, "the ban");
+        assert_eq!(store.unended().await.unwrap().0, [policy]);
+        assert_eq!(swept(Duration::ZERO).await, 1);
     }
 }

@@ -33,6 +33,7 @@ mod sign_out;
 mod standing_orders;
 mod tie;
 mod unlock;
+mod wall_clock;
 
 pub use accounts::{AccountChange, AccountOffice, NewAccount, NewAccountProblem};
 pub use alerts::Alerts;
@@ -62,6 +63,7 @@ pub use sign_out::SignOut;
 pub use standing_orders::StandingOrders;
 pub use tie::Tie;
 pub use unlock::{UnlockBrowser, UnlockLook, UnlockRequest, Unlocking};
+pub use wall_clock::WallClock;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};

@@ -155,8 +155,8 @@ mod tests {
             self.plugged()?.revision().await
         }
 
-        async fn sweep(&self, before: Timestamp) -> Result<u64, Fault> {
-            Orders::sweep(self.plugged()?, before).await
+        async fn sweep(&self, before: Timestamp, bearing: Timestamp) -> Result<u64, Fault> {
+            Orders::sweep(self.plugged()?, before, bearing).await
         }
     }
 

@@ -46,6 +46,7 @@ pub trait Orders: Send + Sync {
     /// A number that is another one after each order that was given or ended, by whatever process.
     async fn revision(&self) -> Result<i64, Fault>;
 
-    /// Removes orders that were over before `before`. Answers how many. Nobody need hear of it.
-    async fn sweep(&self, before: Timestamp) -> Result<u64, Fault>;
+    /// Removes orders that were over before `before`; those of what the limits count, applied policies and exemptions, only
+    /// when that was before `bearing` as well. Answers how many. Nobody need hear of it.
+    async fn sweep(&self, before: Timestamp, bearing: Timestamp) -> Result<u64, Fault>;
 }

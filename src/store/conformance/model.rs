@@ -230,7 +230,7 @@ enum Call {
     SweepTokens(Timestamp),
     GiveOrder(Order, Consequences),
     EndOrder(OrderId, Timestamp, Consequences),
-    SweepOrders(Timestamp),
+    SweepOrders(Timestamp, Timestamp),
     AddKey(KeyRecord, Consequences),
     SweepKeys(Timestamp),
     ListEvents(EventFilter),
@@ -348,7 +348,7 @@ impl Cast {
                 let known = pick_new(&self.orders, which).copied();
                 Call::EndOrder(known.unwrap_or(OrderId::new(fresh_uuid())), now, then)
             }
-            Act::SweepOrders => Call::SweepOrders(back(10 * spread)),
+            Act::SweepOrders => Call::SweepOrders(back(10 * spread), back(20 * spread)),
             Act::AddKey => Call::AddKey(self.new_key(now), then),
             Act::SweepKeys => Call::SweepKeys(back(spread)),
             Act::ListEvents => Call::ListEvents(EventFilter {
@@ -624,7 +624,7 @@ impl Call {
             Self::SweepTokens(before) => said(ports.tokens.sweep(*before).await),
             Self::GiveOrder(order, then) => said(ports.orders.give(order, then.clone()).await),
             Self::EndOrder(id, now, then) => said(ports.orders.end(*id, *now, then.clone()).await),
-            Self::SweepOrders(before) => said(ports.orders.sweep(*before).await),
+            Self::SweepOrders(before, bearing) => said(ports.orders.sweep(*before, *bearing).await),
             Self::AddKey(key, then) => said(ports.keys.add(key, then.clone()).await),
             Self::SweepKeys(before) => said(ports.keys.sweep(*before).await),
             Self::ListEvents(filter) => said(ports.events.list(*filter).await),

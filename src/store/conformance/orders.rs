@@ -12,6 +12,7 @@ stories! {
     one_policy_is_in_force_whatever_it_is_called,
     an_order_is_ended_once_and_each_change_is_another_revision,
     orders_are_swept_by_the_day_they_were_over,
+    orders_of_what_the_limits_count_are_swept_by_a_day_of_their_own,
 }
 
 pub(super) fn order(decree: Decree, second: i64, until: Option<i64>) -> Order {
@@ -157,11 +158,24 @@ async fn orders_are_swept_by_the_day_they_were_over(ports: Ports) {
         .await
         .unwrap();
     let revision = ports.orders.revision().await.unwrap();
-    assert_eq!(ports.orders.sweep(at(50)).await.unwrap(), 0);
-    assert_eq!(ports.orders.sweep(at(51)).await.unwrap(), 1);
+    assert_eq!(ports.orders.sweep(at(50), at(50)).await.unwrap(), 0);
+    assert_eq!(ports.orders.sweep(at(51), at(51)).await.unwrap(), 1);
     // Of one moment, the one with the later id first.
     assert_eq!(ports.unended().await, [endless.clone(), over]);
-    assert_eq!(ports.orders.sweep(at(101)).await.unwrap(), 1);
+    assert_eq!(ports.orders.sweep(at(101), at(101)).await.unwrap(), 1);
     assert_eq!(ports.unended().await, [endless]);
     assert_eq!(ports.orders.revision().await.unwrap(), revision);
+}
+
+async fn orders_of_what_the_limits_count_are_swept_by_a_day_of_their_own(ports: Ports) {
+    let exempt = |second, until| order(Decree::Exempt("10.0.0.0/8".parse().unwrap()), second, Some(until));
+    let (banned, applied, exempted) = (ban("203.0.113.1", 0, Some(100)), policy("strict", 0), exempt(1, 100));
+    for order in [&banned, &applied, &exempted] {
+        ports.give(order).await;
+    }
+    assert_eq!(ports.orders.sweep(at(200), at(100)).await.unwrap(), 1);
+    assert_eq!(ports.unended().await, [exempted, applied]);
+    assert_eq!(ports.orders.sweep(at(50), at(200)).await.unwrap(), 0);
+    assert_eq!(ports.orders.sweep(at(200), at(101)).await.unwrap(), 2);
+    assert_eq!(ports.unended().await, []);
 }

@@ -70,13 +70,17 @@ impl Orders for MemoryStore {
         Ok(self.state.lock().order_revision)
     }
 
-    async fn sweep(&self, before: Timestamp) -> Result<u64, Fault> {
+    async fn sweep(&self, before: Timestamp, bearing: Timestamp) -> Result<u64, Fault> {
         let mut state = self.state.lock();
         let all = state.orders.len();
-        let is_old = |time: Option<Timestamp>| time.is_some_and(|time| time < before);
-        state
-            .orders
-            .retain(|stored| !is_old(stored.ended_at) && !is_old(stored.order.until));
+        state.orders.retain(|stored| {
+            let is_over = |by: Timestamp| {
+                let mut times = [stored.ended_at, stored.order.until].into_iter().flatten();
+                times.any(|time| time < by)
+            };
+            let bears = matches!(stored.order.decree.kind(), Kind::Exemption | Kind::Policy);
+            !is_over(before) || (bears && !is_over(bearing))
+        });
         Ok((all - state.orders.len()) as u64)
     }
 }

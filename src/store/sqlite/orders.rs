@@ -111,13 +111,17 @@ impl Orders for SqliteStore {
         self.read("look whether the orders have changed", newest(self)).await
     }
 
-    async fn sweep(&self, before: Timestamp) -> Result<u64, Fault> {
+    async fn sweep(&self, before: Timestamp, bearing: Timestamp) -> Result<u64, Fault> {
         self.write("remove orders that are over", async {
             let mut tx = self.transaction().await?;
-            let removed = query("DELETE FROM orders WHERE ended_at < $1 OR until < $1")
-                .bind(ms(before))
-                .execute(&mut *tx)
-                .await?;
+            let removed = query(
+                "DELETE FROM orders WHERE (ended_at < $1 OR until < $1) \
+                 AND (kind NOT IN ('exemption', 'policy') OR ended_at < $2 OR until < $2)",
+            )
+            .bind(ms(before))
+            .bind(ms(bearing))
+            .execute(&mut *tx)
+            .await?;
             tx.commit().await?;
             Ok(removed.rows_affected())
         })
