@@ -182,7 +182,11 @@ mod tests {
             Ok(())
         }
 
-        async fn page(&self, _: Since, _: usize) -> Result<AttemptPage, Fault> {
+        async fn newest(&self) -> Result<i64, Fault> {
+            Ok(0)
+        }
+
+        async fn page(&self, _: Since, _: i64, _: usize) -> Result<AttemptPage, Fault> {
             Ok(AttemptPage::default())
         }
 

@@ -12,9 +12,12 @@ pub trait Attempts: Send + Sync {
     /// Keeps these.
     async fn add(&self, records: &[AttemptRecord]) -> Result<(), Fault>;
 
-    /// The next ones, at most `most`, of those from `since` on: the oldest first, and those of one moment in the order in
-    /// which they were kept. Fewer than `most` are the last.
-    async fn page(&self, since: Since, most: usize) -> Result<AttemptPage, Fault>;
+    /// The number of the one that was kept last; every one that is kept later has a higher number.
+    async fn newest(&self) -> Result<i64, Fault>;
+
+    /// The next ones, at most `most`, of those from `since` on with a number up to `newest`: the oldest first, and those of
+    /// one moment in the order in which they were kept. Fewer than `most` are the last.
+    async fn page(&self, since: Since, newest: i64, most: usize) -> Result<AttemptPage, Fault>;
 
     /// How many there are from then on.
     async fn count(&self, since: Timestamp) -> Result<u64, Fault>;
@@ -41,7 +44,7 @@ pub enum Since {
 pub struct AttemptPlace {
     /// Its time.
     pub at: Timestamp,
-    /// Its number among those of the same time.
+    /// Its number in the order in which they were kept.
     pub number: i64,
 }
 

@@ -56,7 +56,8 @@ enum Format {
     Authelia,
 }
 
-/// Attempts in the order of their times, to be gone through as often as one likes.
+/// Attempts in the order of their times, to be gone through as often as one likes; what is kept meanwhile is not
+/// among them.
 pub struct Trace {
     /// The first moment that counts.
     pub since: Timestamp,
@@ -67,7 +68,11 @@ pub struct Trace {
 }
 
 enum Source {
-    Store(PathBuf),
+    /// That of this configuration, up to the attempt that was kept last when it was opened: a gateway goes on meanwhile.
+    Store {
+        config: PathBuf,
+        newest: i64,
+    },
     Log(ForeignLog),
 }
 
@@ -93,7 +98,10 @@ impl TraceArgs {
                 since,
                 until,
                 past: Past::of(config, since, until)?,
-                source: Source::Store(config.to_owned()),
+                source: Source::Store {
+                    config: config.to_owned(),
+                    newest: open::office(config, async |office, _| Ok(office.attempts.newest().await?))?,
+                },
             });
         };
         Ok(Trace {
@@ -164,7 +172,7 @@ impl TraceArgs {
 impl Trace {
     /// Whether these are attempts at this gateway, with verdicts of its own.
     pub const fn is_own(&self) -> bool {
-        matches!(self.source, Source::Store(_))
+        matches!(self.source, Source::Store { .. })
     }
 
     /// Hands on every attempt, and those of `before` ahead of the first, in the order of their times. `times` is how much
@@ -187,12 +195,12 @@ impl Trace {
                 bar.finish_and_clear();
                 Ok(())
             }
-            Source::Store(config) => open::office(config, async |office, _| {
+            Source::Store { config, newest } => open::office(config, async |office, _| {
                 let total = office.attempts.count(from).await?;
                 let bar = bar(usize::try_from(total).unwrap_or(usize::MAX), "attempts");
                 let mut since = Since::Time(from);
                 loop {
-                    let page = office.attempts.page(since, PAGE).await?;
+                    let page = office.attempts.page(since, *newest, PAGE).await?;
                     let end = page.records.partition_point(|record| record.at < self.until);
                     take(page.records.get(..end).unwrap_or_default());
                     advance(&bar, end);
@@ -230,6 +238,68 @@ fn moment(text: &str, now: Timestamp) -> anyhow::Result<Timestamp> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::client::ClientAddr;
+    use crate::domain::limits::attempt::{Endpoint, LaneKind};
+    use crate::domain::limits::record::Verdict;
+
+    fn keep(config: &Path, ago: &[u64]) {
+        let records: Vec<_> = ago
+            .iter()
+            .map(|seconds| AttemptRecord {
+                at: earlier(world().now(), Duration::from_secs(*seconds)),
+                took: Duration::ZERO,
+                endpoint: Endpoint::SignIn,
+                client: ClientAddr::new([192, 0, 2, 7].into()),
+                budgets: 1,
+                account: None,
+                person: None,
+                lane: LaneKind::Strangers,
+                device: None,
+                outcome: None,
+                active: Verdict::Granted,
+                candidate: None,
+            })
+            .collect();
+        open::office(config, async |office, _| Ok(office.attempts.add(&records).await?)).unwrap();
+    }
+
+    fn times(trace: &Trace) -> Vec<Timestamp> {
+        let mut times = Vec::new();
+        let read = trace.each(Duration::ZERO, |page| times.extend(page.iter().map(|record| record.at)));
+        read.unwrap();
+        times
+    }
+
+    #[test]
+    fn a_trace_is_the_same_however_often_it_is_read_while_a_gateway_goes_on() {
+        let home = tempfile::tempdir().unwrap();
+        let config = home.path().join("sekisho.toml");
+        let store = home.path().join("store");
+        let needed = "doors.in_office = \"https://phone.office.example.com\"\n\
+                      doors.out_of_office = \"https://phone.example.com\"\n\
+                      upstream.url = \"http://127.0.0.1:5000\"\n\
+                      mail.from = \"no-reply@example.com\"\n\
+                      mail.smtp_host = \"smtp.example.com\"\n";
+        let text = format!("{needed}store.directory = \"{}\"\n", store.display());
+        std::fs::write(&config, text).unwrap();
+        keep(&config, &[500, 400, 300]);
+        for until in [None, Some("2999-01-01".to_owned())] {
+            let args = TraceArgs {
+                since: None,
+                until,
+                from: None,
+                format: Format::Csv,
+                map: Vec::new(),
+                skip_refused: false,
+            };
+            let trace = args.open(&config).unwrap();
+            let once = times(&trace);
+            // Some were made before and are only now written down, some are made now.
+            keep(&config, &[600, 450, 0]);
+            assert!(once.len() >= 3);
+            assert_eq!(times(&trace), once);
+        }
+    }
 
     #[test]
     fn a_moment_is_so_long_ago_a_day_or_a_point_in_time() {

@@ -13,6 +13,7 @@ stories! {
     an_attempt_comes_back_as_it_was_kept,
     pages_follow_the_times_whatever_the_order_of_keeping,
     attempts_of_one_moment_are_all_read_whatever_the_size_of_a_page,
+    what_is_kept_after_the_newest_is_not_read_up_to_it,
     old_attempts_go_in_small_steps_and_others_stay,
     beyond_the_bound_what_a_policy_stopped_goes_first,
 }
@@ -52,7 +53,7 @@ impl Ports {
     async fn attempts_since(&self, second: i64, most: usize) -> Vec<AttemptRecord> {
         let (mut all, mut since) = (Vec::new(), Since::Time(at(second)));
         loop {
-            let AttemptPage { records, last } = self.attempts.page(since, most).await.unwrap();
+            let AttemptPage { records, last } = self.attempts.page(since, i64::MAX, most).await.unwrap();
             assert!(records.len() <= most);
             let is_last = records.len() < most;
             all.extend(records);
@@ -146,6 +147,22 @@ async fn attempts_of_one_moment_are_all_read_whatever_the_size_of_a_page(ports: 
             "in the order of keeping, {most} at once"
         );
     }
+}
+
+async fn what_is_kept_after_the_newest_is_not_read_up_to_it(ports: Ports) {
+    let nothing = ports.attempts.newest().await.unwrap();
+    ports.attempts.add(&[attempt(5, 0), attempt(3, 0)]).await.unwrap();
+    let newest = ports.attempts.newest().await.unwrap();
+    // Of an earlier time, of the same, and of a later one.
+    let later = [attempt(1, 0), attempt(5, 0), attempt(9, 0)];
+    ports.attempts.add(&later).await.unwrap();
+    let all = Since::Time(at(0));
+    let page = ports.attempts.page(all, newest, 100).await.unwrap();
+    assert_eq!(page.records, [attempt(3, 0), attempt(5, 0)]);
+    let rest = Since::Place(page.last.unwrap());
+    assert_eq!(ports.attempts.page(rest, newest, 100).await.unwrap().records, []);
+    assert_eq!(ports.attempts.page(all, nothing, 100).await.unwrap().records, []);
+    assert_eq!(ports.attempts_since(0, 100).await.len(), 5);
 }
 
 async fn old_attempts_go_in_small_steps_and_others_stay(ports: Ports) {

@@ -21,13 +21,18 @@ impl Attempts for MemoryStore {
         Ok(())
     }
 
-    async fn page(&self, since: Since, most: usize) -> Result<AttemptPage, Fault> {
+    async fn newest(&self) -> Result<i64, Fault> {
+        Ok(self.state.lock().newest_attempt - 1)
+    }
+
+    async fn page(&self, since: Since, newest: i64, most: usize) -> Result<AttemptPage, Fault> {
         let state = self.state.lock();
         let after = |place: &AttemptPlace| match since {
             Since::Time(at) => place.at >= at,
             Since::Place(last) => *place > last,
         };
-        let found = state.attempts.iter().filter(|(place, _)| after(place)).take(most);
+        let wanted = |place: &AttemptPlace| place.number <= newest && after(place);
+        let found = state.attempts.iter().filter(|(place, _)| wanted(place)).take(most);
         let mut page = AttemptPage::default();
         for (place, record) in found {
             page.records.push(record.clone());

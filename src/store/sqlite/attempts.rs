@@ -39,7 +39,17 @@ impl Attempts for SqliteStore {
         .await
     }
 
-    async fn page(&self, since: Since, most: usize) -> Result<AttemptPage, Fault> {
+    async fn newest(&self) -> Result<i64, Fault> {
+        self.read("find the newest attempt", async {
+            let newest: i64 = query_scalar("SELECT coalesce(max(seq), 0) FROM attempts")
+                .fetch_one(&self.readers)
+                .await?;
+            Ok(newest)
+        })
+        .await
+    }
+
+    async fn page(&self, since: Since, newest: i64, most: usize) -> Result<AttemptPage, Fault> {
         let (at, number) = match since {
             Since::Time(at) => (nanos(at), i64::MIN),
             Since::Place(place) => (nanos(place.at), place.number),
@@ -47,13 +57,15 @@ impl Attempts for SqliteStore {
         self.read("read attempts", async {
             let mut reader = self.readers.acquire().await?;
             let rules = rules(&mut reader).await?;
+            // The sign keeps SQLite to the order of the times: hardly any has a higher number.
             let found = query(
                 "SELECT seq, at, took, endpoint, client, budgets, account, person, device, lane, outcome, active, \
                  active_rule, candidate, candidate_rule FROM attempts \
-                 WHERE at >= $1 AND (at > $1 OR seq > $2) ORDER BY at, seq LIMIT $3",
+                 WHERE at >= $1 AND (at > $1 OR seq > $2) AND +seq <= $3 ORDER BY at, seq LIMIT $4",
             )
             .bind(at)
             .bind(number)
+            .bind(newest)
             .bind(limit(most))
             .fetch_all(&mut *reader)
             .await?;
