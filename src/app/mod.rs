@@ -20,6 +20,7 @@ mod monitor;
 mod notices;
 mod office;
 mod orders;
+mod overdue;
 mod peppers;
 mod pool;
 mod preview;
