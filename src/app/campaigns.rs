@@ -537,6 +537,10 @@ mod tests {
             CampaignBook::list(&*self.store, since, most).await
         }
 
+        async fn told_at(&self, moment: Timestamp, since: Timestamp, most: usize) -> Result<Vec<Campaign>, Fault> {
+            self.store.told_at(moment, since, most).await
+        }
+
         async fn living(&self) -> Result<Vec<Campaign>, Fault> {
             self.store.living().await
         }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::domain::account::{AccountState, Email, Role};
+use crate::domain::account::Email;
 use crate::domain::campaigns::{Campaign, CampaignId, Success};
 use crate::domain::fault::Fault;
 use crate::domain::language::Language;
@@ -27,10 +27,10 @@ pub struct Alerts {
 
 /// The most accounts that a letter names.
 const MOST_ENTRIES: usize = 20;
-/// The most attacks that are looked at for those that a letter is about as well.
+/// The most attacks that a letter is about beside its own.
 const MOST_ATTACKS: usize = 1000;
-/// An attack is told of at the latest so long after the last that was seen of it.
-const TOLD_WITHIN: Duration = Duration::from_hours(48);
+/// An attack is told of at the latest so long after the last that was seen of it, be the gateway stopped meanwhile.
+const TOLD_WITHIN: Duration = Duration::from_hours(720);
 
 impl Alerts {
     /// The addresses to write to.
@@ -39,20 +39,24 @@ impl Alerts {
             return Ok(self.to.clone());
         }
         let mut receivers: Vec<Email> = Vec::new();
-        for listing in self.accounts.list().await? {
-            let account = listing.account;
-            if account.role == Role::Admin
-                && account.state == AccountState::Active
-                && let Some(email) = account.email
-                && !receivers.contains(&email)
-            {
-                receivers.push(email);
-            }
+        for administrator in self.accounts.administrators().await? {
+            let email = match administrator {
+                Ok(account) => account.email,
+                Err(fault) => {
+                    tracing::error!(
+                        fault = fault.chain(),
+                        "an administrator is not told of attacks: the account cannot be read"
+                    );
+                    continue;
+                }
+            };
+            receivers.extend(email.filter(|email| !receivers.contains(email)));
         }
         Ok(receivers)
     }
 
-    /// Writes the letter and hands it over; `None` when the attack is no longer known.
+    /// Writes the letter and hands it over; `None` when the attack is no longer known. What else it would say and cannot be
+    /// read is left out of it: the letter is more urgent.
     pub(super) async fn send(
         &self,
         letter: &Letter,
@@ -67,16 +71,16 @@ impl Alerts {
         for success in campaign.successes.iter().rev().take(MOST_ENTRIES) {
             entries.push(self.entry(success).await?);
         }
-        let others = self.told_with(&campaign, letter).await?;
+        let others = readable(self.told_with(&campaign, letter).await)?.unwrap_or_default();
         let alert = Alert {
             campaign: &campaign,
             entries,
             others: &others,
             closes: self.closes,
         };
-        let receiver = match self.accounts.find_by_email(to).await? {
-            EmailMatch::One(account) => Some(account),
-            EmailMatch::Nobody | EmailMatch::Shared(_) => None,
+        let receiver = match readable(self.accounts.find_by_email(to).await)? {
+            Some(EmailMatch::One(account)) => Some(account),
+            Some(EmailMatch::Nobody | EmailMatch::Shared(_)) | None => None,
         };
         let reader = receiver
             .as_deref()
@@ -95,21 +99,38 @@ impl Alerts {
     /// they have none of their own.
     async fn told_with(&self, campaign: &Campaign, letter: &Letter) -> Result<Vec<Campaign>, Fault> {
         let since = earlier(letter.created_at, TOLD_WITHIN);
-        let mut others = self.campaigns.list(since, MOST_ATTACKS).await?;
-        // The store keeps the times of letters to the millisecond.
-        let moment = letter.created_at.as_millisecond();
-        let together = |other: &Campaign| other.told_at.is_some_and(|at| at.as_millisecond() == moment);
-        others.retain(|other| other.id != campaign.id && together(other));
+        let mut others = (self.campaigns.told_at(letter.created_at, since, MOST_ATTACKS)).await?;
+        others.retain(|other| other.id != campaign.id);
         Ok(others)
     }
 
     async fn entry(&self, success: &Success) -> Result<Entry, Fault> {
-        let account = self.accounts.find(success.person).await?;
+        let person = match readable(self.accounts.find(success.person).await)? {
+            Some(Some(account)) => format!("{} {}", account.extension, account.name),
+            Some(None) => String::new(),
+            // It is there, and its number is all that is known of it.
+            None => success.person.to_string(),
+        };
         Ok(Entry {
-            person: account.map_or_else(String::new, |account| format!("{} {}", account.extension, account.name)),
+            person,
             at: success.at,
             client: success.client,
         })
+    }
+}
+
+/// What was read; `None`, and a line in the log, when it is there and cannot be understood.
+fn readable<T>(read: Result<T, Fault>) -> Result<Option<T>, Fault> {
+    match read {
+        Ok(read) => Ok(Some(read)),
+        Err(fault @ Fault::Corrupt { .. }) => {
+            tracing::error!(
+                fault = fault.chain(),
+                "a letter about an attack leaves out what cannot be read"
+            );
+            Ok(None)
+        }
+        Err(fault) => Err(fault),
     }
 }
 

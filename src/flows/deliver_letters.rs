@@ -101,7 +101,8 @@ const LEASE: Duration = Duration::from_mins(5);
 const BATCH: usize = 8;
 
 impl DeliverLetters {
-    /// Works off what is due now, up to one batch.
+    /// Works off what is due now, up to one batch. A letter about something that cannot be understood is tried again later,
+    /// and holds up no other one.
     ///
     /// # Errors
     /// When the store is down. Letters taken by then are due again when their lease ends.
@@ -112,9 +113,21 @@ impl DeliverLetters {
             paced: self.pace.room(self.world.monotonic(), BATCH),
         };
         for queued in self.outbox.take(self.world.now(), most, LEASE).await? {
-            self.work(&queued, &mut delivery).await?;
+            match self.work(&queued, &mut delivery).await {
+                Err(fault @ Fault::Corrupt { .. }) => self.put_off(&queued, &fault, &mut delivery).await?,
+                worked => worked?,
+            }
         }
         Ok(delivery)
+    }
+
+    async fn put_off(&self, queued: &QueuedLetter, fault: &Fault, delivery: &mut Delivery) -> Result<(), Fault> {
+        tracing::error!(letter = %queued.letter.id, fault = fault.chain(), "what a letter is about cannot be read");
+        let refusal = Refusal {
+            permanent: false,
+            words: "not tried: what it is about cannot be read".to_owned(),
+        };
+        self.failed(queued, None, &refusal, delivery).await
     }
 
     async fn work(&self, queued: &QueuedLetter, delivery: &mut Delivery) -> Result<(), Fault> {
@@ -574,5 +587,210 @@ fn notice<'a>(letter: &'a Letter, account: &Account) -> Content<'a> {
         | Matter::NewPassword { .. }
         | Matter::Campaign { .. }
         | Matter::UnlockRequested { .. } => Content::PasswordChanged { at },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use async_trait::async_trait;
+    use parking_lot::Mutex;
+    use sqlx::{ConnectOptions, query, sqlite::SqliteConnectOptions};
+    use tempfile::TempDir;
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::domain::account::{Extension, Role};
+    use crate::domain::campaigns::{Campaign, CampaignId, Success};
+    use crate::domain::language::Language;
+    use crate::domain::limits::attempt::Attempt;
+    use crate::domain::limits::ledger::Draw;
+    use crate::domain::limits::policy::KeyKind;
+    use crate::domain::limits::{NameDigest, Nanos};
+    use crate::domain::outbox::LetterId;
+    use crate::domain::password::Password;
+    use crate::domain::session::tests::{account, at};
+    use crate::domain::token::TOKEN_BYTES;
+    use crate::ports::{CampaignBook, Clock, Entropy, Limiter, Ruling, Stopped};
+    use crate::store::SqliteStore;
+
+    /// It is always this late.
+    struct Late;
+
+    impl Clock for Late {
+        fn now(&self) -> Timestamp {
+            at(9)
+        }
+
+        fn monotonic(&self) -> Nanos {
+            Nanos(1 << 50)
+        }
+    }
+
+    impl Entropy for Late {
+        fn token(&self) -> [u8; TOKEN_BYTES] {
+            [0; TOKEN_BYTES]
+        }
+    }
+
+    /// Letters about attacks draw on no budget.
+    impl Limiter for Late {
+        fn knock(&self, _: &Attempt, _: Option<AccountId>) -> Option<Stopped> {
+            unreachable!("nobody knocks")
+        }
+
+        fn attempt(&self, _: Attempt, _: Option<AccountId>) -> Ruling {
+            unreachable!("nobody tries")
+        }
+
+        fn draw(&self, _: Vec<Draw>) -> Ruling {
+            unreachable!("nothing is drawn")
+        }
+
+        fn counts_by(&self, _: &RuleName) -> Option<KeyKind> {
+            None
+        }
+
+        fn digest_text(&self, _: &str) -> NameDigest {
+            NameDigest(0, 0)
+        }
+
+        fn digest_password(&self, _: &Password) -> NameDigest {
+            NameDigest(0, 0)
+        }
+    }
+
+    /// Notes the attack that each letter is about, whom it names, and how many others.
+    #[derive(Default)]
+    struct Noting(Mutex<Vec<(CampaignId, Vec<String>, usize)>>);
+
+    #[async_trait]
+    impl Mailer for Noting {
+        async fn send(&self, mail: Mail<'_>) -> Result<Receipt, Refusal> {
+            let Content::Campaign(alert) = mail.content else {
+                unreachable!("there are letters about attacks alone")
+            };
+            let named = alert.entries.iter().map(|entry| entry.person.clone()).collect();
+            self.0.lock().push((alert.campaign.id, named, alert.others.len()));
+            Ok(Receipt { words: "ok".into() })
+        }
+    }
+
+    async fn open() -> (TempDir, Arc<SqliteStore>) {
+        let directory = tempfile::tempdir().unwrap();
+        let store = SqliteStore::open(directory.path()).await.unwrap();
+        (directory, Arc::new(store))
+    }
+
+    /// Writes past the store into its file.
+    async fn damage(directory: &TempDir, statement: &'static str) {
+        let file = SqliteConnectOptions::new().filename(directory.path().join("sekisho.db"));
+        query(statement)
+            .execute(&mut file.connect().await.unwrap())
+            .await
+            .unwrap();
+    }
+
+    fn post(store: &Arc<SqliteStore>, mailer: &Arc<Noting>) -> DeliverLetters {
+        let world = World::new(Arc::new(Late), Arc::new(Late));
+        DeliverLetters {
+            outbox: store.clone(),
+            accounts: store.clone(),
+            tickets: store.clone(),
+            unlocks: store.clone(),
+            mailer: mailer.clone(),
+            orders: Arc::new(StandingOrders::new(store.clone(), world.clone())),
+            world,
+            life: TicketLife::default(),
+            budget: MailBudget::new(Arc::new(Late), None),
+            pace: Pace::new("60 per 1m".parse().unwrap()),
+            alerts: Alerts {
+                accounts: store.clone(),
+                campaigns: store.clone(),
+                to: Vec::new(),
+                language: Language::En,
+                closes: false,
+            },
+        }
+    }
+
+    fn email(number: u128) -> Email {
+        Email::parse(&format!("{number}@example.com")).unwrap()
+    }
+
+    async fn hire(store: &SqliteStore, number: u128) -> AccountId {
+        let hired = Account {
+            id: AccountId::new(Uuid::from_u128(number)),
+            extension: Extension::parse(&number.to_string()).unwrap(),
+            email: Some(email(number)),
+            role: Role::Admin,
+            ..account()
+        };
+        store.create(&hired, Consequences::default()).await.unwrap();
+        hired.id
+    }
+
+    /// An attack that got into this account, and the letter about it.
+    async fn succeed(store: &SqliteStore, person: AccountId, after: Option<CampaignId>, second: i64) -> CampaignId {
+        let sample = Campaign::sample(true, at(0));
+        let id = CampaignId::after(after, at(0));
+        let success = Success {
+            person,
+            ..sample.successes[0]
+        };
+        let attack = Campaign {
+            id,
+            successes: vec![success],
+            told_at: Some(at(second)),
+            ..sample
+        };
+        let letter = Letter {
+            id: LetterId::new(Uuid::from_u128(u128::from(second.unsigned_abs()))),
+            matter: Matter::Campaign {
+                to: email(101),
+                campaign: id,
+            },
+            created_at: at(second),
+        };
+        let then = Consequences {
+            letters: vec![letter],
+            ..Consequences::default()
+        };
+        store.put(&[attack], then).await.unwrap();
+        id
+    }
+
+    #[tokio::test]
+    async fn an_administrator_who_cannot_be_read_keeps_no_other_one_from_being_told_of_an_attack() {
+        let (directory, store) = open().await;
+        for number in [101, 102, 103] {
+            hire(&store, number).await;
+        }
+        damage(&directory, "UPDATE accounts SET state = 'active'").await;
+        damage(
+            &directory,
+            "UPDATE accounts SET language = 'xx' WHERE extension = '102'",
+        )
+        .await;
+        let receivers = post(&store, &Arc::default()).alerts.receivers().await.unwrap();
+        assert_eq!(receivers, [email(101), email(103)]);
+    }
+
+    #[tokio::test]
+    async fn what_cannot_be_read_is_left_out_of_letters_about_attacks_and_holds_up_no_other_one() {
+        let (directory, store) = open().await;
+        let person = hire(&store, 101).await;
+        let torn = succeed(&store, person, None, 4).await;
+        let whole = succeed(&store, person, Some(torn), 5).await;
+        damage(&directory, "UPDATE accounts SET language = 'xx'").await;
+        damage(
+            &directory,
+            "UPDATE campaigns SET record_json = '{\"told_at\":\"2027-01-15T08:00:05Z\"}' \
+             WHERE id = (SELECT min(id) FROM campaigns)",
+        )
+        .await;
+        let mailer = Arc::<Noting>::default();
+        let delivery = post(&store, &mailer).run_once().await.unwrap();
+        assert_eq!((delivery.delivered, delivery.failed), (1, 1));
+        assert_eq!(*mailer.0.lock(), [(whole, vec![person.to_string()], 0)]);
     }
 }

@@ -42,6 +42,10 @@ pub trait Accounts: Send + Sync {
     /// Everybody, ordered by extension number.
     async fn list(&self) -> Result<Vec<AccountListing>, Fault>;
 
+    /// The active administrators, ordered by extension number. One that cannot be understood is a fault of its own, and
+    /// keeps none of the others out.
+    async fn administrators(&self) -> Result<Vec<Result<Account, Fault>>, Fault>;
+
     /// Disables: raises the generation, so that every session ends, and ends every live ticket.
     /// Consequences are recorded only when the account was not disabled yet.
     async fn disable(&self, id: AccountId, now: Timestamp, then: Consequences) -> Result<Change, Fault>;

@@ -19,6 +19,10 @@ pub trait CampaignBook: Send + Sync {
     /// Those that were seen since then, the newest first, at most `most`.
     async fn list(&self, since: Timestamp, most: usize) -> Result<Vec<Campaign>, Fault>;
 
+    /// Those of which the administrators were last told at this moment, to the millisecond, in the order of their ids, at
+    /// most `most`; none that was last seen before `since`.
+    async fn told_at(&self, moment: Timestamp, since: Timestamp, most: usize) -> Result<Vec<Campaign>, Fault>;
+
     /// Those under way, in the order of their ids.
     async fn living(&self) -> Result<Vec<Campaign>, Fault>;
 

@@ -17,6 +17,7 @@ stories! {
     a_rehash_replaces_only_the_hash_it_was_made_from,
     the_hashes_are_those_of_everybody_who_has_one,
     the_listing_is_ordered_and_says_when,
+    active_administrators_are_listed_in_their_order,
     disabling_ends_sessions_and_links_once,
     enabling_restores_what_the_account_was,
     changing_an_account_changes_what_is_mentioned,
@@ -223,6 +224,18 @@ async fn the_listing_is_ordered_and_says_when(ports: Ports) {
             ("103", None, None)
         ]
     );
+}
+
+async fn active_administrators_are_listed_in_their_order(ports: Ports) {
+    let second = ports.active_as("102", None, Role::Admin).await;
+    ports.active("103").await;
+    let first = ports.active_as("101", None, Role::Admin).await;
+    let third = ports.active_as("104", None, Role::Admin).await;
+    let change = ports.accounts.disable(third.id, at(9), Consequences::default()).await;
+    assert_eq!(change.unwrap(), Change::Done);
+    let listed = ports.accounts.administrators().await.unwrap();
+    let ids: Vec<_> = listed.into_iter().map(|account| account.unwrap().id).collect();
+    assert_eq!(ids, [first.id, second.id]);
 }
 
 async fn disabling_ends_sessions_and_links_once(ports: Ports) {

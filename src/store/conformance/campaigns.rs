@@ -9,6 +9,7 @@ use crate::ports::{Change, Changed};
 stories! {
     a_campaign_comes_back_as_it_was_stored_last,
     campaigns_are_listed_by_when_they_were_last_seen,
+    campaigns_told_of_at_a_moment_are_found_however_long_they_last_and_whatever_came_since,
     campaigns_of_long_ago_are_swept_and_those_under_way_are_not,
     a_password_that_is_taken_away_opens_nothing_and_a_link_sets_another,
     a_password_set_since_is_left_alone,
@@ -17,6 +18,57 @@ stories! {
 
 fn campaign(second: i64) -> Campaign {
     attack(Kind::Spraying, second)
+}
+
+async fn campaigns_told_of_at_a_moment_are_found_however_long_they_last_and_whatever_came_since(ports: Ports) {
+    let mut last = None;
+    let mut told = |told_at: Option<&str>, second: i64| {
+        let id = CampaignId::after(last, at(0));
+        last = Some(id);
+        Campaign {
+            id,
+            told_at: told_at.map(|told_at| told_at.parse().unwrap()),
+            last_at: at(second),
+            ..campaign(10)
+        }
+    };
+    let listed = [
+        told(Some("2027-01-31T05:59:59.9999Z"), 0),
+        told(Some("2027-01-31T06:00:00Z"), 1),
+        told(Some("2027-01-31T06:00:00.0009Z"), 999_999),
+        told(Some("2027-01-31T06:00:00.001Z"), 0),
+        told(Some("2027-01-31T06:00:00.12Z"), 0),
+        told(Some("2027-01-31T06:00:00.1203Z"), 0),
+        told(Some("2027-01-31T06:00:00.121Z"), 0),
+        told(None, 0),
+    ];
+    put(&ports, &listed).await;
+    for (moment, found) in [
+        ("2027-01-31T06:00:00Z", &listed[1..3]),
+        ("2027-01-31T06:00:00.0005Z", &listed[1..3]),
+        ("2027-01-31T05:59:59.999Z", &listed[..1]),
+        ("2027-01-31T06:00:00.12Z", &listed[4..6]),
+        ("2027-01-31T06:00:00.002Z", &[]),
+    ] {
+        let told = ports
+            .campaigns
+            .told_at(moment.parse().unwrap(), at(0), 9)
+            .await
+            .unwrap();
+        assert_eq!(told, found, "{moment}");
+    }
+    let first = ports
+        .campaigns
+        .told_at("2027-01-31T06:00:00Z".parse().unwrap(), at(0), 1)
+        .await
+        .unwrap();
+    assert_eq!(first, listed[1..2]);
+    let seen = ports
+        .campaigns
+        .told_at("2027-01-31T06:00:00Z".parse().unwrap(), at(2), 9)
+        .await
+        .unwrap();
+    assert_eq!(seen, listed[2..3]);
 }
 
 async fn put(ports: &Ports, campaigns: &[Campaign]) {

@@ -109,6 +109,12 @@ impl Accounts for MemoryStore {
         Ok(listings)
     }
 
+    async fn administrators(&self) -> Result<Vec<Result<Account, Fault>>, Fault> {
+        let listed = self.list().await?.into_iter().map(|listing| listing.account);
+        let is_one = |account: &Account| account.role == Role::Admin && account.state == AccountState::Active;
+        Ok(listed.filter(is_one).map(Ok).collect())
+    }
+
     async fn disable(&self, id: AccountId, now: Timestamp, then: Consequences) -> Result<Change, Fault> {
         let mut state = self.state.lock();
         let last = state.is_last_administrator(id);

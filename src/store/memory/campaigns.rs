@@ -33,6 +33,23 @@ impl CampaignBook for MemoryStore {
         Ok(listed)
     }
 
+    async fn told_at(&self, moment: Timestamp, since: Timestamp, most: usize) -> Result<Vec<Campaign>, Fault> {
+        let state = self.state.lock();
+        let told = |campaign: &&Campaign| {
+            let at = campaign.told_at.map(Timestamp::as_millisecond);
+            at == Some(moment.as_millisecond())
+        };
+        let seen = |campaign: &&Campaign| campaign.last_at >= since;
+        Ok(state
+            .campaigns
+            .values()
+            .filter(told)
+            .filter(seen)
+            .take(most)
+            .cloned()
+            .collect())
+    }
+
     async fn living(&self) -> Result<Vec<Campaign>, Fault> {
         let state = self.state.lock();
         let living = state.campaigns.values().filter(|campaign| campaign.is_living());

@@ -148,6 +148,25 @@ impl Accounts for SqliteStore {
         .await
     }
 
+    async fn administrators(&self) -> Result<Vec<Result<Account, Fault>>, Fault> {
+        self.read("list the administrators", async {
+            let found = query(concat!(
+                "SELECT ",
+                account_columns!(),
+                " FROM accounts a WHERE a.role = $1 AND a.state = $2 ORDER BY a.extension"
+            ))
+            .bind(Role::Admin.as_str())
+            .bind(AccountState::Active.as_str())
+            .fetch_all(&self.readers)
+            .await?;
+            let one = |row: &SqliteRow| {
+                rows::account(row).map_err(|trouble| trouble.into_fault("could not read an administrator".to_owned()))
+            };
+            Ok(found.iter().map(one).collect())
+        })
+        .await
+    }
+
     async fn disable(&self, id: AccountId, now: Timestamp, then: Consequences) -> Result<Change, Fault> {
         self.write(format!("disable account {id}"), async {
             let mut tx = self.transaction().await?;

@@ -64,6 +64,27 @@ impl CampaignBook for SqliteStore {
         .await
     }
 
+    async fn told_at(&self, moment: Timestamp, since: Timestamp, most: usize) -> Result<Vec<Campaign>, Fault> {
+        self.read("list the campaigns of a letter", async {
+            // The second as it is written in the record, whatever follows it.
+            let second =
+                Timestamp::from_second(moment.as_second()).map_err(|error| Trouble::Column(error.to_string()))?;
+            let written = format!("\"told_at\":\"{}", second.to_string().trim_end_matches('Z'));
+            let found = query(
+                "SELECT record_json FROM campaigns WHERE last_at >= $1 AND instr(record_json, $2) > 0 ORDER BY id",
+            )
+            .bind(ms(since))
+            .bind(written)
+            .fetch_all(&self.readers)
+            .await?;
+            let mut told = found.iter().map(campaign).collect::<Result<Vec<_>, _>>()?;
+            told.retain(|campaign| campaign.told_at.map(ms) == Some(ms(moment)));
+            told.truncate(most);
+            Ok(told)
+        })
+        .await
+    }
+
     async fn living(&self) -> Result<Vec<Campaign>, Fault> {
         self.read("list the campaigns under way", async {
             let found = query("SELECT record_json FROM campaigns WHERE ended_at IS NULL ORDER BY id")

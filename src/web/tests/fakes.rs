@@ -590,6 +590,10 @@ impl Accounts for Fakes {
         unreachable!("no page asks for it")
     }
 
+    async fn administrators(&self) -> Result<Vec<Result<Account, Fault>>, Fault> {
+        unreachable!("no page asks for it")
+    }
+
     async fn disable(&self, _: AccountId, _: Timestamp, _: Consequences) -> Result<Change, Fault> {
         unreachable!("no page asks for it")
     }
