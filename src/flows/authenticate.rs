@@ -12,7 +12,8 @@
 //! what a client presents that nobody has counts against it ([`Authenticate::admit`]). Beyond its share, nothing is looked up
 //! for it: what memory does not know opens nothing, and is [`Refusal::Unasked`]. Should it be somebody's all the same, whose
 //! neighbour floods the gateway, the cookie is left alone, and the sign-in page that the person is sent to looks it up and
-//! leads back: our own pages are counted by themselves.
+//! leads back: our own pages are counted by themselves. Where a client's share is used up by look-ups that the store has not
+//! answered yet, nothing is known of it, and what else it presents is refused for now, as while the store is down.
 //!
 //! What somebody had opened with a copy of the token goes on as the session's own streams do, until the account raises
 //! its generation: a new password, or the end of all other sessions. Then the session's own end as well
@@ -22,6 +23,7 @@
 //! [`IN_FLIGHT`]: crate::domain::session::IN_FLIGHT
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -179,11 +181,16 @@ pub struct Authenticate {
     seen: SeenSender,
     digests: Digests,
     limiter: Option<Arc<dyn Limiter>>,
+    /// Look-ups that the store has not answered yet.
+    asking: AtomicU32,
 }
 
 /// How many tokens that nobody has one client may present. Each counts once, however often it is presented; it is the share
 /// of a large office whose sessions have all ended.
 const NOBODYS: Quota = Quota::hourly(600);
+
+/// With so many look-ups unanswered, a share that is used up says nothing about its client: half of what one may have.
+const MANY: u32 = 300;
 
 impl Authenticate {
     /// A session's last use is recorded once a minute, or more often where the idle limit is short. Without a `limiter`
@@ -205,6 +212,7 @@ impl Authenticate {
             seen,
             digests,
             limiter,
+            asking: AtomicU32::new(0),
         }
     }
 
@@ -219,9 +227,17 @@ impl Authenticate {
             Some(standing) if !is_idle(&standing) => standing,
             known => {
                 let Some(grant) = self.charge(&digest, client) else {
-                    return Ok(known.unwrap_or(Standing::Refused(Refusal::Unasked)));
+                    return match known {
+                        Some(known) => Ok(known),
+                        None if self.asking.load(Ordering::Relaxed) >= MANY => {
+                            Err(Fault::overloaded("too many sessions are being looked up"))
+                        }
+                        None => Ok(Standing::Refused(Refusal::Unasked)),
+                    };
                 };
+                let asking = Asking::begin(&self.asking);
                 let asked = self.ask(&digest, known, now).await;
+                drop(asking);
                 grant.settle(match &asked {
                     Ok(Standing::Refused(Refusal::Unknown)) => Outcome::Used,
                     Ok(_) | Err(_) => Outcome::NotTried,
@@ -291,6 +307,7 @@ impl Authenticate {
 
     fn note_use(&self, principal: &Principal, now: Timestamp) {
         if principal.see(now, self.record_every) {
+            self.principals.used(principal);
             self.seen.note(principal.session.id, now);
         }
     }
@@ -365,6 +382,22 @@ impl Authenticate {
     }
 }
 
+/// Counts a look-up for as long as it takes, given up or not.
+struct Asking<'a>(&'a AtomicU32);
+
+impl<'a> Asking<'a> {
+    fn begin(all: &'a AtomicU32) -> Self {
+        all.fetch_add(1, Ordering::Relaxed);
+        Self(all)
+    }
+}
+
+impl Drop for Asking<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 /// Memory says that a session has not been used for too long. During an upgrade another process may have seen it used: the
 /// store is asked.
 const fn is_idle(standing: &Standing) -> bool {
@@ -376,6 +409,7 @@ mod tests {
     use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
     use async_trait::async_trait;
+    use futures_util::FutureExt;
     use parking_lot::Mutex;
 
     use super::*;
@@ -421,6 +455,8 @@ mod tests {
 
         fn forget(&self, _: &TokenDigest) {}
 
+        fn used(&self, _: &Principal) {}
+
         fn renewing(&self, _: &TokenDigest, _: SessionId) {}
 
         fn formerly(&self, _: &TokenDigest) -> Option<SessionId> {
@@ -451,6 +487,7 @@ mod tests {
         nobodys: Mutex<Vec<TokenDigest>>,
         asked: AtomicUsize,
         down: AtomicBool,
+        hangs: AtomicBool,
     }
 
     #[async_trait]
@@ -463,6 +500,9 @@ mod tests {
             self.asked.fetch_add(1, Ordering::Relaxed);
             if self.down.load(Ordering::Relaxed) {
                 return Err(Fault::unavailable("could not read the stack", "it is down"));
+            }
+            if self.hangs.load(Ordering::Relaxed) {
+                std::future::pending::<()>().await;
             }
             if *self.of.lock() == Some(*digest) {
                 return Ok(Some(Arc::new(Principal::new(session(), account()))));
@@ -484,6 +524,8 @@ mod tests {
         }
 
         fn forget(&self, _: &TokenDigest) {}
+
+        fn used(&self, _: &Principal) {}
 
         fn renewing(&self, _: &TokenDigest, _: SessionId) {}
 
@@ -508,26 +550,25 @@ mod tests {
         }
     }
 
+    fn counted(stack: &Arc<Stack>) -> Authenticate {
+        let store = Arc::new(MemoryStore::new());
+        let (_, seen) = RecordSeen::new(store.clone(), store);
+        let world = World::new(Arc::clone(stack) as _, Arc::clone(stack) as _);
+        let terms = LimiterTerms::alone(100, [0; 32], Arc::clone(stack) as _, Arc::clone(stack) as _);
+        let limiter = Some(Arc::new(MemoryLimiter::new(terms)) as _);
+        Authenticate::new(Arc::clone(stack) as _, world, Lifetime::default(), seen, limiter)
+    }
+
+    fn made_up(number: u32) -> SessionToken {
+        let mut bytes = [1; TOKEN_BYTES];
+        bytes[..4].copy_from_slice(&number.to_be_bytes());
+        SessionToken::from_entropy(bytes)
+    }
+
     #[tokio::test]
     async fn a_client_that_makes_tokens_up_is_stopped_before_the_store_and_whoever_has_one_is_charged_nothing() {
         let stack = Arc::new(Stack::default());
-        let store = Arc::new(MemoryStore::new());
-        let (_, seen) = RecordSeen::new(store.clone(), store);
-        let world = World::new(Arc::clone(&stack) as _, Arc::clone(&stack) as _);
-        let terms = LimiterTerms::alone(100, [0; 32], Arc::clone(&stack) as _, Arc::clone(&stack) as _);
-        let limiter = Arc::new(MemoryLimiter::new(terms));
-        let authenticate = Authenticate::new(
-            Arc::clone(&stack) as _,
-            world,
-            Lifetime::default(),
-            seen,
-            Some(limiter as _),
-        );
-        let made_up = |number: u32| {
-            let mut bytes = [1; TOKEN_BYTES];
-            bytes[..4].copy_from_slice(&number.to_be_bytes());
-            SessionToken::from_entropy(bytes)
-        };
+        let authenticate = counted(&stack);
         let admit = async |token: SessionToken, client: &str| {
             let client = ClientAddr::new(client.parse().unwrap());
             let now = authenticate.world.now();
@@ -562,6 +603,30 @@ mod tests {
         assert!(elsewhere.unwrap().principal().is_some());
         let own_page = Presented::Token(SessionToken::from_entropy([2; TOKEN_BYTES]));
         assert!(authenticate.look(&own_page).await.unwrap().principal().is_some());
+    }
+
+    #[tokio::test]
+    async fn while_the_store_hangs_nobody_is_told_that_a_session_opens_nothing() {
+        let stack = Arc::new(Stack::default());
+        stack.hangs.store(true, Ordering::Relaxed);
+        let authenticate = counted(&stack);
+        let client = ClientAddr::new("192.0.2.7".parse().unwrap());
+        let admit = async |number: u32| {
+            let now = authenticate.world.now();
+            let presented = Presented::Token(made_up(number));
+            authenticate.admit(&presented, client, now).await
+        };
+        let most = NOBODYS.burst();
+        let mut waiting: Vec<_> = (0..most).map(|number| Box::pin(admit(number))).collect();
+        for each in &mut waiting {
+            assert!(each.now_or_never().is_none(), "it is being looked up");
+        }
+        let said = admit(most).now_or_never().expect("nothing more is asked of the store");
+        assert!(matches!(said, Err(Fault::Overloaded { .. })), "{said:?}");
+        drop(waiting);
+        stack.hangs.store(false, Ordering::Relaxed);
+        let said = admit(most).await.unwrap();
+        assert_eq!(said.refusal(), Some(Refusal::Unasked), "what was given up is used up");
     }
 
     #[tokio::test]

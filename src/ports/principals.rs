@@ -31,6 +31,9 @@ pub trait Principals: Send + Sync {
     /// Forgets one at once: this process has just ended it.
     fn forget(&self, digest: &TokenDigest);
 
+    /// It is in use, which is said about once a minute: where memory is full, others are forgotten before it.
+    fn used(&self, principal: &Principal);
+
     /// Remembers for [`IN_FLIGHT`] whose token this is: this process is about to renew the session.
     ///
     /// [`IN_FLIGHT`]: crate::domain::session::IN_FLIGHT

@@ -403,6 +403,35 @@ async fn a_slow_request_costs_no_time_of_its_answer() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_wait_for_an_answer_begins_when_the_end_of_a_chunked_request_is_there() {
+    let upstream = Upstream::open().await;
+    let house = house(&[plain(&upstream)], "response_timeout = \"2s\"").await;
+    let visitor = house.visitor();
+    let most_of_it = async || {
+        let other = house.visitor();
+        let waiting = tokio::time::timeout(Duration::from_millis(1_400), other.fetch("/slow"));
+        assert!(waiting.await.is_err());
+    };
+    let (sender, pieces) = tokio::sync::mpsc::channel(1);
+    let sending = async {
+        sender.send(Bytes::from_static(b"piece")).await.unwrap();
+        most_of_it().await;
+        drop(sender);
+        eventually("the whole request to arrive", async || {
+            let received = upstream.received();
+            received.iter().any(|each| each.bytes == 5).then_some(())
+        })
+        .await;
+        most_of_it().await;
+        upstream.emit("now");
+    };
+    let asking = visitor.script(Method::POST, "/when-told").stream(pieces).send();
+    let (answer, ()) = tokio::join!(asking, sending);
+    assert_eq!(answer.status, 200, "{answer:?}");
+    assert_eq!(answer.json()["bytes"], 5);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_silence_longer_than_the_operator_allows_ends_an_answer() {
     let upstream = Upstream::open().await;
     let house = house(&[plain(&upstream)], "response_timeout = \"1s\"\nidle_timeout = \"1s\"").await;

@@ -169,3 +169,40 @@ async fn a_pool_is_kept_no_longer_than_it_is_there() {
     drop(pool);
     tokio::time::timeout(Duration::from_secs(10), keeping).await.unwrap();
 }
+
+#[tokio::test]
+async fn after_a_line_that_was_given_up_the_next_try_takes_a_connection_of_its_own() {
+    use pingora::upstreams::peer::Peer;
+    use std::os::fd::AsRawFd;
+    use std::os::unix::net::UnixStream;
+
+    let pool = Pool::new(terms(&["10.0.0.1"])).await.unwrap();
+    let (near, _far) = UnixStream::pair().unwrap();
+    let mut first = Route::default();
+    let kept = first.next(&pool).unwrap().reuse_hash();
+    first.connected(near.as_raw_fd(), false).unwrap();
+    drop(first);
+    let now = Instant::now();
+    for minutes in [2, 4] {
+        pool.lines.sweep(now + idle::IDLE * minutes);
+    }
+    let mut route = Route::default();
+    assert_eq!(route.next(&pool).unwrap().reuse_hash(), kept);
+    let mut error = route.connected(near.as_raw_fd(), true).unwrap_err();
+    let broken = Broken {
+        is_repeatable: false,
+        is_whole: false,
+        is_reused: true,
+    };
+    route.broke(&mut error, &broken);
+    assert!(error.retry(), "nothing has been sent, so anything may be sent again");
+    assert_ne!(
+        route.next(&pool).unwrap().reuse_hash(),
+        kept,
+        "of those that are kept another one may be as old"
+    );
+    assert!(
+        pool.health().iter().all(|health| health.is_in),
+        "its server has done nothing"
+    );
+}

@@ -282,6 +282,12 @@ impl Principals for CachedSessions {
         self.drop_session(digest);
     }
 
+    fn used(&self, principal: &Principal) {
+        // Who is found among the recent ones is not looked for here, and would grow old.
+        self.entries.get(&principal.session.digest);
+        self.tokens.get(&principal.session.id);
+    }
+
     fn renewing(&self, old: &TokenDigest, session: SessionId) {
         let grace = u64::try_from(IN_FLIGHT.as_nanos()).unwrap_or(u64::MAX);
         let until = Nanos(self.clock.monotonic().0.saturating_add(grace));

@@ -338,6 +338,38 @@ async fn a_key_change_is_told_and_every_pass_can_be_dropped() {
 }
 
 #[tokio::test]
+async fn where_memory_is_full_the_session_that_is_in_use_is_not_forgotten_first() {
+    let (shelf, hands) = (Arc::new(Shelf::default()), Arc::new(Hands::default()));
+    let of = |number: u8| Session {
+        id: SessionId::new(Uuid::from_u128(u128::from(number))),
+        digest: TokenDigest::from_bytes([number; 32]),
+        ..session()
+    };
+    for number in 0..8 {
+        shelf.put(of(number), account());
+    }
+    let cached = CachedSessions::new(Arc::clone(&shelf) as _, Arc::clone(&hands) as _, 4, GRACE);
+    cached.follow(hands.set(1)).await.unwrap();
+    for number in 0..8 {
+        let principal = cached.fetch(&of(number).digest).await.unwrap().unwrap();
+        assert_eq!(principal.session.id, of(number).id);
+        let busy = cached.known(&of(0).digest).unwrap();
+        cached.used(&busy);
+        cached.entries.run_pending_tasks();
+        cached.tokens.run_pending_tasks();
+    }
+    let kept = |number: u8| {
+        let session = of(number);
+        (
+            cached.entries.contains_key(&session.digest),
+            cached.tokens.contains_key(&session.id),
+        )
+    };
+    assert_eq!(kept(0), (true, true));
+    assert_eq!(kept(1), (false, false), "the oldest of those that nobody uses");
+}
+
+#[tokio::test]
 async fn a_session_is_known_by_its_id_whatever_its_token_is_by_now() {
     let (shelf, hands, cached) = following().await;
     let id = session().id;

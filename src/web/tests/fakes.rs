@@ -334,6 +334,8 @@ impl Principals for Fakes {
 
     fn forget(&self, _: &TokenDigest) {}
 
+    fn used(&self, _: &Principal) {}
+
     fn renewing(&self, old: &TokenDigest, session: SessionId) {
         self.former.lock().insert(*old, session);
     }

@@ -258,11 +258,16 @@ async fn answer(shared: Arc<Shared>, request: Request<Incoming>) -> Result<Answe
     if path == "/ws" && request.headers().contains_key(UPGRADE) {
         return Ok(websocket(request));
     }
+    let mut told = shared.events.subscribe();
     let (bytes, digest) = digest(request.into_body()).await?;
     shared.received.lock()[index].bytes = bytes;
     Ok(match path.as_str() {
         "/events" => events(&shared),
         "/piecewise" => piecewise(&shared),
+        "/when-told" => {
+            let _ = told.recv().await;
+            json(&echo(&noted, bytes, &digest))
+        }
         "/unasked-switch" => {
             let mut response = json(&serde_json::json!({}));
             *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
