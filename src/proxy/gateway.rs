@@ -11,6 +11,7 @@ use http::StatusCode;
 use http::header::{CONTENT_LENGTH, UPGRADE};
 use pingora::connectors::TransportConnector;
 use pingora::http::{RequestHeader, ResponseHeader};
+use pingora::modules::http::HttpModules;
 use pingora::protocols::Digest;
 use pingora::proxy::{FailToProxy, ProxyHttp, Session};
 use pingora::upstreams::peer::HttpPeer;
@@ -190,6 +191,9 @@ impl Gateway {
 #[async_trait]
 impl ProxyHttp for Gateway {
     type CTX = Exchange;
+
+    /// None: what the web client has not compressed goes out as it is, and each module costs every request something.
+    fn init_downstream_modules(&self, _modules: &mut HttpModules) {}
 
     fn new_ctx(&self) -> Exchange {
         let number = self.received.fetch_add(1, Ordering::Relaxed);
