@@ -48,6 +48,8 @@ pub fn start(what: &'static str, cores: &Cores, runner: &[String], home: &Home) 
 
 /// Serves until it is killed. As many threads as the gateway would have: one for each core it may use.
 pub fn run(listen: SocketAddr, certificate: &Path, key: &Path, upstream: SocketAddr) -> anyhow::Result<()> {
+    // Without a subscriber the spans of the HTTP/2 library are offered to `log` with each request, which the gateway is spared.
+    tracing::subscriber::set_global_default(tracing::subscriber::NoSubscriber::default())?;
     let threads = std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(threads)
