@@ -43,6 +43,9 @@ const HEAD: u8 = 1;
 /// The head is complete: bodies have their own time limits.
 const BODY: u8 = 2;
 
+/// How much longer than Pingora waits for a client to take the next piece of a body. Where it waits as well, it comes first.
+const SPARE: Duration = Duration::from_secs(1);
+
 /// Bytes of the HTTP/2 preface; after it HTTP/2's own limits take over.
 const H2_PREFACE_BYTES: usize = 24;
 
@@ -63,7 +66,9 @@ pub struct Guarded {
     alarm: Pin<Box<Sleep>>,
     limits: Limits,
     /// Counts clients that were too slow, this one once.
-    slow: Option<Counter>,
+    slow: Option<Slow>,
+    /// When the client must have taken what is being written, while it does not.
+    untaken: Option<Instant>,
     /// Whose certificate the client holds.
     digest: Option<Arc<SslDigest>>,
     /// Bytes of the HTTP/2 preface still expected; 0 on HTTP/1.
@@ -92,6 +97,17 @@ pub struct Limits {
     pub head: Duration,
     /// The pause between two requests.
     pub pause: Duration,
+    /// The client's taking the next piece of an answer. HTTP/2 sees to that for each stream.
+    pub answer: Duration,
+}
+
+/// Where clients are counted that are too slow.
+#[derive(Clone, Debug, Default)]
+pub struct Slow {
+    /// With the head of a request.
+    pub head: Counter,
+    /// In taking an answer.
+    pub answer: Counter,
 }
 
 /// What becomes of the connection beyond its present request.
@@ -107,8 +123,8 @@ enum Order {
 }
 
 impl Guarded {
-    /// A fresh connection, whose first head is due at once. `slow` counts those that miss the end of a head.
-    pub fn new(inner: Stream, limits: Limits, slow: Counter) -> Self {
+    /// A fresh connection, whose first head is due at once.
+    pub fn new(inner: Stream, limits: Limits, slow: Slow) -> Self {
         let due = Instant::now() + limits.head;
         let preface_left = match inner.selected_alpn_proto() {
             Some(ALPN::H2) => H2_PREFACE_BYTES,
@@ -124,6 +140,7 @@ impl Guarded {
             alarm: Box::pin(tokio::time::sleep_until(due)),
             limits,
             slow: Some(slow),
+            untaken: None,
             preface_left,
             refusal: None,
             place: None,
@@ -242,7 +259,32 @@ impl Guarded {
         ready!(self.gathered.poll_out(cx, Pin::new(&mut self.inner)))?;
         ready!(Pin::new(&mut self.inner).poll_flush(cx))?;
         self.is_owed = false;
+        self.untaken = None;
         Poll::Ready(Ok(()))
+    }
+
+    /// What has come of writing, or an end for a client that takes nothing. Pingora waits for those without a limit where what
+    /// it lets out is no body: a head alone, the end of an answer, the goodbye of TLS.
+    fn in_time<T>(&mut self, cx: &mut Context<'_>, polled: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+        if polled.is_ready() {
+            self.untaken = None;
+            return polled;
+        }
+        if matches!(self.inner.selected_alpn_proto(), Some(ALPN::H2)) {
+            return polled;
+        }
+        let limit = self.limits.answer + SPARE;
+        let due = *self.untaken.get_or_insert_with(|| Instant::now() + limit);
+        if !self.is_over(due, cx) {
+            return Poll::Pending;
+        }
+        if let Some(slow) = self.slow.take() {
+            slow.answer.inc();
+        }
+        Poll::Ready(Err(io::Error::new(
+            io::ErrorKind::TimedOut,
+            "the client took too long to take an answer",
+        )))
     }
 
     /// Writes our own refusal in the place of `written`.
@@ -297,7 +339,7 @@ impl Guarded {
     /// The end of a connection whose request did not come in time; one that has only been idle is not counted.
     fn late(&mut self, phase: u8) -> io::Error {
         if let Some(slow) = self.slow.take_if(|_| phase == HEAD) {
-            slow.inc();
+            slow.head.inc();
         }
         io::Error::new(io::ErrorKind::TimedOut, "the request took too long to come")
     }
@@ -357,7 +399,8 @@ impl AsyncRead for Guarded {
 
 impl AsyncWrite for Guarded {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        self.write(cx, &[IoSlice::new(buf)])
+        let polled = self.write(cx, &[IoSlice::new(buf)]);
+        self.in_time(cx, polled)
     }
 
     fn poll_write_vectored(
@@ -365,7 +408,8 @@ impl AsyncWrite for Guarded {
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.write(cx, bufs)
+        let polled = self.write(cx, bufs);
+        self.in_time(cx, polled)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -373,14 +417,17 @@ impl AsyncWrite for Guarded {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.let_out(cx)
+        let polled = self.let_out(cx);
+        self.in_time(cx, polled)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if self.is_owed && self.let_out(cx).is_pending() {
-            return Poll::Pending;
-        }
-        Pin::new(&mut self.inner).poll_shutdown(cx)
+        let polled = if self.is_owed && self.let_out(cx).is_pending() {
+            Poll::Pending
+        } else {
+            Pin::new(&mut self.inner).poll_shutdown(cx)
+        };
+        self.in_time(cx, polled)
     }
 }
 
@@ -452,8 +499,12 @@ mod tests {
 
     fn connection(head: Duration, pause: Duration) -> (DuplexStream, Guarded) {
         let (client, inner) = tokio::io::duplex(64);
-        let limits = Limits { head, pause };
-        (client, Guarded::new(Box::new(inner), limits, Counter::default()))
+        let limits = Limits {
+            head,
+            pause,
+            answer: SHORT,
+        };
+        (client, Guarded::new(Box::new(inner), limits, Slow::default()))
     }
 
     /// As the gateway drives it: a head of one byte, and an answer.
@@ -522,6 +573,25 @@ mod tests {
         let mut body = Vec::new();
         client.read_to_end(&mut body).await.unwrap();
         assert_eq!(body, b"body");
+    }
+
+    #[tokio::test]
+    async fn who_takes_nothing_of_an_answer_is_not_waited_for_without_end() {
+        let (mut client, mut guarded) = connection(LONG, LONG);
+        exchange(&mut client, &mut guarded).await;
+        guarded.phase.store(BODY, Ordering::Relaxed);
+        let slow = guarded.slow.clone().unwrap();
+        guarded.write_all(&[b'x'; 65]).await.unwrap();
+        assert!(guarded.flush().now_or_never().is_none(), "there is room for 64");
+        client.read_exact(&mut [0; 64]).await.unwrap();
+        guarded.flush().await.unwrap();
+        guarded.write_all(&[b'x'; 64]).await.unwrap();
+        for _ in 0..2 {
+            let flushed = timeout(10 * SPARE, guarded.flush()).await;
+            assert!(is_late(flushed.expect("an end")));
+        }
+        assert_eq!(slow.answer.get(), 1, "it is counted once");
+        assert!(is_late(AsyncWriteExt::shutdown(&mut guarded).await));
     }
 
     #[tokio::test]

@@ -33,7 +33,7 @@ use super::connections::{Connections, OpenConnection};
 use super::conversation;
 use super::framing::HeadLimits;
 use super::gateway::Gateway;
-use super::guarded::{Guarded, Limits};
+use super::guarded::{Guarded, Limits, Slow};
 use super::proxy_protocol;
 use super::requests::Requests;
 use super::roll::{self, Roll};
@@ -87,7 +87,8 @@ pub struct Front {
     orders: Arc<StandingOrders>,
     announcing: TrustedProxies,
     subject: fn(&[u8]) -> Option<String>,
-    limits: Limits,
+    header_timeout: Duration,
+    idle_timeout: Duration,
     /// Turns true when connections that wait for a request are closed.
     closing: watch::Sender<bool>,
 }
@@ -126,10 +127,8 @@ impl Front {
             orders,
             announcing: terms.announcing,
             subject: terms.subject,
-            limits: Limits {
-                head: terms.header_timeout,
-                pause: terms.idle_timeout,
-            },
+            header_timeout: terms.header_timeout,
+            idle_timeout: terms.idle_timeout,
             closing: watch::Sender::new(false),
         }
     }
@@ -185,7 +184,7 @@ impl Front {
     /// Waits until what is open has ended by itself, calls and streams too, while another process takes connections. A
     /// client may send a request as long as its connection is open, so those without one are closed when their time is over.
     pub async fn run_out(&self) {
-        self.emptied(self.limits.pause + self.limits.head).await;
+        self.emptied(self.idle_timeout + self.header_timeout).await;
     }
 
     /// Waits until no connection is open, or none of them has had a request for `linger`.
@@ -313,8 +312,17 @@ impl Front {
         } else {
             (Box::new(stream), None)
         };
-        let slow = self.connections.metrics().slow(SlowAt::Head);
-        let guarded = Guarded::new(stream, self.limits, slow).held_by(holder);
+        let slow = |at| self.connections.metrics().slow(at);
+        let slow = Slow {
+            head: slow(SlowAt::Head),
+            answer: slow(SlowAt::Answer),
+        };
+        let limits = Limits {
+            head: self.header_timeout,
+            pause: self.idle_timeout,
+            answer: self.charter.load().write_timeout,
+        };
+        let guarded = Guarded::new(stream, limits, slow).held_by(holder);
         Some(Box::new(guarded.counted(open)))
     }
 
