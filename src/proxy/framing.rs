@@ -1,7 +1,13 @@
 //! Request heads that two servers could read in two ways are refused, never repaired.
 //!
 //! Pingora mends or passes on several of them, so the raw head is read again here, by the letter of
-//! RFC 9112. One reading then decides both the judgement and what is forwarded.
+//! RFC 9112. One reading then decides both the judgement and what is forwarded. And no answer has an end that its client does
+//! not see.
+
+use http::Version;
+use http::header::TRANSFER_ENCODING;
+use pingora::http::ResponseHeader;
+use pingora::proxy::Session;
 
 /// Why a head was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -86,6 +92,14 @@ pub fn check_fields(fields: &http::HeaderMap) -> Result<(), HeadProblem> {
         }
     }
     Ok(())
+}
+
+/// How an answer ends for a client of HTTP/1.0, which knows no chunks (RFC 9112 section 6.1): with its connection, unless it says
+/// how long it is.
+pub fn for_old_client(session: &mut Session, answer: &mut ResponseHeader) {
+    if session.req_header().version == Version::HTTP_10 && answer.remove_header(&TRANSFER_ENCODING).is_some() {
+        session.set_keepalive(None);
+    }
 }
 
 /// Lines that end in CR LF. A CR elsewhere is left to whoever reads the line.

@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use http::StatusCode;
 use http::header::{CONTENT_LENGTH, UPGRADE};
+use http::{StatusCode, Version};
 use pingora::connectors::TransportConnector;
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::modules::http::HttpModules;
@@ -28,6 +28,7 @@ use super::carriage::{Carriage, Counted};
 use super::cause::cause;
 use super::charter::InForce;
 use super::exchange::{Exchange, Stage, request_id};
+use super::framing;
 use super::guarded::Guarded;
 use super::headers;
 use super::measure::Measures;
@@ -211,6 +212,9 @@ impl ProxyHttp for Gateway {
         }
         // A client that takes nothing would hold its connection, or its HTTP/2 stream, for ever.
         session.set_write_timeout(Some(exchange.charter.write_timeout));
+        // Before HTTP/1.1 nothing was said ahead of an answer (RFC 9110 section 15.2).
+        let is_old = session.req_header().version == Version::HTTP_10;
+        session.set_ignore_info_resp(is_old);
         if tunnel::is_handshake(session.req_header()) {
             // Pingora's limit for reading a request also covers what comes after it: a WebSocket would die after a
             // minute of silence.
@@ -345,6 +349,7 @@ impl ProxyHttp for Gateway {
         if response.status.is_informational() {
             return exchange.charter.protected.drop_forged_cookies(response);
         }
+        framing::for_old_client(session, response);
         exchange.charter.protected.guard_response(response, named)?;
         exchange.charter.hsts.guard(response)
     }
