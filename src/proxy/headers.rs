@@ -302,8 +302,11 @@ impl Protected {
 
     /// Takes the gateway's own cookies out of an answer.
     pub fn drop_forged_cookies(&self, response: &mut ResponseHeader) -> pingora::Result<()> {
+        // A cookie without a name is sent as its value alone (RFC 6265bis section 5.8.3), so `=NAME=VALUE` would come back as
+        // one of ours from browsers that do not look out for that.
         let ours = |value: &HeaderValue| {
-            let value = value.as_bytes().trim_ascii_start();
+            let start = value.as_bytes().iter().position(|b| !b" \t=".contains(b));
+            let value = value.as_bytes().get(start.unwrap_or_default()..).unwrap_or_default();
             self.cookies.iter().any(|name| value.starts_with(name.as_bytes()))
         };
         if !response.headers.get_all(SET_COOKIE).iter().any(ours) {
@@ -680,9 +683,14 @@ mod tests {
     #[test]
     fn the_upstream_cannot_set_our_cookie() {
         let mut response = ResponseHeader::build(200, None).unwrap();
-        response
-            .append_header(SET_COOKIE, "__Host-sekisho=forged; Path=/")
-            .unwrap();
+        for forged in [
+            "__Host-sekisho=forged; Path=/",
+            " __Host-sekisho=forged",
+            "=__Host-sekisho=forged; Secure",
+            "\t = __Host-sekisho-form=x",
+        ] {
+            response.append_header(SET_COOKIE, forged).unwrap();
+        }
         response.append_header(SET_COOKIE, "theirs=1").unwrap();
         protected().guard_response(&mut response, true).unwrap();
         let values: Vec<_> = response.headers.get_all(SET_COOKIE).iter().collect();
