@@ -116,6 +116,14 @@ impl Site {
         );
     }
 
+    /// Whether both have a host and a server in common. To that server, the path of one is a path like that of the other.
+    fn is_beside(&self, other: &Self) -> bool {
+        let doors = [&other.doors.in_office, &other.doors.out_of_office];
+        let is_here = |door: &&Door| [&self.doors.in_office, &self.doors.out_of_office].contains(door);
+        let mut servers = other.upstream.servers.iter();
+        doors.iter().any(is_here) && servers.any(|server| self.upstream.servers.contains(server))
+    }
+
     /// Where it is.
     pub fn place(&self) -> Place {
         Place {
@@ -266,6 +274,15 @@ impl Config {
             policy: self.policy.clone(),
             audience: self.assertion.terms.audience.clone(),
         };
-        std::iter::once(main).chain(self.sites.iter().cloned()).collect()
+        let sites: Vec<Site> = std::iter::once(main).chain(self.sites.iter().cloned()).collect();
+        let beside = |site: &Site| {
+            let others = sites
+                .iter()
+                .filter(|other| other.name != site.name && other.is_beside(site));
+            site.policy.clone().beside(others.map(|other| &other.policy))
+        };
+        let policies: Vec<Policy> = sites.iter().map(beside).collect();
+        let with = |(site, policy): (Site, Policy)| Site { policy, ..site };
+        sites.into_iter().zip(policies).map(with).collect()
     }
 }

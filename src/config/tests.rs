@@ -826,6 +826,23 @@ fn further_sites_are_described_like_the_main_one() {
 }
 
 #[test]
+fn what_a_site_closes_is_not_reached_by_the_body_of_a_request_to_another_one_on_its_host_and_server() {
+    let guards = |path: &str, more: &str| {
+        let site = format!("[sites.wiki]\npath = {path:?}\naccess.rules = [\"groups editors /wiki/*\"]");
+        let config = parse(&format!("{LEAST}{site}\n{more}\n")).unwrap();
+        let main = config.all_sites().remove(0);
+        assert_eq!(main.policy.rules(), config.policy.rules());
+        main.policy.guards_from("REPORT")
+    };
+    let own = "upstream.url = \"http://127.0.0.1:5001\"";
+    let same = "upstream.url = [\"http://127.0.0.1:5000\", \"http://127.0.0.1:5001\"]";
+    let doors =
+        "doors.in_office = \"https://wiki.office.example.com\"\ndoors.out_of_office = \"https://wiki.example.com\"";
+    assert!(guards("/wiki", same));
+    assert!(!guards("/wiki", own) && !guards("/", &format!("{same}\n{doors}")));
+}
+
+#[test]
 fn what_is_wrong_with_a_site_is_said_with_its_line() {
     for (more, expected) in [
         ("[sites]", None),

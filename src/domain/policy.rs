@@ -20,6 +20,8 @@ pub struct Policy {
     public: Vec<Rule>,
     shared: Vec<Sharing>,
     bearer: Vec<Scope>,
+    /// Whether the rules of another site keep something from somebody that is on the same servers, beside what is here.
+    beside_closed: bool,
 }
 
 /// The judgement on a request.
@@ -70,7 +72,15 @@ impl Policy {
             public,
             shared: Vec::new(),
             bearer: Vec::new(),
+            beside_closed: false,
         }
+    }
+
+    /// The same, beside these policies of other sites, on the same hosts and the same servers.
+    #[must_use]
+    pub fn beside<'a>(self, others: impl IntoIterator<Item = &'a Self>) -> Self {
+        let beside_closed = others.into_iter().any(|other| other.rules.iter().any(Rule::narrows));
+        Self { beside_closed, ..self }
     }
 
     /// The same, with where bearer tokens of the web client's own do instead of a session.
@@ -179,7 +189,7 @@ impl Policy {
     /// Whether this method could reach, by what its body names, what a rule keeps from somebody. Then it goes only where a
     /// rule lets it by its name.
     pub fn guards_from(&self, method: &str) -> bool {
-        method::names_paths_within(method) && self.rules.iter().any(Rule::narrows)
+        method::names_paths_within(method) && (self.beside_closed || self.rules.iter().any(Rule::narrows))
     }
 
     /// What decides when an upstream reads the path so.
@@ -200,7 +210,7 @@ impl Policy {
     /// Whether it can make a difference which method a request has.
     pub fn minds_methods(&self) -> bool {
         let minds = |rule: &Rule| rule.names_methods() || rule.narrows() || rule.who == Who::Public;
-        self.rules.iter().chain(&self.public).any(minds) || !self.bearer.is_empty()
+        self.beside_closed || self.rules.iter().chain(&self.public).any(minds) || !self.bearer.is_empty()
     }
 
     /// Lines about bearer tokens that open what a rule keeps for members of groups, each with that rule.
@@ -430,6 +440,15 @@ mod tests {
             assert!(judge(&policy, "/dav/", "PROPFIND", &[]) && judge(&policy, "/dav/", "POST", &[]));
             assert!(policy.minds_methods());
         }
+        let beside = policy(&[]).beside([&open, &policy(&["groups admins /*"])]);
+        for (method, instead) in [("REPORT", &[][..]), ("POST", &["REPORT"])] {
+            assert!(
+                !judge(&beside, "/dav/", method, instead),
+                "another site closes something"
+            );
+            assert!(judge(&policy(&[]).beside([&open]), "/dav/", method, instead));
+        }
+        assert!(judge(&beside, "/dav/", "POST", &[]) && beside.minds_methods());
         let named = policy(&["deny /dav/private/*", "signed-in PROPFIND,REPORT /dav/*"]);
         assert!(judge(&named, "/dav/", "REPORT", &[]));
         assert!(!judge(&named, "/dav/private/x", "REPORT", &[]) && !judge(&named, "/other", "REPORT", &[]));
