@@ -26,7 +26,7 @@
 //! | bytes and fields of a head | `hostile::heads::a_head_that_is_too_large_is_refused`, `hostile::http2::more_fields_than_a_head_may_have_are_refused` |
 //! | connections in all and of one client | `hostile::slow::all_clients_together_cannot_take_more_connections_than_there_are`, `hostile::slow::one_client_cannot_take_every_connection` |
 //! | streams of one connection | `hostile::http2::one_connection_has_no_more_streams_than_it_is_told` |
-//! | idle connections, and readers that take nothing | `hostile::slow::a_connection_that_asks_for_nothing_more_is_closed`, `hostile::http2::who_takes_no_answer_is_cut_and_the_upstream_is_let_go` |
+//! | idle connections, and readers that take nothing | `hostile::slow::a_connection_that_asks_for_nothing_more_is_closed`, `hostile::http2::who_takes_no_answer_is_cut_and_the_upstream_is_let_go`, `proxy::guarded::who_takes_nothing_of_an_answer_is_not_waited_for_without_end` |
 //! | all of it counted | `hostile::slow::slow_clients_are_counted_by_what_they_were_slow_at` |
 //! | floods of HTTP/2: rapid reset, `CONTINUATION`, and frames that ask for nothing | `hostile::http2::streams_that_are_reset_as_soon_as_they_begin_end_the_connection`, `hostile::http2::a_head_without_an_end_is_cut_whatever_its_pieces`, `hostile::http2::a_flood_of_frames_that_ask_for_nothing_costs_no_memory`, `hostile::http2::frames_that_break_the_protocol_end_the_connection`, `hostile::mutations::no_mutation_of_a_conversation_in_frames_reaches_the_web_client_panics_or_hangs` |
 //! | an upgrade to anything but a WebSocket stays a request; nothing is cached | `proxying::an_upgrade_to_anything_else_stays_a_request`, `hostile::bodies::an_answer_is_kept_for_nobody_else` |
