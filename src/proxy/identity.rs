@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::HeaderName;
+use jiff::Timestamp;
 use pingora::http::RequestHeader;
 use pingora::{Error, ErrorType};
 
@@ -33,13 +34,13 @@ impl Gateway {
             return Ok(None);
         };
         let certificate = exchange.certificate.as_deref();
-        let reused = passes
-            .of(&site.assertion, exchange.at)
-            .filter(|_| certificate.is_none());
+        // Not the time at which the request came: to connect may take longer than a statement lives.
+        let now = self.parts.world.now();
+        let reused = passes.of(&site.assertion, now).filter(|_| certificate.is_none());
         if let Some(jwt) = reused {
             return Ok(Some((jwt, permit.party())));
         }
-        let signed = self.sign(&site.assertion, permit, passes, certificate);
+        let signed = self.sign(&site.assertion, permit, passes, (certificate, now));
         let jwt = signed.map_err(|fault| {
             tracing::error!(
                 request = &*exchange.request_id,
@@ -90,9 +91,8 @@ impl Gateway {
         terms: &Arc<AssertionTerms>,
         permit: &Permit,
         passes: &Passes,
-        certificate: Option<&ClientCertificate>,
+        (certificate, now): (Option<&ClientCertificate>, Timestamp),
     ) -> Result<Bytes, Fault> {
-        let now = self.parts.world.now();
         let jti = self.parts.world.uuid().to_string();
         let assertion = Assertion::for_permit(permit, terms, certificate, jti, now).ok_or_else(|| {
             Fault::corrupt(

@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt};
@@ -306,6 +306,36 @@ async fn answers_of_a_chosen_status_take_a_server_out() {
         assert_eq!(status(&visitor, "/x").await, 200);
     }
     assert_eq!((bad.count(), good.count()), (1, 4));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_statement_is_not_out_of_date_by_the_time_that_a_server_is_reached() {
+    const CONNECT: Duration = Duration::from_secs(3);
+    let house = House::closed("[assertion]\nlife = \"5s\"").await;
+    // It takes connections and says nothing on them.
+    let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let urls = [
+        plain(&house.upstream),
+        format!("https://{}", silent.local_addr().unwrap()),
+    ];
+    house
+        .gateway
+        .configure(&format!("[upstream]\nurl = {urls:?}\nconnect_timeout = \"3s\""));
+    house.gateway.start().await;
+    let person = house.welcome("101").await;
+    let visitor = house.signed_in(&person).await;
+    let mut before = None;
+    for _ in 0..4 {
+        let begun = Instant::now();
+        assert_eq!(status(&visitor, "/x").await, 200);
+        let said = house.upstream.last().assertion().to_owned();
+        if let Some(before) = before.filter(|_| begun.elapsed() >= CONNECT) {
+            assert_ne!(said, before, "half of its life was over on the way");
+            return;
+        }
+        before = Some(said);
+    }
+    panic!("no request was on its way to the silent server first");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -82,14 +82,15 @@ async fn ambiguous_framing_is_refused_and_reaches_nobody() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_of_http_1_0_is_sent_no_chunks_and_its_connection_ends_with_the_answer() {
     let scene = Scene::set("").await;
-    for (method, connection) in [("GET", "close"), ("GET", "keep-alive"), ("HEAD", "keep-alive")] {
-        let head =
-            format!("{method} /trailers HTTP/1.0\r\nHost: in.test\r\nConnection: {connection}\r\n{{cookie}}\r\n");
-        let heard = scene.say(&head).await;
+    for connection in ["close", "keep-alive"] {
+        let head = "GET /trailers HTTP/1.0\r\nHost: in.test\r\n";
+        let heard = scene
+            .say(&format!("{head}Connection: {connection}\r\n{{cookie}}\r\n"))
+            .await;
         assert!(heard.closed && heard.status() == Some(200), "{heard:?}");
         let (head, body) = heard.text.split_once("\r\n\r\n").unwrap();
         assert!(!head.to_ascii_lowercase().contains("transfer-encoding"), "{heard:?}");
-        assert_eq!(body, if method == "GET" { "body" } else { "" });
+        assert_eq!(body, "body");
     }
 }
 
