@@ -157,7 +157,8 @@ where
     drop(ahead);
     let mut buffer = Vec::new();
     loop {
-        let read = take_up(from, &mut buffer).await?;
+        // A side that broke off says nothing more either: the other one hears of that now, and not when it has lingered.
+        let read = take_up(from, &mut buffer).await.unwrap_or(0);
         let piece = buffer.get(..read).unwrap_or_default();
         if piece.is_empty() {
             return timeout(PATIENCE, to.shutdown()).await?;
@@ -216,6 +217,8 @@ const fn room(size: usize, read: usize) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use std::task::{Context, Poll};
+
     use futures_util::FutureExt;
     use tokio::io::{AsyncReadExt, DuplexStream};
 
@@ -306,6 +309,25 @@ mod tests {
         assert_eq!(said, b"early pong");
         drop(browser);
         carrying.await.unwrap();
+    }
+
+    /// A connection that was reset.
+    struct Reset;
+
+    impl AsyncRead for Reset {
+        fn poll_read(self: Pin<&mut Self>, _: &mut Context<'_>, _: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()))
+        }
+    }
+
+    #[tokio::test]
+    async fn a_side_that_breaks_off_has_ended_for_the_other_one() {
+        let (mut to, mut server) = tokio::io::duplex(64);
+        let carried = pump(Bytes::from_static(b"early"), &mut Reset, &mut to, |_| ()).await;
+        carried.unwrap();
+        let mut heard = Vec::new();
+        let all = server.read_to_end(&mut heard).now_or_never();
+        assert!(all.is_some() && heard == b"early", "{heard:?}");
     }
 
     #[tokio::test]
