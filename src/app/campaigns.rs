@@ -19,12 +19,13 @@ use crate::domain::account::Email;
 use crate::domain::campaigns::{Campaign, CampaignId, Campaigns, Change, Kind, Pulse, Spread, Success, Traffic};
 use crate::domain::event::{Actor, Consequences, Event, Fact};
 use crate::domain::fault::Fault;
+use crate::domain::limits::ledger::Outcome;
 use crate::domain::limits::record::Seen;
 use crate::domain::limits::{Meter, Nanos, Quota};
 use crate::domain::outbox::{Letter, LetterId, Matter};
 use crate::domain::session::{earlier, later};
 use crate::flows::{Alerts, ClosePasswords, World};
-use crate::ports::{Accounts, AttemptLog, CampaignBook};
+use crate::ports::{Accounts, AttemptLog, CampaignBook, Stored};
 use crate::telemetry::metrics::AttackMetrics;
 
 use super::charter::Current;
@@ -33,6 +34,9 @@ use super::overdue::Overdue;
 
 /// Attempts that wait to be looked at.
 const ROOM: usize = 8192;
+/// Sign-ins that worked and wait beside them: how many fail at once is for strangers to choose, and nobody gets in unseen
+/// behind a flood.
+const ROOM_FOR_SUCCESSES: usize = 1024;
 /// What has changed is looked at this often.
 const ROUND: Duration = Duration::from_millis(500);
 /// A campaign that has only grown is stored this often.
@@ -73,7 +77,9 @@ pub(super) struct CampaignWatch {
 
 impl AttemptLog for CampaignWatch {
     fn note(&self, seen: Seen) {
-        if self.notes.try_send(seen).is_err() {
+        let is_urgent = seen.record.outcome == Some(Outcome::Succeeded);
+        let has_room = is_urgent || self.notes.capacity() > ROOM_FOR_SUCCESSES;
+        if !has_room || self.notes.try_send(seen).is_err() {
             self.missed.inc();
         }
     }
@@ -112,6 +118,8 @@ struct Desk {
     held_back: bool,
     /// Those that are over before anybody was told of what worked in them.
     overdue: Overdue,
+    /// Whether those of before the start are among them.
+    looked_back: bool,
     /// Those under way that are not.
     unwritten: HashSet<CampaignId>,
     /// What the store has not taken yet.
@@ -123,7 +131,7 @@ struct Desk {
 impl CampaignWatch {
     /// Nothing was seen yet.
     pub fn new(on: Desks) -> Arc<Self> {
-        let (sender, notes) = mpsc::channel(ROOM);
+        let (sender, notes) = mpsc::channel(ROOM + ROOM_FOR_SUCCESSES);
         let spread = Spread::new(&on.key);
         Arc::new(Self {
             notes: sender,
@@ -153,6 +161,7 @@ impl CampaignWatch {
                 letters: Meter::default(),
                 held_back: false,
                 overdue: Overdue::default(),
+                looked_back: false,
                 unwritten: HashSet::new(),
                 ended: Vec::new(),
                 pending: Consequences::default(),
@@ -214,6 +223,8 @@ impl Desk {
             self.resume(alerts.closes).await?;
             *resumed = true;
         }
+        // How much there is to look at is for strangers to choose: what takes too long keeps nobody from looking on.
+        let looked_back = self.look_back().await;
         while let Ok(seen) = self.notes.try_recv() {
             batch.push(seen);
             if batch.len() == ROOM {
@@ -247,12 +258,12 @@ impl Desk {
         };
         let stored = self.store(now, last).await;
         let closed = self.close().await;
-        told.and(stored).and(closed)
+        looked_back.and(told).and(stored).and(closed)
     }
 
     /// Goes on with what another process has stored.
     async fn resume(&mut self, closes: bool) -> Result<(), Fault> {
-        let living = self.book.living().await?;
+        let living = readable(self.book.living().await?, "an attack under way is not followed further");
         if !living.is_empty() {
             tracing::info!(
                 campaigns = living.len(),
@@ -267,32 +278,26 @@ impl Desk {
                 }
             }
         }
-        self.overdue = self.untold_ones().await?;
+        (self.overdue, self.looked_back) = (Overdue::default(), false);
         self.campaigns = Campaigns::new(self.spread);
         self.campaigns.resume(living, self.world.now());
         Ok(())
     }
 
-    /// Those that were over before there was room for a letter about what worked in them.
-    async fn untold_ones(&self) -> Result<Overdue, Fault> {
-        let since = earlier(self.world.now(), TOLD_WITHIN);
-        let mut overdue = Overdue::default();
-        match self.book.list(since, MOST_LOOKED_AT).await {
-            Ok(listed) => {
-                let over = listed.into_iter().filter(|campaign| !campaign.is_living());
-                // The newest is listed first.
-                for campaign in over.rev() {
-                    overdue.add(campaign);
-                }
-            }
-            // One that cannot be understood keeps nobody from looking on.
-            Err(fault @ Fault::Corrupt { .. }) => tracing::error!(
-                fault = fault.chain(),
-                "attacks that are over cannot be read; where nobody was told of one that got in, see: sekisho limits campaigns"
-            ),
-            Err(fault) => return Err(fault),
+    /// Finds those that were over before there was room for a letter about what worked in them.
+    async fn look_back(&mut self) -> Result<(), Fault> {
+        if self.looked_back {
+            return Ok(());
         }
-        Ok(overdue)
+        let since = earlier(self.world.now(), TOLD_WITHIN);
+        let listed = self.book.list(since, MOST_LOOKED_AT).await?;
+        let listed = readable(listed, "if an attack got in that is over, nobody is told of it");
+        // The newest is listed first.
+        for campaign in listed.into_iter().rev().filter(|campaign| !campaign.is_living()) {
+            self.overdue.add(campaign);
+        }
+        self.looked_back = true;
+        Ok(())
     }
 
     fn traffic(&mut self) -> Traffic {
@@ -468,6 +473,22 @@ impl Desk {
     }
 }
 
+/// Those that can be understood. One that cannot keeps nobody from the others, and the log says what comes of it.
+fn readable(stored: Vec<Stored>, consequence: &'static str) -> Vec<Campaign> {
+    let mut readable = Vec::with_capacity(stored.len());
+    for campaign in stored {
+        match campaign {
+            Ok(campaign) => readable.push(campaign),
+            Err(fault) => tracing::error!(
+                fault = fault.chain(),
+                consequence,
+                "what is stored of an attack cannot be read"
+            ),
+        }
+    }
+    readable
+}
+
 /// Draws on a meter that grants so many an hour.
 fn draw(meter: &mut Meter, hourly: u32, now: Nanos) -> bool {
     let drawn = meter.draw(&Quota::hourly(hourly), now);
@@ -514,10 +535,25 @@ mod tests {
         }
     }
 
-    /// A book that cannot be written in while it is `down`.
+    /// A book that cannot be written in while it is `down`, and that is `late` with its answers: what was to be written is
+    /// taken for lost. One attack may be `torn`, and there may be an `endless` number of them, which nobody lists in time.
     struct Book {
         store: Arc<MemoryStore>,
+        endless: Arc<AtomicBool>,
         down: Arc<AtomicBool>,
+        late: Arc<AtomicBool>,
+        torn: Arc<Mutex<Option<CampaignId>>>,
+    }
+
+    impl Book {
+        async fn tear(&self, stored: Vec<Stored>) -> Vec<Stored> {
+            let torn = *self.torn.lock().await;
+            let tear = |stored: Stored| match stored {
+                Ok(campaign) if Some(campaign.id) == torn => Err(Fault::corrupt("could not read it", "it is torn")),
+                stored => stored,
+            };
+            stored.into_iter().map(tear).collect()
+        }
     }
 
     #[async_trait]
@@ -526,23 +562,33 @@ mod tests {
             if self.down.load(Ordering::Relaxed) {
                 return Err(Fault::unavailable("could not store campaigns", "the disk is full"));
             }
-            self.store.put(campaigns, then).await
+            self.store.put(campaigns, then).await?;
+            if self.late.load(Ordering::Relaxed) {
+                return Err(Fault::unavailable("could not store campaigns", "no answer within 2 s"));
+            }
+            Ok(())
         }
 
         async fn find(&self, id: CampaignId) -> Result<Option<Campaign>, Fault> {
             CampaignBook::find(&*self.store, id).await
         }
 
-        async fn list(&self, since: Timestamp, most: usize) -> Result<Vec<Campaign>, Fault> {
-            CampaignBook::list(&*self.store, since, most).await
+        async fn list(&self, since: Timestamp, most: usize) -> Result<Vec<Stored>, Fault> {
+            if self.endless.load(Ordering::Relaxed) {
+                return Err(Fault::unavailable(
+                    "could not list the campaigns",
+                    "no answer within 2 s",
+                ));
+            }
+            Ok(self.tear(CampaignBook::list(&*self.store, since, most).await?).await)
         }
 
-        async fn told_at(&self, moment: Timestamp, since: Timestamp, most: usize) -> Result<Vec<Campaign>, Fault> {
-            self.store.told_at(moment, since, most).await
+        async fn told_at(&self, moment: Timestamp, most: usize) -> Result<Vec<Stored>, Fault> {
+            Ok(self.tear(self.store.told_at(moment, most).await?).await)
         }
 
-        async fn living(&self) -> Result<Vec<Campaign>, Fault> {
-            self.store.living().await
+        async fn living(&self) -> Result<Vec<Stored>, Fault> {
+            Ok(self.tear(self.store.living().await?).await)
         }
 
         async fn sweep(&self, before: Timestamp) -> Result<u64, Fault> {
@@ -554,6 +600,9 @@ mod tests {
         watch: Arc<CampaignWatch>,
         store: Arc<MemoryStore>,
         down: Arc<AtomicBool>,
+        late: Arc<AtomicBool>,
+        endless: Arc<AtomicBool>,
+        torn: Arc<Mutex<Option<CampaignId>>>,
         wall: Arc<Wall>,
         alerts: Alerts,
         resumed: bool,
@@ -565,10 +614,14 @@ mod tests {
         }
 
         fn open_over(store: Arc<MemoryStore>) -> Self {
-            let (wall, down) = (Arc::<Wall>::default(), Arc::default());
+            let (wall, down, late) = (Arc::<Wall>::default(), Arc::default(), Arc::default());
+            let (torn, endless) = (Arc::default(), Arc::default());
             let book = Book {
+                endless: Arc::clone(&endless),
                 store: Arc::clone(&store),
                 down: Arc::clone(&down),
+                late: Arc::clone(&late),
+                torn: Arc::clone(&torn),
             };
             Self {
                 watch: CampaignWatch::new(Desks {
@@ -587,6 +640,9 @@ mod tests {
                 },
                 store,
                 down,
+                late,
+                endless,
+                torn,
                 wall,
                 resumed: false,
             }
@@ -611,7 +667,7 @@ mod tests {
 
         /// Those that got in, over or not: of how many nobody was told, and how many were told of at that second.
         async fn told(&self, second: i64) -> (usize, usize) {
-            let all = CampaignBook::list(&*self.store, at(0), 1000).await.unwrap();
+            let all = readable(CampaignBook::list(&*self.store, at(0), 1000).await.unwrap(), "");
             let untold = all.iter().filter(|campaign| campaign.succeeded > campaign.told);
             let told = all.iter().filter(|campaign| campaign.told_at == Some(at(second)));
             (untold.count(), told.count())
@@ -621,6 +677,10 @@ mod tests {
             let client = ClientAddr::new([203, 0, 113, 7].into());
             let made = Made::wrong(second, client, account, 1);
             self.watch.note(if right { made.right() } else { made }.0);
+        }
+
+        async fn living(&self) -> Vec<Campaign> {
+            readable(self.store.living().await.unwrap(), "")
         }
 
         async fn facts(&self) -> Vec<&'static str> {
@@ -653,7 +713,7 @@ mod tests {
         assert_eq!(office.letters().await, 2);
         office.round(3605, false).await.unwrap();
         assert_eq!(office.facts().await.last(), Some(&"campaign.ended"));
-        assert_eq!(office.store.living().await.unwrap(), []);
+        assert_eq!(office.living().await, []);
     }
 
     #[tokio::test]
@@ -686,7 +746,7 @@ mod tests {
         office.watch.note(right.0);
         office.round(4, false).await.unwrap();
         assert_eq!(office.letters().await, 1);
-        let living = office.store.living().await.unwrap();
+        let living = office.living().await;
         assert!(living.iter().any(|campaign| campaign.succeeded == 1), "{living:#?}");
     }
 
@@ -694,7 +754,7 @@ mod tests {
     async fn beyond_so_many_letters_an_hour_one_is_about_all_that_got_in_and_none_is_left_out() {
         let mut office = Office::open();
         let untold = async |office: &Office| {
-            let living = office.store.living().await.unwrap();
+            let living = office.living().await;
             living
                 .iter()
                 .filter(|campaign| campaign.succeeded > campaign.told)
@@ -719,7 +779,7 @@ mod tests {
         assert_eq!((office.letters().await, untold(&office).await), (most, 3));
         office.round(610, false).await.unwrap();
         assert_eq!((office.letters().await, untold(&office).await), (most + 1, 0));
-        let told = office.store.living().await.unwrap();
+        let told = office.living().await;
         assert_eq!(
             told.iter().filter(|campaign| campaign.told_at == Some(at(610))).count(),
             3
@@ -762,7 +822,7 @@ mod tests {
             office.get_in(3, number);
         }
         office.round(4, false).await.unwrap();
-        assert_eq!(office.store.living().await.unwrap().len(), 64);
+        assert_eq!(office.living().await.len(), 64);
         assert_eq!((office.letters().await, office.told(4).await), (most, (70, 0)));
         office.round(610, false).await.unwrap();
         assert_eq!((office.letters().await, office.told(610).await), (most + 1, (0, 70)));
@@ -807,9 +867,87 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn whoever_gets_in_is_told_of_while_it_takes_too_long_to_look_at_those_of_before() {
+        let mut office = Office::open();
+        office.get_in(1, 0);
+        office.round(2, true).await.unwrap();
+        let mut over = office.living().await.remove(0);
+        (over.told, over.told_at, over.ended_at) = (0, None, Some(at(2)));
+        office.store.put(&[over], Consequences::default()).await.unwrap();
+        let mut next = Office::open_over(Arc::clone(&office.store));
+        next.endless.store(true, Ordering::Relaxed);
+        next.get_in(3, 1);
+        assert!(next.round(4, false).await.is_err());
+        assert_eq!(next.letters().await, 2, "the first process's, and this one's");
+        next.endless.store(false, Ordering::Relaxed);
+        for second in [5, 6] {
+            next.round(second, false).await.unwrap();
+            assert_eq!(next.letters().await, 3);
+        }
+    }
+
+    #[tokio::test]
+    async fn nobody_gets_in_unseen_behind_a_flood_of_failures() {
+        let mut office = Office::open();
+        for account in 0..12 {
+            office.try_one(1, account, false);
+        }
+        for account in 0..2 * ROOM as u64 {
+            office
+                .watch
+                .note(Made::wrong(1, ClientAddr::new([198, 51, 100, 7].into()), account, account).0);
+        }
+        office.try_one(2, 100, true);
+        office.round(3, false).await.unwrap();
+        office.round(4, false).await.unwrap();
+        assert_eq!(office.letters().await, 1);
+        assert!(office.watch.missed.get() > 0, "some of the flood");
+    }
+
+    #[tokio::test]
+    async fn what_the_store_has_taken_without_an_answer_is_told_once_and_what_comes_later_as_well() {
+        let mut office = Office::open();
+        office.get_in(1, 0);
+        office.late.store(true, Ordering::Relaxed);
+        assert!(office.round(2, false).await.is_err());
+        office.late.store(false, Ordering::Relaxed);
+        office.get_in(3, 1);
+        office.round(4, false).await.unwrap();
+        assert_eq!((office.facts().await.len(), office.letters().await), (4, 2));
+    }
+
+    #[tokio::test]
+    async fn an_attack_that_cannot_be_read_keeps_no_other_one_from_being_followed_further_and_told() {
+        let mut office = Office::open();
+        for number in 0..3 {
+            office.get_in(1, number);
+        }
+        office.alerts.to.clear();
+        office.round(2, true).await.unwrap();
+        let living = office.living().await;
+        let mut over = living[1].clone();
+        (over.told, over.told_at, over.ended_at) = (0, None, Some(at(2)));
+        office.store.put(&[over], Consequences::default()).await.unwrap();
+        let mut next = Office::open_over(Arc::clone(&office.store));
+        *next.torn.lock().await = Some(living[0].id);
+        next.round(3, false).await.unwrap();
+        assert_eq!(next.letters().await, 1, "about the one that is over");
+        let followed: Vec<CampaignId> = next
+            .watch
+            .desk
+            .lock()
+            .await
+            .campaigns
+            .living()
+            .map(|one| one.id)
+            .collect();
+        assert_eq!(followed, [living[2].id]);
+    }
+
+    #[tokio::test]
     async fn what_has_only_grown_is_stored_once_a_minute_and_at_the_end() {
         let mut office = Office::open();
-        let stored = async |office: &Office| office.store.living().await.unwrap()[0].attempts;
+        let stored = async |office: &Office| office.living().await[0].attempts;
         for account in 0..12 {
             office.try_one(1, account, false);
         }

@@ -11,7 +11,7 @@ use crate::crypto::foreign::{Basis, basis_of};
 use crate::crypto::jwt::KeyRing;
 use crate::crypto::secrets::{PEPPER, PresentSecrets, SEALING_KEY, SealingKey, SecretFiles};
 use crate::domain::account::{Account, Email, Extension};
-use crate::domain::campaigns;
+use crate::domain::campaigns::{self, Campaign};
 use crate::domain::event::{Actor, Event, Fact};
 use crate::domain::fault::Fault;
 use crate::flows::{
@@ -215,12 +215,9 @@ impl Office {
         Ok(ring)
     }
 
-    /// The networks that attacks under way come from and that a filter may name: never a proxy, never an address that many
+    /// The networks that these attacks come from and that a filter may name: never a proxy, never an address that many
     /// people share, never one from which somebody signs in on a device of their own, and none of `exempt`.
-    ///
-    /// # Errors
-    /// When the store is down.
-    pub async fn campaign_sources(&self, config: &Config, exempt: &[IpNet]) -> Result<Vec<IpNet>, Fault> {
+    pub fn campaign_sources(living: &[Campaign], config: &Config, exempt: &[IpNet]) -> Vec<IpNet> {
         let server = &config.server;
         let declared = [
             &server.trusted_proxies,
@@ -228,8 +225,7 @@ impl Office {
             &config.forward_auth.proxies,
         ];
         let spared: Vec<IpNet> = declared.into_iter().flatten().chain(exempt).copied().collect();
-        let living = self.campaigns.living().await?;
-        Ok(campaigns::sources(&living, &spared).collect())
+        campaigns::sources(living, &spared).collect()
     }
 
     pub(super) fn store(&self) -> &SqliteStore {

@@ -16,9 +16,10 @@ pub(super) struct Overdue {
 }
 
 impl Overdue {
-    /// One that is over; it waits when something worked in it of which nobody has been told.
+    /// One that is over; it waits, once, when something worked in it of which nobody has been told.
     pub fn add(&mut self, campaign: Campaign) {
-        if campaign.succeeded == campaign.told {
+        let is_known = self.waiting.iter().any(|known| known.id == campaign.id);
+        if campaign.succeeded == campaign.told || is_known {
             return;
         }
         if self.waiting.len() < MOST {

@@ -1,14 +1,12 @@
 //! What administrators are told of attacks: whom to write to, and what the letter says by the time it is written.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use crate::domain::account::Email;
 use crate::domain::campaigns::{Campaign, CampaignId, Success};
 use crate::domain::fault::Fault;
 use crate::domain::language::Language;
 use crate::domain::outbox::Letter;
-use crate::domain::session::earlier;
 use crate::ports::{Accounts, Alert, CampaignBook, Content, EmailMatch, Entry, Mail, Mailer, Reader, Receipt, Refusal};
 
 /// Tells administrators.
@@ -29,8 +27,6 @@ pub struct Alerts {
 const MOST_ENTRIES: usize = 20;
 /// The most attacks that a letter is about beside its own.
 const MOST_ATTACKS: usize = 1000;
-/// An attack is told of at the latest so long after the last that was seen of it, be the gateway stopped meanwhile.
-const TOLD_WITHIN: Duration = Duration::from_hours(720);
 
 impl Alerts {
     /// The addresses to write to.
@@ -64,14 +60,29 @@ impl Alerts {
         campaign: CampaignId,
         mailer: &dyn Mailer,
     ) -> Result<Option<Result<Receipt, Refusal>>, Fault> {
-        let Some(campaign) = self.campaigns.find(campaign).await? else {
-            return Ok(None);
+        let found = match self.campaigns.find(campaign).await {
+            Ok(Some(found)) => Ok(found),
+            Ok(None) => return Ok(None),
+            Err(fault @ Fault::Corrupt { .. }) => Err(fault),
+            Err(fault) => return Err(fault),
+        };
+        let mut others = self.told_with(campaign, letter).await?;
+        let campaign = match found {
+            Ok(found) => found,
+            Err(fault) if others.is_empty() => return Err(fault),
+            // The letter stands for the others as well, which may have no other one.
+            Err(fault) => {
+                tracing::error!(
+                    fault = fault.chain(),
+                    "an attack cannot be read; the letter about it is about another one that it stands for"
+                );
+                others.remove(0)
+            }
         };
         let mut entries = Vec::new();
         for success in campaign.successes.iter().rev().take(MOST_ENTRIES) {
             entries.push(self.entry(success).await?);
         }
-        let others = readable(self.told_with(&campaign, letter).await)?.unwrap_or_default();
         let alert = Alert {
             campaign: &campaign,
             entries,
@@ -97,10 +108,11 @@ impl Alerts {
 
     /// The other attacks that administrators were to be told of at the time of this letter. Beyond so many letters an hour
     /// they have none of their own.
-    async fn told_with(&self, campaign: &Campaign, letter: &Letter) -> Result<Vec<Campaign>, Fault> {
-        let since = earlier(letter.created_at, TOLD_WITHIN);
-        let mut others = (self.campaigns.told_at(letter.created_at, since, MOST_ATTACKS)).await?;
-        others.retain(|other| other.id != campaign.id);
+    async fn told_with(&self, campaign: CampaignId, letter: &Letter) -> Result<Vec<Campaign>, Fault> {
+        let mut others = Vec::new();
+        for other in self.campaigns.told_at(letter.created_at, MOST_ATTACKS).await? {
+            others.extend(readable(other)?.filter(|other| other.id != campaign));
+        }
         Ok(others)
     }
 
@@ -171,6 +183,6 @@ mod tests {
             language: Language::En,
             closes: false,
         };
-        assert_eq!(alerts.told_with(&first, &letter).await.unwrap(), [with_it]);
+        assert_eq!(alerts.told_with(first.id, &letter).await.unwrap(), [with_it]);
     }
 }

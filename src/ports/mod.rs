@@ -33,7 +33,7 @@ pub use api_tokens::{Adding, ApiTokens};
 pub use attempt_log::{AttemptLog, NoLog, SeveralLogs};
 pub use attempts::{AttemptPage, AttemptPlace, Attempts, Since};
 pub use bounces::{Bounces, Noting};
-pub use campaigns::CampaignBook;
+pub use campaigns::{CampaignBook, Stored};
 pub use events::{EventFilter, Events};
 pub use floor::Floor;
 pub use hasher::{Compared, Hasher, Place, Spent, Verification};

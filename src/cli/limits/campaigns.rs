@@ -14,10 +14,11 @@ use crate::app::world;
 use crate::domain::account::{AccountId, Extension};
 use crate::domain::campaigns::{Campaign, CampaignId, Kind};
 use crate::domain::session::earlier;
+use crate::ports::Stored;
 
 use super::super::event::People;
 use super::super::open;
-use super::super::output::{BAD, CARE, FAINT, Output, STRONG};
+use super::super::output::{BAD, CARE, FAINT, Output, STRONG, aside};
 use super::super::table::{Styled, Table};
 
 #[derive(Args)]
@@ -49,6 +50,16 @@ struct Show {
     json: bool,
 }
 
+/// Those that can be understood; of each other one it is said that it is left out.
+pub fn readable(stored: Vec<Stored>) -> Vec<Campaign> {
+    let read = |stored: Stored| {
+        stored
+            .inspect_err(|fault| aside(format_args!("{CARE}left out:{CARE:#} {}", fault.chain())))
+            .ok()
+    };
+    stored.into_iter().filter_map(read).collect()
+}
+
 /// The most that are listed.
 const MOST: usize = 1000;
 
@@ -76,9 +87,14 @@ impl Campaigns {
     fn list(&self, path: &Path, output: &mut Output) -> anyhow::Result<()> {
         let since = earlier(world().now(), self.since);
         let (campaigns, people) = open::office(path, async |office, _| {
-            let campaigns = office.campaigns.list(since, MOST).await?;
+            let campaigns = readable(office.campaigns.list(since, MOST).await?);
             Ok((campaigns, everybody(&office.accounts.list().await?)))
         })?;
+        if campaigns.len() >= MOST {
+            aside(format_args!(
+                "{CARE}Only the newest {MOST} are listed.{CARE:#} Whatever got in is among the events: sekisho event list"
+            ));
+        }
         if self.json {
             let entries: Vec<_> = campaigns.iter().map(|campaign| Entry::of(campaign, &people)).collect();
             return output.json(&entries);

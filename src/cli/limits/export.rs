@@ -15,6 +15,7 @@ use crate::domain::order::{Decree, Order};
 
 use super::super::open;
 use super::super::output::{Output, Several};
+use super::campaigns::readable;
 use super::policies;
 use super::terms::{end, span};
 
@@ -56,7 +57,10 @@ impl Export {
         let (orders, sources, now) = open::office(path, async |office, config| {
             let (orders, now) = (office.orders.list().await?, office.orders.world.now());
             let sources = match self.campaigns {
-                Some(_) => office.campaign_sources(config, &exempt(&orders, config, now)?).await?,
+                Some(_) => {
+                    let living = readable(office.campaigns.living().await?);
+                    app::Office::campaign_sources(&living, config, &exempt(&orders, config, now)?)
+                }
                 None => Vec::new(),
             };
             Ok((orders, sources, now))

@@ -4,12 +4,13 @@ use super::*;
 use crate::domain::account::LoginName;
 use crate::domain::campaigns::tests::attack;
 use crate::domain::campaigns::{Campaign, CampaignId, Kind};
-use crate::ports::{Change, Changed};
+use crate::ports::{Change, Changed, Stored};
 
 stories! {
     a_campaign_comes_back_as_it_was_stored_last,
     campaigns_are_listed_by_when_they_were_last_seen,
     campaigns_told_of_at_a_moment_are_found_however_long_they_last_and_whatever_came_since,
+    what_follows_from_campaigns_is_stored_once_however_often_it_is_tried,
     campaigns_of_long_ago_are_swept_and_those_under_way_are_not,
     a_password_that_is_taken_away_opens_nothing_and_a_link_sets_another,
     a_password_set_since_is_left_alone,
@@ -50,25 +51,45 @@ async fn campaigns_told_of_at_a_moment_are_found_however_long_they_last_and_what
         ("2027-01-31T06:00:00.12Z", &listed[4..6]),
         ("2027-01-31T06:00:00.002Z", &[]),
     ] {
-        let told = ports
+        assert_eq!(told_at(&ports, moment, 9).await, found, "{moment}");
+    }
+    assert_eq!(told_at(&ports, "2027-01-31T06:00:00Z", 1).await, listed[1..2]);
+}
+
+fn read(stored: Vec<Stored>) -> Vec<Campaign> {
+    stored.into_iter().map(Result::unwrap).collect()
+}
+
+async fn told_at(ports: &Ports, moment: &str, most: usize) -> Vec<Campaign> {
+    let told = ports.campaigns.told_at(moment.parse().unwrap(), most);
+    read(told.await.unwrap())
+}
+
+async fn living(ports: &Ports) -> Vec<Campaign> {
+    read(ports.campaigns.living().await.unwrap())
+}
+
+async fn listed(ports: &Ports, since: Timestamp, most: usize) -> Vec<Campaign> {
+    read(ports.campaigns.list(since, most).await.unwrap())
+}
+
+async fn what_follows_from_campaigns_is_stored_once_however_often_it_is_tried(ports: Ports) {
+    let one = campaign(10);
+    let matter = Matter::Campaign {
+        to: crate::domain::account::Email::parse("security@example.com").unwrap(),
+        campaign: one.id,
+    };
+    let then = fact(Fact::CampaignBegan(one.kind, one.id)).and_letter(Uuid::from_u128(5), matter, at(10));
+    for _ in 0..2 {
+        ports
             .campaigns
-            .told_at(moment.parse().unwrap(), at(0), 9)
+            .put(std::slice::from_ref(&one), then.clone())
             .await
             .unwrap();
-        assert_eq!(told, found, "{moment}");
     }
-    let first = ports
-        .campaigns
-        .told_at("2027-01-31T06:00:00Z".parse().unwrap(), at(0), 1)
-        .await
-        .unwrap();
-    assert_eq!(first, listed[1..2]);
-    let seen = ports
-        .campaigns
-        .told_at("2027-01-31T06:00:00Z".parse().unwrap(), at(2), 9)
-        .await
-        .unwrap();
-    assert_eq!(seen, listed[2..3]);
+    assert_eq!(living(&ports).await, [one]);
+    assert_eq!(ports.facts().await, ["campaign.began"]);
+    assert_eq!(ports.outbox.list(9).await.unwrap().len(), 1);
 }
 
 async fn put(ports: &Ports, campaigns: &[Campaign]) {
@@ -80,12 +101,12 @@ async fn a_campaign_comes_back_as_it_was_stored_last(ports: Ports) {
     let then = fact(Fact::CampaignBegan(one.kind, one.id));
     ports.campaigns.put(std::slice::from_ref(&one), then).await.unwrap();
     assert_eq!(ports.campaigns.find(one.id).await.unwrap(), Some(one.clone()));
-    assert_eq!(ports.campaigns.living().await.unwrap(), [one.clone()]);
+    assert_eq!(living(&ports).await, [one.clone()]);
     one.attempts += 1000;
     one.ended_at = Some(at(99));
     put(&ports, std::slice::from_ref(&one)).await;
     assert_eq!(ports.campaigns.find(one.id).await.unwrap(), Some(one));
-    assert_eq!(ports.campaigns.living().await.unwrap(), []);
+    assert_eq!(living(&ports).await, []);
     let none = CampaignId::parse("1").unwrap();
     assert_eq!(ports.campaigns.find(none).await.unwrap(), None);
     assert_eq!(ports.facts().await, ["campaign.began"]);
@@ -94,15 +115,9 @@ async fn a_campaign_comes_back_as_it_was_stored_last(ports: Ports) {
 async fn campaigns_are_listed_by_when_they_were_last_seen(ports: Ports) {
     let (old, new) = (campaign(10), campaign(5000));
     put(&ports, &[new.clone(), old.clone()]).await;
-    assert_eq!(
-        ports.campaigns.list(at(0), 9).await.unwrap(),
-        [new.clone(), old.clone()]
-    );
-    assert_eq!(
-        ports.campaigns.list(at(0), 1).await.unwrap(),
-        std::slice::from_ref(&new)
-    );
-    assert_eq!(ports.campaigns.list(new.last_at, 9).await.unwrap(), [new]);
+    assert_eq!(listed(&ports, at(0), 9).await, [new.clone(), old.clone()]);
+    assert_eq!(listed(&ports, at(0), 1).await, std::slice::from_ref(&new));
+    assert_eq!(listed(&ports, new.last_at, 9).await, [new]);
 }
 
 async fn campaigns_of_long_ago_are_swept_and_those_under_way_are_not(ports: Ports) {
@@ -111,7 +126,7 @@ async fn campaigns_of_long_ago_are_swept_and_those_under_way_are_not(ports: Port
     put(&ports, &[living.clone(), over.clone()]).await;
     assert_eq!(ports.campaigns.sweep(at(6000)).await.unwrap(), 0);
     assert_eq!(ports.campaigns.sweep(at(6001)).await.unwrap(), 1);
-    assert_eq!(ports.campaigns.list(at(0), 9).await.unwrap(), [living]);
+    assert_eq!(listed(&ports, at(0), 9).await, [living]);
 }
 
 async fn close(ports: &Ports, account: &Account, set_by: i64, second: i64) -> Change {

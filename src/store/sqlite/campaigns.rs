@@ -6,12 +6,21 @@ use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, query};
 
 use super::SqliteStore;
-use super::events::record;
+use super::events::record_once;
 use super::rows::{Trouble, limit, ms};
 use crate::domain::campaigns::{Campaign, CampaignId};
 use crate::domain::event::Consequences;
 use crate::domain::fault::Fault;
-use crate::ports::CampaignBook;
+use crate::ports::{CampaignBook, Stored};
+
+/// When administrators were told of an attack, as its record says it and the index has it.
+macro_rules! told_at {
+    () => {
+        "CASE WHEN json_valid(record_json) THEN json_extract(record_json, '$.told_at') END"
+    };
+}
+#[cfg(test)]
+pub(super) use told_at;
 
 #[async_trait]
 impl CampaignBook for SqliteStore {
@@ -34,7 +43,7 @@ impl CampaignBook for SqliteStore {
                 .execute(&mut *tx)
                 .await?;
             }
-            record(&mut tx, &then).await?;
+            record_once(&mut tx, &then).await?;
             Ok(tx.commit().await?)
         })
         .await
@@ -42,7 +51,7 @@ impl CampaignBook for SqliteStore {
 
     async fn find(&self, id: CampaignId) -> Result<Option<Campaign>, Fault> {
         self.read("look up a campaign", async {
-            let found = query("SELECT record_json FROM campaigns WHERE id = $1")
+            let found = query("SELECT id, record_json FROM campaigns WHERE id = $1")
                 .bind(id.to_string())
                 .fetch_optional(&self.readers)
                 .await?;
@@ -51,46 +60,55 @@ impl CampaignBook for SqliteStore {
         .await
     }
 
-    async fn list(&self, since: Timestamp, most: usize) -> Result<Vec<Campaign>, Fault> {
+    async fn list(&self, since: Timestamp, most: usize) -> Result<Vec<Stored>, Fault> {
         self.read("list the campaigns", async {
-            let found =
-                query("SELECT record_json FROM campaigns WHERE last_at >= $1 ORDER BY last_at DESC, id DESC LIMIT $2")
-                    .bind(ms(since))
-                    .bind(limit(most))
-                    .fetch_all(&self.readers)
-                    .await?;
-            found.iter().map(campaign).collect()
+            let found = query(
+                "SELECT id, record_json FROM campaigns WHERE last_at >= $1 ORDER BY last_at DESC, id DESC LIMIT $2",
+            )
+            .bind(ms(since))
+            .bind(limit(most))
+            .fetch_all(&self.readers)
+            .await?;
+            Ok(found.iter().map(stored).collect())
         })
         .await
     }
 
-    async fn told_at(&self, moment: Timestamp, since: Timestamp, most: usize) -> Result<Vec<Campaign>, Fault> {
+    async fn told_at(&self, moment: Timestamp, most: usize) -> Result<Vec<Stored>, Fault> {
         self.read("list the campaigns of a letter", async {
-            // The second as it is written in the record, whatever follows it.
-            let second =
-                Timestamp::from_second(moment.as_second()).map_err(|error| Trouble::Column(error.to_string()))?;
-            let written = format!("\"told_at\":\"{}", second.to_string().trim_end_matches('Z'));
-            let found = query(
-                "SELECT record_json FROM campaigns WHERE last_at >= $1 AND instr(record_json, $2) > 0 ORDER BY id",
-            )
-            .bind(ms(since))
-            .bind(written)
+            // The second as it is written in the record, whatever follows it. The expression is that of the index: there
+            // may be as many attacks as strangers like, and a letter does not wait for all of them to be read.
+            let second = |at: i64| Timestamp::from_second(at).map_err(|error| Trouble::Column(error.to_string()));
+            let [from, until] = [moment.as_second(), moment.as_second() + 1].map(second);
+            let written = |at: Timestamp| at.to_string().trim_end_matches('Z').to_owned();
+            let found = query(concat!(
+                "SELECT id, record_json FROM campaigns WHERE ",
+                told_at!(),
+                " >= $1 AND ",
+                told_at!(),
+                " < $2 ORDER BY id"
+            ))
+            .bind(written(from?))
+            .bind(written(until?))
             .fetch_all(&self.readers)
             .await?;
-            let mut told = found.iter().map(campaign).collect::<Result<Vec<_>, _>>()?;
-            told.retain(|campaign| campaign.told_at.map(ms) == Some(ms(moment)));
+            let mut told: Vec<Stored> = found.iter().map(stored).collect();
+            told.retain(|stored| {
+                let at = stored.as_ref().map(|campaign| campaign.told_at.map(ms));
+                at.is_err() || at.is_ok_and(|at| at == Some(ms(moment)))
+            });
             told.truncate(most);
             Ok(told)
         })
         .await
     }
 
-    async fn living(&self) -> Result<Vec<Campaign>, Fault> {
+    async fn living(&self) -> Result<Vec<Stored>, Fault> {
         self.read("list the campaigns under way", async {
-            let found = query("SELECT record_json FROM campaigns WHERE ended_at IS NULL ORDER BY id")
+            let found = query("SELECT id, record_json FROM campaigns WHERE ended_at IS NULL ORDER BY id")
                 .fetch_all(&self.readers)
                 .await?;
-            found.iter().map(campaign).collect()
+            Ok(found.iter().map(stored).collect())
         })
         .await
     }
@@ -112,4 +130,12 @@ impl CampaignBook for SqliteStore {
 fn campaign(row: &SqliteRow) -> Result<Campaign, Trouble> {
     let text: &str = row.try_get("record_json")?;
     serde_json::from_str(text).map_err(|error| Trouble::Column(format!("a campaign cannot be read: {error}")))
+}
+
+/// One of several.
+fn stored(row: &SqliteRow) -> Stored {
+    campaign(row).map_err(|trouble| {
+        let id = row.try_get::<&str, _>("id").unwrap_or("without a name");
+        trouble.into_fault(format!("could not read campaign {id}"))
+    })
 }

@@ -98,6 +98,22 @@ impl Events for SqliteStore {
     }
 }
 
+impl SqliteStore {
+    /// When the newest event was recorded, whether or not this version understands it; `None` as long as there is none.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    pub async fn newest_event(&self) -> Result<Option<Timestamp>, Fault> {
+        self.read("find the newest event", async {
+            let row = query("SELECT max(at) AS at FROM events")
+                .fetch_one(&self.readers)
+                .await?;
+            rows::time_if_any(&row, "at")
+        })
+        .await
+    }
+}
+
 /// Writes what follows from a change, in the transaction that makes it.
 pub(super) async fn record(tx: &mut SqliteConnection, then: &Consequences) -> Result<(), Trouble> {
     for event in &then.events {
@@ -105,6 +121,23 @@ pub(super) async fn record(tx: &mut SqliteConnection, then: &Consequences) -> Re
     }
     for letter in &then.letters {
         outbox::insert(tx, letter).await?;
+    }
+    Ok(())
+}
+
+/// The same for what may have been written before, by a commit whose answer came too late: each once.
+pub(super) async fn record_once(tx: &mut SqliteConnection, then: &Consequences) -> Result<(), Trouble> {
+    for event in &then.events {
+        let known = query("SELECT 1 FROM events WHERE id = $1").bind(event.id.to_string());
+        if known.fetch_optional(&mut *tx).await?.is_none() {
+            insert(tx, event).await?;
+        }
+    }
+    for letter in &then.letters {
+        let known = query("SELECT 1 FROM letters WHERE id = $1").bind(letter.id.to_string());
+        if known.fetch_optional(&mut *tx).await?.is_none() {
+            outbox::insert(tx, letter).await?;
+        }
     }
     Ok(())
 }

@@ -244,6 +244,7 @@ fn migrations() -> Migrator {
             "readers and retention",
             include_str!("migrations/0014_readers_and_retention.sql"),
         ),
+        step(15, "campaigns told", include_str!("migrations/0015_campaigns_told.sql")),
     ])
 }
 

@@ -484,3 +484,32 @@ async fn a_database_that_refuses_answers_and_one_whose_connections_never_come_ba
     };
     assert!(store.answers().await, "that there is none is an answer");
 }
+
+#[tokio::test]
+async fn when_the_newest_event_was_recorded_is_known_though_nobody_understands_it() {
+    let (_directory, store) = open().await;
+    assert_eq!(store.newest_event().await.unwrap(), None);
+    query("INSERT INTO events (id, at, actor, name) VALUES ('1', $1, 'gateway', 'pigeon.landed')")
+        .bind(at(5).as_millisecond())
+        .execute(&store.writer)
+        .await
+        .unwrap();
+    Events::list(&store, EventFilter::newest(1)).await.unwrap_err();
+    assert_eq!(store.newest_event().await.unwrap(), Some(at(5)));
+}
+
+#[tokio::test]
+async fn the_attacks_that_a_letter_is_about_are_found_without_reading_all_there_are() {
+    let (_directory, store) = open().await;
+    let plan = query(concat!(
+        "EXPLAIN QUERY PLAN SELECT id, record_json FROM campaigns WHERE ",
+        super::campaigns::told_at!(),
+        " >= '2027-01-15T08:00:05'"
+    ));
+    let rows = plan.fetch_all(&store.readers).await.unwrap();
+    let steps: Vec<String> = rows.iter().map(|row| row.get("detail")).collect();
+    assert!(
+        steps.iter().any(|step| step.contains("INDEX campaigns_by_told")),
+        "{steps:?}"
+    );
+}

@@ -20,6 +20,7 @@ use crate::domain::campaigns::Campaign;
 use super::super::event::People;
 use super::super::open;
 use super::super::output::{BAD, FAINT, Output, one_line};
+use super::campaigns::readable;
 
 use screen::{Key, Screen};
 use view::{Room, View};
@@ -96,7 +97,7 @@ impl View {
             open::office(path, async |office, _| {
                 let accounts = office.accounts.list().await?.into_iter();
                 let people = People::of(accounts.map(|listing| listing.account));
-                Ok((office.campaigns.living().await?, people))
+                Ok((readable(office.campaigns.living().await?), people))
             })?
         };
         Ok(match asked {
