@@ -308,6 +308,10 @@ pub fn backoff(attempts: u32) -> Duration {
 /// A letter is given up when it has waited this long; RFC 5321 section 4.5.4.1 asks for four to five days.
 pub const GIVE_UP_AFTER: Duration = Duration::from_hours(96);
 
+/// And when it has been tried so often, which takes more than an hour: a clock that is ahead for a while, by which the
+/// certificate of the mail server has expired as well, is no reason to lose what waits.
+pub const GIVE_UP_TRIES: u32 = 12;
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -23,7 +23,7 @@ use crate::domain::device::Device;
 use crate::domain::event::{Actor, Consequences, Fact, Reason};
 use crate::domain::fault::Fault;
 use crate::domain::limits::policy::RuleName;
-use crate::domain::outbox::{Addressee, Batch, GIVE_UP_AFTER, Letter, Matter, QueuedLetter, backoff};
+use crate::domain::outbox::{Addressee, Batch, GIVE_UP_AFTER, GIVE_UP_TRIES, Letter, Matter, QueuedLetter, backoff};
 use crate::domain::session::{earlier, later};
 use crate::domain::ticket::{NEW_PASSWORD_LIFE, Purpose, Ticket, TicketLife, Way};
 use crate::domain::token::{TicketToken, UnlockToken};
@@ -526,7 +526,7 @@ impl DeliverLetters {
     ) -> Result<(), Fault> {
         let (letter, now) = (&queued.letter, self.world.now());
         let matter = letter.matter.as_str();
-        if refusal.permanent || is_over(letter, now, self.life) {
+        if refusal.permanent || is_over(queued, now, self.life) {
             delivery.given_up += 1;
             tracing::warn!(letter = %letter.id, matter, words = refusal.words, "letter given up");
             let id = account.map(|account| account.id).or(letter.matter.account());
@@ -550,20 +550,21 @@ fn purpose(matter: &Matter, account: Option<&Account>) -> Option<Purpose> {
 }
 
 /// A reset nobody could deliver for a day is of no use to anybody; other letters wait as long as RFC 5321 asks.
-fn is_over(letter: &Letter, now: Timestamp, life: TicketLife) -> bool {
-    let patience = match letter.matter {
-        Matter::ResetRequested { .. } => life.reset.max(Duration::from_hours(24)),
+fn is_over(queued: &QueuedLetter, now: Timestamp, life: TicketLife) -> bool {
+    let letter = &queued.letter;
+    let (patience, tries) = match letter.matter {
+        Matter::ResetRequested { .. } => (life.reset.max(Duration::from_hours(24)), 0),
         // By then whoever was stopped has waited long enough.
-        Matter::UnlockRequested { .. } => unlock::LIFE,
+        Matter::UnlockRequested { .. } => (unlock::LIFE, 0),
         Matter::Welcome { .. }
         | Matter::PasswordChanged { .. }
         | Matter::NewDevice { .. }
         | Matter::EmailChanged { .. }
         | Matter::AccountUnlocked { .. }
         | Matter::NewPassword { .. }
-        | Matter::Campaign { .. } => GIVE_UP_AFTER,
+        | Matter::Campaign { .. } => (GIVE_UP_AFTER, GIVE_UP_TRIES),
     };
-    now >= later(letter.created_at, patience)
+    queued.attempts >= tries && now >= later(letter.created_at, patience)
 }
 
 /// What a letter without a link says.
@@ -610,7 +611,7 @@ mod tests {
     use crate::domain::password::Password;
     use crate::domain::session::tests::{account, at};
     use crate::domain::token::TOKEN_BYTES;
-    use crate::ports::{CampaignBook, Clock, Entropy, Limiter, Ruling, Stopped};
+    use crate::ports::{CampaignBook, Clock, Entropy, Hand, Limiter, Ruling, Stopped};
     use crate::store::SqliteStore;
 
     /// It is always this late.
@@ -775,6 +776,77 @@ mod tests {
         assert_eq!(receivers, [email(101), email(103)]);
     }
 
+    /// Takes nothing.
+    struct Refusing;
+
+    #[async_trait]
+    impl Mailer for Refusing {
+        async fn send(&self, _: Mail<'_>) -> Result<Receipt, Refusal> {
+            Err(Refusal {
+                permanent: false,
+                words: "its certificate has expired".into(),
+            })
+        }
+    }
+
+    #[tokio::test]
+    async fn a_clock_that_is_ahead_for_a_while_loses_no_letter_and_one_that_nobody_takes_is_given_up() {
+        let (_directory, store) = open().await;
+        let person = hire(&store, 101).await;
+        let attack = succeed(&store, person, None, 4).await;
+        let (mailer, clock) = (Arc::<Noting>::default(), Hand::at(400 * 24 * 60 * 60));
+        let world = World::new(clock.clone(), clock.clone());
+        let refused = DeliverLetters {
+            mailer: Arc::new(Refusing),
+            world: world.clone(),
+            ..post(&store, &mailer)
+        };
+        let delivery = refused.run_once().await.unwrap();
+        assert_eq!((delivery.failed, delivery.given_up), (1, 0));
+        clock.set(60);
+        let again = DeliverLetters {
+            world,
+            ..post(&store, &mailer)
+        };
+        assert_eq!(again.run_once().await.unwrap(), Delivery::default());
+        assert_eq!(store.recall(at(60), at(24 * 60 * 60)).await.unwrap(), 1);
+        assert_eq!(again.run_once().await.unwrap().delivered, 1);
+        assert_eq!(mailer.0.lock()[0].0, attack);
+        succeed(&store, person, Some(attack), 61).await;
+        clock.set(5 * 24 * 60 * 60);
+        let mut tries = 0;
+        while refused.run_once().await.unwrap().given_up == 0 {
+            tries += 1;
+            clock.set(5 * 24 * 60 * 60 + tries * 900);
+            assert!(tries < 99, "it is tried for ever");
+        }
+        assert_eq!(tries, i64::from(GIVE_UP_TRIES));
+    }
+
+    #[tokio::test]
+    async fn a_letter_that_cannot_be_read_holds_up_no_other_one() {
+        let (directory, store) = open().await;
+        let person = hire(&store, 101).await;
+        let torn = succeed(&store, person, None, 4).await;
+        let whole = succeed(&store, person, Some(torn), 5).await;
+        damage(
+            &directory,
+            "UPDATE letters SET matter = 'pigeon' WHERE created_at = (SELECT min(created_at) FROM letters)",
+        )
+        .await;
+        let (mailer, now) = (Arc::<Noting>::default(), Late.now());
+        let post = post(&store, &mailer);
+        assert_eq!(post.run_once().await.unwrap().delivered, 1);
+        assert_eq!(mailer.0.lock()[0].0, whole);
+        assert_eq!(post.run_once().await.unwrap(), Delivery::default());
+        let due = store.next_due().await.unwrap();
+        assert_eq!(
+            due,
+            Some(later(now, LEASE)),
+            "it is looked at again, and not all the time"
+        );
+    }
+
     #[tokio::test]
     async fn what_cannot_be_read_is_left_out_of_letters_about_attacks_and_holds_up_no_other_one() {
         let (directory, store) = open().await;
@@ -792,5 +864,32 @@ mod tests {
         let delivery = post(&store, &mailer).run_once().await.unwrap();
         assert_eq!((delivery.delivered, delivery.failed), (1, 1));
         assert_eq!(*mailer.0.lock(), [(whole, vec![person.to_string()], 0)]);
+    }
+
+    #[tokio::test]
+    async fn a_letter_about_an_attack_that_cannot_be_read_is_about_the_others_that_it_stands_for() {
+        let (directory, store) = open().await;
+        let person = hire(&store, 101).await;
+        let torn = succeed(&store, person, None, 4).await;
+        let mut last = torn;
+        for _ in 0..3 {
+            last = CampaignId::after(Some(last), at(0));
+            let other = Campaign {
+                id: last,
+                told_at: Some(at(4)),
+                ..Campaign::sample(true, at(0))
+            };
+            store.put(&[other], Consequences::default()).await.unwrap();
+        }
+        damage(
+            &directory,
+            "UPDATE campaigns SET record_json = replace(record_json, 'stopped', 'paused') \
+             WHERE id IN (SELECT id FROM campaigns ORDER BY id LIMIT 2)",
+        )
+        .await;
+        let mailer = Arc::<Noting>::default();
+        assert_eq!(post(&store, &mailer).run_once().await.unwrap().delivered, 1);
+        let told = mailer.0.lock().pop().unwrap();
+        assert_eq!((told.0 > torn, told.2), (true, 1), "those that can be read");
     }
 }

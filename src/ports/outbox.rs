@@ -19,7 +19,7 @@ pub trait Outbox: Send + Sync {
     async fn accept(&self, then: Consequences) -> Result<(), Fault>;
 
     /// Takes up to `most` letters that are due and hides them from other takers for `lease`: paced ones last,
-    /// otherwise oldest first.
+    /// otherwise oldest first. One that cannot be understood is not among them, and is hidden as long.
     async fn take(&self, now: Timestamp, most: Batch, lease: Duration) -> Result<Vec<QueuedLetter>, Fault>;
 
     /// Gives back what a process took that is no longer there. Called once, at start, by the one server
@@ -42,6 +42,10 @@ pub trait Outbox: Send + Sync {
 
     /// When the next letter is due; `None` when nothing waits.
     async fn next_due(&self) -> Result<Option<Timestamp>, Fault>;
+
+    /// Makes letters due at `now` that wait until after `far` and were tried before, or were due as soon as they were
+    /// accepted: the clock was ahead by then, and has been set right. Answers how many.
+    async fn recall(&self, now: Timestamp, far: Timestamp) -> Result<u64, Fault>;
 
     /// How many letters wait, and since when the most overdue of them is due.
     async fn queue(&self, now: Timestamp) -> Result<Queue, Fault>;

@@ -19,6 +19,7 @@ stories! {
     letters_of_an_import_are_paced_whatever_their_matter,
     a_restarted_server_gives_back_what_was_taken,
     a_failed_letter_is_due_again_later,
+    letters_that_wait_for_a_time_far_ahead_are_recalled_unless_it_was_set_for_them,
     a_letter_ends_once_and_stays_in_listings_until_swept,
     what_waits_is_counted_and_the_longest_overdue_is_known,
     two_takers_never_hold_the_same_letter,
@@ -169,6 +170,33 @@ async fn a_taken_letter_is_hidden_for_its_lease(ports: Ports) {
     assert_eq!(ports.outbox.next_due().await.unwrap(), Some(at(70)));
     assert!(ports.taken_ids(69).await.is_empty());
     assert_eq!(ports.taken_ids(70).await, [letter.id]);
+}
+
+async fn letters_that_wait_for_a_time_far_ahead_are_recalled_unless_it_was_set_for_them(ports: Ports) {
+    const DAY: i64 = 24 * 60 * 60;
+    let (tried, taken, accepted) = (letter(1), letter(2), letter(400 * DAY));
+    ports
+        .outbox
+        .accept(letters(vec![tried.clone(), taken.clone()]))
+        .await
+        .unwrap();
+    let all = ports.outbox.take(at(400 * DAY), both(9), LEASE).await.unwrap();
+    assert_eq!(all.len(), 2);
+    ports.accept(&accepted).await;
+    let again = at(400 * DAY + 5);
+    ports
+        .outbox
+        .failed(tried.id, "the certificate has expired", again)
+        .await
+        .unwrap();
+    assert!(
+        ports.taken_ids(10).await.is_empty(),
+        "they wait for a clock that was set right"
+    );
+    assert_eq!(ports.outbox.recall(at(10), at(401 * DAY)).await.unwrap(), 0);
+    assert_eq!(ports.outbox.recall(at(10), at(DAY)).await.unwrap(), 3);
+    assert_eq!(ports.taken_ids(10).await, [tried.id, taken.id, accepted.id]);
+    assert_eq!(ports.outbox.recall(at(10), at(DAY)).await.unwrap(), 0);
 }
 
 async fn letters_are_taken_oldest_first_and_no_more_than_asked_for(ports: Ports) {

@@ -186,6 +186,22 @@ impl Outbox for MemoryStore {
         Ok(state.letters.iter().filter_map(StoredLetter::free_at).min())
     }
 
+    async fn recall(&self, now: Timestamp, far: Timestamp) -> Result<u64, Fault> {
+        let mut recalled = 0;
+        for stored in &mut self.state.lock().letters {
+            let LetterStatus::Waiting(due) = stored.status else {
+                continue;
+            };
+            let was_due = stored.attempts > 0 || due == stored.letter.created_at;
+            if stored.taken_until.is_some_and(|until| until > far) || due > far && was_due {
+                stored.status = LetterStatus::Waiting(now);
+                stored.taken_until = None;
+                recalled += 1;
+            }
+        }
+        Ok(recalled)
+    }
+
     async fn queue(&self, now: Timestamp) -> Result<Queue, Fault> {
         let state = self.state.lock();
         let mut queue = Queue::default();

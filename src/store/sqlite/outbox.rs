@@ -46,7 +46,10 @@ impl Outbox for SqliteStore {
                 .fetch_all(&mut *tx)
                 .await?;
                 for row in &due {
-                    taken.push(queued(row)?);
+                    match queued(row) {
+                        Ok(letter) => taken.push(letter),
+                        Err(trouble) => set_aside(&mut tx, row, trouble, later(now, lease)).await?,
+                    }
                 }
             }
             for queued in &taken {
@@ -150,6 +153,23 @@ impl Outbox for SqliteStore {
             .fetch_one(&self.readers)
             .await?;
             rows::time_if_any(&row, "next_due")
+        })
+        .await
+    }
+
+    async fn recall(&self, now: Timestamp, far: Timestamp) -> Result<u64, Fault> {
+        self.write("recall letters that wait for a time far ahead", async {
+            let mut tx = self.transaction().await?;
+            let recalled = query(
+                "UPDATE letters SET due_at = $1, taken_until = NULL WHERE status = 'waiting' \
+                 AND (taken_until > $2 OR (due_at > $2 AND (attempts > 0 OR due_at = created_at)))",
+            )
+            .bind(ms(now))
+            .bind(ms(far))
+            .execute(&mut *tx)
+            .await?;
+            tx.commit().await?;
+            Ok(recalled.rows_affected())
         })
         .await
     }
@@ -268,6 +288,28 @@ async fn is_repeated(tx: &mut SqliteConnection, letter: &Letter) -> Result<bool,
         }
     }
     Ok(false)
+}
+
+/// A letter that waits and cannot be understood holds up no other one: it is looked at again when the lease of those that
+/// were taken with it ends, since another version may understand it.
+async fn set_aside(
+    tx: &mut SqliteConnection,
+    row: &SqliteRow,
+    trouble: Trouble,
+    until: Timestamp,
+) -> Result<(), Trouble> {
+    let id: String = row.try_get("id")?;
+    let fault = trouble.into_fault(format!("could not read letter {id}"));
+    tracing::error!(
+        fault = fault.chain(),
+        "a letter that waits cannot be read, and is not sent"
+    );
+    query("UPDATE letters SET taken_until = $2 WHERE id = $1")
+        .bind(id)
+        .bind(ms(until))
+        .execute(tx)
+        .await?;
+    Ok(())
 }
 
 fn queued(row: &SqliteRow) -> Result<QueuedLetter, Trouble> {

@@ -536,6 +536,10 @@ impl Outbox for Fakes {
         unreachable!("no page asks for it")
     }
 
+    async fn recall(&self, _: Timestamp, _: Timestamp) -> Result<u64, Fault> {
+        unreachable!("no page asks for it")
+    }
+
     async fn list(&self, _: usize) -> Result<Vec<LetterListing>, Fault> {
         unreachable!("no page asks for it")
     }
