@@ -16,7 +16,7 @@ use crate::flows::{
     Aliases, AttemptSender, RecordAttempts, RecordSeen, Refusals, SeenSender, Sentinel, StandingOrders, WallClock,
     World,
 };
-use crate::ports::{EventFilter, Events, Floor, Hasher, SeveralLogs};
+use crate::ports::{Floor, Hasher, SeveralLogs};
 use crate::proxy::{PageGuard, Streams};
 use crate::store::{CachedSessions, KnownTokens, LimiterTerms, MemoryLimiter, SqliteStore};
 
@@ -216,6 +216,5 @@ fn recorder(store: &Arc<SqliteStore>, monitor: &Monitor) -> (RecordAttempts, Att
 
 /// The clock on the wall, which is watched before anything is recorded by it.
 async fn watched(world: &World, store: &SqliteStore) -> Result<Arc<WallClock>, Fault> {
-    let newest = store.list(EventFilter::newest(1)).await?;
-    Ok(Arc::new(WallClock::new(world, newest.first().map(|event| event.at))))
+    Ok(Arc::new(WallClock::new(world, store.newest_event().await?)))
 }

@@ -1,10 +1,15 @@
 //! Sweeps out what has ended long ago: sessions, tickets, API tokens, orders, letters, changes, attacks, attempts, events.
+//!
+//! Whoever sets the clock ahead could have all of it deleted: what tells of an attack, bans that are still to hold, links
+//! and tokens that still work. While the time of day is doubted nothing goes by it.
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
+
 use crate::domain::fault::Fault;
-use crate::domain::session::{Lifetime, earlier};
+use crate::domain::session::{Lifetime, earlier, later};
 use crate::ports::{ApiTokens, Attempts, CampaignBook, Events, Orders, Outbox, Sessions, Tickets, Unlocks};
 
 use super::{WallClock, World};
@@ -34,7 +39,7 @@ pub struct Housekeeping {
     pub events: Arc<dyn Events>,
     /// How long events stay; `None` is for ever.
     pub keep_events: Option<Duration>,
-    /// None of them goes by a time of day that is doubted.
+    /// Nothing goes by a time of day that is doubted.
     pub wall_clock: Arc<WallClock>,
     /// Time and chance.
     pub world: World,
@@ -47,6 +52,9 @@ const KEEP: Duration = Duration::from_hours(30 * 24);
 
 /// How long ended API tokens do, and orders.
 const KEEP_LONG: Duration = Duration::from_hours(90 * 24);
+
+/// No letter waits for so long to be tried again.
+const FAR: Duration = Duration::from_hours(24);
 
 /// How long attacks that are over do.
 const KEEP_CAMPAIGNS: Duration = Duration::from_hours(365 * 24);
@@ -86,7 +94,17 @@ pub struct Swept {
 impl Housekeeping {
     /// One round.
     pub async fn run_once(&self) -> Result<Swept, Fault> {
-        let now = self.world.now();
+        self.recall_letters().await?;
+        let Some(now) = self.wall_clock.believed(&self.world) else {
+            tracing::warn!(
+                "the clock is far ahead of what was recorded and of the time that has passed; nothing is deleted by its age \
+                 until it is right, or has stayed so for a week"
+            );
+            return Ok(Swept {
+                attempts: self.bound_attempts().await?,
+                ..Swept::default()
+            });
+        };
         let before = earlier(now, KEEP);
         // A request may have used a session up to a minute after the stored time.
         let seen_before = earlier(earlier(now, self.lifetime.idle), Duration::from_mins(2));
@@ -104,8 +122,8 @@ impl Housekeeping {
         self.sessions
             .sweep_changes(earlier(now, Duration::from_hours(1)))
             .await?;
-        let attempts = self.sweep_attempts().await?;
-        let events = self.sweep_events().await?;
+        let attempts = self.sweep_attempts(now).await? + self.bound_attempts().await?;
+        let events = self.sweep_events(now).await?;
         tracing::debug!(
             sessions, tickets, unlocks, tokens, orders, letters, campaigns, attempts, events, "swept"
         );
@@ -122,16 +140,22 @@ impl Housekeeping {
         })
     }
 
-    /// In small steps as well.
-    async fn sweep_events(&self) -> Result<u64, Fault> {
-        let Some(keep) = self.keep_events else {
-            return Ok(0);
-        };
-        let Some(now) = self.wall_clock.believed(&self.world) else {
+    /// What was to be tried again while the clock was ahead, or was accepted then, would else wait until it gets there.
+    async fn recall_letters(&self) -> Result<(), Fault> {
+        let now = self.world.now();
+        let letters = self.outbox.recall(now, later(now, FAR)).await?;
+        if letters > 0 {
             tracing::warn!(
-                "the clock is far ahead of what was recorded and of the time that has passed; no event is deleted until it \
-                 is right, or has stayed so for a week"
+                letters,
+                "the clock has been ahead; letters that waited for that time are due now"
             );
+        }
+        Ok(())
+    }
+
+    /// In small steps as well.
+    async fn sweep_events(&self, now: Timestamp) -> Result<u64, Fault> {
+        let Some(keep) = self.keep_events else {
             return Ok(0);
         };
         let before = earlier(now, keep);
@@ -150,14 +174,24 @@ impl Housekeeping {
     }
 
     /// In small steps, since whoever signs in meanwhile waits for the one under way.
-    async fn sweep_attempts(&self) -> Result<u64, Fault> {
-        let before = earlier(self.world.now(), self.keep_attempts);
+    async fn sweep_attempts(&self, now: Timestamp) -> Result<u64, Fault> {
+        let before = earlier(now, self.keep_attempts);
         let mut swept = 0;
         for _ in 0..MOST_STEPS {
-            let mut removed = self.attempts.sweep(before, AT_ONCE).await?;
+            let removed = self.attempts.sweep(before, AT_ONCE).await?;
             if removed == 0 {
-                removed = self.attempts.bound(MOST_ATTEMPTS, AT_ONCE).await?;
+                break;
             }
+            swept += removed;
+        }
+        Ok(swept)
+    }
+
+    /// As many as there may be, whatever the time is.
+    async fn bound_attempts(&self) -> Result<u64, Fault> {
+        let mut swept = 0;
+        for _ in 0..MOST_STEPS {
+            let removed = self.attempts.bound(MOST_ATTEMPTS, AT_ONCE).await?;
             if removed == 0 {
                 break;
             }
@@ -169,14 +203,15 @@ impl Housekeeping {
 
 #[cfg(test)]
 mod tests {
-    use jiff::Timestamp;
     use uuid::Uuid;
 
     use super::*;
+    use crate::domain::campaigns::Campaign;
+    use crate::domain::campaigns::tests::Made;
+    use crate::domain::client::ClientAddr;
     use crate::domain::event::{Actor, Consequences, Event, Fact};
     use crate::domain::limits::Nanos;
     use crate::domain::order::{Decree, Order, OrderId, PolicySource, Target, Words};
-    use crate::domain::session::later;
     use crate::domain::session::tests::at;
     use crate::domain::token::TOKEN_BYTES;
     use crate::ports::{Clock, Entropy, EventFilter, Hand};
@@ -271,6 +306,41 @@ mod tests {
         assert_eq!(housekeeping.run_once().await.unwrap().events, 0);
         clock.set(60 * 60);
         assert_eq!(housekeeping.run_once().await.unwrap().events, 1, "it is right again");
+    }
+
+    #[tokio::test]
+    async fn a_clock_that_jumps_ahead_deletes_nothing_that_tells_of_an_attack_and_no_ban() {
+        let (store, clock) = (Arc::new(MemoryStore::new()), Hand::at(0));
+        let world = World::new(clock.clone(), clock.clone());
+        let housekeeping = Housekeeping {
+            wall_clock: Arc::new(WallClock::new(&world, None)),
+            world,
+            keep_attempts: 30 * DAY,
+            ..housekeeping(&store, None)
+        };
+        let attack = Campaign::sample(false, at(0));
+        store
+            .put(std::slice::from_ref(&attack), Consequences::default())
+            .await
+            .unwrap();
+        let ban = Order {
+            id: OrderId::new(Uuid::from_u128(1)),
+            decree: Decree::Ban(Target::from_client("203.0.113.7").unwrap()),
+            reason: None,
+            author: Words::parse("root").unwrap(),
+            made_at: at(0),
+            until: Some(later(at(0), 7 * DAY)),
+        };
+        store.give(&ban, Consequences::default()).await.unwrap();
+        let attempt = Made::wrong(0, ClientAddr::new([203, 0, 113, 7].into()), 1, 1);
+        Attempts::add(&*store, &[attempt.0.record]).await.unwrap();
+        clock.set(400 * 24 * 60 * 60);
+        assert_eq!(housekeeping.run_once().await.unwrap(), Swept::default());
+        clock.set(60 * 60);
+        assert_eq!(housekeeping.run_once().await.unwrap(), Swept::default());
+        assert_eq!(store.unended().await.unwrap().0, [ban]);
+        assert_eq!(CampaignBook::find(&*store, attack.id).await.unwrap(), Some(attack));
+        assert_eq!(Attempts::count(&*store, at(0)).await.unwrap(), 1);
     }
 
     #[tokio::test]
