@@ -190,9 +190,9 @@ impl Campaign {
     }
 
     /// Whichever weighs least makes room: nobody makes it forgotten by other attacks, however large, that something worked
-    /// of which nobody has been told.
-    pub(super) const fn weight(&self) -> (bool, u64) {
-        (self.succeeded > self.told, self.attempts)
+    /// of which nobody has been told, nor by attacks on names that he made up that somebody's account is tried.
+    pub(super) const fn weight(&self) -> (bool, bool, u64) {
+        (self.succeeded > self.told, !self.people.is_empty(), self.attempts)
     }
 
     /// Whether it is still under way.

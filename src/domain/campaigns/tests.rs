@@ -551,6 +551,20 @@ fn a_success_of_which_nobody_was_told_is_not_forgotten_for_larger_attacks() {
 }
 
 #[test]
+fn attacks_on_names_that_nobody_has_hide_none_on_somebodys_account() {
+    let mut campaigns = watch();
+    let guesses = (0..25).map(|n| Made::wrong(NINE, far(1), 7, n));
+    all(&mut campaigns, guesses);
+    let louder = (0..2 * thresholds::MOST_LIVING as u64).flat_map(|name| {
+        let from = far(100 + u32::try_from(name).unwrap());
+        (0..40).map(move |n| Made::wrong(NINE + 60, from, 1000 + name, name * 100 + n).unknown())
+    });
+    assert!(begun(&all(&mut campaigns, louder)) > thresholds::MOST_LIVING);
+    let changes = all(&mut campaigns, [Made::wrong(NINE + 90, far(1), 7, 99).right()]);
+    assert!(matches!(changes[..], [Change::Succeeded(..)]), "{changes:?}");
+}
+
+#[test]
 fn a_clock_that_is_set_back_hides_no_success_ends_every_attack_and_collects_no_slips() {
     const YEAR: i64 = 365 * 86_400;
     let mut campaigns = watch();

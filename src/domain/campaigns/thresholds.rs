@@ -39,7 +39,8 @@ pub const WINDOW: Duration = Duration::from_hours(1);
 /// A campaign of which nothing was seen for so long is over.
 pub const QUIET: Duration = Duration::from_mins(30);
 
-/// The most that are followed at once; another one takes the place of the one with the fewest attempts.
+/// The most that are followed at once; another one takes the place of the one with the fewest attempts, of those first that
+/// are aimed at nobody's account.
 pub const MOST_LIVING: usize = 64;
 
 /// The most budgets of one client that raise a figure.
