@@ -8,6 +8,7 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use crate::domain::fault::Fault;
 use crate::domain::limits::record::{AttemptRecord, Seen};
 use crate::ports::{AttemptLog, Attempts};
 
@@ -47,6 +48,8 @@ pub struct RecordAttempts {
     notes: mpsc::Receiver<AttemptRecord>,
     lost: Lost,
     told: Option<Instant>,
+    /// So many of the first that wait may be kept: the store did not answer in time when they were to be.
+    doubtful: usize,
 }
 
 impl RecordAttempts {
@@ -72,6 +75,7 @@ impl RecordAttempts {
             notes,
             lost,
             told: None,
+            doubtful: 0,
         };
         (writer, sender)
     }
@@ -120,14 +124,29 @@ impl RecordAttempts {
         batch.len()
     }
 
-    async fn write(&self, batch: &mut Vec<AttemptRecord>) {
-        match self.attempts.add(batch).await {
+    async fn write(&mut self, batch: &mut Vec<AttemptRecord>) {
+        match self.keep(batch).await {
             Ok(()) => batch.clear(),
             Err(fault) => tracing::warn!(
                 fault = fault.chain(),
                 "could not write down what was tried; it is tried again"
             ),
         }
+    }
+
+    /// Each once: of those that were to be kept together before, all are or none is.
+    async fn keep(&mut self, batch: &mut Vec<AttemptRecord>) -> Result<(), Fault> {
+        let doubtful = self.doubtful.min(batch.len());
+        if doubtful > 0
+            && let Some(first) = batch.first()
+            && self.attempts.holds(first).await?
+        {
+            batch.drain(..doubtful);
+        }
+        self.doubtful = batch.len();
+        self.attempts.add(batch).await?;
+        self.doubtful = 0;
+        Ok(())
     }
 
     fn tell(&mut self) {
@@ -155,15 +174,15 @@ mod tests {
 
     use super::*;
     use crate::domain::client::ClientAddr;
-    use crate::domain::fault::Fault;
     use crate::domain::limits::attempt::{Endpoint, LaneKind};
     use crate::domain::limits::record::Verdict;
     use crate::domain::session::tests::at;
     use crate::ports::{AttemptPage, Since};
 
-    /// Keeps what it is given, unless it is down.
+    /// Keeps what it is given, unless it is down. It may be late with its answers: what it keeps seems lost.
     #[derive(Default)]
     struct Shelf {
+        late: AtomicBool,
         batches: Mutex<Vec<usize>>,
         kept: Mutex<Vec<AttemptRecord>>,
         down: AtomicBool,
@@ -179,7 +198,17 @@ mod tests {
                 self.batches.lock().push(records.len());
             }
             self.kept.lock().extend_from_slice(records);
+            if self.late.load(Ordering::Relaxed) {
+                return Err(Fault::unavailable("could not keep attempts", "no answer within 2 s"));
+            }
             Ok(())
+        }
+
+        async fn holds(&self, record: &AttemptRecord) -> Result<bool, Fault> {
+            if self.down.load(Ordering::Relaxed) {
+                return Err(Fault::unavailable("could not look for an attempt", "down"));
+            }
+            Ok(self.kept.lock().contains(record))
         }
 
         async fn newest(&self) -> Result<i64, Fault> {
@@ -289,6 +318,25 @@ mod tests {
         done.cancel();
         running.await.unwrap();
         assert_eq!(lost.load(Ordering::Relaxed), 1, "what was never written is told");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_was_written_down_without_an_answer_is_not_written_down_again() {
+        let shelf = Arc::new(Shelf::default());
+        let (writer, sender, _) = recorder(&shelf);
+        let done = CancellationToken::new();
+        let running = tokio::spawn(writer.run(PAUSE, || true, done.clone()));
+        for (second, late, down) in [(0, true, false), (1, false, true), (2, true, false), (3, false, false)] {
+            shelf.late.store(late, Ordering::Relaxed);
+            shelf.down.store(down, Ordering::Relaxed);
+            sender.note(seen(second));
+            tokio::time::sleep(PAUSE).await;
+        }
+        tokio::time::sleep(3 * PAUSE).await;
+        done.cancel();
+        running.await.unwrap();
+        let times: Vec<_> = shelf.kept.lock().iter().map(|record| record.at).collect();
+        assert_eq!(times, [0, 1, 2, 3].map(at));
     }
 
     #[tokio::test(start_paused = true)]

@@ -12,6 +12,9 @@ pub trait Attempts: Send + Sync {
     /// Keeps these.
     async fn add(&self, records: &[AttemptRecord]) -> Result<(), Fault>;
 
+    /// Whether this one is kept, as far as time, place and name tell it from every other one.
+    async fn holds(&self, record: &AttemptRecord) -> Result<bool, Fault>;
+
     /// The number of the one that was kept last; every one that is kept later has a higher number.
     async fn newest(&self) -> Result<i64, Fault>;
 

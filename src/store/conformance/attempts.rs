@@ -111,6 +111,14 @@ async fn an_attempt_comes_back_as_it_was_kept(ports: Ports) {
     ports.attempts.add(&kept[..7]).await.unwrap();
     ports.attempts.add(&kept[7..]).await.unwrap();
     assert_eq!(ports.attempts_since(0, 1000).await, kept);
+    for record in &kept {
+        assert!(ports.attempts.holds(record).await.unwrap());
+        let elsewhere = AttemptRecord {
+            account: Some(NameDigest(0, 0)),
+            ..record.clone()
+        };
+        assert!(!ports.attempts.holds(&elsewhere).await.unwrap());
+    }
 }
 
 async fn pages_follow_the_times_whatever_the_order_of_keeping(ports: Ports) {

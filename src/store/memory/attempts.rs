@@ -21,6 +21,15 @@ impl Attempts for MemoryStore {
         Ok(())
     }
 
+    async fn holds(&self, record: &AttemptRecord) -> Result<bool, Fault> {
+        let state = self.state.lock();
+        let same = |kept: &AttemptRecord| {
+            let told = |one: &AttemptRecord| (one.at, one.endpoint, one.client, one.account);
+            told(kept) == told(record)
+        };
+        Ok(state.attempts.values().any(same))
+    }
+
     async fn newest(&self) -> Result<i64, Fault> {
         Ok(self.state.lock().newest_attempt - 1)
     }

@@ -39,6 +39,21 @@ impl Attempts for SqliteStore {
         .await
     }
 
+    async fn holds(&self, record: &AttemptRecord) -> Result<bool, Fault> {
+        self.read("look for an attempt", async {
+            let found =
+                query("SELECT 1 FROM attempts WHERE at = $1 AND endpoint = $2 AND client = $3 AND account IS $4")
+                    .bind(nanos(record.at))
+                    .bind(number_of(&Endpoint::ALL, &record.endpoint))
+                    .bind(address_bytes(record.client))
+                    .bind(record.account.map(digest_bytes))
+                    .fetch_optional(&self.readers)
+                    .await?;
+            Ok(found.is_some())
+        })
+        .await
+    }
+
     async fn newest(&self) -> Result<i64, Fault> {
         self.read("find the newest attempt", async {
             let newest: i64 = query_scalar("SELECT coalesce(max(seq), 0) FROM attempts")
