@@ -37,7 +37,7 @@ impl Hold {
         match self {
             Self::IdleHttp1 => 32 << 10,
             Self::IdleHttp2 => 96 << 10,
-            Self::SlowHead => 80 << 10,
+            Self::SlowHead => 32 << 10,
             Self::WebSocket => 40 << 10,
         }
     }
