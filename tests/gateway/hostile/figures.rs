@@ -116,28 +116,36 @@ async fn a_flood_of_sign_ins_from_many_addresses_is_shed_at_once_and_in_bounded_
         }));
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
-    let (mut shed, mut judged) = (Vec::new(), 0);
+    let (mut shed, mut judged) = (Vec::new(), Vec::new());
     for post in posts {
         match post.await.unwrap() {
             (Ok(503), took) => shed.push(took),
-            (Ok(401), _) => judged += 1,
+            (Ok(401), took) => judged.push(took),
             (other, took) => panic!("{other:?} after {took:?}"),
         }
     }
     shed.sort();
-    assert!(judged > 0 && !shed.is_empty(), "{judged} judged, {} shed", shed.len());
+    judged.sort();
+    assert!(
+        !judged.is_empty() && !shed.is_empty(),
+        "{judged:?} judged, {} shed",
+        shed.len()
+    );
     let at = |hundredths: usize| shed[(shed.len() - 1) * hundredths / 100];
     let grown = kib(&house, "VmHWM:").saturating_sub(before) / 1024;
     eprintln!(
-        "figure: {count} sign-ins from 200 addresses, 200 a second: {judged} judged, {} shed after {:?} (median), {:?} (99 of 100), {:?} (longest); memory grew by {grown} MiB",
+        "figure: {count} sign-ins from 200 addresses, 200 a second: {} judged, {} shed after {:?} (median), {:?} (99 of 100), {:?} (longest); memory grew by {grown} MiB",
+        judged.len(),
         shed.len(),
         at(50),
         at(99),
         at(100)
     );
+    // However busy the machine is: at once is well before whoever waits for a thread has waited.
+    let waited = judged[judged.len() / 2];
     assert!(
-        at(50) < Duration::from_millis(500),
-        "half wait longer than {:?}",
+        4 * at(50) < waited,
+        "half of the shed wait longer than {:?}, half of the others {waited:?}",
         at(50)
     );
     assert!(grown <= memory * threads + 64, "{grown} MiB");
