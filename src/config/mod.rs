@@ -268,7 +268,8 @@ impl Config {
             warnings.push(Problem::of_key("server.acme_directory", message));
         }
         self.warn_of_proxies(&mut warnings);
-        for site in self.all_sites() {
+        let sites = self.all_sites();
+        for site in &sites {
             let (rules, public) = (site.key("access.rules"), site.key("access.public"));
             if site.policy.public().iter().any(|rule| rule.path() == "/*") {
                 let message = "\"/*\" opens the whole web client to everybody, signed in or not";
@@ -278,7 +279,7 @@ impl Config {
                 let message = "\"public /*\" opens whatever no earlier rule speaks of to everybody, signed in or not";
                 warnings.push(Problem::of_key(&rules, message));
             }
-            warn_of_bearers(&site, &mut warnings);
+            warn_of_bearers(site, &mut warnings);
             for (rule, earlier) in site.policy.hidden() {
                 let message = format!(
                     "\"{rule}\" never decides anything: \"{earlier}\" comes before it and speaks of all its requests; put \
@@ -286,8 +287,11 @@ impl Config {
                 );
                 warnings.push(Problem::of_key(&rules, message));
             }
-            for message in site.idle_rules() {
+            for message in site.idle_rules(&self.routes, &sites) {
                 warnings.push(Problem::of_key(&rules, message));
+            }
+            for message in site.upstream.hidden_sizes() {
+                warnings.push(Problem::of_key(&site.key("upstream.max_body_paths"), message));
             }
         }
         warnings

@@ -37,6 +37,20 @@ impl Default for Routes {
 }
 
 impl Routes {
+    /// Whether the gateway answers every request for such a path itself, be it for being too much like one of its own. `below`:
+    /// the path is only where others begin.
+    pub(super) fn take(&self, path: &str, below: bool) -> bool {
+        if below {
+            return path.starts_with(RESERVED_PREFIX);
+        }
+        let pages = [&self.login, &self.logout, &self.set_password, &self.forgot_password];
+        let mut own = pages
+            .into_iter()
+            .map(String::as_str)
+            .chain([RESERVED_PREFIX, JWKS_PATH]);
+        RequestPath::parse(path).is_ok_and(|path| own.any(|route| path.nearly(route)))
+    }
+
     pub(super) fn walk(&mut self, walker: &mut impl Walker) {
         walker.section(
             "routes",

@@ -142,13 +142,13 @@ impl Site {
         }
     }
 
-    /// What is in vain in the rules, whatever the others say.
-    pub(super) fn idle_rules(&self) -> Vec<String> {
+    /// What is in vain in the rules, whatever the others say. `sites` are all of them.
+    pub(super) fn idle_rules(&self, routes: &Routes, sites: &[Self]) -> Vec<String> {
         let all = self.policy.rules().iter().chain(self.policy.public());
-        all.filter_map(|rule| self.why_idle(rule)).collect()
+        all.filter_map(|rule| self.why_idle(rule, routes, sites)).collect()
     }
 
-    fn why_idle(&self, rule: &Rule) -> Option<String> {
+    fn why_idle(&self, rule: &Rule, routes: &Routes, sites: &[Self]) -> Option<String> {
         let (fixed, more) = rule
             .path()
             .split_once('*')
@@ -160,12 +160,42 @@ impl Site {
                 self.path
             ));
         }
+        if routes.take(fixed, more) {
+            return Some(format!(
+                "\"{rule}\" never decides anything: the gateway answers there itself, and asks no rule"
+            ));
+        }
+        if let Some(other) = self.whose(fixed, more, sites) {
+            return Some(format!(
+                "\"{rule}\" never decides anything: the path belongs to the site {}; write it in {}",
+                other.name,
+                other.key("access.rules")
+            ));
+        }
         let names = [&self.doors.in_office, &self.doors.out_of_office].map(Door::host);
         let elsewhere = |host: &&String| !names.iter().any(|name| name.eq_ignore_ascii_case(host));
         let stranger = rule.hosts().iter().find(elsewhere)?;
         Some(format!(
             "\"{rule}\" is never asked about {stranger}, which is the host of no door of its site"
         ))
+    }
+
+    /// Another site that takes this path, or all that begins so, from each of the doors of this one.
+    fn whose<'a>(&self, fixed: &str, more: bool, sites: &'a [Self]) -> Option<&'a Self> {
+        let has = |site: &Self, door: &Door| {
+            let doors = [&site.doors.in_office, &site.doors.out_of_office];
+            doors
+                .iter()
+                .any(|own| own.authority().eq_ignore_ascii_case(&door.authority()))
+        };
+        let takes = |site: &&Self| {
+            // What begins with the bare name of a site need not be in it.
+            let holds = site.path.holds(fixed) && !(more && site.path.as_str() == fixed);
+            holds && site.path.as_str().len() > self.path.as_str().len()
+        };
+        let taking = |door: &Door| sites.iter().filter(takes).find(|site| has(site, door));
+        let other = taking(&self.doors.in_office)?;
+        taking(&self.doors.out_of_office).map(|_| other)
     }
 }
 

@@ -951,3 +951,60 @@ fn a_rule_that_no_request_of_its_site_meets_is_warned_of() {
         assert!(told[0].starts_with("sites.wiki.access.rules: \"deny /"), "{told:?}");
     }
 }
+
+#[test]
+fn a_rule_for_what_somebody_else_answers_is_warned_of() {
+    let warned = |rules: &str, office: &str| {
+        let site = format!("[sites.wiki]\npath = \"/wiki\"\nupstream.url = \"http://a\"\n{office}");
+        let config = parse(&format!("{LEAST}[access]\n{rules}\n{site}")).unwrap();
+        let warnings = config.warnings();
+        warnings.iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    for (rule, why) in [
+        ("deny /login", "the gateway answers there itself"),
+        ("deny /login/", "the gateway answers there itself"),
+        ("deny /.sekisho/*", "the gateway answers there itself"),
+        ("public /.sekisho/session", "the gateway answers there itself"),
+        (
+            "public /.well-known/sekisho/jwks.json",
+            "the gateway answers there itself",
+        ),
+        (
+            "deny /wiki",
+            "belongs to the site wiki; write it in sites.wiki.access.rules",
+        ),
+        ("deny /wiki/*", "belongs to the site wiki"),
+        ("groups admins /wiki/admin/*", "belongs to the site wiki"),
+    ] {
+        let told = warned(&format!("rules = [{rule:?}]"), "");
+        assert_eq!(told.len(), 1, "{rule}: {told:?}");
+        assert!(
+            told[0].starts_with("access.rules: ") && told[0].contains(why),
+            "{told:?}"
+        );
+    }
+    for rule in [
+        "deny /login/help",
+        "deny /login/*",
+        "deny /.well-known/*",
+        "deny /*/wiki",
+        "deny /wik",
+        "deny /wikis/*",
+    ] {
+        assert_eq!(warned(&format!("rules = [{rule:?}]"), ""), [""; 0], "{rule}");
+    }
+    let office = "doors.in_office = \"https://wiki.example.com\"\ndoors.out_of_office = \"https://wiki.example.com\"\n[sites.w2]\nupstream.url = \"http://a\"\ndoors.in_office = \"https://wiki.example.com\"\ndoors.out_of_office = \"https://wiki.example.com\"";
+    assert_eq!(warned("rules = [\"deny /wiki/*\"]", office), [""; 0], "on other hosts");
+}
+
+#[test]
+fn a_size_that_never_decides_is_warned_of() {
+    let lines = "max_body_paths = [\"4 GiB /up/*\", \"64 KiB /up/x\", \"1 MiB /api/*\"]";
+    let warnings = parse(&with_upstream(lines)).unwrap().warnings();
+    let told: Vec<_> = warnings.iter().map(ToString::to_string).collect();
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert!(
+        told[0].starts_with("upstream.max_body_paths: \"64 KiB /up/x\" never decides anything: \"4 GiB /up/*\""),
+        "{told:?}"
+    );
+}

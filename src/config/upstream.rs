@@ -148,6 +148,15 @@ impl Upstream {
         (cap != BodyCap::Unlimited).then(|| bodies::print_cap(cap))
     }
 
+    /// What is in vain in `max_body_paths`.
+    pub(super) fn hidden_sizes(&self) -> Vec<String> {
+        let hidden = self.bodies.hidden().into_iter().map(|(line, earlier)| {
+            let (line, earlier) = (bodies::print_line(line), bodies::print_line(earlier));
+            format!("\"{line}\" never decides anything: \"{earlier}\" comes before it; put the narrower line first")
+        });
+        hidden.collect()
+    }
+
     /// Whether it is the same servers, spoken with in the same way.
     pub fn is_same_but_for_bodies(&self, other: &Self) -> bool {
         let bodies = other.bodies.clone();

@@ -50,6 +50,15 @@ impl BodyCaps {
         caps.min().unwrap_or(self.usual)
     }
 
+    /// Lines that never decide, each with the earlier one that keeps it from that.
+    pub fn hidden(&self) -> Vec<(&CapLine, &CapLine)> {
+        let hidden = self.lines.iter().enumerate().filter_map(|(index, line)| {
+            let mut earlier = self.lines.iter().take(index);
+            Some((line, earlier.find(|earlier| earlier.path.covers(&line.path))?))
+        });
+        hidden.collect()
+    }
+
     fn of(&self, reading: &str) -> BodyCap {
         let line = self.lines.iter().find(|line| line.path.matches(reading));
         line.map_or(self.usual, |line| line.cap)

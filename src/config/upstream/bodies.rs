@@ -29,7 +29,7 @@ pub(super) fn walk(bodies: &mut BodyCaps, walker: &mut impl Walker) {
         &List {
             of: Text {
                 parse: parse_line,
-                print: |line| format!("{} {}", print_cap(line.cap), line.path.as_str()),
+                print: print_line,
                 schema: json!({ "examples": ["4 GiB /uploads/*", "unlimited /backup"] }),
             },
             least: 0,
@@ -56,6 +56,11 @@ pub(super) fn print_cap(cap: BodyCap) -> String {
     }
 }
 
+/// As it is written.
+pub(super) fn print_line(line: &CapLine) -> String {
+    format!("{} {}", print_cap(line.cap), line.path.as_str())
+}
+
 fn parse_line(text: &str) -> Result<CapLine, String> {
     let wrong = |why: String| format!("{text:?}: {why}");
     let (size, path) = text
@@ -77,7 +82,7 @@ mod tests {
     fn a_size_and_a_path_are_read_and_written_alike() {
         for text in ["4 GiB /uploads/*", "unlimited /backup", "0 B /read-only/*"] {
             let line = parse_line(text).unwrap();
-            assert_eq!(format!("{} {}", print_cap(line.cap), line.path.as_str()), text);
+            assert_eq!(print_line(&line), text);
         }
         assert_eq!(parse_line("1GiB  /up").unwrap().cap, BodyCap::Bytes(1 << 30));
     }
