@@ -10,7 +10,7 @@ use dashmap::DashMap;
 use tokio::sync::Notify;
 
 use crate::domain::client::ClientAddr;
-use crate::telemetry::metrics::ConnectionMetrics;
+use crate::telemetry::metrics::{Breach, ConnectionMetrics};
 
 /// Bounds on open connections.
 #[derive(Clone, Copy, Debug)]
@@ -150,6 +150,11 @@ impl OpenConnection {
         self.connections.leave(self.client);
         self.client = client;
         Some(self)
+    }
+
+    /// Its client broke the protocol.
+    pub fn breached(&self, kind: Breach) {
+        self.connections.metrics.breached(kind);
     }
 }
 

@@ -32,6 +32,9 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep};
 use tokio_util::sync::WaitForCancellationFutureOwned;
 
+use crate::telemetry::metrics::Breach;
+
+use super::breach::Outgoing;
 use super::connections::OpenConnection;
 use super::gather::Gathered;
 use super::streams::Ending;
@@ -73,6 +76,8 @@ pub struct Guarded {
     digest: Option<Arc<SslDigest>>,
     /// Bytes of the HTTP/2 preface still expected; 0 on HTTP/1.
     preface_left: usize,
+    /// Follows what HTTP/2 says to its client; on HTTP/1 nothing has to be followed.
+    outgoing: Option<Box<Outgoing>>,
     /// What is left to write of [`NO_REQUEST`], once that is being written in the place of Pingora's answer.
     refusal: Option<&'static [u8]>,
     /// Counts it among the open connections.
@@ -142,6 +147,7 @@ impl Guarded {
             slow: Some(slow),
             untaken: None,
             preface_left,
+            outgoing: (preface_left > 0).then(Box::default),
             refusal: None,
             place: None,
             has_order: AtomicBool::new(false),
@@ -245,7 +251,21 @@ impl Guarded {
             return self.refuse(cx, pieces.iter().map(|piece| piece.len()).sum());
         }
         self.is_owed = true;
-        self.gathered.poll_write(cx, Pin::new(&mut self.inner), pieces)
+        let written = ready!(self.gathered.poll_write(cx, Pin::new(&mut self.inner), pieces))?;
+        self.follow(pieces, written);
+        Poll::Ready(Ok(written))
+    }
+
+    /// Notes what HTTP/2 has said in the first so many bytes of these pieces.
+    fn follow(&mut self, pieces: &[IoSlice<'_>], mut written: usize) {
+        let (Some(outgoing), Some(place)) = (&mut self.outgoing, &self.place) else {
+            return;
+        };
+        for piece in pieces {
+            let piece = piece.get(..written).unwrap_or(piece);
+            outgoing.wrote(piece, |breach| place.breached(breach));
+            written -= piece.len();
+        }
     }
 
     /// Lets out whatever has been written. Pingora asks for that several times for an answer.
@@ -291,6 +311,11 @@ impl Guarded {
     fn refuse(&mut self, cx: &mut Context<'_>, written: usize) -> Poll<io::Result<usize>> {
         self.is_owed = true;
         ready!(self.gathered.poll_out(cx, Pin::new(&mut self.inner)))?;
+        if self.refusal.is_none()
+            && let Some(place) = &self.place
+        {
+            place.breached(Breach::Head);
+        }
         let refusal = self.refusal.get_or_insert(NO_REQUEST);
         while !refusal.is_empty() {
             let count = ready!(Pin::new(&mut self.inner).poll_write(cx, refusal))?;

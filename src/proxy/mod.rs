@@ -12,6 +12,7 @@
 
 mod access_line;
 mod authorization;
+mod breach;
 mod bridge;
 mod caller;
 mod carriage;

@@ -29,7 +29,7 @@ pub use histogram::Histogram;
 pub use machine::{About, AboutConfig, MachineMetrics};
 pub use names::Name;
 pub use proxied::{
-    ConnectionMetrics, HandshakeFailure, Outcome, ProxyMetrics, RequestMetrics, SlowAt, StreamEnd, StreamKind,
+    Breach, ConnectionMetrics, HandshakeFailure, Outcome, ProxyMetrics, RequestMetrics, SlowAt, StreamEnd, StreamKind,
     StreamMetrics, UpstreamError,
 };
 pub use rules::RuleCounters;

@@ -78,6 +78,8 @@ names! {
     SLOW_CLIENTS = Counter "sekisho_slow_clients" ["at"]
         "Clients cut off since they were too slow, at sending a head or a form, or at taking an answer";
     HANDSHAKE_FAILURES = Counter "sekisho_tls_handshake_failures" ["reason"] "TLS handshakes that came to nothing";
+    BREACHES = Counter "sekisho_protocol_breaches" ["kind"]
+        "What was refused before it was a request: heads that are none, frames that break HTTP/2, floods of them";
     STREAMS = Gauge "sekisho_streams" ["kind"] "Open streams: of a WebSocket, of events, and other answers without a known end";
     STREAMS_ENDED = Counter "sekisho_streams_ended" ["kind", "reason"] "Streams that have ended";
 

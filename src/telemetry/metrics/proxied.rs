@@ -38,6 +38,7 @@ impl ProxyMetrics {
             &names::HANDSHAKE_FAILURES,
             connections.handshake_failures.clone(),
         );
+        register(registry, &names::BREACHES, connections.breaches.clone());
         register(registry, &names::STREAMS, streams.open.clone());
         register(registry, &names::STREAMS_ENDED, streams.ended.clone());
     }
@@ -158,6 +159,20 @@ closed_list! {
     }
 }
 
+closed_list! {
+    /// How a client broke the protocol before there was a request.
+    Breach {
+        /// What it sent over HTTP/1.1 is no head of a request, or far too much for one.
+        Head = "head",
+        /// Frames of HTTP/2 that have no place where they came, or a head that they make up and that is none.
+        Frames = "http2",
+        /// More resets, pieces of a head or empty frames than anybody needs.
+        Flood = "http2-flood",
+        /// More requests at once than one connection may have.
+        Streams = "http2-streams",
+    }
+}
+
 /// The first digit of a status; the last one stands for no answer at all.
 const STATUS: [&str; 6] = ["1xx", "2xx", "3xx", "4xx", "5xx", "none"];
 
@@ -217,6 +232,7 @@ pub struct ConnectionMetrics {
     refused: Labelled<Counter>,
     slow: Labelled<Counter>,
     handshake_failures: Labelled<Counter>,
+    breaches: Labelled<Counter>,
 }
 
 impl Default for ConnectionMetrics {
@@ -230,6 +246,7 @@ impl Default for ConnectionMetrics {
                 &names::HANDSHAKE_FAILURES,
                 HandshakeFailure::ALL.iter().map(|reason| [reason.as_str()]),
             ),
+            breaches: Labelled::new(&names::BREACHES, Breach::ALL.iter().map(|kind| [kind.as_str()])),
         }
     }
 }
@@ -264,6 +281,13 @@ impl ConnectionMetrics {
     /// Counts clients that were too slow at this.
     pub fn slow(&self, at: SlowAt) -> Counter {
         self.slow.at(at as usize).cloned().unwrap_or_default()
+    }
+
+    /// A client broke the protocol.
+    pub fn breached(&self, kind: Breach) {
+        if let Some(count) = self.breaches.at(kind as usize) {
+            count.inc();
+        }
     }
 
     /// A handshake came to nothing.

@@ -65,6 +65,7 @@ fn the_exposition_is_openmetrics() {
     metrics.proxy.connections.closed();
     metrics.proxy.connections.refused_to_client();
     metrics.proxy.connections.handshake_failed(HandshakeFailure::Timeout);
+    metrics.proxy.connections.breached(Breach::Flood);
     metrics.proxy.streams.opened(StreamKind::WebSocket);
     metrics.proxy.streams.opened(StreamKind::WebSocket);
     metrics

@@ -197,6 +197,8 @@ async fn nobody_is_told_which_program_refuses() {
     assert_eq!(raw.hear_one().await.status(), Some(200));
     raw.say("no request at all\r\n\r\n").await;
     is_nobodys(&raw.hear().await);
+    let counted = scene.metric("sekisho_protocol_breaches_total{kind=\"head\"}").await;
+    assert!(counted >= 2, "what is no request is counted apart: {counted}");
     let connect = scene
         .house
         .visitor()

@@ -52,6 +52,12 @@ impl Scene {
         kib << 10
     }
 
+    /// So many clients at least are counted for breaking the protocol in this way.
+    async fn counts(&self, kind: &str, least: u64) {
+        let series = format!("sekisho_protocol_breaches_total{{kind=\"{kind}\"}}");
+        eventually(&series, async || (self.metric(&series).await >= least).then_some(())).await;
+    }
+
     /// Others are served, and what a flood made has gone.
     async fn stands(&self, before: u64, what: &str) {
         assert!(self.visitor.passes().await, "others are served after {what}");
@@ -112,6 +118,7 @@ async fn streams_that_are_reset_as_soon_as_they_begin_end_the_connection() {
     assert!(frames.closes_within(SOON).await);
     let reached = scene.house.upstream.count() - before.0;
     assert!(reached < 200, "{reached} of 2000 reset requests reached the upstream");
+    scene.counts("http2-flood", 1).await;
     scene.stands(before.1, "a rapid reset").await;
 }
 
@@ -137,6 +144,7 @@ async fn a_head_without_an_end_is_cut_whatever_its_pieces() {
         );
     }
     assert_eq!(scene.house.upstream.count(), before.0);
+    scene.counts("http2-flood", 1).await;
     scene.stands(before.1, "a flood of CONTINUATION").await;
 }
 
@@ -452,6 +460,7 @@ async fn one_connection_has_no_more_streams_than_it_is_told() {
         (RST_STREAM, 9, Some(REFUSED_STREAM)),
         "{heard:?}"
     );
+    scene.counts("http2-streams", 1).await;
     let slow = || {
         scene
             .house

@@ -62,6 +62,10 @@ async fn one_client_cannot_take_every_connection() {
     }
     assert!(refused >= 4, "{refused} of 12 were refused");
     drop(held);
+    let counted = scene
+        .metric("sekisho_connections_refused_total{reason=\"per-client\"}")
+        .await;
+    assert!(counted >= 4, "{counted} of them are counted");
     crate::harness::eventually("room for another connection", async || {
         scene.house.visitor().connect(&[b"http/1.1"]).await.ok().map(drop)
     })
@@ -80,6 +84,10 @@ async fn all_clients_together_cannot_take_more_connections_than_there_are() {
     }
     assert!(held.len() <= 6, "{} of 6 places are taken", held.len());
     drop(held);
+    let counted = scene
+        .metric("sekisho_connections_refused_total{reason=\"total\"}")
+        .await;
+    assert!(counted >= 4, "{counted} of them are counted");
     eventually("room for another connection", async || {
         scene.house.visitor().connect(&[b"http/1.1"]).await.ok().map(drop)
     })
