@@ -188,7 +188,9 @@ impl Upstream {
              of the same web client are written as a list: [\"http://10.0.0.1:5000\", \"http://10.0.0.2:5000\"]. Over \
              anything but this machine or a trusted network use https, since what travels here includes the signed \
              statement of who is asking. The web client must be reachable through the gateway alone. Names are looked up \
-             again every 30 seconds; each address counts as a server.",
+             again every 30 seconds; each address counts as a server. A request that cannot be sent to one goes to another, to three in all; one \
+             that is lost on the way does if making it twice changes nothing (GET, PUT, DELETE and their like) and none of its \
+             answer is there yet.",
             &Addresses,
             Slot::Required(&mut self.servers),
         );

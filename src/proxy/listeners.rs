@@ -53,8 +53,8 @@ const LINGER: Duration = Duration::from_secs(5);
 /// How often a stop looks whether requests are under way.
 const LOOK: Duration = Duration::from_millis(100);
 /// A request is tried at most this often: on a connection that was closed as idle in that moment, where nothing is sent;
-/// on one that had died, after which only idempotent ones are sent again; and on another.
-const TRIES: usize = 3;
+/// on one that had died, after which only idempotent ones are sent again; and on two other servers.
+const TRIES: usize = 4;
 
 /// On what terms connections are taken.
 pub struct FrontTerms {

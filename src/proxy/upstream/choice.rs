@@ -31,14 +31,14 @@ impl Turn {
         }
     }
 
-    /// A server that is in; when all are out, any: to try is better than to refuse. Never `avoid`, which has just failed.
+    /// A server that is in; when all are out, any: to try is better than to refuse. Never `avoid`, which have just failed.
     pub fn choose(
         &self,
         servers: &[Arc<Server>],
-        avoid: Option<&Arc<Server>>,
+        avoid: &[Arc<Server>],
         now: impl FnOnce() -> Instant,
     ) -> Option<Arc<Server>> {
-        let welcome = |server: &Arc<Server>| avoid.is_none_or(|avoid| !Arc::ptr_eq(avoid, server));
+        let welcome = |server: &Arc<Server>| !avoid.iter().any(|avoid| Arc::ptr_eq(avoid, server));
         if let [only] = servers {
             return welcome(only).then(|| Arc::clone(only));
         }
@@ -105,7 +105,7 @@ mod tests {
     fn each_server_has_its_turn() {
         let (servers, turn, now) = (servers(3), Turn::new(Balance::RoundRobin), Instant::now());
         let chosen: Vec<_> = (0..6)
-            .map(|_| index(&servers, turn.choose(&servers, None, || now)).unwrap())
+            .map(|_| index(&servers, turn.choose(&servers, &[], || now)).unwrap())
             .collect();
         assert_eq!(chosen, [0, 1, 2, 0, 1, 2]);
     }
@@ -114,7 +114,7 @@ mod tests {
     fn the_least_busy_server_is_chosen_and_a_seat_is_given_back_when_it_is_dropped() {
         let (servers, turn, now) = (servers(3), Turn::new(Balance::LeastConnections), Instant::now());
         let seats: Vec<Seat> = (0..6)
-            .map(|_| Seat::take(turn.choose(&servers, None, || now).unwrap()))
+            .map(|_| Seat::take(turn.choose(&servers, &[], || now).unwrap()))
             .collect();
         assert!(servers.iter().all(|server| server.open() == 2), "{servers:?}");
         let mut seats = seats.into_iter();
@@ -122,7 +122,7 @@ mod tests {
         let free = Arc::clone(left.server());
         drop(left);
         for _ in 0..5 {
-            assert!(Arc::ptr_eq(&turn.choose(&servers, None, || now).unwrap(), &free));
+            assert!(Arc::ptr_eq(&turn.choose(&servers, &[], || now).unwrap(), &free));
         }
         drop(seats);
         assert!(servers.iter().all(|server| server.open() == 0), "{servers:?}");
@@ -133,11 +133,11 @@ mod tests {
         let (servers, turn, now) = (servers(2), Turn::new(Balance::RoundRobin), Instant::now());
         take_out(&servers[0], now);
         for _ in 0..4 {
-            assert_eq!(index(&servers, turn.choose(&servers, None, || now)), Some(1));
+            assert_eq!(index(&servers, turn.choose(&servers, &[], || now)), Some(1));
         }
         take_out(&servers[1], now);
         assert!(
-            turn.choose(&servers, None, || now).is_some(),
+            turn.choose(&servers, &[], || now).is_some(),
             "never refused without a try"
         );
     }
@@ -146,10 +146,10 @@ mod tests {
     fn a_second_try_goes_to_another_server_or_nowhere() {
         let (two, turn, now) = (servers(2), Turn::new(Balance::RoundRobin), Instant::now());
         for _ in 0..4 {
-            assert_eq!(index(&two, turn.choose(&two, Some(&two[0]), || now)), Some(1));
+            assert_eq!(index(&two, turn.choose(&two, &two[..1], || now)), Some(1));
         }
         let one = servers(1);
-        assert!(turn.choose(&one, Some(&one[0]), || now).is_none());
-        assert!(turn.choose(&[], None, || now).is_none());
+        assert!(turn.choose(&one, &one, || now).is_none());
+        assert!(turn.choose(&[], &[], || now).is_none());
     }
 }

@@ -124,6 +124,9 @@ pub struct Pool {
 
 /// Names are looked up this often.
 const RESOLVE: Duration = Duration::from_secs(30);
+/// A name that has no address yet is looked up again after this time, and then less and less often: the name servers may have
+/// started later than the gateway.
+const RESOLVE_SOON: Duration = Duration::from_secs(1);
 /// Answers that are late are noticed this often.
 const SWEEP: Duration = Duration::from_millis(100);
 /// The most an HTTP/2 server may send ahead of a slow client: what memory one answer can take.
@@ -166,7 +169,7 @@ impl Pool {
         let check = self.terms.check.clone();
         async move {
             let sweeping = every(SWEEP, &pool, |pool| async move { pool.lines.sweep(Instant::now()) });
-            let resolving = every(RESOLVE, &pool, |pool| async move { pool.resolve().await });
+            let resolving = resolve_again(&pool);
             let checking = async {
                 let Some(check) = check else {
                     return std::future::pending().await;
@@ -229,6 +232,13 @@ impl Pool {
         self.servers.store(Arc::new(now));
     }
 
+    /// Whether every server has an address.
+    fn is_found(&self) -> bool {
+        let servers = self.servers.load();
+        let has = |origin| servers.iter().any(|server| Arc::ptr_eq(&server.origin, origin));
+        self.origins.iter().all(has)
+    }
+
     /// The addresses behind one server; `None` when they cannot be had.
     async fn targets(&self, address: &ServerAddress) -> Option<Vec<Target>> {
         if let Some(target) = address.fixed() {
@@ -272,14 +282,16 @@ impl Pool {
     }
 
     /// A seat on the server whose turn it is; `None` when there is none, or none but `avoid`.
-    fn seat(&self, avoid: Option<&Arc<Server>>) -> Option<Seat> {
+    fn seat(&self, avoid: &[Arc<Server>]) -> Option<Seat> {
         let servers = self.servers.load();
         self.turn.choose(&servers, avoid, Instant::now).map(Seat::take)
     }
 
-    /// Whether there is any server but this one.
-    fn has_another(&self, server: &Arc<Server>) -> bool {
-        self.servers.load().iter().any(|other| !Arc::ptr_eq(other, server))
+    /// Whether there is any server but this one and those to `avoid`.
+    fn has_another(&self, server: &Arc<Server>, avoid: &[Arc<Server>]) -> bool {
+        let is_known =
+            |other: &Arc<Server>| Arc::ptr_eq(other, server) || avoid.iter().any(|avoid| Arc::ptr_eq(other, avoid));
+        self.servers.load().iter().any(|other| !is_known(other))
     }
 
     /// A request failed on this server.
@@ -339,6 +351,18 @@ const KEEPALIVE: TcpKeepalive = TcpKeepalive {
     #[cfg(target_os = "linux")]
     user_timeout: Duration::ZERO,
 };
+
+/// Looks names up again and again, while the pool is there.
+async fn resolve_again(pool: &Weak<Pool>) {
+    let mut soon = RESOLVE_SOON;
+    loop {
+        let is_found = pool.upgrade().is_none_or(|pool| pool.is_found());
+        tokio::time::sleep(if is_found { RESOLVE } else { soon }).await;
+        soon = (2 * soon).min(RESOLVE);
+        let Some(pool) = pool.upgrade() else { return };
+        pool.resolve().await;
+    }
+}
 
 /// Does `work` now and then after each pause, while the pool is there.
 async fn every<W>(pause: Duration, pool: &Weak<Pool>, mut work: impl FnMut(Arc<Pool>) -> W)

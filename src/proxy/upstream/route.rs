@@ -21,7 +21,8 @@ use super::{Pool, Use};
 #[derive(Default)]
 pub struct Route {
     stay: Option<Stay>,
-    avoid: Option<Arc<Server>>,
+    /// Where it has failed.
+    avoid: Vec<Arc<Server>>,
     /// Anything of an answer has been passed on.
     answered: bool,
     wait: Option<Wait>,
@@ -49,6 +50,9 @@ pub struct Broken {
     /// Whether its connection had served others before.
     pub is_reused: bool,
 }
+
+/// A request is made on so many servers at most.
+const SERVERS: usize = 3;
 
 /// Marks the connections of requests that ask for a new one. No pool has such a number.
 const AFRESH: u64 = 1 << 63;
@@ -78,7 +82,7 @@ impl Route {
         self.wait = None;
         self.line = None;
         self.stay = None;
-        let Some(seat) = pool.seat(self.avoid.as_ref()) else {
+        let Some(seat) = pool.seat(&self.avoid) else {
             return Error::e_explain(ErrorType::HTTPStatus(502), NO_SERVER);
         };
         let line = pool.lines.dial();
@@ -174,12 +178,8 @@ impl Route {
 
     /// The server could not be connected to. Nothing has been sent, so any request may go to another one.
     pub fn unreachable(&mut self, error: &mut Error) {
-        let elsewhere = self.stay.as_ref().is_some_and(|stay| {
-            let server = stay.seat.server();
-            stay.pool.failed(server, &format!("no connection: {}", cause(error)));
-            stay.pool.has_another(server)
-        });
-        error.set_retry(elsewhere && self.leave());
+        self.failed(&format!("no connection: {}", cause(error)));
+        error.set_retry(self.has_another() && self.leave());
     }
 
     /// The request broke off on the server. It may be made again elsewhere when that changes nothing, and nobody has heard
@@ -223,14 +223,14 @@ impl Route {
 
     fn has_another(&self) -> bool {
         let stay = self.stay.as_ref();
-        stay.is_some_and(|stay| stay.pool.has_another(stay.seat.server()))
+        stay.is_some_and(|stay| stay.pool.has_another(stay.seat.server(), &self.avoid))
     }
 
-    /// Goes elsewhere next time; `false` when it has gone elsewhere before.
+    /// Goes elsewhere next time; `false` when it has been on enough servers.
     fn leave(&mut self) -> bool {
-        let first = self.avoid.is_none();
-        self.avoid = self.stay.as_ref().map(|stay| Arc::clone(stay.seat.server()));
-        first
+        let left = self.stay.as_ref().map(|stay| Arc::clone(stay.seat.server()));
+        self.avoid.extend(left);
+        self.avoid.len() < SERVERS
     }
 }
 

@@ -65,7 +65,7 @@ async fn new_addresses_come_in_and_old_ones_drain() {
     let book = Book::default();
     book.write("web", &["10.0.0.1:80", "10.0.0.2:80"]);
     let pool = Pool::with_names(terms(&["web"]), Box::new(book.clone())).await.unwrap();
-    let seats = [pool.seat(None).unwrap(), pool.seat(None).unwrap()];
+    let seats = [pool.seat(&[]).unwrap(), pool.seat(&[]).unwrap()];
     let stays = Arc::clone(seats[1].server());
     pool.failed(&stays, "a test");
     book.write("web", &["10.0.0.2:80", "10.0.0.3:80"]);
@@ -86,7 +86,7 @@ async fn new_addresses_come_in_and_old_ones_drain() {
     drop(seats);
     assert_eq!(gone.open(), 0);
     for _ in 0..4 {
-        assert!(!Arc::ptr_eq(pool.seat(None).unwrap().server(), &gone));
+        assert!(!Arc::ptr_eq(pool.seat(&[]).unwrap().server(), &gone));
     }
 }
 
@@ -115,10 +115,48 @@ async fn a_name_that_cannot_be_resolved_keeps_its_last_addresses() {
     );
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_name_without_an_address_is_looked_up_again_soon() {
+    let book = Book::default();
+    let pool = Pool::with_names(terms(&["web"]), Box::new(book.clone())).await.unwrap();
+    assert!(known(&pool).is_empty());
+    book.write("web", &["10.0.0.1:80"]);
+    let found = async {
+        while known(&pool).is_empty() {
+            tokio::time::sleep(SWEEP).await;
+        }
+    };
+    let keeping = pool.keep(CancellationToken::new());
+    tokio::select! {
+        () = keeping => unreachable!("the pool is there"),
+        found = tokio::time::timeout(RESOLVE / 2, found) => found.unwrap(),
+    }
+}
+
+#[tokio::test]
+async fn a_request_goes_on_to_a_third_server_and_no_further() {
+    let pool = Pool::new(terms(&["10.0.0.1", "10.0.0.2", "10.0.0.3", "10.0.0.4"]))
+        .await
+        .unwrap();
+    let (mut route, mut been) = (Route::default(), Vec::new());
+    loop {
+        route.next(&pool).unwrap();
+        been.push(route.server().unwrap().to_string());
+        let mut error = pingora::Error::new(pingora::ErrorType::ConnectRefused);
+        route.unreachable(&mut error);
+        if !error.retry() {
+            break;
+        }
+    }
+    been.sort_unstable();
+    been.dedup();
+    assert_eq!(been.len(), 3, "{been:?}");
+}
+
 #[tokio::test]
 async fn a_chosen_status_is_a_failure_and_another_one_is_an_answer() {
     let pool = Pool::new(terms(&["10.0.0.1", "10.0.0.2"])).await.unwrap();
-    let server = Arc::clone(pool.seat(None).unwrap().server());
+    let server = Arc::clone(pool.seat(&[]).unwrap().server());
     pool.answered(&server, 500);
     assert!(pool.health().iter().all(|health| health.is_in));
     pool.answered(&server, 503);
@@ -155,7 +193,7 @@ async fn connections_of_two_pools_are_not_each_other_s() {
     let (one, other) = (terms(&["10.0.0.1"]), terms(&["10.0.0.1"]));
     let (one, other) = (Pool::new(one).await.unwrap(), Pool::new(other).await.unwrap());
     let hash = |pool: &Arc<Pool>| {
-        let seat = pool.seat(None).unwrap();
+        let seat = pool.seat(&[]).unwrap();
         pool.peer(seat.server(), Use::Requests, None).unwrap().reuse_hash()
     };
     assert_eq!(hash(&one), hash(&one));
