@@ -58,6 +58,13 @@ impl<'a> AccessLine<'a> {
         }
     }
 
+    /// The same, from this peer where the head was refused before anybody asked whose it is.
+    #[must_use]
+    pub fn or_from(mut self, peer: impl FnOnce() -> Option<IpAddr>) -> Self {
+        self.client = self.client.or_else(|| peer().map(ClientAddr::new));
+        self
+    }
+
     /// The same, to be kept when the request's own state is gone.
     pub fn into_owned(self) -> AccessLine<'static> {
         let own = |text: Cow<'_, str>| Cow::Owned(text.into_owned());

@@ -35,6 +35,7 @@ use super::measure::Measures;
 use super::page_guard::PageGuard;
 use super::pulse::Told;
 use super::question;
+use super::reception;
 use super::refusal;
 use super::requests::Requests;
 use super::sites;
@@ -420,7 +421,8 @@ impl ProxyHttp for Gateway {
             .map_or(0, |response| response.status.as_u16());
         self.parts.measures.done(exchange, status);
         if tracing::enabled!(target: "sekisho::access", tracing::Level::INFO) {
-            AccessLine::of(session.req_header(), exchange).write(status);
+            let line = AccessLine::of(session.req_header(), exchange);
+            line.or_from(|| reception::peer(session)).write(status);
         }
     }
 

@@ -1,6 +1,8 @@
 //! The first look at a request: what could be read in two ways is refused, and where it comes from and for which site
 //! it is are told.
 
+use std::net::IpAddr;
+
 use http::header::HOST;
 use http::{HeaderValue, Version};
 use pingora::http::RequestHeader;
@@ -14,7 +16,7 @@ use crate::web::Failure;
 use super::client::TrustedProxies;
 use super::destination;
 use super::exchange::Exchange;
-use super::framing::{self, HeadLimits};
+use super::framing::{self, HeadLimits, HeadProblem};
 use super::headers::Origin;
 
 /// Receives requests.
@@ -45,26 +47,23 @@ impl Reception {
     /// Walks 1 to 3: refuses what could be read in two ways, and tells where the request comes from.
     pub fn receive<'a>(&self, session: &'a Session, exchange: &mut Exchange) -> Result<RequestPath<'a>, Refused> {
         let head = session.req_header();
-        if let Some(h1) = session.as_http1() {
-            framing::check(&h1.get_headers_raw_bytes(), self.limits).map_err(|problem| {
-                tracing::info!(request = &*exchange.request_id, %problem, "refused");
-                Refused(match problem {
-                    framing::HeadProblem::TooLarge | framing::HeadProblem::TooManyFields => Failure::HeadTooLarge,
-                    _ => Failure::BadRequest,
-                })
-            })?;
-        } else if let Err(problem) = framing::check_fields(&head.headers) {
+        let checked = match session.as_http1() {
+            Some(h1) => framing::check(&h1.get_headers_raw_bytes(), self.limits),
+            None => framing::check_fields(&head.headers).and_then(|()| measure(head, self.limits)),
+        };
+        checked.map_err(|problem| {
             tracing::info!(request = &*exchange.request_id, %problem, "refused");
-            return Err(Refused(Failure::BadRequest));
-        } else if head.headers.len() > self.limits.fields || head_bytes(head) > self.limits.bytes {
-            return Err(Refused(Failure::HeadTooLarge));
-        }
+            Refused(match problem {
+                HeadProblem::TooLarge | HeadProblem::TooManyFields => Failure::HeadTooLarge,
+                _ => Failure::BadRequest,
+            })
+        })?;
         if !method::is_forwarded(head.method.as_str()) {
             return Err(Refused(Failure::MethodNotAllowed {
                 allow: "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS",
             }));
         }
-        let (origin, host) = self.origin(session)?;
+        let (origin, host) = self.origin(session, &exchange.request_id)?;
         exchange.origin = Some(origin);
         exchange.host = Some(host);
         let path = std::str::from_utf8(head.raw_path()).ok().map(without_query);
@@ -83,13 +82,9 @@ impl Reception {
     }
 
     /// The client, and the host it asked for, which must be a site's.
-    fn origin(&self, session: &Session) -> Result<(Origin, usize), Refused> {
+    fn origin(&self, session: &Session, request: &str) -> Result<(Origin, usize), Refused> {
         let head = session.req_header();
-        let peer = session
-            .client_addr()
-            .and_then(|address| address.as_inet())
-            .map(|address| address.ip().to_canonical())
-            .ok_or(Refused(Failure::BadRequest))?;
+        let peer = peer(session).ok_or(Refused(Failure::BadRequest))?;
         let authority = head.uri.authority().map(http::uri::Authority::as_str);
         let mut hosts = head.headers.get_all(HOST).iter();
         let field = match (hosts.next(), hosts.next()) {
@@ -107,7 +102,10 @@ impl Reception {
             (None, None) => return Err(Refused(Failure::BadRequest)),
         };
         let door = as_doors_name(host);
-        let number = self.sites.host(door).ok_or(Refused(Failure::Misdirected))?;
+        let number = self.sites.host(door).ok_or_else(|| {
+            tracing::info!(request, host = door, problem = "no door has this host", "refused");
+            Refused(Failure::Misdirected)
+        })?;
         let origin = Origin {
             client: self.trusted.resolve(peer, &head.headers),
             peer,
@@ -118,6 +116,12 @@ impl Reception {
         };
         Ok((origin, number))
     }
+}
+
+/// The other end of the connection.
+pub fn peer(session: &Session) -> Option<IpAddr> {
+    let address = session.client_addr()?.as_inet()?;
+    Some(address.ip().to_canonical())
 }
 
 /// A target without its query.
@@ -134,6 +138,17 @@ pub fn strip_absolute(target: &str) -> Option<&str> {
         .strip_prefix("https://")
         .or_else(|| target.strip_prefix("http://"))?;
     rest.find('/').and_then(|slash| rest.get(slash..))
+}
+
+/// Judges the size of a head that came over HTTP/2.
+fn measure(head: &RequestHeader, limits: HeadLimits) -> Result<(), HeadProblem> {
+    if head.headers.len() > limits.fields {
+        return Err(HeadProblem::TooManyFields);
+    }
+    if head_bytes(head) > limits.bytes {
+        return Err(HeadProblem::TooLarge);
+    }
+    Ok(())
 }
 
 fn head_bytes(head: &RequestHeader) -> usize {

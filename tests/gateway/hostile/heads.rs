@@ -3,6 +3,7 @@
 use http::Method;
 
 use super::{Heard, Scene};
+use crate::harness::eventually;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_sound_request_on_a_bare_connection_passes() {
@@ -112,6 +113,22 @@ async fn a_request_for_another_host_is_misdirected() {
     ] {
         scene.refuses(request, &[400, 421]).await;
     }
+    // Strangers are told nothing; the log says for whom they asked, and where they came from.
+    let is_told = |words: &[&str]| {
+        let printed = scene.house.gateway.printed();
+        printed
+            .lines()
+            .any(|line| words.iter().all(|word| line.contains(word)))
+            .then_some(())
+    };
+    let (why, line) = (
+        ["\"host\":\"evil.example\"", "no door has this host"],
+        ["\"status\":421", "\"client\":\"127.0.0.1\""],
+    );
+    eventually("the log to say so", async || {
+        is_told(&why).and_then(|()| is_told(&line))
+    })
+    .await;
     let agrees = scene
         .say("GET https://in.test/x HTTP/1.1\r\nHost: in.test\r\n{cookie}Connection: close\r\n\r\n")
         .await;
