@@ -112,6 +112,9 @@ fn in_manner(manner: Manner, exchange: &Exchange, refusal: Response<Bytes>) -> R
         Manner::Verdict => StatusCode::FORBIDDEN,
         // The way on to another protocol is the proxy's; it carries no such answer.
         _ if status.is_informational() => StatusCode::UNAUTHORIZED,
+        // A preflight is answered with a success, which these proxies would take for a yes.
+        Manner::Forward if status.is_success() => StatusCode::UNAUTHORIZED,
+        Manner::Prefixed if status == StatusCode::OK => StatusCode::UNAUTHORIZED,
         Manner::Forward => return with_host(refusal, exchange),
         Manner::Refusal | Manner::Prefixed => return refusal,
     };

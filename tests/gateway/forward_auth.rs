@@ -31,6 +31,7 @@ const ASKING: &str = r#"
     [access]
     rules = ["groups admins /admin/*", "public /office/* from 203.0.113.0/24"]
     public = ["/assets/*"]
+    cross_origin = ["https://app.example.com /api/* with preflight"]
 "#;
 
 /// Names that the gateway never lets a client use, and some ways to spell them.
@@ -738,6 +739,14 @@ async fn traefik_is_answered_as_its_client_is_to_be() {
     assert_eq!(field(&head, "location"), None);
     let insecure = traefik("GET", "/x", &cookie, "").replace("Proto: https", "Proto: http");
     assert_eq!(ask(&house, line, &insecure).await.0, 400);
+
+    // What the gateway answers by itself with a success would be a yes to Traefik and Caddy.
+    let preflight = "Origin: https://app.example.com\nAccess-Control-Request-Method: POST\n";
+    for line in [line, "GET /.sekisho/auth/caddy"] {
+        let asking = traefik("OPTIONS", "/api/x", "x=y", preflight);
+        let (status, head, _) = ask(&house, line, &asking).await;
+        assert_eq!((status, field(&head, ASSERTION)), (401, None), "{line}: {head}");
+    }
 
     // Rules about networks speak of the client, not of the proxy.
     let office = traefik("GET", "/office/x", "x=y", "").replace("198.51.100.7", "203.0.113.7");
