@@ -512,6 +512,57 @@ mod tests {
         }
     }
 
+    /// Where another proxy forwards, its configuration has to do what [`Protected::strip`] does. Envoy is told in the answer
+    /// to take off the four that carry an identity, and Traefik overwrites the address itself.
+    #[test]
+    fn the_documented_proxies_take_off_whatever_the_gateway_takes_off() {
+        const OTHERS: [(&str, &str, &[&str]); 4] = [
+            (
+                "proxy_set_header ",
+                include_str!("../../docs/forward-auth/nginx.conf"),
+                &[],
+            ),
+            (
+                "request_header -",
+                include_str!("../../docs/forward-auth/Caddyfile"),
+                &[],
+            ),
+            (
+                "",
+                include_str!("../../docs/forward-auth/traefik.yml"),
+                &[
+                    "remote-user",
+                    "remote-name",
+                    "remote-email",
+                    "remote-groups",
+                    "x-real-ip",
+                ],
+            ),
+            (
+                "- ",
+                include_str!("../../docs/forward-auth/envoy.yaml"),
+                &["remote-user", "remote-name", "remote-email", "remote-groups"],
+            ),
+        ];
+        for (beginning, file, otherwise) in OTHERS {
+            let lines = file.lines().filter_map(|line| line.trim().strip_prefix(beginning));
+            let words = lines.filter_map(|line| line.split([' ', ':']).next());
+            let taken_off: Vec<String> = words.map(str::to_lowercase).collect();
+            let is_taken_off = |name: &str| {
+                let is_like = |word: &String| match (word.strip_prefix('*'), word.strip_suffix('*')) {
+                    (Some(_), Some(_)) => name.contains(word.trim_matches('*')),
+                    (Some(end), None) => name.ends_with(end),
+                    (None, Some(start)) => name.starts_with(start),
+                    (None, None) => name == word,
+                };
+                taken_off.iter().any(is_like)
+            };
+            let left: Vec<_> = ALWAYS.iter().filter(|name| !is_taken_off(name)).collect();
+            let left: Vec<_> = left.into_iter().filter(|name| !otherwise.contains(name)).collect();
+            assert!(left.is_empty(), "{beginning}: {left:?}");
+        }
+    }
+
     #[test]
     fn every_header_that_asks_for_another_method_is_heard() {
         let mut headers = HeaderMap::new();
