@@ -1,12 +1,14 @@
 //! Signed assertions that may serve several requests of one party.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 use bytes::Bytes;
 use jiff::Timestamp;
 
 use super::assertion::AssertionTerms;
+use super::session::later;
 
 /// For each audience, the assertion last signed.
 #[derive(Debug, Default)]
@@ -19,18 +21,24 @@ pub struct Pass {
     pub jwt: Bytes,
     /// What it was signed under, the audience among it.
     pub terms: Arc<AssertionTerms>,
+    /// When it was signed: nobody accepts it before.
+    pub signed_at: Timestamp,
     /// From then on a fresh one is signed.
     pub refresh_at: Timestamp,
 }
 
+/// By so much two requests at once may differ about the time.
+const SLACK: Duration = Duration::from_secs(1);
+
 impl Passes {
-    /// The assertion last signed under these terms, while it may still be reused.
+    /// The assertion last signed under these terms, while it may still be reused. Not one that was signed by a clock which
+    /// has been set back since: web clients would refuse it, or believe it for too long.
     pub fn of(&self, terms: &Arc<AssertionTerms>, now: Timestamp) -> Option<Bytes> {
         let passes = self.0.load();
         let passes = passes.as_ref()?;
         let same = |pass: &&Pass| Arc::ptr_eq(&pass.terms, terms) || pass.terms == *terms;
         let pass = passes.iter().find(same)?;
-        (now < pass.refresh_at).then(|| pass.jwt.clone())
+        (pass.signed_at <= later(now, SLACK) && now < pass.refresh_at).then(|| pass.jwt.clone())
     }
 
     /// Remembers a freshly signed assertion, in the place of the one for the same audience and of those whose time has
@@ -51,8 +59,6 @@ impl Passes {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::super::session::tests::at;
     use super::*;
 
@@ -70,6 +76,7 @@ mod tests {
         Pass {
             jwt: Bytes::from(audience.to_owned()),
             terms: terms(audience),
+            signed_at: at(0),
             refresh_at: at(refresh),
         }
     }
@@ -86,6 +93,21 @@ mod tests {
         assert!(passes.of(&Arc::new(renamed), at(0)).is_none(), "signed by another name");
         passes.drop_all();
         assert!(passes.of(&terms("phone"), at(0)).is_none());
+    }
+
+    #[test]
+    fn an_assertion_from_a_clock_that_was_ahead_is_not_reused_once_that_is_set_back() {
+        let passes = Passes::default();
+        let ahead = Pass {
+            signed_at: at(600),
+            ..pass("phone", 630)
+        };
+        passes.keep(&ahead, at(600));
+        assert!(passes.of(&terms("phone"), at(600)).is_some());
+        assert!(passes.of(&terms("phone"), at(599)).is_some(), "another request");
+        assert!(passes.of(&terms("phone"), at(598)).is_none());
+        passes.keep(&pass("phone", 30), at(0));
+        assert!(passes.of(&terms("phone"), at(0)).is_some(), "in its place");
     }
 
     #[test]

@@ -107,6 +107,7 @@ impl Gateway {
         let pass = Pass {
             jwt: jwt.clone(),
             terms: Arc::clone(terms),
+            signed_at: now,
             refresh_at: later(now, terms.life / 2),
         };
         passes.keep(&pass, now);

@@ -326,6 +326,7 @@ async fn a_key_change_is_told_and_every_pass_can_be_dropped() {
     let pass = Pass {
         jwt: bytes::Bytes::from_static(b"jwt"),
         terms: Arc::clone(&terms),
+        signed_at: at(0),
         refresh_at: at(1000),
     };
     fetched.passes().keep(&pass, at(0));
