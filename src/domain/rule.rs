@@ -244,6 +244,8 @@ mod tests {
             ("deny /a/*", "public /a", false),
             ("deny GET /a/*", "public /a/b", false),
             ("deny GET,POST /a/*", "public GET /a/b", true),
+            ("deny GET /a/*", "public HEAD /a/b", true),
+            ("deny HEAD /a/*", "public GET /a/b", false),
             ("deny /a/* from 10.0.0.0/8", "public /a/b from 10.1.0.0/16", true),
             ("deny /a/* from 10.0.0.0/8", "public /a/b", false),
             ("deny /a/* at in.test", "public /a/b", false),

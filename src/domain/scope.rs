@@ -130,7 +130,7 @@ impl Scope {
             mine.is_empty() || (!theirs.is_empty() && theirs.iter().all(|host| mine.contains(host)))
         };
         let methods = self.methods.is_empty()
-            || (!other.methods.is_empty() && other.methods.iter().all(|m| self.methods.contains(m)));
+            || (!other.methods.is_empty() && other.methods.iter().all(|m| self.speaks_of_method(m)));
         let networks = self.networks.is_empty()
             || (!other.networks.is_empty()
                 && other
