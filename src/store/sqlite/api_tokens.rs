@@ -2,11 +2,12 @@
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use sqlx::query;
+use sqlx::sqlite::SqliteRow;
+use sqlx::{Row, query};
 
 use super::SqliteStore;
 use super::events::record;
-use super::rows::{self, ms};
+use super::rows::{self, Trouble, ms};
 use super::sessions::note;
 use crate::domain::api_token::{ApiToken, ApiTokenId, LastUse};
 use crate::domain::event::Consequences;
@@ -64,7 +65,7 @@ impl ApiTokens for SqliteStore {
             let found = query("SELECT * FROM api_tokens ORDER BY created_at DESC, id DESC")
                 .fetch_all(&self.readers)
                 .await?;
-            found.iter().map(rows::api_token).collect()
+            found.iter().filter_map(|row| readable(row).transpose()).collect()
         })
         .await
     }
@@ -122,5 +123,18 @@ impl ApiTokens for SqliteStore {
             Ok(removed.rows_affected())
         })
         .await
+    }
+}
+
+/// A token that cannot be understood opens nothing, and keeps nobody from seeing and revoking the others.
+fn readable(row: &SqliteRow) -> Result<Option<ApiToken>, Trouble> {
+    let id: String = row.try_get("id")?;
+    match rows::api_token(row) {
+        Ok(token) => Ok(Some(token)),
+        Err(trouble) => {
+            let fault = trouble.into_fault(format!("could not read API token {id}"));
+            tracing::error!(fault = fault.chain(), "an API token cannot be read, and opens nothing");
+            Ok(None)
+        }
     }
 }

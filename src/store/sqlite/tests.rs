@@ -9,6 +9,8 @@ use uuid::Uuid;
 
 use super::*;
 use crate::domain::account::{Account, AccountId, AccountState, Email, Extension, LoginName};
+use crate::domain::api_token::tests::token as api_token;
+use crate::domain::api_token::{ApiToken, ApiTokenId};
 use crate::domain::event::{Actor, Consequences, Event, Fact};
 use crate::domain::outbox::Matter;
 use crate::domain::password::PasswordHash;
@@ -16,7 +18,7 @@ use crate::domain::session::later;
 use crate::domain::session::tests::{account, at, session};
 use crate::domain::ticket::{Purpose, Ticket};
 use crate::domain::token::TokenDigest;
-use crate::ports::{Accounts, Creation, EventFilter, Events, Outbox, Redemption, Room, Sessions, Tickets};
+use crate::ports::{Accounts, ApiTokens, Creation, EventFilter, Events, Outbox, Redemption, Room, Sessions, Tickets};
 
 async fn open() -> (TempDir, SqliteStore) {
     let directory = tempfile::tempdir().unwrap();
@@ -344,6 +346,27 @@ async fn a_row_that_cannot_be_understood_is_corrupt() {
         assert!(matches!(fault, Fault::Corrupt { .. }), "{column}: {}", fault.chain());
         assert!(fault.chain().contains(column), "{}", fault.chain());
     }
+}
+
+#[tokio::test]
+async fn an_api_token_that_cannot_be_read_opens_nothing_and_hides_no_other_one() {
+    let (_directory, store) = open().await;
+    let token = |number: u8, name| ApiToken {
+        id: ApiTokenId::new(Uuid::from_u128(number.into())),
+        digest: TokenDigest::from_bytes([number; 32]),
+        ..api_token(name, &["GET /api/*"])
+    };
+    let (broken, sound) = (token(1, "broken"), token(2, "sound"));
+    for token in [&broken, &sound] {
+        ApiTokens::add(&store, token, Consequences::default()).await.unwrap();
+    }
+    query("UPDATE api_tokens SET scopes_json = '[\"BIND /dav/*\"]' WHERE name = 'broken'")
+        .execute(&store.writer)
+        .await
+        .unwrap();
+    assert_eq!(ApiTokens::list(&store).await.unwrap(), [sound]);
+    let opened = ApiTokens::find(&store, &broken.digest).await;
+    assert!(matches!(opened, Err(Fault::Corrupt { .. })), "{opened:?}");
 }
 
 /// Time tells who is there when only they have a row to fetch and to decode.
