@@ -31,9 +31,10 @@ pub fn is_forwarded(method: &str) -> bool {
 }
 
 /// Whether a request of this method can name further paths in its body, which nobody reads here: a REPORT asks for any
-/// resources by their addresses (RFC 4791 section 7.9), and a SEARCH says where to look (RFC 5323 section 5.5).
+/// resources by their addresses (RFC 4791 section 7.9), and a SEARCH says where to look (RFC 5323 section 5.5). BIND and its
+/// kin come only as what a POST asks to be taken for.
 pub fn names_paths_within(method: &str) -> bool {
-    ["REPORT", "SEARCH"].contains(&method)
+    ["REPORT", "SEARCH", "BIND", "REBIND", "UNBIND"].contains(&method)
 }
 
 #[cfg(test)]

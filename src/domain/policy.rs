@@ -434,7 +434,12 @@ mod tests {
         assert!(judge(&open, "/dav/", "REPORT", &[]) && judge(&open, "/dav/", "SEARCH", &[]));
         for closed in ["deny /dav/private/*", "groups admins /admin/*"] {
             let policy = policy(&[closed, "signed-in /*"]);
-            for (method, instead) in [("REPORT", &[][..]), ("SEARCH", &[]), ("POST", &["REPORT"])] {
+            for (method, instead) in [
+                ("REPORT", &[][..]),
+                ("SEARCH", &[]),
+                ("POST", &["REPORT"]),
+                ("POST", &["BIND"]),
+            ] {
                 assert!(!judge(&policy, "/dav/", method, instead), "{closed}: {method}");
             }
             assert!(judge(&policy, "/dav/", "PROPFIND", &[]) && judge(&policy, "/dav/", "POST", &[]));
