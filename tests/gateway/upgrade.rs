@@ -451,6 +451,31 @@ async fn a_new_process_that_fails_late_leaves_every_socket_to_the_old_one() {
     assert!(!place.exists());
 }
 
+/// Says that it could serve, and then nothing any more.
+const NEVER_READY: &str = r#"
+say() { printf "\\000\\000\\000\\$(printf %03o ${#1})%s" "$1" >&0; }
+say "{\"here\":{\"process\":$$}}"
+say '"prepared"'
+echo $$ > draft && mv draft prepared
+exec sleep 600"#;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stop_during_an_upgrade_waits_for_no_new_program_and_leaves_none_behind() {
+    let house = House::installed("").await;
+    house.install(Program::Script(NEVER_READY));
+    let stopping = async {
+        let prepared = house.gateway.home().join("prepared");
+        let new = eventually("the new program", async || fs::read_to_string(&prepared).ok()).await;
+        house.gateway.signal("TERM");
+        new.trim().parse().unwrap()
+    };
+    let (upgrade, new) = tokio::join!(house.gateway.upgrade(), stopping);
+    assert!(upgrade.err.contains("the gateway stops"), "{upgrade:?}");
+    let ended = eventually("the old program to end", async || house.gateway.ended()).await;
+    assert!(ended.success());
+    assert!(!house.gateway.is_running(new));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_service_manager_hears_which_process_is_the_gateway() {
     let house = House::closed("").await;

@@ -6,8 +6,9 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
+use rustix::io::Errno;
 use rustix::net::{
-    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags,
+    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, recv,
     recvmsg, sendmsg,
 };
 use serde::Serialize;
@@ -39,6 +40,20 @@ impl Channel {
         self.0.set_write_timeout(Some(limit))?;
         self.0.write_all(&length.to_be_bytes())?;
         self.0.write_all(&text)
+    }
+
+    /// Whether there is something to hear by then, be it that there is nobody.
+    pub fn has_word(&self, by: Instant) -> io::Result<bool> {
+        let left = by.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Ok(false);
+        }
+        self.0.set_read_timeout(Some(left))?;
+        match recv(&self.0, &mut [0; 1], RecvFlags::PEEK) {
+            Ok(_) | Err(Errno::CONNRESET) => Ok(true),
+            Err(Errno::AGAIN | Errno::INTR) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Hears what the other end says before `deadline`. [`io::ErrorKind::UnexpectedEof`]: there is nobody.
@@ -146,5 +161,19 @@ mod tests {
             .hear::<Said>(Instant::now() + Duration::from_millis(20))
             .unwrap_err();
         assert_eq!(late.kind(), io::ErrorKind::TimedOut);
+    }
+
+    #[test]
+    fn whether_something_was_said_is_seen_without_hearing_it() {
+        let (mut one, other) = Channel::pair().unwrap();
+        let mut other = Channel::of(other);
+        assert!(!other.has_word(Instant::now() + Duration::from_millis(20)).unwrap());
+        one.say(&Said::Ready, Duration::from_secs(5)).unwrap();
+        for _ in 0..2 {
+            assert!(other.has_word(soon()).unwrap());
+        }
+        assert_eq!(other.hear::<Said>(soon()).unwrap(), Said::Ready);
+        drop(one);
+        assert!(other.has_word(soon()).unwrap(), "that there is nobody is worth hearing");
     }
 }

@@ -32,6 +32,11 @@ const PREPARED: Duration = Duration::from_mins(1);
 const DUTIES: Duration = Duration::from_secs(30);
 /// A program that is prepared serves within this time.
 const READY: Duration = Duration::from_secs(10);
+/// How often it is looked whether this process is to stop meanwhile.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// Why nobody takes the place of a process that ends.
+const STOPS: &str = "the gateway stops";
 
 /// What became of an upgrade.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -182,6 +187,7 @@ impl Handover {
             channel,
             child,
             process: 0,
+            stop: self.stop.clone(),
         })
     }
 
@@ -194,24 +200,31 @@ impl Handover {
         self.bequeath(&mut successor.channel)?;
         successor.expect(&Said::Prepared, deadline)?;
         if self.stop.is_cancelled() {
-            return Err("the gateway stops".to_owned());
+            return Err(STOPS.to_owned());
         }
         if !handle.block_on(self.duties.lay_down(DUTIES)) {
-            handle.block_on(async { self.duties.take_up() });
+            self.go_on(handle);
             return Err("a letter or another task under way did not end in time: try again".to_owned());
         }
         let settled = self.let_act(successor);
         if settled.is_err() {
             successor.end();
-            handle.block_on(async { self.duties.take_up() });
+            self.go_on(handle);
         }
         settled
+    }
+
+    /// Takes the duties up again, unless this process ends.
+    fn go_on(&self, handle: &Handle) {
+        if !self.stop.is_cancelled() {
+            handle.block_on(async { self.duties.take_up() });
+        }
     }
 
     /// Hands over what both hold from now on.
     fn bequeath(&self, channel: &mut Channel) -> Result<(), String> {
         let held = self.estate.lock();
-        let (lock, sockets) = held.as_ref().ok_or("the gateway stops")?;
+        let (lock, sockets) = held.as_ref().ok_or(STOPS)?;
         let estate = Estate {
             sockets: sockets.iter().map(|kept| kept.name().to_owned()).collect(),
         };
@@ -228,9 +241,9 @@ impl Handover {
         let said = successor.channel.say(&counted, READY);
         said.map_err(|error| format!("what was counted could not be handed over: {error}"))?;
         successor.expect(&Said::Ready, Instant::now() + READY)?;
-        if let Some((_, sockets)) = self.estate.lock().take() {
-            sockets.into_iter().for_each(Kept::leave);
-        }
+        // Whoever asked for a stop before that did not ask for another process.
+        let (_, sockets) = self.estate.lock().take().ok_or(STOPS)?;
+        sockets.into_iter().for_each(Kept::leave);
         Ok(())
     }
 }
@@ -242,6 +255,8 @@ struct Successor {
     child: Child,
     /// 0 until it has said its number, and once it has gone.
     process: u32,
+    /// Nobody is to succeed a process that stops.
+    stop: CancellationToken,
 }
 
 impl Successor {
@@ -255,6 +270,7 @@ impl Successor {
     }
 
     fn hear(&mut self, deadline: Instant) -> Result<Said, String> {
+        self.listen(deadline)?;
         match self.channel.hear(deadline) {
             Ok(Said::Failed(why)) => Err(why),
             Ok(said) => Ok(said),
@@ -271,6 +287,21 @@ impl Successor {
                 })
             }
             Err(error) => Err(format!("the new program cannot be understood: {error}")),
+        }
+    }
+
+    /// Waits until it says something, but for no longer than this process is to serve.
+    fn listen(&self, deadline: Instant) -> Result<(), String> {
+        loop {
+            if self.stop.is_cancelled() {
+                return Err(STOPS.to_owned());
+            }
+            let now = Instant::now();
+            let has_word = self.channel.has_word(deadline.min(now + LOOK));
+            // What is wrong with the channel is said by whoever hears.
+            if now >= deadline || has_word.unwrap_or(true) {
+                return Ok(());
+            }
         }
     }
 
