@@ -97,15 +97,9 @@ impl Reloads {
         supervisor: Arc<Supervisor>,
     ) -> Self {
         let watched = watched(file, &decided.config);
-        let unchanged = Config::load(file).is_ok_and(|now| now == decided.config);
         let state = State {
             started: decided.config.clone(),
-            // What changed while the gateway started has not been seen, and is taken up as any change.
-            seen: if unchanged {
-                Stamps::of(&watched)
-            } else {
-                Stamps::default()
-            },
+            seen: seen_at_the_start(file, &decided.config, &decided.files),
             watched,
             decided: Arc::new(decided),
             unsettled: None,
@@ -293,6 +287,17 @@ fn attempt(file: &Path, lasting: &Lasting, before: &Decided, cause: Cause, handl
     Attempt { watched, seen, decided }
 }
 
+/// How everything looked that the start rested on, `read` being how the files of the configuration looked before they were
+/// read. What changed while the gateway started has not been seen, and is taken up as any change.
+fn seen_at_the_start(file: &Path, config: &Config, read: &Stamps) -> Stamps {
+    let own = Stamps::of([&file.to_owned()]);
+    if Config::load(file).is_ok_and(|now| now == *config) {
+        own.and(read.clone())
+    } else {
+        Stamps::default()
+    }
+}
+
 fn watched(file: &Path, config: &Config) -> Vec<PathBuf> {
     let mut watched = vec![file.to_owned()];
     watched.extend(config.files());
@@ -345,7 +350,29 @@ fn tell(reloaded: &Reloaded, cause: Cause) {
 
 #[cfg(test)]
 mod tests {
+    use super::*;
     use crate::config::RESTART;
+
+    #[test]
+    fn what_changed_after_it_was_read_at_the_start_is_taken_up() {
+        let home = tempfile::tempdir().unwrap();
+        let (file, logo) = (home.path().join("sekisho.toml"), home.path().join("logo.svg"));
+        let mut config = Config::default();
+        config.branding.logo = Some(logo.clone());
+        fs::write(&file, config.show()).unwrap();
+        fs::write(&logo, "one").unwrap();
+        let config = Config::load(&file).unwrap();
+        let read = Stamps::of(&config.files());
+        let changed = || seen_at_the_start(&file, &config, &read) != Stamps::of(&watched(&file, &config));
+        assert!(!changed());
+        fs::write(&logo, "longer").unwrap();
+        assert!(changed(), "a file that it names");
+        let read = Stamps::of(&config.files());
+        let changed = || seen_at_the_start(&file, &config, &read) != Stamps::of(&watched(&file, &config));
+        assert!(!changed());
+        fs::write(&file, Config::default().show()).unwrap();
+        assert!(changed(), "the file itself");
+    }
 
     /// Read at the start and again by each round in the background.
     const BOTH: &str = "assertion.rotate_every";
