@@ -207,16 +207,19 @@ pub fn follow_certificates(
     });
 }
 
-/// Ends streams whose session or API token has ended, or whose client is banned.
+/// Ends streams whose session or API token has ended, or whose client is banned. What takes nobody to know does not wait
+/// for a store that is asked about the rest.
 fn end_streams(tasks: &Tasks, lasting: &Lasting, current: &Arc<Current>) {
-    let (streams, orders, current) = (
-        Arc::clone(&lasting.streams),
-        Arc::clone(&lasting.orders),
-        Arc::clone(current),
-    );
+    let (streams, orders) = (Arc::clone(&lasting.streams), Arc::clone(&lasting.orders));
+    let in_force = Arc::clone(current);
+    tasks.every(STREAMS, "looking at the limits of open streams", move || {
+        streams.turn_away(|client| orders.bans(client));
+        streams.outlive(&in_force.charter.load().authenticate);
+        async { Ok(()) }
+    });
+    let (streams, current) = (Arc::clone(&lasting.streams), Arc::clone(current));
     tasks.every(STREAMS, "looking at the sessions of open streams", move || {
         let (streams, charter) = (Arc::clone(&streams), current.charter.load_full());
-        streams.turn_away(|client| orders.bans(client));
         async move { streams.check(&charter.authenticate, &charter.services).await }
     });
 }

@@ -34,7 +34,7 @@ use crate::domain::limits::Quota;
 use crate::domain::limits::fixed::Fixed;
 use crate::domain::limits::ledger::{Outcome, Subject};
 use crate::domain::principal::Principal;
-use crate::domain::session::{Lifetime, SessionId, SessionState};
+use crate::domain::session::{Lifetime, SessionId, SessionState, outlived};
 use crate::domain::token::{SessionToken, TokenDigest};
 use crate::ports::{Grant, Limiter, Principals, Ruling};
 
@@ -75,6 +75,8 @@ pub struct Bond {
     pub generation: u64,
     /// What the account might do by then; a digest of its role and groups.
     pub reach: u64,
+    /// When its session began: the absolute limit holds whether or not anybody can be asked about it.
+    pub since: Timestamp,
 }
 
 /// By what right a stream is open.
@@ -163,6 +165,7 @@ impl Bond {
             right,
             generation: principal.session.generation,
             reach: principal.reach(),
+            since: principal.session.created_at,
         }
     }
 
@@ -287,6 +290,11 @@ impl Authenticate {
             Standing::Stranger | Standing::Refused(Refusal::Unknown) => Some(Severed::Over(gone)),
             Standing::Refused(refusal) => Some(Severed::Over(refusal)),
         })
+    }
+
+    /// Whether a stream has outlived the absolute limit of its session. It takes nobody to know that.
+    pub fn outlived(&self, bond: &Bond) -> bool {
+        outlived(bond.since, self.world.now(), self.lifetime.absolute)
     }
 
     /// Something passed on a stream of this session that counts as use. Answered from memory and never waits; a session
@@ -658,5 +666,27 @@ mod tests {
             ..begun
         });
         assert_eq!(judged().await, None, "it was used elsewhere");
+    }
+
+    #[tokio::test]
+    async fn a_stream_has_outlived_its_session_at_the_absolute_limit_although_nobody_can_be_asked() {
+        let lifetime = Lifetime::default();
+        let begun = session();
+        let end = crate::domain::session::later(begun.created_at, lifetime.absolute);
+        let bond = Standing::Known(Arc::new(Principal::new(begun, account())))
+            .bond()
+            .unwrap();
+        for (before_the_end, over) in [(Duration::from_secs(1), false), (Duration::ZERO, true)] {
+            let shelf = Arc::new(Shelf {
+                memory: Arc::new(Principal::new(session(), account())),
+                store: Mutex::new(Err(())),
+                now: crate::domain::session::earlier(end, before_the_end),
+            });
+            let empty = Arc::new(MemoryStore::new());
+            let (_, seen) = RecordSeen::new(empty.clone(), empty);
+            let world = World::new(Arc::clone(&shelf) as _, Arc::clone(&shelf) as _);
+            let authenticate = Authenticate::new(Arc::clone(&shelf) as _, world, lifetime, seen, None);
+            assert_eq!(authenticate.outlived(&bond), over);
+        }
     }
 }

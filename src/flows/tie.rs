@@ -3,7 +3,7 @@
 use crate::domain::fault::Fault;
 use crate::domain::token::TokenDigest;
 
-use super::authenticate::{Authenticate, Bond, Severed};
+use super::authenticate::{Authenticate, Bond, Refusal, Severed};
 use super::authenticate_service::AuthenticateService;
 
 /// What an open stream ends with.
@@ -16,6 +16,14 @@ pub enum Tie {
 }
 
 impl Tie {
+    /// Why the stream must end, as far as that is known without asking anybody.
+    pub fn outlived(&self, people: &Authenticate) -> Option<Severed> {
+        match self {
+            Self::Person(bond) if people.outlived(bond) => Some(Severed::Over(Refusal::Expired)),
+            Self::Person(_) | Self::Service(_) => None,
+        }
+    }
+
     /// Why the stream must end; `None` while it may stay open. Being open does not count as use.
     pub async fn severed(
         &self,

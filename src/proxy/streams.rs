@@ -165,6 +165,15 @@ impl Streams {
         fault.map_or(Ok(()), Err)
     }
 
+    /// Ends the streams that have outlived the absolute limit of their sessions, also while the store is silent. Never waits.
+    pub fn outlive(&self, people: &Authenticate) {
+        for entry in &self.open {
+            if let Some(why) = entry.tie.and_then(|tie| tie.outlived(people)) {
+                entry.ending.end(Farewell::severed(why));
+            }
+        }
+    }
+
     /// Ends the streams of clients that are banned, whatever they are.
     pub fn turn_away(&self, is_banned: impl Fn(ClientAddr) -> bool) {
         for entry in self.open.iter().filter(|entry| entry.client.is_some_and(&is_banned)) {
@@ -196,5 +205,40 @@ const fn is_endless(kind: StreamKind) -> bool {
     match kind {
         StreamKind::WebSocket | StreamKind::Events => true,
         StreamKind::Other => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::domain::session::{Lifetime, SessionId, earlier};
+    use crate::flows::{Bond, RecordSeen, Refusal, Right};
+    use crate::store::{CachedSessions, MemoryStore};
+
+    #[test]
+    fn a_stream_ends_at_the_absolute_limit_of_its_session_although_nobody_is_asked() {
+        let (store, world, lifetime) = (Arc::new(MemoryStore::new()), crate::app::world(), Lifetime::default());
+        let (_, seen) = RecordSeen::new(store.clone(), store.clone());
+        let sessions = CachedSessions::new(store, world.clock(), 9, Duration::ZERO);
+        let people = Authenticate::new(Arc::new(sessions), world.clone(), lifetime, seen, None);
+        let streams = Arc::new(Streams::default());
+        let open = |since| {
+            let bond = Bond {
+                right: Right::Session(SessionId::new(Uuid::from_u128(7))),
+                generation: 1,
+                reach: 0,
+                since,
+            };
+            streams.bind(Some(Tie::Person(bond)), None, StreamKind::WebSocket)
+        };
+        let (old, young) = (open(earlier(world.now(), lifetime.absolute)), open(world.now()));
+        streams.outlive(&people);
+        let expired = Farewell::without_session(Some(Refusal::Expired));
+        assert_eq!(old.ending().farewell(), Some(expired));
+        assert!(young.ending().farewell().is_none());
     }
 }
