@@ -14,7 +14,7 @@ use nix::sys::socket::{Shutdown, shutdown};
 use parking_lot::Mutex;
 use pingora::upstreams::peer::{Tracer, Tracing};
 
-use super::idle::Idle;
+use super::idle::{Idle, Turn};
 
 /// The open lines to the servers of one pool.
 #[derive(Debug)]
@@ -35,7 +35,10 @@ pub struct Line {
 
 /// A request on a line; dropping it leaves the line to others.
 #[derive(Debug)]
-pub struct Used(Arc<Line>);
+pub struct Used {
+    line: Arc<Line>,
+    turn: Turn,
+}
 
 /// Where a line is. The lock is held while it is shut down and taken before it is closed, so that its number is never
 /// somebody else's by then.
@@ -128,7 +131,9 @@ impl Line {
 
     /// A request is on it from now on; `None` when it has just been given up as idle.
     pub fn take(self: &Arc<Self>) -> Option<Used> {
-        self.idle.take().then(|| Used(Arc::clone(self)))
+        let turn = self.idle.take()?;
+        let line = Arc::clone(self);
+        Some(Used { line, turn })
     }
 
     /// What tells it that its connection is closed.
@@ -158,8 +163,15 @@ impl Line {
         }
     }
 
+    /// Shuts it down with the request of this turn. One that came after it goes on.
+    pub fn shut_with(&self, turn: Turn) {
+        if self.idle.end(turn) {
+            self.shut();
+        }
+    }
+
     /// Shuts it down: what goes on there is over.
-    pub fn shut(&self) {
+    fn shut(&self) {
         if let Place::Open(fd) = *self.place.lock() {
             // Its failure means that the connection has ended by itself.
             let _ = shutdown(fd, Shutdown::Both);
@@ -181,15 +193,15 @@ impl Line {
 }
 
 impl Used {
-    /// The line.
-    pub const fn line(&self) -> &Arc<Line> {
-        &self.0
+    /// The line, and the turn of this request there.
+    pub fn turn(&self) -> (Arc<Line>, Turn) {
+        (Arc::clone(&self.line), self.turn)
     }
 }
 
 impl Drop for Used {
     fn drop(&mut self) {
-        self.0.idle.leave();
+        self.line.idle.leave();
     }
 }
 
@@ -310,6 +322,19 @@ mod tests {
         line.tracer().0.on_disconnected();
         line.shut();
         assert!(!is_shut(&far), "this could be anybody's by now");
+    }
+
+    #[test]
+    fn a_request_that_is_over_takes_no_line_from_the_next_one() {
+        let lines = Lines::new(Instant::now());
+        let (_near, far, line) = open(&lines);
+        let (_, over) = line.take().unwrap().turn();
+        let next = line.take().unwrap();
+        line.shut_with(over);
+        assert!(!is_shut(&far));
+        let (line, turn) = next.turn();
+        line.shut_with(turn);
+        assert!(is_shut(&far) && line.take().is_none());
     }
 
     #[test]

@@ -136,12 +136,12 @@ impl Route {
     }
 
     /// From now on its connection is shut down as soon as `ended` fires, and at the latest forgotten with what this
-    /// answers. It carries this request alone.
+    /// answers. It carries this request alone; by then it may have been handed on, and is left to the next one.
     pub fn cut_with(&self, ended: CancellationToken) -> Option<AbortOnDropHandle<()>> {
-        let line = Arc::clone(self.line.as_ref()?.line());
+        let (line, turn) = self.line.as_ref()?.turn();
         let cutting = tokio::spawn(async move {
             ended.cancelled().await;
-            line.shut();
+            line.shut_with(turn);
         });
         Some(AbortOnDropHandle::new(cutting))
     }
