@@ -293,9 +293,14 @@ impl Protected {
         if response.headers.contains_key(&self.assertion) {
             response.remove_header(&self.assertion);
         }
-        if signed_in && let Some(private) = private(&response.headers) {
-            // By its letters: Pingora looks for how a known name is spelled among all that it knows.
-            response.insert_header("Cache-Control", private)?;
+        if signed_in {
+            for name in targeted(&response.headers) {
+                response.remove_header(&name);
+            }
+            if let Some(private) = private(&response.headers) {
+                // By its letters: Pingora looks for how a known name is spelled among all that it knows.
+                response.insert_header("Cache-Control", private)?;
+            }
         }
         Ok(())
     }
@@ -459,6 +464,16 @@ fn hex(digit: u8) -> char {
     char::from_digit(u32::from(digit), 16)
         .unwrap_or('0')
         .to_ascii_uppercase()
+}
+
+/// Fields that tell some caches in front of us otherwise than `Cache-Control` does, and that those believe instead: such as
+/// `CDN-Cache-Control` (RFC 9213), and what nginx and older caches have of their own.
+fn targeted(headers: &HeaderMap) -> Vec<HeaderName> {
+    let is_targeted = |name: &&HeaderName| {
+        let name = name.as_str();
+        name.ends_with("-cache-control") || ["surrogate-control", "edge-control", "x-accel-expires"].contains(&name)
+    };
+    headers.keys().filter(is_targeted).cloned().collect()
 }
 
 /// The `Cache-Control` that keeps an answer out of shared caches; `None` when it keeps out already.
@@ -764,6 +779,28 @@ mod tests {
             }
             protected().guard_response(&mut response, true).unwrap();
             assert_eq!(response.headers.get(CACHE_CONTROL).unwrap(), ours);
+        }
+    }
+
+    #[test]
+    fn what_one_person_saw_is_private_to_caches_that_are_told_apart_as_well() {
+        let fields = [
+            ("CDN-Cache-Control", "max-age=60"),
+            ("Vendor-CDN-Cache-Control", "public"),
+            ("Surrogate-Control", "max-age=60"),
+            ("Edge-Control", "cache-maxage=60"),
+            ("X-Accel-Expires", "60"),
+            ("X-Other", "1"),
+        ];
+        for (signed_in, left) in [(true, 2), (false, fields.len())] {
+            let mut response = ResponseHeader::build(200, None).unwrap();
+            for (name, value) in fields {
+                response.insert_header(name, value).unwrap();
+            }
+            protected().guard_response(&mut response, signed_in).unwrap();
+            assert_eq!(response.headers.len(), left, "{response:?}");
+            assert!(response.headers.contains_key("x-other"));
+            assert_eq!(response.headers.contains_key(CACHE_CONTROL), signed_in);
         }
     }
 
