@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-use http::HeaderMap;
 use http::header::CONTENT_TYPE;
+use http::{HeaderMap, HeaderValue};
 
 use crate::domain::session::SessionId;
 use crate::flows::Authenticate;
@@ -75,8 +75,13 @@ pub enum Told {
 impl Told {
     /// By the head of the answer.
     pub fn of(headers: &HeaderMap) -> Self {
-        let media_type = headers.get(CONTENT_TYPE);
-        if media_type.is_some_and(|media_type| media_type.as_bytes().starts_with(b"text/event-stream")) {
+        const EVENTS: &[u8] = b"text/event-stream";
+        // In whatever case it is written (RFC 9110 section 8.3.1).
+        let is_events = |media_type: &HeaderValue| {
+            let begin = media_type.as_bytes().get(..EVENTS.len());
+            begin.is_some_and(|begin| begin.eq_ignore_ascii_case(EVENTS))
+        };
+        if headers.get(CONTENT_TYPE).is_some_and(is_events) {
             Self::events()
         } else {
             Self::Everything
@@ -113,6 +118,24 @@ impl Told {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_event_stream_is_one_however_its_type_is_written() {
+        for (media_type, events) in [
+            ("text/event-stream", true),
+            ("Text/Event-Stream;charset=utf-8", true),
+            ("text/plain", false),
+            ("text", false),
+        ] {
+            let headers = HeaderMap::from_iter([(CONTENT_TYPE, media_type.parse().unwrap())]);
+            assert_eq!(
+                matches!(Told::of(&headers), Told::Events { .. }),
+                events,
+                "{media_type}"
+            );
+        }
+        assert!(matches!(Told::of(&HeaderMap::new()), Told::Everything));
+    }
 
     #[test]
     fn comments_of_an_event_stream_say_nothing_wherever_they_are_cut() {
