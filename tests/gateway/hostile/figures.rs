@@ -35,9 +35,8 @@ impl Hold {
     /// Twice and more of what one has been seen to take: a few at a time are measured by the page.
     const fn most(self) -> usize {
         match self {
-            Self::IdleHttp1 => 32 << 10,
             Self::IdleHttp2 => 96 << 10,
-            Self::SlowHead => 32 << 10,
+            Self::IdleHttp1 | Self::SlowHead => 32 << 10,
             Self::WebSocket => 40 << 10,
         }
     }
